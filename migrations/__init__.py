@@ -1,0 +1,1 @@
+"""Alembic's scripts: additive first, under an advisory lock, with lock and statement time-outs."""

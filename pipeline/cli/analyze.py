@@ -1,0 +1,244 @@
+"""`poseline analyze` and `poseline ingest`: videos in, poses out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+import click
+
+from pipeline.cli.console import Console, common, pass_console
+from pipeline.cli.progress import Bar
+from pipeline.core.states import RunState, VideoState, is_final
+from pipeline.db.engine import transaction
+from pipeline.db.runs import RunRow, select_run
+from pipeline.db.workers import select_workers
+from pipeline.errors import PoselineError, RunFailed, UsageError
+from pipeline.inference.catalogue import BUNDLED_MODEL
+from pipeline.inference.zoo import find_model
+from pipeline.services.export import FORMATS, Format, export_run
+from pipeline.services.request import request_run
+from pipeline.services.upload import Upload, register_object, upload_file
+
+VIDEO_ENDINGS = {".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".ts", ".mts", ".m2ts", ".mpg", ".mpeg"}
+_POLL_S = 0.2
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One video that was asked for, and its run."""
+
+    name: str
+    upload: Upload
+    run_id: UUID
+    known: bool
+
+
+def options(command: click.decorators.FC) -> click.decorators.FC:
+    """Options of both commands."""
+    for option in (
+        click.option("--team", default="default", show_default=True, help="Whose video it is."),
+        click.option("--model", default=BUNDLED_MODEL, show_default=True, help="See `poseline models`."),
+    ):
+        command = option(command)
+    return command
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@options
+@click.option(
+    "--out", type=click.Path(file_okay=False, path_type=Path), default=Path("poseline-out"), show_default=True
+)
+@click.option("--format", "form", type=click.Choice(FORMATS), default="jsonl", show_default=True)
+@common
+@pass_console
+def analyze(console: Console, paths: tuple[str, ...], team: str, model: str, out: Path, form: Format) -> None:
+    """Find the people in videos, wait, and write their poses to files.
+
+    PATH is a video file, a folder of them, or s3://bucket/key. Ctrl-C stops the waiting, not the analysis.
+    """
+    sources = _expand(paths)
+    find_model(model, console.models_path)
+    console.ensure_stack()
+    asked, failures = _ask(console, sources, team, model)
+    results = []
+    for one in asked:
+        try:
+            run = wait_for(console, one)
+            written = export_run(console.system, run.id, _file_for(out, one, asked, form), form)
+            results.append({**facts(run), "known": one.known, "files": [str(path) for path in written]})
+            console.say(f"{one.name}: {sentence(run)}")
+            console.say(f"  {written[0]}")
+        except PoselineError as error:
+            failures.append((one.name, error))
+    if not console.facts(results) and failures and len(sources) > 1:
+        console.say(f"{len(results)} of {len(sources)} analysed")
+    _raise_first(console, failures, len(sources))
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@options
+@common
+@pass_console
+def ingest(console: Console, paths: tuple[str, ...], team: str, model: str) -> None:
+    """Like `analyze` without waiting: upload, ask for the runs, print their ids."""
+    sources = _expand(paths)
+    find_model(model, console.models_path)
+    console.ensure_stack()
+    asked, failures = _ask(console, sources, team, model)
+    rows = [{"name": one.name, "video": str(one.upload.video.id), "run": str(one.run_id)} for one in asked]
+    if not console.facts(rows):
+        console.table(("video", "run", "name"), [(row["video"], row["run"], row["name"]) for row in rows])
+    _raise_first(console, failures, len(sources))
+
+
+def wait_for(console: Console, asked: Asked) -> RunRow:
+    """Wait for a run with a bar; Ctrl-C leaves it running.
+
+    Raises:
+        RunFailed: it ended without results.
+    """
+    try:
+        run = _watch(console, asked)
+    except KeyboardInterrupt:
+        short = str(asked.run_id)[:8]
+        console.err.print(
+            f"\nthe analysis goes on; `poseline show {short}` says how far it is, `poseline export {short} "
+            f"--out FILE` writes the poses",
+            markup=False,
+        )
+        raise
+    if run.state is not RunState.DONE:
+        raise RunFailed(f"{asked.name}: {run.reason or run.state}")
+    return run
+
+
+def _watch(console: Console, asked: Asked) -> RunRow:
+    warned = False
+    begun_at = time.monotonic()
+    with Bar(console, f"analysing {asked.name}", None) as bar:
+        while True:
+            with transaction(console.system.engine) as connection:
+                run = select_run(connection, asked.run_id)
+                workers = warned or select_workers(connection)
+            if run.video_state is VideoState.READY and run.frames:
+                bar.total(run.frames)
+                bar.at(run.frames if run.state is RunState.DONE else run.frames_done)
+            if is_final(run.state):
+                return run
+            if not workers and time.monotonic() - begun_at > 5:
+                console.step("no worker is there yet; start one with `poseline worker` (or look at `poseline status`)")
+                warned = True
+            time.sleep(_POLL_S)
+
+
+def facts(run: RunRow) -> dict[str, object]:
+    """A run for a script."""
+    took_s = took(run)
+    return {
+        "run": str(run.id),
+        "video": str(run.video_id),
+        "name": run.video,
+        "team": run.team,
+        "model": run.model,
+        "state": run.state,
+        "reason": run.reason,
+        "seconds": took_s,
+        "frames_per_second": round(run.frames / took_s, 2) if run.frames and took_s else None,
+        **(run.summary or {}),
+    }
+
+
+def took(run: RunRow) -> float | None:
+    """Seconds from the first chunk's offer to the end."""
+    if run.started_at is None or run.finished_at is None:
+        return None
+    return round((run.finished_at - run.started_at).total_seconds(), 2)
+
+
+def sentence(run: RunRow) -> str:
+    """A run in a coach's words."""
+    summary, took_s = run.summary or {}, took(run) or 0.0
+    frames, seen = summary["frames"], summary["frames_with_people"]
+    words = (
+        f"{frames} frames ({summary['video_s']:.1f} s of video), people in {seen} of them, "
+        f"{summary['most_people']} at once at most, {summary['poses']} poses; "
+        f"{took_s:.1f} s, {frames / max(took_s, 0.01):.1f} frames/s"
+    )
+    return words + (f"; {summary['frames_missing']} frames could not be read" if summary["frames_missing"] else "")
+
+
+def _expand(paths: Sequence[str]) -> list[str]:
+    """Folders become their videos, in order."""
+    sources: list[str] = []
+    for path in paths:
+        if path.startswith("s3://"):
+            sources.append(path)
+            continue
+        if "://" in path:
+            raise UsageError(f"{path}: only files, folders and s3://bucket/key can be analysed; download it first")
+        here = Path(path)
+        if not here.exists():
+            raise UsageError(f"there is no file {path}; check the path")
+        if here.is_dir():
+            found = sorted(p for p in here.rglob("*") if p.suffix.lower() in VIDEO_ENDINGS and p.is_file())
+            if not found:
+                raise UsageError(f"there is no video in {path}; looked for {' '.join(sorted(VIDEO_ENDINGS))}")
+            sources += [str(p) for p in found]
+        else:
+            sources.append(path)
+    return sources
+
+
+def _ask(
+    console: Console, sources: Sequence[str], team: str, model: str
+) -> tuple[list[Asked], list[tuple[str, PoselineError]]]:
+    asked: list[Asked] = []
+    failures: list[tuple[str, PoselineError]] = []
+    for source in sources:
+        try:
+            one = ask(console, source, team, model)
+        except PoselineError as error:
+            failures.append((source, error))
+            continue
+        if one.run_id not in {other.run_id for other in asked}:
+            asked.append(one)
+    return asked, failures
+
+
+def ask(console: Console, source: str, team: str, model: str) -> Asked:
+    """Bring one video in and ask for its run."""
+    if source.startswith("s3://"):
+        upload = register_object(console.system, source, team)
+    else:
+        path = Path(source)
+        size = path.stat().st_size
+        with Bar(console, f"uploading {path.name}", size, "bytes") as bar:
+            upload = upload_file(console.system, path, team, on_bytes=bar.advance)
+            bar.at(size)
+    request = request_run(console.system, upload.video.id, model)
+    name = source.rpartition("/")[2]
+    if request.known:
+        console.step(f"{name}: the same content was analysed by this model before, as run {request.run_id}")
+    elif upload.known:
+        console.step(f"{name}: the same content was uploaded before, as {upload.video.name}")
+    return Asked(name, upload, request.run_id, request.known)
+
+
+def _file_for(out: Path, one: Asked, asked: Sequence[Asked], form: Format) -> Path:
+    stem = Path(one.name).stem or "video"
+    alone = sum(Path(other.name).stem == Path(one.name).stem for other in asked) == 1
+    return out / (f"{stem}.{form}" if alone else f"{stem}-{str(one.run_id)[:8]}.{form}")
+
+
+def _raise_first(console: Console, failures: Sequence[tuple[str, PoselineError]], of: int) -> None:
+    if failures and of > 1:
+        for name, error in failures[:-1]:
+            console.err.print(f"poseline: {name}: {error.message}", markup=False)
+    if failures:
+        raise failures[-1][1]

@@ -1,0 +1,137 @@
+"""What every command shares: where it works, how it speaks, and how it says what went wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console as Terminal
+from rich.table import Table
+
+from pipeline.local import stack
+from pipeline.services.system import System, build_system
+from pipeline.settings import Settings, configured_by_environment, load_settings
+
+DEFAULT_HOME = Path(".poseline")
+
+
+@dataclass
+class Console:
+    """One invocation: its options, its servers, its two streams. Facts go to stdout, progress to stderr."""
+
+    home: Path = DEFAULT_HOME
+    as_json: bool = False
+    debug: bool = False
+
+    @cached_property
+    def out(self) -> Terminal:
+        # A pipe has no width of its own; tables in it must not be cut.
+        return Terminal(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else 200)
+
+    @cached_property
+    def err(self) -> Terminal:
+        return Terminal(stderr=True, soft_wrap=True, highlight=False)
+
+    @cached_property
+    def settings(self) -> Settings:
+        return load_settings(self.home)
+
+    @property
+    def models_path(self) -> Path:
+        """Where fetched models are, also where no server is configured."""
+        named = os.environ.get("POSELINE_MODELS_DIR")
+        return Path(named) if named else self.home / "models"
+
+    @cached_property
+    def system(self) -> System:
+        return build_system(self.settings)
+
+    def close(self) -> None:
+        """Let the servers go."""
+        if "system" in self.__dict__:
+            self.system.close()
+
+    def say(self, words: str) -> None:
+        """Tell a person; a script that asked for JSON is not disturbed."""
+        if not self.as_json:
+            self.out.print(words, markup=False)
+
+    def step(self, words: str) -> None:
+        """Tell a person what is going on."""
+        if not self.as_json:
+            self.err.print(words, markup=False, style="dim")
+
+    def facts(self, facts: Any) -> bool:
+        """Print facts as JSON where that was asked for; returns whether it was."""
+        if self.as_json:
+            click.echo(json.dumps(facts, default=str))
+        return self.as_json
+
+    def table(self, headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+        """Print a table."""
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for heading in headings:
+            table.add_column(heading, overflow="fold")
+        for row in rows:
+            table.add_row(*("" if cell is None else str(cell) for cell in row))
+        self.out.print(table, markup=False)
+
+    def ensure_stack(self) -> None:
+        """Have servers to work with: those that the environment names, or the local stack, started if need be."""
+        if not configured_by_environment():
+            stack.up(self.home, on_step=self.step)
+
+
+pass_console = click.make_pass_decorator(Console, ensure=True)
+
+
+def _set(name: str) -> Callable[[click.Context, click.Parameter, Any], Any]:
+    def callback(context: click.Context, _: click.Parameter, value: Any) -> None:
+        if value not in {None, False}:
+            setattr(context.ensure_object(Console), name, Path(value) if name == "home" else value)
+
+    return callback
+
+
+def common(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options that may stand before or after any command."""
+    options = (
+        click.option(
+            "--home",
+            type=click.Path(file_okay=False),
+            envvar="POSELINE_HOME",
+            expose_value=False,
+            callback=_set("home"),
+            help="Where the local stack keeps its data [default: .poseline]",
+        ),
+        click.option(
+            "--json", "as_json", is_flag=True, expose_value=False, callback=_set("as_json"), help="Print facts as JSON."
+        ),
+        click.option("--debug", is_flag=True, expose_value=False, callback=_set("debug"), help="Show tracebacks."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def this_command() -> str:
+    """What to type to run `poseline` again: by its path where it is not on the PATH."""
+    if shutil.which("poseline"):
+        return "poseline"
+    script = Path(sys.argv[0])
+    if script.name != "poseline":
+        return "python -m pipeline.cli.main"
+    return str(script.relative_to(Path.cwd()) if script.is_relative_to(Path.cwd()) else script)
+
+
+def interactive() -> bool:
+    """Whether a person watches."""
+    return sys.stderr.isatty()

@@ -1,0 +1,60 @@
+"""`poseline demo`: from nothing to skeletons drawn on a real video."""
+
+from __future__ import annotations
+
+import time
+from importlib.resources import as_file, files
+from pathlib import Path
+
+import click
+
+from pipeline.cli.analyze import ask, facts, sentence, wait_for
+from pipeline.cli.console import Console, common, pass_console, this_command
+from pipeline.cli.progress import Bar
+from pipeline.cli.stack import flower_words
+from pipeline.inference.catalogue import BUNDLED_MODEL
+from pipeline.services.export import export_run
+from pipeline.services.preview import preview_run
+
+CLIP = "demo.mp4"
+
+
+@click.command()
+@click.option(
+    "--out", type=click.Path(file_okay=False, path_type=Path), default=Path("poseline-out"), show_default=True
+)
+@common
+@pass_console
+def demo(console: Console, out: Path) -> None:
+    """Start the local stack, analyse the bundled clip, and say where to look."""
+    begun_at = time.monotonic()
+    console.ensure_stack()
+    with as_file(files("pipeline.cli").joinpath("clips", CLIP)) as clip:
+        asked = ask(console, str(clip), "demo", BUNDLED_MODEL)
+    run = wait_for(console, asked)
+    poses, video, sheet = (out / f"demo.{ending}" for ending in ("jsonl", "mp4", "png"))
+    export_run(console.system, run.id, poses, "jsonl")
+    with Bar(console, "drawing skeletons", None) as bar:
+        preview_run(console.system, run.id, video, on_frame=bar.advance, on_total=bar.total)
+    preview_run(console.system, run.id, sheet)
+    settings = console.settings
+    where = {
+        "poses": str(poses),
+        "video": str(video),
+        "sheet": str(sheet),
+        "flower": f"http://127.0.0.1:{settings.flower_port}",
+        "home": str(console.home),
+        "total_seconds": round(time.monotonic() - begun_at, 1),
+    }
+    if console.facts({**facts(run), **where}):
+        return
+    url, me = console.system.engine.url, this_command()
+    console.say(f"\n{sentence(run)}\n")
+    console.say(f"  poses          {poses}")
+    console.say(f"  video          {video}")
+    console.say(f"  contact sheet  {sheet}")
+    console.say(
+        f'  database       postgresql://{url.username}@{url.host}:{url.port}/{url.database}  (psql "$({me} db url)")'
+    )
+    console.say(f"  Flower         {flower_words(console)}\n")
+    console.say(f"Left running: the local stack. `{me} status` looks at it, `{me} down` stops it.")

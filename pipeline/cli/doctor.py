@@ -1,0 +1,129 @@
+"""`poseline doctor`: checks every part and says, one line each, what is wrong and the mend."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+
+import click
+
+from pipeline.cli.console import Console, common, pass_console
+from pipeline.db.engine import transaction
+from pipeline.db.migrate import check_revision
+from pipeline.db.workers import select_workers
+from pipeline.errors import PoselineError
+from pipeline.inference.catalogue import BUNDLED_MODEL
+from pipeline.inference.sessions import build_session
+from pipeline.inference.zoo import find_model
+from pipeline.local import stack
+from pipeline.settings import configured_by_environment
+
+_FREE_BYTES = 2 * 2**30
+
+
+class Unwell(PoselineError):
+    """Something is wrong."""
+
+
+@click.command()
+@common
+@pass_console
+def doctor(console: Console) -> None:
+    """Check every part that Poseline needs; says what is wrong and the mend."""
+    checks: list[tuple[str, Callable[[], str]]] = [
+        ("python", _python),
+        ("opencv", _opencv),
+        ("disk", lambda: _disk(console)),
+        ("model", lambda: _model(console)),
+        ("settings", lambda: _settings(console)),
+        ("postgres", lambda: _postgres(console)),
+        ("redis", lambda: _redis(console)),
+        ("store", lambda: _store(console)),
+        ("workers", lambda: _workers(console)),
+    ]
+    found = []
+    for name, check in checks:
+        try:
+            found.append({"part": name, "ok": True, "words": check()})
+        except PoselineError as error:
+            found.append({"part": name, "ok": False, "words": error.message})
+            if name == "settings":
+                break
+    if not console.facts(found):
+        for line in found:
+            console.say(f"{'ok   ' if line['ok'] else 'WRONG'}  {line['part']:<9} {line['words']}")
+    wrong = sum(not line["ok"] for line in found)
+    if wrong:
+        raise Unwell(f"{wrong} of {len(found)} parts {'is' if wrong == 1 else 'are'} not well; see above")
+
+
+def _python() -> str:
+    return f"{sys.version.split()[0]}, poseline {version('poseline')}"
+
+
+def _opencv() -> str:
+    installed = []
+    for name in ("opencv-python", "opencv-contrib-python", "opencv-python-headless", "opencv-contrib-python-headless"):
+        try:
+            installed.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            continue
+    if len(installed) != 1 or "headless" not in installed[0]:
+        raise Unwell(
+            f"{', '.join(installed) or 'no OpenCV'} is installed, only opencv-python-headless should be; "
+            "install from requirements.lock with --no-deps (`make install`)"
+        )
+    return installed[0]
+
+
+def _disk(console: Console) -> str:
+    home = console.home.resolve()
+    while not home.exists():
+        home = home.parent
+    free = shutil.disk_usage(home).free
+    if free < _FREE_BYTES:
+        raise Unwell(f"only {free / 2**30:.1f} GiB free at {home}; make room, or choose another place with --home")
+    return f"{free / 2**30:.0f} GiB free at {home}"
+
+
+def _model(console: Console) -> str:
+    found = find_model(BUNDLED_MODEL, console.models_path)
+    session = build_session(found.path, "auto", 1)
+    return f"{found.spec.name} on {session.device_name} ({session.provider})"
+
+
+def _settings(console: Console) -> str:
+    if configured_by_environment():
+        return f"from the environment: {console.settings.s3_endpoint}"
+    if not stack.status(console.home).running:
+        raise Unwell(f"the local stack in {console.home} is not running; start it with `poseline up`")
+    return f"from {console.home / 'poseline.env'}"
+
+
+def _postgres(console: Console) -> str:
+    with transaction(console.system.engine) as connection:
+        check_revision(connection)
+        version_of = ".".join(map(str, connection.dialect.server_version_info or ()))
+        return f"answers, version {version_of}, schema up to date"
+
+
+def _redis(console: Console) -> str:
+    policy = console.system.queue.eviction_policy()
+    if policy != "noeviction":
+        raise Unwell(f"Redis may throw messages away (maxmemory-policy {policy}); set it to noeviction")
+    return "answers, noeviction"
+
+
+def _store(console: Console) -> str:
+    console.system.store.check_bucket()
+    return f"answers, bucket {console.system.store.bucket}"
+
+
+def _workers(console: Console) -> str:
+    with transaction(console.system.engine) as connection:
+        workers = select_workers(connection)
+    if not workers:
+        raise Unwell("no worker is alive; start one with `poseline worker` (or `poseline up`)")
+    return ", ".join(f"{w.name} ({w.slots} slots, {w.device})" for w in workers)

@@ -1,0 +1,81 @@
+"""`poseline`: the one entry."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+
+import click
+
+import pipeline
+from pipeline.cli import analyze, demo, doctor, models, processes, results, stack
+from pipeline.cli.console import Console, common
+from pipeline.errors import PoselineError, in_one_line
+from pipeline.logs import configure_logs
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(pipeline.__version__, prog_name="poseline")
+@common
+def poseline() -> None:
+    """Find every person's pose in every frame of your team's videos."""
+
+
+for _command in (
+    analyze.analyze,
+    analyze.ingest,
+    results.runs,
+    results.show,
+    results.export,
+    results.preview,
+    models.models,
+    stack.up,
+    stack.down,
+    stack.status,
+    doctor.doctor,
+    demo.demo,
+    processes.worker,
+    processes.beat,
+    processes.flower,
+    processes.db,
+    processes.store,
+):
+    poseline.add_command(_command)
+
+
+def main(args: list[str]) -> int:
+    """Run one command. Returns its exit code: 0, 1 for what went wrong, 2 for what was asked wrongly."""
+    configure_logs("WARNING")
+    console = Console()
+    try:
+        code = poseline.main(args=args, prog_name="poseline", standalone_mode=False, obj=console)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  the last line of defence
+        if console.debug:
+            traceback.print_exc()
+        words, exit_code = _in_words(error)
+        click.echo(f"poseline: {words}", err=True)
+        return exit_code
+    finally:
+        console.close()
+    return code if isinstance(code, int) else 0
+
+
+def _in_words(error: BaseException) -> tuple[str, int]:
+    """What a person reads, and the exit code."""
+    if isinstance(error, PoselineError):
+        return error.message, error.exit_code
+    if isinstance(error, Exception) and not isinstance(error, click.Abort):
+        return f"{in_one_line(error)}; `--debug` shows where", 1
+    return "stopped", 130
+
+
+def run() -> None:
+    """Console script."""
+    sys.exit(main(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,120 @@
+"""`poseline runs`, `show`, `export`, `preview`: look at what came out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from pipeline.cli.analyze import facts, sentence
+from pipeline.cli.console import Console, common, pass_console
+from pipeline.cli.progress import Bar
+from pipeline.core.states import RunState
+from pipeline.db.chunks import count_chunks
+from pipeline.db.engine import transaction
+from pipeline.db.runs import find_run, select_run, select_runs
+from pipeline.db.videos import select_video
+from pipeline.services.export import FORMATS, Format, export_run
+from pipeline.services.preview import preview_run
+
+
+@click.command()
+@click.option("--team", help="Only this team's.")
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 1000))
+@common
+@pass_console
+def runs(console: Console, team: str | None, limit: int) -> None:
+    """List the newest runs."""
+    with transaction(console.system.engine) as connection:
+        rows = select_runs(connection, team_name=team, limit=limit)
+    if console.facts([facts(run) for run in rows]):
+        return
+    if not rows:
+        console.say("no runs yet; `poseline analyze VIDEO` makes one")
+        return
+    console.table(
+        ("run", "state", "frames", "team", "model", "video"),
+        [
+            (
+                str(run.id)[:8],
+                run.state,
+                f"{run.frames_done}/{run.frames}" if run.frames else "",
+                run.team,
+                run.model,
+                run.video,
+            )
+            for run in rows
+        ],
+    )
+
+
+@click.command()
+@click.argument("run_id", metavar="RUN")
+@common
+@pass_console
+def show(console: Console, run_id: str) -> None:
+    """Show one run: how far it is, what it found, what went wrong."""
+    with transaction(console.system.engine) as connection:
+        run = select_run(connection, find_run(connection, run_id))
+        video = select_video(connection, run.video_id)
+        chunks = count_chunks(connection, run.id)
+    more = {
+        "model_fingerprint": run.model_fingerprint,
+        "frames_done": run.frames_done,
+        "chunks_by_state": chunks,
+        "width": video.width,
+        "height": video.height,
+        "codec": video.codec,
+        "sha256": video.sha256,
+        "first_pts": video.first_pts,
+        "time_base": str(video.time_base) if video.time_base else None,
+    }
+    if console.facts({**facts(run), **more}):
+        return
+    console.say(f"run {run.id}: {run.state}" + (f" ({run.reason})" if run.reason else ""))
+    console.say(f"  video   {run.video}, {video.width}x{video.height}, {video.codec}, team {run.team}")
+    console.say(f"  model   {run.model} ({run.model_fingerprint[:12]})")
+    console.say(f"  frames  {run.frames_done} of {run.frames if run.frames is not None else '?'}")
+    console.say("  chunks  " + ", ".join(f"{count} {state}" for state, count in chunks.items()))
+    if run.state is RunState.DONE:
+        console.say(f"  {sentence(run)}")
+
+
+@click.command()
+@click.argument("run_id", metavar="RUN")
+@click.option("--format", "form", type=click.Choice(FORMATS), help="By the file's ending where not given.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, metavar="FILE")
+@common
+@pass_console
+def export(console: Console, run_id: str, form: Format | None, out: Path) -> None:
+    """Write a run's poses to a file."""
+    with transaction(console.system.engine) as connection:
+        run = select_run(connection, find_run(connection, run_id))
+    chosen: Format = form if form is not None else _form_of(out)
+    with Bar(console, f"writing {out.name}", run.frames) as bar:
+        written = export_run(console.system, run.id, out, chosen, on_frame=bar.advance)
+    if not console.facts({"run": str(run.id), "files": [str(path) for path in written]}):
+        for path in written:
+            console.say(str(path))
+
+
+@click.command()
+@click.argument("run_id", metavar="RUN")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, metavar="X.mp4|X.png")
+@common
+@pass_console
+def preview(console: Console, run_id: str, out: Path) -> None:
+    """Draw a run's skeletons on its video (.mp4) or on a contact sheet (.png)."""
+    with transaction(console.system.engine) as connection:
+        found = find_run(connection, run_id)
+    with Bar(console, f"drawing {out.name}", None) as bar:
+        written = preview_run(console.system, found, out, on_frame=bar.advance, on_total=bar.total)
+    if not console.facts({"run": str(found), "files": [str(written)]}):
+        console.say(str(written))
+
+
+def _form_of(out: Path) -> Format:
+    for form in FORMATS:
+        if out.suffix.lower() == f".{form}":
+            return form
+    return "jsonl"

@@ -1,0 +1,95 @@
+"""`poseline up`, `down`, `status`: the whole system on this machine."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import click
+
+from pipeline.cli.console import Console, common, pass_console
+from pipeline.db.engine import transaction
+from pipeline.db.workers import select_workers
+from pipeline.errors import ServiceUnavailable
+from pipeline.local import stack
+from pipeline.local.stack import StackStatus
+from pipeline.queue import CONTROL, FRAMES
+from pipeline.settings import configured_by_environment
+
+
+@click.command()
+@click.option("--slots", type=click.IntRange(1, 256), help="Chunks at once [default: one per core]")
+@click.option("--flower-port", type=click.IntRange(1, 65535), help="[default: a free one]")
+@common
+@pass_console
+def up(console: Console, slots: int | None, flower_port: int | None) -> None:
+    """Start the local stack: Postgres, Valkey, SeaweedFS, a worker, beat, Flower. Twice is fine."""
+    status = stack.up(console.home, slots=slots, flower_port=flower_port, on_step=console.step)
+    if not console.facts(_facts(status)):
+        _say_services(console, status)
+        console.say(f"Flower: {flower_words(console)}")
+
+
+@click.command()
+@common
+@pass_console
+def down(console: Console) -> None:
+    """Stop the local stack; its data stays."""
+    status = stack.down(console.home, on_step=console.step)
+    if not console.facts(_facts(status)):
+        console.say(f"stopped; the data stays in {status.home}")
+
+
+@click.command()
+@common
+@pass_console
+@click.pass_context
+def status(context: click.Context, console: Console) -> None:
+    """Say what runs: servers, workers, queues."""
+    found = None if configured_by_environment() else stack.status(console.home)
+    if found is not None and not found.running:
+        if not console.facts({**_facts(found), "workers": []}):
+            _say_services(console, found)
+            console.say("the local stack is not running; `poseline up` starts it")
+        context.exit(1)
+    try:
+        with transaction(console.system.engine) as connection:
+            workers = select_workers(connection)
+        answering = console.system.queue.ping_workers()
+        waiting = {name: console.system.queue.waiting(name) for name in (CONTROL, FRAMES)}
+    except ServiceUnavailable:
+        if found is not None:
+            _say_services(console, found)
+        raise
+    rows = [
+        {**asdict(row), "started_at": row.started_at.isoformat(), "answers": row.name in answering} for row in workers
+    ]
+    if console.facts({**(_facts(found) if found else {}), "workers": rows, "queues": waiting}):
+        return
+    if found is not None:
+        _say_services(console, found)
+        console.say("")
+    console.table(
+        ("worker", "answers", "slots", "device", "provider"),
+        [(r["name"], "yes" if r["answers"] else "no", r["slots"], r["device"], r["provider"]) for r in rows],
+    )
+    console.say("\nwaiting: " + ", ".join(f"{count} in {name}" for name, count in waiting.items()))
+
+
+def flower_words(console: Console) -> str:
+    """Where Flower is and how to get in."""
+    settings = console.settings
+    return (
+        f"http://127.0.0.1:{settings.flower_port} "
+        f"(user {settings.flower_user}, password in {console.home / 'poseline.env'})"
+    )
+
+
+def _facts(status: StackStatus) -> dict[str, object]:
+    return {"home": str(status.home), "running": status.running, "services": [asdict(s) for s in status.services]}
+
+
+def _say_services(console: Console, status: StackStatus) -> None:
+    console.table(
+        ("service", "state", "pid", "port", ""),
+        [(s.name, s.state, s.pid, s.port, s.detail) for s in status.services],
+    )

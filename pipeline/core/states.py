@@ -1,0 +1,80 @@
+"""What state a row may be in, and which state may follow: the one transition table.
+
+Every writer of a state goes through `db.transitions`, which reads this table; the database holds a copy and refuses
+anything else, whoever asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+
+class VideoState(StrEnum):
+    """Where an uploaded video stands."""
+
+    UPLOADING = "uploading"
+    STORED = "stored"
+    READY = "ready"
+    REJECTED = "rejected"
+
+
+class RunState(StrEnum):
+    """Where the analysis of one video by one model stands."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    FINISHING = "finishing"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class ChunkState(StrEnum):
+    """Where one piece of a run stands."""
+
+    READY = "ready"
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    QUARANTINED = "quarantined"
+
+
+State = VideoState | RunState | ChunkState
+
+V, R, C = VideoState, RunState, ChunkState
+
+#: By kind first: "running" of a run and "running" of a chunk are equal strings.
+TRANSITIONS: Mapping[type[State], Mapping[State, tuple[State, ...]]] = {
+    VideoState: {
+        V.UPLOADING: (V.STORED, V.REJECTED),
+        V.STORED: (V.READY, V.REJECTED),
+        V.READY: (),
+        V.REJECTED: (),
+    },
+    RunState: {
+        R.WAITING: (R.RUNNING, R.FAILED, R.CANCELLED),
+        R.RUNNING: (R.FINISHING, R.FAILED, R.CANCELLED),
+        R.FINISHING: (R.DONE, R.FAILED, R.CANCELLED),
+        R.DONE: (),
+        R.FAILED: (),
+        R.CANCELLED: (),
+    },
+    ChunkState: {
+        C.READY: (C.QUEUED, C.RUNNING),
+        C.QUEUED: (C.READY, C.RUNNING),
+        C.RUNNING: (C.READY, C.DONE, C.QUARANTINED),
+        C.DONE: (),
+        C.QUARANTINED: (),
+    },
+}
+
+
+def sources(target: State) -> tuple[State, ...]:
+    """The states from which `target` may be reached."""
+    return tuple(source for source, targets in TRANSITIONS[type(target)].items() if target in targets)
+
+
+def is_final(state: State) -> bool:
+    """Whether nothing follows."""
+    return not TRANSITIONS[type(state)][state]

@@ -1,0 +1,244 @@
+"""Chunks: offered, claimed under a lease, committed once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import Connection, delete, func, insert, select, text, update
+
+from pipeline.core.spans import ChunkPlan
+from pipeline.core.states import ChunkState, RunState
+from pipeline.db.engine import advisory_key
+from pipeline.db.frames import FrameRow, copy_frames
+from pipeline.db.leases import UNLEASED, Lease, after, backoff, lease_values
+from pipeline.db.tables import chunk, frame, run
+from pipeline.db.transitions import move_to
+from pipeline.errors import LeaseLost
+
+DISPATCH_LOCK = advisory_key("poseline.dispatch")
+
+
+@dataclass(frozen=True)
+class ClaimedChunk:
+    """A chunk that this worker owns until its lease lapses."""
+
+    lease: Lease
+    plan: ChunkPlan
+    video_id: UUID
+    model_fingerprint: str
+    errors: int
+
+    @property
+    def run_id(self) -> UUID:
+        return self.lease.key[0]
+
+
+def insert_chunks(connection: Connection, run_id: UUID, plans: Iterable[ChunkPlan]) -> None:
+    """A run's chunks, all of them, before any can be seen."""
+    connection.execute(
+        insert(chunk),
+        [
+            {
+                "run_id": run_id,
+                "idx": plan.idx,
+                "state": ChunkState.READY,
+                "first_frame": plan.first_frame,
+                "frames": plan.frames,
+                "start_pts": plan.start_pts,
+                "end_pts": plan.end_pts,
+                "seek_pts": plan.seek_pts,
+            }
+            for plan in plans
+        ],
+    )
+
+
+def claim_chunk(connection: Connection, run_id: UUID, idx: int, worker: str, lease_s: float) -> ClaimedChunk | None:
+    """Own a chunk; None where the message is stale: done, owned by another, in back-off, or its run has ended."""
+    row = connection.execute(
+        move_to(
+            ChunkState.RUNNING,
+            **lease_values(worker, lease_s, chunk),
+            frames_done=0,
+            started_at=func.clock_timestamp(),
+        )
+        .where(
+            chunk.c.run_id == run_id,
+            chunk.c.idx == idx,
+            chunk.c.not_before <= func.clock_timestamp(),
+            run.c.id == chunk.c.run_id,
+            run.c.state == RunState.RUNNING,
+        )
+        .returning(
+            chunk.c.lease_token,
+            chunk.c.first_frame,
+            chunk.c.frames,
+            chunk.c.start_pts,
+            chunk.c.end_pts,
+            chunk.c.seek_pts,
+            chunk.c.errors,
+            run.c.video_id,
+            run.c.model_fingerprint,
+        )
+    ).first()
+    if row is None:
+        return None
+    plan = ChunkPlan(idx, row.first_frame, row.frames, row.start_pts, row.end_pts, row.seek_pts)
+    return ClaimedChunk(
+        Lease("chunk", (run_id, idx), row.lease_token), plan, row.video_id, row.model_fingerprint, row.errors
+    )
+
+
+def commit_chunk(connection: Connection, claimed: ClaimedChunk, rows: Sequence[FrameRow]) -> bool:
+    """The chunk's frames and its end, in the caller's one transaction. Returns whether it was the run's last.
+
+    Raises:
+        LeaseLost: another worker owns it now, or the run was ended; nothing may be kept.
+    """
+    done = move_to(ChunkState.DONE, **UNLEASED, frames_done=len(rows), finished_at=func.clock_timestamp()).where(
+        claimed.lease.is_mine()
+    )
+    return _end_chunk(connection, claimed.run_id, claimed.plan, rows, connection.execute(done).rowcount)
+
+
+def quarantine_chunk(
+    connection: Connection, lease: Lease, plan: ChunkPlan, rows: Sequence[FrameRow], reason: str
+) -> bool:
+    """Give a chunk up: its frames stay in the ledger as missing, with the reason. Returns as `commit_chunk`.
+
+    Raises:
+        LeaseLost: another worker owns it now, or the run was ended.
+    """
+    given_up = move_to(ChunkState.QUARANTINED, **UNLEASED, reason=reason, finished_at=func.clock_timestamp()).where(
+        lease.is_mine()
+    )
+    return _end_chunk(connection, lease.key[0], plan, rows, connection.execute(given_up).rowcount)
+
+
+def _end_chunk(connection: Connection, run_id: UUID, plan: ChunkPlan, rows: Sequence[FrameRow], changed: int) -> bool:
+    if changed != 1:
+        raise LeaseLost
+    connection.execute(
+        delete(frame).where(
+            frame.c.run_id == run_id,
+            frame.c.frame_no >= plan.first_frame,
+            frame.c.frame_no < plan.first_frame + plan.frames,
+        )
+    )
+    copy_frames(connection, run_id, plan.idx, rows)
+    # Last, because every chunk of the run waits for this row's lock.
+    pending = connection.execute(
+        update(run)
+        .where(run.c.id == run_id, run.c.state == RunState.RUNNING)
+        .values(chunks_pending=run.c.chunks_pending - 1)
+        .returning(run.c.chunks_pending)
+    ).scalar_one_or_none()
+    if pending is None:
+        raise LeaseLost
+    if pending == 0:
+        connection.execute(move_to(RunState.FINISHING, queued_at=func.clock_timestamp()).where(run.c.id == run_id))
+    return bool(pending == 0)
+
+
+# Per run at most `limit` chunks are looked at, so a season of a million chunks costs no more than a match.
+_PICK = text("""
+WITH busy AS (
+    SELECT video.team_id, count(*) AS chunks
+    FROM chunk JOIN run ON run.id = chunk.run_id JOIN video ON video.id = run.video_id
+    WHERE chunk.state IN ('queued', 'running') AND run.state = 'running' GROUP BY video.team_id
+), offered AS (
+    SELECT run.id AS run_id, first.idx, run.created_at, team.id AS team_id, team.weight,
+           array_position(ARRAY['live', 'fresh', 'reprocess'], run.lane) AS lane,
+           row_number() OVER (PARTITION BY team.id, run.lane ORDER BY run.created_at, run.id, first.idx) AS turn
+    FROM run JOIN video ON video.id = run.video_id JOIN team ON team.id = video.team_id
+    CROSS JOIN LATERAL (
+        SELECT idx FROM chunk
+        WHERE run_id = run.id AND state = 'ready' AND not_before <= clock_timestamp()
+        ORDER BY idx LIMIT :limit
+    ) AS first
+    WHERE run.state = 'running'
+)
+SELECT offered.run_id, offered.idx FROM offered LEFT JOIN busy USING (team_id)
+ORDER BY lane, (coalesce(busy.chunks, 0) + turn) / weight, created_at, run_id, idx
+LIMIT :limit
+""")
+
+
+def queue_ready_chunks(connection: Connection, window: int) -> list[tuple[UUID, int]]:
+    """Mark as queued what may be sent now: fair between teams, at most `window` messages waiting in all."""
+    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": DISPATCH_LOCK})
+    waiting = connection.execute(
+        select(func.count())
+        .select_from(chunk.join(run))
+        .where(chunk.c.state == ChunkState.QUEUED, run.c.state == RunState.RUNNING)
+    ).scalar_one()
+    if waiting >= window:
+        return []
+    picked = connection.execute(_PICK, {"limit": window - waiting}).all()
+    queued = []
+    for run_id, idx in picked:
+        moved = connection.execute(
+            move_to(ChunkState.QUEUED, queued_at=func.clock_timestamp()).where(
+                chunk.c.run_id == run_id, chunk.c.idx == idx
+            )
+        )
+        if moved.rowcount:
+            queued.append((run_id, idx))
+    return queued
+
+
+def count_chunks(connection: Connection, run_id: UUID) -> dict[str, int]:
+    """How many of a run's chunks are in each state."""
+    rows = connection.execute(
+        select(chunk.c.state, func.count()).where(chunk.c.run_id == run_id).group_by(chunk.c.state)
+    )
+    counts = {row.state: row[1] for row in rows}
+    return {state: counts[state] for state in ChunkState if state in counts}
+
+
+def requeue_lost_chunks(connection: Connection, older_than_s: float) -> int:
+    """Chunks whose message was sent that long ago and never arrived are ready again. Returns how many."""
+    return connection.execute(
+        move_to(ChunkState.READY, queued_at=None).where(
+            chunk.c.state == ChunkState.QUEUED, chunk.c.queued_at < after(-older_than_s)
+        )
+    ).rowcount
+
+
+def select_lapsed_chunks(connection: Connection) -> list[tuple[ClaimedChunk, int]]:
+    """Chunks whose worker fell silent, locked for the caller's transaction, each with its kills so far."""
+    rows = connection.execute(
+        select(chunk, run.c.video_id, run.c.model_fingerprint)
+        .join(run, run.c.id == chunk.c.run_id)
+        .where(chunk.c.state == ChunkState.RUNNING, chunk.c.lease_until < func.clock_timestamp())
+        .where(run.c.state == RunState.RUNNING)
+        .with_for_update(skip_locked=True, of=chunk)
+    ).all()
+    return [
+        (
+            ClaimedChunk(
+                Lease("chunk", (row.run_id, row.idx), row.lease_token),
+                ChunkPlan(row.idx, row.first_frame, row.frames, row.start_pts, row.end_pts, row.seek_pts),
+                row.video_id,
+                row.model_fingerprint,
+                row.errors,
+            ),
+            row.kills,
+        )
+        for row in rows
+    ]
+
+
+def take_back_chunk(connection: Connection, lease: Lease, backoff_s: float) -> None:
+    """A silent worker's chunk is ready again, after a pause: what killed one worker may kill the next."""
+    connection.execute(
+        move_to(
+            ChunkState.READY,
+            **UNLEASED,
+            kills=chunk.c.kills + 1,
+            last_error="the worker fell silent",
+            not_before=func.clock_timestamp() + backoff(chunk, backoff_s),
+        ).where(lease.is_mine())
+    )

@@ -1,0 +1,67 @@
+"""Bring a database to this version's schema."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, text
+
+from pipeline.db.engine import advisory_key, build_engine, transaction
+from pipeline.errors import PoselineError
+
+MIGRATION_LOCK = advisory_key("poseline.migrations")
+
+
+class SchemaOutdated(PoselineError):
+    """The database has another version's tables; run `poseline db upgrade`."""
+
+
+def _config() -> Config:
+    found = find_spec("migrations")
+    if found is None or found.origin is None:
+        raise PoselineError("the migrations are not installed; install Poseline again")
+    config = Config()
+    config.set_main_option("script_location", str(Path(found.origin).parent).replace("%", "%%"))
+    return config
+
+
+def upgrade(database_url: str) -> str:
+    """Apply what is missing, one process at a time, all or nothing. Returns the revision reached.
+
+    Raises:
+        ServiceUnavailable: Postgres does not answer.
+    """
+    engine = build_engine(database_url, pool_size=1, application="poseline-migrate")
+    config = _config()
+    try:
+        with transaction(engine) as connection:
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+            return current_revision(connection) or "none"
+    finally:
+        engine.dispose()
+
+
+def current_revision(connection: Connection) -> str | None:
+    """The revision that the database is at, None for an empty one."""
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def check_revision(connection: Connection) -> None:
+    """Hold the database against this code.
+
+    Raises:
+        SchemaOutdated: the revisions differ.
+    """
+    head = ScriptDirectory.from_config(_config()).get_current_head()
+    at = current_revision(connection)
+    if at != head:
+        raise SchemaOutdated(
+            f"the database is at schema {at or 'none'}, this Poseline needs {head}: run `poseline db upgrade`"
+        )

@@ -1,0 +1,292 @@
+"""Runs: asked for, planned, finished once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Select, Text, cast, func, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+
+from pipeline.core.spans import ChunkPlan
+from pipeline.core.states import ChunkState, RunState, VideoState
+from pipeline.db.chunks import insert_chunks
+from pipeline.db.leases import UNLEASED, Lease, after, lease_values
+from pipeline.db.tables import chunk, model, run, team, video
+from pipeline.db.transitions import move_to
+from pipeline.errors import LeaseLost, NotFound
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """One run with the facts that a person asks for."""
+
+    id: UUID
+    state: RunState
+    reason: str | None
+    lane: str
+    video_id: UUID
+    video: str
+    video_state: VideoState
+    team: str
+    model: str
+    model_fingerprint: str
+    model_spec: Mapping[str, Any]
+    frames: int | None
+    frames_done: int
+    chunks_total: int | None
+    chunks_pending: int | None
+    summary: Mapping[str, Any] | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+def ensure_model(connection: Connection, fingerprint: str, name: str, spec: Mapping[str, Any]) -> None:
+    """Keep what a model was, beside the runs that it made."""
+    connection.execute(
+        insert(model).values(fingerprint=fingerprint, name=name, spec=dict(spec)).on_conflict_do_nothing()
+    )
+
+
+def insert_run(
+    connection: Connection, video_id: UUID, model_fingerprint: str, *, lane: str = "fresh"
+) -> tuple[UUID, bool]:
+    """The run of that video by that model; asked for twice, it is the same one. Returns its id and if it is new."""
+    same = (run.c.video_id == video_id, run.c.model_fingerprint == model_fingerprint)
+    made = connection.execute(
+        insert(run)
+        .values(video_id=video_id, model_fingerprint=model_fingerprint, lane=lane, state=RunState.WAITING)
+        .on_conflict_do_nothing()
+        .returning(run.c.id)
+    ).scalar_one_or_none()
+    if made is not None:
+        return made, True
+    standing = run.c.state.not_in([RunState.FAILED, RunState.CANCELLED])
+    return connection.execute(select(run.c.id).where(*same, standing)).scalar_one(), False
+
+
+def select_model_name(connection: Connection, fingerprint: str) -> str:
+    """The name under which a model was asked for."""
+    name: str = connection.execute(select(model.c.name).where(model.c.fingerprint == fingerprint)).scalar_one()
+    return name
+
+
+def move_waiting_runs(connection: Connection, from_video_id: UUID, to_video_id: UUID) -> None:
+    """Runs of a doubled upload become runs of the video that stands, where it has no such run yet."""
+    other = run.alias()
+    stands = (
+        select(other.c.id)
+        .where(
+            other.c.video_id == to_video_id,
+            other.c.model_fingerprint == run.c.model_fingerprint,
+            other.c.state.not_in([RunState.FAILED, RunState.CANCELLED]),
+        )
+        .exists()
+    )
+    connection.execute(
+        update(run)
+        .where(run.c.video_id == from_video_id, run.c.state == RunState.WAITING, ~stands)
+        .values(video_id=to_video_id)
+    )
+
+
+def select_plannable_runs(connection: Connection, video_id: UUID | None = None) -> Sequence[tuple[UUID, UUID]]:
+    """Runs that wait although their video is ready, locked for the caller's transaction: (run, video)."""
+    statement = (
+        select(run.c.id, run.c.video_id)
+        .join(video, video.c.id == run.c.video_id)
+        .where(run.c.state == RunState.WAITING, video.c.state == VideoState.READY)
+        .with_for_update(of=run, skip_locked=True)
+    )
+    if video_id is not None:
+        statement = statement.where(run.c.video_id == video_id)
+    return [(row.id, row.video_id) for row in connection.execute(statement)]
+
+
+def start_run(connection: Connection, run_id: UUID, plans: Sequence[ChunkPlan]) -> None:
+    """Cut a run into its chunks; the total is fixed before any chunk can be seen."""
+    insert_chunks(connection, run_id, plans)
+    connection.execute(
+        move_to(
+            RunState.RUNNING,
+            chunks_total=len(plans),
+            chunks_pending=len(plans),
+            started_at=func.clock_timestamp(),
+        ).where(run.c.id == run_id)
+    )
+
+
+def claim_finish(connection: Connection, run_id: UUID, worker: str, lease_s: float) -> Lease | None:
+    """Own a run in order to finish it; None where there is nothing to do (any more)."""
+    row = connection.execute(
+        update(run)
+        .where(
+            run.c.id == run_id,
+            run.c.state == RunState.FINISHING,
+            run.c.lease_token.is_(None),
+            run.c.not_before <= func.clock_timestamp(),
+        )
+        .values(**lease_values(worker, lease_s, run))
+        .returning(run.c.lease_token)
+    ).first()
+    return None if row is None else Lease("run", (run_id,), row.lease_token)
+
+
+def mark_done(connection: Connection, lease: Lease, summary: Mapping[str, Any]) -> None:
+    """The run's results stand for good, and become the video's current ones.
+
+    Raises:
+        LeaseLost: somebody else finishes it now.
+    """
+    statement = move_to(RunState.DONE, **UNLEASED, summary=dict(summary), finished_at=func.clock_timestamp()).where(
+        lease.is_mine()
+    )
+    if connection.execute(statement).rowcount != 1:
+        raise LeaseLost
+    owner = select(run.c.video_id).where(run.c.id == lease.key[0]).scalar_subquery()
+    connection.execute(update(video).where(video.c.id == owner).values(current_run_id=lease.key[0]))
+
+
+def mark_failed(connection: Connection, run_id: UUID, reason: str, summary: Mapping[str, Any] | None = None) -> bool:
+    """End a run without results; pieces still at work are fenced off. Returns whether it was still open."""
+    return bool(
+        connection.execute(
+            move_to(
+                RunState.FAILED,
+                **UNLEASED,
+                reason=reason,
+                summary=None if summary is None else dict(summary),
+                finished_at=func.clock_timestamp(),
+            ).where(run.c.id == run_id)
+        ).rowcount
+    )
+
+
+def select_unsent_finishes(connection: Connection, older_than_s: float) -> Sequence[UUID]:
+    """Runs to be finished that nobody works on and whose message is old, noted as sent again."""
+    return (
+        connection.execute(
+            update(run)
+            .where(
+                run.c.state == RunState.FINISHING,
+                run.c.lease_token.is_(None),
+                run.c.not_before <= func.clock_timestamp(),
+                func.coalesce(run.c.queued_at, run.c.not_before) < after(-older_than_s),
+            )
+            .values(queued_at=func.clock_timestamp())
+            .returning(run.c.id)
+        )
+        .scalars()
+        .all()
+    )
+
+
+# A counter that is wrong would end a run too early or never, so it is recomputed, never trusted for ever.
+_REPAIR = text("""
+WITH truth AS (
+    SELECT run_id, count(*) FILTER (WHERE state NOT IN ('done', 'quarantined')) AS pending
+    FROM chunk WHERE run_id = ANY(:ids) GROUP BY run_id
+)
+UPDATE run SET chunks_pending = truth.pending FROM truth
+WHERE run.id = truth.run_id AND run.chunks_pending <> truth.pending
+RETURNING run.id, run.chunks_pending
+""")
+
+
+def repair_pending(connection: Connection) -> Sequence[UUID]:
+    """Recount every open run's chunks. Returns the runs that were wrong; those at zero are finishing now."""
+    # Locked first, and only these recounted: a commit between count and update would make the repair wrong itself.
+    locked = (
+        connection.execute(select(run.c.id).where(run.c.state == RunState.RUNNING).with_for_update(skip_locked=True))
+        .scalars()
+        .all()
+    )
+    repaired = connection.execute(_REPAIR, {"ids": list(locked)}).all()
+    for row in repaired:
+        if row.chunks_pending == 0:
+            connection.execute(move_to(RunState.FINISHING).where(run.c.id == row.id))
+    return [row.id for row in repaired]
+
+
+def select_run(connection: Connection, run_id: UUID) -> RunRow:
+    """One run.
+
+    Raises:
+        NotFound: there is none of that id.
+    """
+    rows = _rows(connection, _runs().where(run.c.id == run_id))
+    if not rows:
+        raise NotFound(f"there is no run {run_id}; `poseline runs` lists what there is")
+    return rows[0]
+
+
+def find_run(connection: Connection, prefix: str) -> UUID:
+    """A run by the first characters of its id.
+
+    Raises:
+        NotFound: none or several begin so.
+    """
+    wanted = prefix.lower().replace("-", "")
+    if not wanted or not all(c in "0123456789abcdef" for c in wanted):
+        raise NotFound(f"{prefix!r} is not a run id; `poseline runs` lists them")
+    compact = func.replace(cast(run.c.id, Text), "-", "")
+    ids: Sequence[UUID] = (
+        connection.execute(select(run.c.id).where(compact.startswith(wanted)).limit(2)).scalars().all()
+    )
+    if len(ids) != 1:
+        raise NotFound(
+            f"{'several runs begin' if ids else 'no run begins'} with {prefix!r}; `poseline runs` lists them"
+        )
+    return ids[0]
+
+
+def select_runs(connection: Connection, *, team_name: str | None = None, limit: int = 50) -> list[RunRow]:
+    """The newest runs."""
+    statement = _runs().order_by(run.c.created_at.desc(), run.c.id).limit(limit)
+    if team_name is not None:
+        statement = statement.where(team.c.name == team_name)
+    return _rows(connection, statement)
+
+
+def _runs() -> Select[Any]:
+    done = (
+        select(func.coalesce(func.sum(chunk.c.frames_done), 0))
+        .where(
+            chunk.c.run_id == run.c.id,
+            chunk.c.state.in_([ChunkState.RUNNING, ChunkState.DONE, ChunkState.QUARANTINED]),
+        )
+        .scalar_subquery()
+    )
+    return (
+        select(
+            run,
+            video.c.name.label("video"),
+            video.c.state.label("video_state"),
+            video.c.frames,
+            team.c.name.label("team"),
+            model.c.name.label("model"),
+            model.c.spec.label("model_spec"),
+            done.label("frames_done"),
+        )
+        .join(video, video.c.id == run.c.video_id)
+        .join(team, team.c.id == video.c.team_id)
+        .join(model, model.c.fingerprint == run.c.model_fingerprint)
+    )
+
+
+def _rows(connection: Connection, statement: Select[Any]) -> list[RunRow]:
+    wanted = RunRow.__dataclass_fields__
+    return [
+        RunRow(
+            **{
+                **{k: v for k, v in row._mapping.items() if k in wanted},
+                "state": RunState(row.state),
+                "video_state": VideoState(row.video_state),
+            }
+        )
+        for row in connection.execute(statement)
+    ]

@@ -1,0 +1,183 @@
+"""The tables. Migrations make them; the README draws their states."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    REAL,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    Uuid,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+metadata = MetaData()
+
+
+def _now() -> DateTime:
+    return DateTime(timezone=True)
+
+
+def _lease_columns() -> list[Column[object]]:
+    """What makes a row workable: who holds it until when, and what went wrong before. See `db.leases`."""
+    return [
+        Column("queued_at", _now()),
+        Column("not_before", _now(), nullable=False, server_default=func.now()),
+        Column("lease_token", Uuid),
+        Column("lease_until", _now()),
+        Column("worker", Text),
+        Column("attempts", Integer, nullable=False, server_default="0"),
+        Column("errors", Integer, nullable=False, server_default="0"),
+        Column("kills", Integer, nullable=False, server_default="0"),
+        Column("last_error", Text),
+    ]
+
+
+team = Table(
+    "team",
+    metadata,
+    Column("id", Uuid, primary_key=True, server_default=func.gen_random_uuid()),
+    Column("name", Text, nullable=False, unique=True),
+    Column("weight", Float, nullable=False, server_default="1"),
+    Column("created_at", _now(), nullable=False, server_default=func.now()),
+)
+
+model = Table(
+    "model",
+    metadata,
+    Column("fingerprint", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("spec", JSONB, nullable=False),
+    Column("created_at", _now(), nullable=False, server_default=func.now()),
+)
+
+video = Table(
+    "video",
+    metadata,
+    Column("id", Uuid, primary_key=True, server_default=func.gen_random_uuid()),
+    Column("team_id", Uuid, ForeignKey("team.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("reason", Text),
+    Column("bucket", Text, nullable=False),
+    Column("object_key", Text, nullable=False),
+    Column("owned", Boolean, nullable=False),
+    Column("etag", Text),
+    Column("version_id", Text),
+    Column("size_bytes", BigInteger),
+    Column("sha256", Text),
+    Column("duplicate_of", Uuid, ForeignKey("video.id")),
+    Column("container", Text),
+    Column("codec", Text),
+    Column("width", Integer),
+    Column("height", Integer),
+    Column("rotation_deg", Integer),
+    Column("time_base_num", BigInteger),
+    Column("time_base_den", BigInteger),
+    Column("frames", Integer),
+    Column("first_pts", BigInteger),
+    Column("last_pts", BigInteger),
+    Column("frame_index", LargeBinary),
+    Column("current_run_id", Uuid, ForeignKey("run.id", name="video_current_run", use_alter=True)),
+    Column("created_at", _now(), nullable=False, server_default=func.now()),
+    *_lease_columns(),
+    Index("video_content", "team_id", "sha256", unique=True, postgresql_where=text("state = 'ready'")),
+    Index("video_open", "state", postgresql_where=text("state in ('uploading', 'stored')")),
+)
+
+run = Table(
+    "run",
+    metadata,
+    Column("id", Uuid, primary_key=True, server_default=func.gen_random_uuid()),
+    Column("video_id", Uuid, ForeignKey("video.id"), nullable=False),
+    Column("model_fingerprint", Text, ForeignKey("model.fingerprint"), nullable=False),
+    Column("params", JSONB, nullable=False, server_default=text("'{}'")),
+    Column("lane", Text, nullable=False, server_default="fresh"),
+    Column("state", Text, nullable=False),
+    Column("reason", Text),
+    Column("chunks_total", Integer),
+    Column("chunks_pending", Integer),
+    Column("summary", JSONB),
+    Column("created_at", _now(), nullable=False, server_default=func.now()),
+    Column("started_at", _now()),
+    Column("finished_at", _now()),
+    *_lease_columns(),
+    # A failed or cancelled run does not stand in the way of the next try.
+    Index(
+        "run_identity",
+        "video_id",
+        "model_fingerprint",
+        "params",
+        unique=True,
+        postgresql_where=text("state not in ('failed', 'cancelled')"),
+    ),
+    Index("run_open", "state", postgresql_where=text("state in ('waiting', 'running', 'finishing')")),
+)
+
+chunk = Table(
+    "chunk",
+    metadata,
+    Column("run_id", Uuid, ForeignKey("run.id", ondelete="CASCADE"), primary_key=True),
+    Column("idx", Integer, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("reason", Text),
+    Column("first_frame", Integer, nullable=False),
+    Column("frames", Integer, nullable=False),
+    Column("start_pts", BigInteger, nullable=False),
+    Column("end_pts", BigInteger, nullable=False),
+    Column("seek_pts", BigInteger, nullable=False),
+    Column("frames_done", Integer, nullable=False, server_default="0"),
+    Column("started_at", _now()),
+    Column("finished_at", _now()),
+    *_lease_columns(),
+    Index("chunk_ready", "run_id", "idx", postgresql_where=text("state = 'ready'")),
+    Index("chunk_open", "state", "not_before", postgresql_where=text("state in ('ready', 'queued', 'running')")),
+)
+
+# Insert-only, one row a frame, nobody in it or not: the ledger and the result in one.
+frame = Table(
+    "frame",
+    metadata,
+    Column("run_id", Uuid, ForeignKey("run.id", ondelete="CASCADE"), primary_key=True),
+    Column("frame_no", Integer, primary_key=True),
+    Column("chunk_idx", Integer, nullable=False),
+    Column("pts", BigInteger, nullable=False),
+    Column("people", SmallInteger, nullable=False),
+    Column("missing", Text),
+    Column("scores", ARRAY(REAL), nullable=False),
+    Column("boxes", ARRAY(REAL), nullable=False),
+    Column("keypoints", ARRAY(REAL), nullable=False),
+)
+
+worker = Table(
+    "worker",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("pid", Integer, nullable=False),
+    Column("device", Text, nullable=False),
+    Column("provider", Text, nullable=False),
+    Column("slots", Integer, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("started_at", _now(), nullable=False, server_default=func.now()),
+    Column("seen_at", _now(), nullable=False, server_default=func.now()),
+)
+
+state_transition = Table(
+    "state_transition",
+    metadata,
+    Column("kind", Text, primary_key=True),
+    Column("from_state", Text, primary_key=True),
+    Column("to_state", Text, primary_key=True),
+)

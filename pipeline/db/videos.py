@@ -1,0 +1,293 @@
+"""Videos: from the first byte uploaded to a frame index that is held for good."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Row, Select, func, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from pipeline.core.objects import StoredObject
+from pipeline.core.spans import FrameIndex
+from pipeline.core.states import RunState, VideoState
+from pipeline.db.leases import UNLEASED, Lease, after, lease_values
+from pipeline.db.tables import run, team, video
+from pipeline.db.transitions import move_to
+from pipeline.errors import LeaseLost, NotFound
+
+
+@dataclass(frozen=True)
+class VideoRow:
+    """What most callers need of a video."""
+
+    id: UUID
+    team: str
+    name: str
+    state: VideoState
+    reason: str | None
+    source: StoredObject | None
+    owned: bool
+    sha256: str | None
+    duplicate_of: UUID | None
+    width: int | None
+    height: int | None
+    codec: str | None
+    container: str | None
+    time_base: Fraction | None
+    frames: int | None
+    first_pts: int | None
+    last_pts: int | None
+
+
+@dataclass(frozen=True)
+class IndexedVideo:
+    """What ingest found out about a video."""
+
+    sha256: str
+    container: str
+    codec: str
+    width: int
+    height: int
+    rotation_deg: int
+    index: FrameIndex
+
+
+def ensure_team(connection: Connection, name: str) -> UUID:
+    """The team of that name, made if need be."""
+    connection.execute(upsert(team).values(name=name).on_conflict_do_nothing())
+    team_id: UUID = connection.execute(select(team.c.id).where(team.c.name == name)).scalar_one()
+    return team_id
+
+
+def insert_video(
+    connection: Connection,
+    team_name: str,
+    name: str,
+    *,
+    bucket: str,
+    key: str | None = None,
+    sha256: str | None = None,
+) -> tuple[UUID, str]:
+    """A new video that is being uploaded, or, with `key`, one that lies in the store already and stays its owner's.
+
+    Returns its id and object key; our own keys are made of ids alone, never of a person's words.
+    """
+    team_id = ensure_team(connection, team_name)
+    row = connection.execute(
+        insert(video)
+        .values(
+            team_id=team_id,
+            name=name,
+            state=VideoState.UPLOADING,
+            bucket=bucket,
+            object_key=key or "",
+            owned=key is None,
+            sha256=sha256,
+        )
+        .returning(video.c.id)
+    ).one()
+    video_id: UUID = row.id
+    if key is None:
+        key = f"teams/{team_id}/videos/{video_id}"
+        connection.execute(update(video).where(video.c.id == video_id).values(object_key=key))
+    return video_id, key
+
+
+def mark_stored(connection: Connection, video_id: UUID, source: StoredObject) -> None:
+    """The upload is complete and pinned."""
+    connection.execute(
+        move_to(
+            VideoState.STORED,
+            etag=source.etag,
+            version_id=source.version_id,
+            size_bytes=source.size_bytes,
+            queued_at=func.clock_timestamp(),
+        ).where(video.c.id == video_id)
+    )
+
+
+def delete_upload(connection: Connection, video_id: UUID) -> None:
+    """Forget an upload that was broken off: no half-made row stays."""
+    connection.execute(run.delete().where(run.c.video_id == video_id, run.c.state == RunState.WAITING))
+    connection.execute(video.delete().where(video.c.id == video_id, video.c.state == VideoState.UPLOADING))
+
+
+def select_abandoned_uploads(connection: Connection, older_than_s: float) -> list[tuple[UUID, str]]:
+    """Uploads that were begun that long ago and never completed: id and object key."""
+    rows = connection.execute(
+        select(video.c.id, video.c.object_key).where(
+            video.c.state == VideoState.UPLOADING, video.c.created_at < after(-older_than_s)
+        )
+    )
+    return [(row.id, row.object_key) for row in rows]
+
+
+def claim_ingest(connection: Connection, video_id: UUID, worker: str, lease_s: float) -> Lease | None:
+    """Own a stored video in order to ingest it; None where there is nothing to do (any more)."""
+    row = connection.execute(
+        update(video)
+        .where(
+            video.c.id == video_id,
+            video.c.state == VideoState.STORED,
+            video.c.lease_token.is_(None),
+            video.c.not_before <= func.clock_timestamp(),
+        )
+        .values(**lease_values(worker, lease_s, video))
+        .returning(video.c.lease_token)
+    ).first()
+    return None if row is None else Lease("video", (video_id,), row.lease_token)
+
+
+def mark_ready(connection: Connection, lease: Lease, found: IndexedVideo) -> None:
+    """The ledger stands: every frame of the video by its pts.
+
+    Raises:
+        LeaseLost: somebody else ingests it now.
+    """
+    index = found.index
+    statement = move_to(
+        VideoState.READY,
+        **UNLEASED,
+        sha256=found.sha256,
+        container=found.container,
+        codec=found.codec,
+        width=found.width,
+        height=found.height,
+        rotation_deg=found.rotation_deg,
+        time_base_num=index.time_base.numerator,
+        time_base_den=index.time_base.denominator,
+        frames=len(index),
+        first_pts=int(index.pts[0]),
+        last_pts=int(index.pts[-1]),
+        frame_index=index.to_bytes(),
+    ).where(lease.is_mine())
+    if connection.execute(statement).rowcount != 1:
+        raise LeaseLost
+
+
+def mark_rejected(
+    connection: Connection,
+    video_id: UUID,
+    reason: str,
+    *,
+    lease: Lease | None = None,
+    duplicate_of: UUID | None = None,
+) -> None:
+    """The upload cannot be analysed; runs that wait for it fail with the same reason.
+
+    Raises:
+        LeaseLost: somebody else ingests it now.
+    """
+    statement = move_to(VideoState.REJECTED, **UNLEASED, reason=reason, duplicate_of=duplicate_of).where(
+        video.c.id == video_id
+    )
+    if lease is not None:
+        statement = statement.where(lease.is_mine())
+    if connection.execute(statement).rowcount != 1:
+        raise LeaseLost
+    connection.execute(
+        move_to(RunState.FAILED, reason=reason, finished_at=func.clock_timestamp()).where(run.c.video_id == video_id)
+    )
+
+
+def select_video(connection: Connection, video_id: UUID) -> VideoRow:
+    """One video.
+
+    Raises:
+        NotFound: there is none of that id.
+    """
+    row = connection.execute(_videos().where(video.c.id == video_id)).first()
+    if row is None:
+        raise NotFound(f"there is no video {video_id}; `poseline runs` lists what there is")
+    return _video_row(row)
+
+
+def find_content(connection: Connection, team_name: str, sha256: str, *, but: UUID | None = None) -> VideoRow | None:
+    """The team's video with that content, where there is another one already."""
+    row = connection.execute(
+        _videos()
+        .where(
+            team.c.name == team_name,
+            video.c.sha256 == sha256,
+            video.c.state.in_([VideoState.STORED, VideoState.READY]),
+            video.c.id.is_distinct_from(but),
+        )
+        .order_by(video.c.state == VideoState.STORED, video.c.created_at)
+    ).first()
+    return None if row is None else _video_row(row)
+
+
+def find_object(connection: Connection, team_name: str, source: StoredObject) -> VideoRow | None:
+    """The team's video of that very version of an object, where there is one already."""
+    row = connection.execute(
+        _videos()
+        .where(
+            team.c.name == team_name,
+            video.c.bucket == source.bucket,
+            video.c.object_key == source.key,
+            video.c.etag == source.etag,
+            video.c.version_id.is_not_distinct_from(source.version_id),
+            video.c.state != VideoState.REJECTED,
+        )
+        .order_by(video.c.created_at)
+    ).first()
+    return None if row is None else _video_row(row)
+
+
+def select_frame_index(connection: Connection, video_id: UUID) -> FrameIndex:
+    """The ledger of a ready video."""
+    return FrameIndex.from_bytes(
+        connection.execute(select(video.c.frame_index).where(video.c.id == video_id)).scalar_one()
+    )
+
+
+def select_unsent_ingests(connection: Connection, older_than_s: float) -> Sequence[UUID]:
+    """Stored videos that nobody works on and whose message is old, noted as sent again."""
+    return (
+        connection.execute(
+            update(video)
+            .where(
+                video.c.state == VideoState.STORED,
+                video.c.lease_token.is_(None),
+                video.c.not_before <= func.clock_timestamp(),
+                func.coalesce(video.c.queued_at, video.c.not_before) < after(-older_than_s),
+            )
+            .values(queued_at=func.clock_timestamp())
+            .returning(video.c.id)
+        )
+        .scalars()
+        .all()
+    )
+
+
+def _videos() -> Select[Any]:
+    return select(video, team.c.name.label("team")).join(team, team.c.id == video.c.team_id)
+
+
+def _video_row(row: Row[Any]) -> VideoRow:
+    m = row._mapping
+    return VideoRow(
+        id=m["id"],
+        team=m["team"],
+        name=m["name"],
+        state=VideoState(m["state"]),
+        reason=m["reason"],
+        source=StoredObject(m["bucket"], m["object_key"], m["size_bytes"], m["etag"], m["version_id"])
+        if m["etag"]
+        else None,
+        owned=m["owned"],
+        sha256=m["sha256"],
+        duplicate_of=m["duplicate_of"],
+        width=m["width"],
+        height=m["height"],
+        codec=m["codec"],
+        container=m["container"],
+        time_base=Fraction(m["time_base_num"], m["time_base_den"]) if m["time_base_den"] else None,
+        frames=m["frames"],
+        first_pts=m["first_pts"],
+        last_pts=m["last_pts"],
+    )

@@ -1,0 +1,61 @@
+"""Who works: each worker process says every few seconds that it is there and on what device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, delete, func, select
+from sqlalchemy.dialects.postgresql import insert
+
+from pipeline.db.tables import worker
+
+#: A worker not seen for so long is gone.
+ALIVE_S = 15.0
+
+
+@dataclass(frozen=True)
+class WorkerRow:
+    """One live worker process."""
+
+    name: str
+    pid: int
+    device: str
+    provider: str
+    slots: int
+    version: str
+    started_at: datetime
+
+
+def report_worker(
+    connection: Connection, *, name: str, pid: int, device: str, provider: str, slots: int, version: str
+) -> None:
+    """Say that this worker is alive."""
+    facts = {"pid": pid, "device": device, "provider": provider, "slots": slots, "version": version}
+    started = func.clock_timestamp()
+    statement = insert(worker).values(name=name, **facts, started_at=started, seen_at=started)
+    connection.execute(
+        statement.on_conflict_do_update(index_elements=["name"], set_={**facts, "seen_at": func.clock_timestamp()})
+    )
+
+
+def remove_worker(connection: Connection, name: str) -> None:
+    """This worker has stopped in good order."""
+    connection.execute(delete(worker).where(worker.c.name == name))
+
+
+def select_workers(connection: Connection) -> list[WorkerRow]:
+    """The workers seen lately."""
+    rows = connection.execute(
+        select(worker)
+        .where(worker.c.seen_at > func.clock_timestamp() - timedelta(seconds=ALIVE_S))
+        .order_by(worker.c.name)
+    )
+    return [WorkerRow(r.name, r.pid, r.device, r.provider, r.slots, r.version, r.started_at) for r in rows]
+
+
+def delete_gone_workers(connection: Connection) -> int:
+    """Forget workers that died without a word, a day later."""
+    return connection.execute(
+        delete(worker).where(worker.c.seen_at < func.clock_timestamp() - timedelta(days=1))
+    ).rowcount

@@ -1,0 +1,97 @@
+"""Every error a person can meet, in one tree.
+
+PoselineError                   exit 1
+├── UsageError                  exit 2: what was asked for cannot be, whatever the servers say
+│   ├── UnknownModel
+│   └── NotFound
+├── ServiceUnavailable          a server that Poseline needs does not answer
+├── StackError                  the local stack could not start or stop
+├── ModelUnusable               weights are missing, changed, or do not follow their contract
+├── DeviceUnavailable           asked for a GPU, got something else
+├── VideoRejected               the upload is not a video that can be analysed
+├── SourceGone                  the stored object changed or went away since it was ingested
+├── DecodeFailed                the decoder broke off: crash, hang, limit
+├── LeaseLost                   someone else owns this piece of work now; drop it silently
+├── Stopping                    this process is shutting down; hand the work back
+└── RunFailed                   the run ended without results
+
+The docstring of a class is its default message. A message is one line: what is wrong, and the mend.
+"""
+
+from __future__ import annotations
+
+
+class PoselineError(Exception):
+    """Something went wrong in Poseline."""
+
+    exit_code = 1
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or (type(self).__doc__ or "").strip())
+
+    @property
+    def message(self) -> str:
+        """The line that a person reads."""
+        return str(self.args[0])
+
+
+def in_one_line(error: Exception) -> str:
+    """Any error as a line for a person or a row: our own words, or the kind and first line of somebody else's."""
+    if isinstance(error, PoselineError):
+        return error.message
+    first_line = (str(error).strip().splitlines() or [""])[0]
+    return f"unexpected {type(error).__name__}: {first_line}"
+
+
+class UsageError(PoselineError):
+    """This cannot be done as asked."""
+
+    exit_code = 2
+
+
+class UnknownModel(UsageError):
+    """There is no such model; `poseline models` lists them."""
+
+
+class NotFound(UsageError):
+    """There is no such thing here."""
+
+
+class ServiceUnavailable(PoselineError):
+    """A server that Poseline needs does not answer; `poseline doctor` says which."""
+
+
+class StackError(PoselineError):
+    """The local stack could not be started; `poseline doctor` says why."""
+
+
+class ModelUnusable(PoselineError):
+    """The model's weights cannot be used."""
+
+
+class DeviceUnavailable(PoselineError):
+    """The device asked for is not there; `poseline doctor` says what is missing."""
+
+
+class VideoRejected(PoselineError):
+    """This file is not a video that can be analysed."""
+
+
+class SourceGone(PoselineError):
+    """The stored video changed or went away since it was ingested; upload it again."""
+
+
+class DecodeFailed(PoselineError):
+    """The video decoder broke off."""
+
+
+class LeaseLost(PoselineError):
+    """Another worker owns this piece of work now."""
+
+
+class Stopping(PoselineError):
+    """This process is shutting down."""
+
+
+class RunFailed(PoselineError):
+    """The run failed."""

@@ -1,0 +1,74 @@
+"""Which weights were seen first under a name, kept beside them, so that nothing else ever passes under it.
+
+A folder of models is one unit: copy it to a machine without a network with its `checksums.json`, and it works there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from pipeline.errors import ModelUnusable
+from pipeline.inference.downloads import TEMPORARY_PREFIX
+
+CHECKSUMS_FILE = "checksums.json"
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, as 64 hex digits.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_checksums(models_path: Path) -> dict[str, str]:
+    """SHA-256 by model name; empty where nothing was fetched yet.
+
+    Raises:
+        ModelUnusable: the file is there and cannot be read.
+    """
+    path = models_path / CHECKSUMS_FILE
+    try:
+        recorded = json.loads(path.read_text())
+        return {str(name): str(sha256) for name, sha256 in recorded.items()}
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, AttributeError) as error:
+        raise ModelUnusable(f"{path} cannot be read ({error}); remove it and fetch the models again") from error
+
+
+def write_checksums(models_path: Path, checksums: dict[str, str]) -> None:
+    """Replace the record, whole or not at all. Call it as the only writer.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    temporary = models_path / f"{TEMPORARY_PREFIX}{CHECKSUMS_FILE}"
+    with temporary.open("w") as file:
+        file.write(json.dumps(checksums, indent=2, sort_keys=True) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.rename(models_path / CHECKSUMS_FILE)
+
+
+@contextlib.contextmanager
+def only_writer(models_path: Path) -> Iterator[None]:
+    """Wait until no other process or thread writes here, and clear away what one that died has left.
+
+    Raises:
+        OSError: the folder cannot be written to.
+    """
+    models_path.mkdir(parents=True, exist_ok=True)
+    with (models_path / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for left in models_path.glob(f"{TEMPORARY_PREFIX}*"):
+            left.unlink()
+        yield

@@ -1,0 +1,127 @@
+"""Postgres's own set-up: the data directory, the application's role, and its database."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import psutil
+
+from pipeline.errors import StackError
+from pipeline.local import rootless
+from pipeline.local.home import Home, Stack, write_private
+from pipeline.local.ports import LOOPBACK
+from pipeline.local.servers import postgres_binary, server_env
+
+_MEND = "run `poseline up` as an ordinary user"
+APPLICATION = "poseline"  # its role and its database
+
+
+def make_cluster(home: Home, stack: Stack) -> bool:
+    """Make the data directory if there is none. Returns whether it was made.
+
+    It is made beside its place and moved there when it is whole: a half-made one would never start.
+
+    Raises:
+        StackError: initdb failed, or root may not become another user here.
+    """
+    data = home.data("postgres")
+    if (data / "PG_VERSION").exists():
+        return False
+    draft = home.path / "postgres.new"
+    password = home.path / "run" / "postgres-password"
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(mode=0o700)
+    write_private(password, stack.postgres_admin_password, durable=False)
+    if rootless.needed():
+        try:
+            os.chown(draft, *rootless.user())
+        except PermissionError as error:
+            raise StackError(
+                f"root cannot give Postgres's data to another user here ({error.strerror}); {_MEND}"
+            ) from error
+    # The builtin locale gives the same order of strings on every machine.
+    options = [
+        "--auth=scram-sha-256",
+        "--encoding=UTF8",
+        "--locale=C",
+        "--locale-provider=builtin",
+        "--builtin-locale=C.UTF-8",
+        "--username=postgres",
+        f"--pwfile={password}",
+        "-D",
+        ".",
+    ]
+    try:
+        made = subprocess.run(
+            rootless.wrapped([postgres_binary("initdb"), *options]),
+            cwd=draft,
+            env=server_env(stack),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    finally:
+        password.unlink()
+    write_private(home.log("initdb"), made.stdout + made.stderr, durable=False)
+    if made.returncode == rootless.EXIT_IMPOSSIBLE:
+        raise StackError(f"{made.stderr.strip()}; {_MEND}")
+    if made.returncode:
+        errors = [line for line in made.stderr.splitlines() if line.strip()] or ["no reason given"]
+        telling = next((line for line in errors if "error:" in line or "FATAL" in line), errors[-1])
+        raise StackError(f"Postgres's data could not be made: {telling}; see {home.log('initdb')}")
+    draft.rename(data)
+    return True
+
+
+def forget_stale_pid(home: Home) -> None:
+    """Remove a `postmaster.pid` that names somebody else's process.
+
+    Postgres refuses to start when the pid in there is alive, and after a restart of the machine that may be
+    anything. If it is dead, Postgres itself knows better what to do (it also looks at shared memory).
+    """
+    data = home.data("postgres")
+    try:
+        pid = int((data / "postmaster.pid").read_text().split("\n", 1)[0])
+    except (OSError, ValueError):
+        return
+    if psutil.pid_exists(pid) and not any(_serves(process, data) for process in psutil.process_iter()):
+        (data / "postmaster.pid").unlink(missing_ok=True)
+
+
+def _serves(process: psutil.Process, data: Path) -> bool:
+    try:
+        return process.name() == "postgres" and process.cwd() == str(data)
+    except psutil.AccessDenied:
+        return True  # a root without CAP_SYS_PTRACE, as in Docker, cannot look: leave it to Postgres
+    except (psutil.Error, OSError):
+        return False
+
+
+def make_database(stack: Stack) -> None:
+    """Make the application's role and database where they are missing. The role can neither grant nor create."""
+    import psycopg  # noqa: PLC0415 - only where it is needed
+    from psycopg import sql  # noqa: PLC0415
+
+    name = sql.Identifier(APPLICATION)
+    with psycopg.connect(
+        host=LOOPBACK,
+        port=stack.ports["postgres"],
+        dbname="postgres",
+        user="postgres",
+        password=stack.postgres_admin_password,
+        connect_timeout=5,
+        sslmode="disable",
+        autocommit=True,
+    ) as connection:
+        if connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (APPLICATION,)).fetchone() is None:
+            # Sent as its hash: a statement that fails is written to the log.
+            hashed = connection.pgconn.encrypt_password(
+                stack.postgres_password.encode(), APPLICATION.encode(), b"scram-sha-256"
+            ).decode()
+            connection.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(name, sql.Literal(hashed)))
+        if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (APPLICATION,)).fetchone() is None:
+            connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(name, name))

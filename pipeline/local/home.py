@@ -1,0 +1,179 @@
+"""What a local stack keeps on disk: its directories, its ports and its secrets.
+
+`stack.json` holds everything that was made up once; losing it means losing the servers' passwords.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, fields, replace
+from hashlib import sha256
+from pathlib import Path
+
+from pipeline.errors import StackError
+
+SERVERS = ("postgres", "valkey", "seaweedfs")
+PROCESSES = ("worker", "beat", "flower")
+TITLES = {"postgres": "Postgres", "valkey": "Valkey", "seaweedfs": "SeaweedFS", "flower": "Flower"}
+
+# Postgres keeps paths in buffers of 1,024 bytes (MAXPGPATH) and cuts longer ones; measured: 815 works, 1,016 fails.
+_LONGEST_HOME_BYTES = 900
+
+
+def _secret() -> str:
+    return secrets.token_urlsafe(24)
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The ports and secrets of one home."""
+
+    ports: Mapping[str, int]
+    stack_id: str = field(default_factory=lambda: secrets.token_hex(8))
+    postgres_admin_password: str = field(default_factory=_secret, repr=False)
+    postgres_password: str = field(default_factory=_secret, repr=False)
+    valkey_password: str = field(default_factory=_secret, repr=False)
+    s3_access_key: str = field(default_factory=lambda: secrets.token_hex(10).upper(), repr=False)
+    s3_secret_key: str = field(default_factory=_secret, repr=False)
+    s3_internal_key: str = field(default_factory=_secret, repr=False)
+    flower_password: str = field(default_factory=_secret, repr=False)
+
+    def with_ports(self, ports: Mapping[str, int]) -> Stack:
+        return replace(self, ports=dict(ports))
+
+    @property
+    def env(self) -> dict[str, str]:
+        """What a client needs, under the names of `pipeline.settings`; no administrator's password."""
+        port = self.ports
+        return {
+            "POSELINE_DATABASE_URL": f"postgresql://poseline:{self.postgres_password}@127.0.0.1:{port['postgres']}/poseline",
+            "POSELINE_BROKER_URL": f"redis://default:{self.valkey_password}@127.0.0.1:{port['valkey']}/0",
+            "POSELINE_S3_ENDPOINT": f"http://127.0.0.1:{port['s3']}",
+            "POSELINE_S3_ACCESS_KEY": self.s3_access_key,
+            "POSELINE_S3_SECRET_KEY": self.s3_secret_key,
+            "POSELINE_S3_BUCKET": "poseline",
+            "POSELINE_FLOWER_PORT": str(port["flower"]),
+            "POSELINE_FLOWER_USER": "poseline",
+            "POSELINE_FLOWER_PASSWORD": self.flower_password,
+        }
+
+
+@dataclass(frozen=True)
+class Home:
+    """Where everything of one stack lies. `path` is absolute and without links: processes are known by it."""
+
+    path: Path
+
+    @classmethod
+    def at(cls, path: Path) -> Home:
+        return cls(path.expanduser().resolve())
+
+    @property
+    def stack_file(self) -> Path:
+        return self.path / "stack.json"
+
+    @property
+    def env_file(self) -> Path:
+        return self.path / "poseline.env"
+
+    @property
+    def state_file(self) -> Path:
+        return self.path / "run" / "state.json"
+
+    @property
+    def wanted_file(self) -> Path:
+        return self.path / "run" / "wanted.json"
+
+    def data(self, server: str) -> Path:
+        return self.path / server
+
+    def log(self, name: str) -> Path:
+        return self.path / "logs" / f"{name}.log"
+
+    def make(self) -> None:
+        """Make the directories. One that is already there keeps its mode: it may be anybody's.
+
+        Raises:
+            StackError: the place cannot be used.
+        """
+        if len(os.fsencode(self.path)) > _LONGEST_HOME_BYTES:
+            raise StackError(
+                f"the path of the home is too long for Postgres (over {_LONGEST_HOME_BYTES} bytes); "
+                "choose a shorter one with --home"
+            )
+        try:
+            if not self.path.exists():
+                self.path.mkdir(mode=0o700, parents=True)
+                # The secrets in here must not be committed by accident.
+                (self.path / ".gitignore").write_text("*\n")
+            if self.path.stat().st_uid != os.geteuid():
+                raise StackError(f"{self.path} belongs to another user; be that user, or choose another --home")
+            for name in ("run", "logs", "valkey", "seaweedfs", "seaweedfs/data"):
+                (self.path / name).mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise StackError(f"cannot make {self.path}: {error.strerror}; choose another --home") from error
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep every other `up` and `down` of this home waiting. The kernel frees it when its holder dies."""
+        descriptor = os.open(self.path / "run" / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def fingerprint(self) -> str:
+        """Of what the supervisor goes by: tells whether it has taken up the latest.
+
+        Raises:
+            FileNotFoundError: the home is not in use, or gone.
+        """
+        return sha256(self.wanted_file.read_bytes() + self.stack_file.read_bytes()).hexdigest()
+
+    def read_stack(self) -> Stack | None:
+        """The stack of this home, or None if there was never one.
+
+        Raises:
+            StackError: it was damaged.
+        """
+        try:
+            found = json.loads(self.stack_file.read_text())
+            if unknown := set(found) ^ {f.name for f in fields(Stack)}:
+                raise ValueError(f"unexpected or missing: {', '.join(sorted(unknown))}")
+            return Stack(**found)
+        except FileNotFoundError:
+            if (self.data("postgres") / "PG_VERSION").exists():
+                raise StackError(
+                    f"{self.stack_file} is gone, and with it the passwords of the data in "
+                    f"{self.path}; restore it, or move that directory away"
+                ) from None
+            return None
+        except (OSError, ValueError, TypeError) as error:
+            raise StackError(
+                f"{self.stack_file} cannot be read ({error}); restore it, or move {self.path} away"
+            ) from error
+
+    def write_stack(self, stack: Stack) -> None:
+        """Keep the stack and tell its clients. Written through to the disk: the passwords exist nowhere else."""
+        write_private(self.stack_file, json.dumps(asdict(stack), indent=1) + "\n")
+        lines = "".join(f"{name}={value}\n" for name, value in stack.env.items())
+        write_private(self.env_file, f"# Written by `poseline up`; changes are lost.\n{lines}")
+
+
+def write_private(path: Path, text: str, *, durable: bool = True) -> None:
+    """Replace a file in one step; nobody but its owner can ever read it."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.unlink(missing_ok=True)
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+        file.flush()
+        if durable:
+            os.fsync(file.fileno())
+    draft.replace(path)

@@ -1,0 +1,71 @@
+"""Ports on loopback: which are free, and choosing new ones."""
+
+from __future__ import annotations
+
+import random
+import socket
+from collections.abc import Iterable, Mapping
+
+from pipeline.errors import StackError
+
+LOOPBACK = "127.0.0.1"
+PORTS_OF = {
+    "postgres": ("postgres",),
+    "valkey": ("valkey",),
+    "seaweedfs": ("s3", "s3_grpc", "master", "master_grpc", "volume", "volume_grpc", "filer", "filer_grpc"),
+    "flower": ("flower",),
+}
+MAIN_PORT = {"postgres": "postgres", "valkey": "valkey", "seaweedfs": "s3", "flower": "flower"}
+FLOWER_PORT = 5555
+
+# Below the ports that Linux (32768) and macOS (49152) hand to outgoing connections: one of those could sit
+# on a server's port at the moment in which it restarts.
+_CHOICE = range(15_000, 32_700)
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could listen here now. Connections that linger after a stop do not count."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except (OSError, OverflowError):
+            return False
+    return True
+
+
+def choose(taken: Iterable[int]) -> int:
+    """A free port that is not among `taken`. Random, so that two homes that start at once differ."""
+    avoid = set(taken)
+    for _ in range(1000):
+        port = random.SystemRandom().choice(_CHOICE)
+        if port not in avoid and is_free(port):
+            return port
+    raise StackError("no free port was found on 127.0.0.1; close something that listens there")
+
+
+def settle(kept: Mapping[str, int], names: Iterable[str], flower_port: int | None = None) -> dict[str, int]:
+    """Every port of a stack: those it had where they are still free, new ones elsewhere.
+
+    Args:
+        kept: ports by name from an earlier time.
+        names: the services that do not run now; the ports of others stay as they are.
+        flower_port: what a person asked for.
+
+    Raises:
+        StackError: the port that was asked for is taken, or none is free.
+    """
+    ports = dict(kept)
+    if flower_port is not None and flower_port != ports.get("flower"):
+        ports["flower"] = flower_port
+        names = {*names, "flower"}
+    for name in (port for service in PORTS_OF if service in set(names) for port in PORTS_OF[service]):
+        if name in ports and is_free(ports[name]):
+            continue
+        if name == "flower" and flower_port is not None:
+            raise StackError(
+                f"port {flower_port} is taken: something else listens there; choose another with --flower-port"
+            )
+        first = FLOWER_PORT if name == "flower" and name not in ports and is_free(FLOWER_PORT) else None
+        ports[name] = first or choose(ports.values())
+    return ports

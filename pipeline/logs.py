@@ -1,0 +1,59 @@
+"""Logs are static snake_case events with facts beside them: `log.info("chunk_done", frames=120)`.
+
+Never interpolate a fact into the event. What holds for all that follows (run, chunk, task) is bound once with
+`bound_facts`. One formatter serves Celery's lines too.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from contextlib import AbstractContextManager
+from typing import cast
+
+import structlog
+
+bound_facts = structlog.contextvars.bound_contextvars
+
+
+def get_logger(name: str) -> structlog.stdlib.BoundLogger:
+    """A logger for one module."""
+    logger: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(name)
+    return logger
+
+
+def configure_logs(level: str = "INFO", *, as_json: bool = False) -> None:
+    """Send every log line of this process to standard error, in one form."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.processors.StackInfoRenderer(),
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    renderer: structlog.typing.Processor = (
+        structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    handler = logging.StreamHandler()
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+    )
+    for chatty in ("celery.worker.strategy", "celery.app.trace"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+
+
+def bind(**facts: object) -> AbstractContextManager[None]:
+    """Facts for every line inside the block."""
+    return cast("AbstractContextManager[None]", bound_facts(**facts))

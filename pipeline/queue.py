@@ -1,0 +1,162 @@
+"""Celery as the transport: its settings, and sending a task by name.
+
+A message is a hint: Redis may lose, double or delay it, and Postgres decides. So messages are acknowledged early,
+carry ids alone, have no result, and are never retried by Celery. Why, with what was seen on 5.7: docs/reliability.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from uuid import UUID
+
+from celery import Celery
+from kombu import Queue
+from kombu.exceptions import OperationalError
+from redis import Redis
+from redis.exceptions import RedisError
+
+from pipeline.errors import ServiceUnavailable
+from pipeline.logs import get_logger
+from pipeline.settings import Settings
+
+log = get_logger(__name__)
+
+#: Short work that keeps things moving: ingest, finish, ticks. Taken before frames.
+CONTROL = "control"
+#: Chunks of frames, for the workers with a model.
+FRAMES = "frames"
+
+INGEST = "poseline.ingest"
+DETECT = "poseline.detect"
+FINISH = "poseline.finish"
+TICK = "poseline.tick"
+
+_QUEUE_OF = {INGEST: CONTROL, FINISH: CONTROL, TICK: CONTROL, DETECT: FRAMES}
+_KEY_PREFIX = "poseline:"
+
+
+def build_celery(settings: Settings) -> Celery:
+    """The Celery application, without tasks; `workers.app` adds them."""
+    app = Celery("poseline", broker=settings.broker_url.get_secret_value(), set_as_current=False)
+    app.conf.update(
+        accept_content=["json"],
+        task_serializer="json",
+        event_serializer="json",
+        task_ignore_result=True,
+        task_acks_late=False,
+        task_default_queue=CONTROL,
+        task_queues=[Queue(CONTROL), Queue(FRAMES)],
+        task_routes={name: {"queue": queue} for name, queue in _QUEUE_OF.items()},
+        task_create_missing_queues=False,
+        task_send_sent_event=True,
+        worker_prefetch_multiplier=1,
+        worker_disable_prefetch=True,
+        worker_send_task_events=True,
+        worker_hijack_root_logger=False,
+        worker_soft_shutdown_timeout=0,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        broker_transport_options={
+            "global_keyprefix": _KEY_PREFIX,
+            "queue_order_strategy": "priority",
+            "visibility_timeout": 3600,
+            "socket_timeout": 10,
+            "socket_connect_timeout": 5,
+            "socket_keepalive": True,
+            "health_check_interval": 5,
+        },
+        beat_schedule={
+            "tick": {
+                "task": TICK,
+                "schedule": settings.tick_s,
+                # A tick that comes late is worth nothing: the next one does the same.
+                "options": {"expires": max(10 * settings.tick_s, 10.0)},
+            }
+        },
+        timezone="UTC",
+    )
+    return app
+
+
+class TaskQueue:
+    """Sends tasks, and says how many wait."""
+
+    def __init__(self, app: Celery, broker_url: str) -> None:
+        self._app = app
+        self._redis = Redis.from_url(broker_url, socket_timeout=10, socket_connect_timeout=5)
+
+    def send_ingest(self, video_id: UUID) -> None:
+        """Say that a video waits to be ingested."""
+        self._send(INGEST, str(video_id))
+
+    def send_detect(self, run_id: UUID, idx: int) -> None:
+        """Say that a chunk waits to be analysed."""
+        self._send(DETECT, str(run_id), idx)
+
+    def send_finish(self, run_id: UUID) -> None:
+        """Say that a run waits to be finished."""
+        self._send(FINISH, str(run_id))
+
+    def waiting(self, queue: str) -> int:
+        """How many messages wait in a queue.
+
+        Raises:
+            ServiceUnavailable: Redis does not answer.
+        """
+        with _broker_errors():
+            length = self._redis.llen(_KEY_PREFIX + queue)
+        assert isinstance(length, int)
+        return length
+
+    def close(self) -> None:
+        """Let the connections go."""
+        self._redis.close()
+        self._app.close()
+
+    def ping(self) -> None:
+        """Check that Redis answers.
+
+        Raises:
+            ServiceUnavailable: it does not.
+        """
+        with _broker_errors():
+            self._redis.ping()
+
+    def eviction_policy(self) -> str:
+        """What Redis does when it is full; anything but `noeviction` loses messages silently.
+
+        Raises:
+            ServiceUnavailable: Redis does not answer.
+        """
+        with _broker_errors():
+            info = self._redis.info("memory")
+        assert isinstance(info, dict)
+        return str(info["maxmemory_policy"])
+
+    def ping_workers(self, timeout_s: float = 1.0) -> list[str]:
+        """The names of the workers that answer through the broker, as `celery inspect ping` sees them."""
+        with _broker_errors():
+            replies = self._app.control.ping(timeout=timeout_s) or []
+        return sorted(name for reply in replies for name in reply)
+
+    def _send(self, task: str, *args: object) -> None:
+        # Not an error: the row waits in Postgres, and the reconciler sends the message again.
+        try:
+            with _broker_errors():
+                self._app.send_task(task, args=args, retry=False)
+        except ServiceUnavailable as error:
+            log.warning("message_not_sent", task=task, reason=error.message)
+
+
+def build_task_queue(settings: Settings, app: Celery | None = None) -> TaskQueue:
+    """The queue that the settings name."""
+    return TaskQueue(app or build_celery(settings), settings.broker_url.get_secret_value())
+
+
+@contextmanager
+def _broker_errors() -> Iterator[None]:
+    try:
+        yield
+    except (OperationalError, RedisError, OSError) as error:
+        raise ServiceUnavailable(f"Redis does not answer ({error}); is it running?") from error

@@ -1,0 +1,189 @@
+"""Results as files: JSON Lines, Parquet, CSV. The same run always gives the same bytes.
+
+Coordinates are pixels of the frame as displayed; `time_s` is pts times time base, the container's own timeline.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from fractions import Fraction
+from pathlib import Path
+from typing import IO, Any, Literal, Protocol, get_args
+from uuid import UUID
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.core.states import RunState
+from pipeline.db.engine import transaction
+from pipeline.db.frames import FrameRow, iter_frame_rows
+from pipeline.db.runs import select_run
+from pipeline.db.videos import select_video
+from pipeline.errors import RunFailed, UsageError
+from pipeline.services.system import System
+
+Format = Literal["jsonl", "parquet", "csv"]
+FORMATS: tuple[Format, ...] = get_args(Format)
+_ROW_GROUP = 20_000
+
+
+class Writer(Protocol):
+    """Takes a run's frames in order."""
+
+    def write(self, row: FrameRow) -> None:
+        """Add one frame."""
+
+    def close(self) -> None:
+        """Write what is left."""
+
+
+def export_run(
+    system: System, run_id: UUID, to: Path, form: Format, *, on_frame: Callable[[], None] | None = None
+) -> list[Path]:
+    """Write a done run's poses to `to`; the file appears whole or not at all.
+
+    Parquet and CSV hold one row per person per frame; a second file beside, `NAME.nobody.EXT`, holds the frames
+    with nobody. Returns the files written.
+
+    Raises:
+        RunFailed: the run is not done.
+        UsageError: the file cannot be written.
+    """
+    with transaction(system.engine) as connection:
+        run = select_run(connection, run_id)
+        video = select_video(connection, run.video_id)
+    if run.state is not RunState.DONE:
+        why = f": {run.reason}" if run.reason else ""
+        raise RunFailed(f"run {run.id} is {run.state}{why}; only a run that is done can be exported")
+    assert video.time_base is not None
+    names: Sequence[str] = run.model_spec["keypoint_names"]
+    paths = [to] if form == "jsonl" else [to, to.with_name(f"{to.stem}.nobody{to.suffix}")]
+    try:
+        to.parent.mkdir(parents=True, exist_ok=True)
+        with _whole(paths) as files:
+            writer: Writer
+            if form == "jsonl":
+                writer = JsonLines(files[0], video.time_base)
+            elif form == "csv":
+                writer = _Csv(files[0], files[1], video.time_base, names)
+            else:
+                writer = _Parquet(files[0], files[1], video.time_base, names)
+            for row in iter_frame_rows(system.engine, run_id):
+                writer.write(row)
+                if on_frame is not None:
+                    on_frame()
+            writer.close()
+    except OSError as error:
+        raise UsageError(f"{to} cannot be written: {error.strerror}; choose another with --out") from error
+    return paths
+
+
+def time_s(pts: int, time_base: Fraction) -> float:
+    """Seconds on the container's own timeline, unrounded."""
+    return pts * time_base.numerator / time_base.denominator
+
+
+class JsonLines:
+    """One line per frame, frames with nobody too."""
+
+    def __init__(self, file: IO[bytes], time_base: Fraction) -> None:
+        self._file = file
+        self._time_base = time_base
+
+    def write(self, row: FrameRow) -> None:
+        poses = row.poses
+        line: dict[str, Any] = {
+            "frame": row.frame_no,
+            "pts": row.pts,
+            "time_s": time_s(row.pts, self._time_base),
+            "people": [
+                {"score": poses.scores[i], "box": poses.boxes_xyxy[i], "keypoints": poses.keypoints[i]}
+                for i in range(len(poses))
+            ],
+        }
+        if row.missing is not None:
+            line["missing"] = row.missing
+        self._file.write(orjson.dumps(line, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE))
+
+    def close(self) -> None:
+        """Nothing is left."""
+
+
+class _Csv:
+    def __init__(self, poses: IO[bytes], nobody: IO[bytes], time_base: Fraction, names: Sequence[str]) -> None:
+        self._time_base = time_base
+        self._texts = [io.TextIOWrapper(f, "utf-8", newline="", write_through=True) for f in (poses, nobody)]
+        self._poses, self._nobody = (csv.writer(text, lineterminator="\n") for text in self._texts)
+        axes = [f"{name}_{axis}" for name in names for axis in ("x", "y", "confidence")]
+        self._poses.writerow(["frame", "pts", "time_s", "person", "score", "x1", "y1", "x2", "y2", *axes])
+        self._nobody.writerow(["frame", "pts", "time_s", "missing"])
+
+    def write(self, row: FrameRow) -> None:
+        when = (row.frame_no, row.pts, repr(time_s(row.pts, self._time_base)))
+        for i in range(len(row.poses)):
+            numbers = np.concatenate((row.poses.boxes_xyxy[i], row.poses.keypoints[i].reshape(-1)))
+            self._poses.writerow([*when, i, str(row.poses.scores[i]), *map(str, numbers)])
+        if not len(row.poses):
+            self._nobody.writerow([*when, row.missing or ""])
+
+    def close(self) -> None:
+        for text in self._texts:
+            text.detach()
+
+
+class _Parquet:
+    def __init__(self, poses: IO[bytes], nobody: IO[bytes], time_base: Fraction, names: Sequence[str]) -> None:
+        self._time_base = time_base
+        when = [("frame", pa.int32()), ("pts", pa.int64()), ("time_s", pa.float64())]
+        person = [("person", pa.int16()), ("score", pa.float32())]
+        person += [(corner, pa.float32()) for corner in ("x1", "y1", "x2", "y2")]
+        person += [(f"{name}_{axis}", pa.float32()) for name in names for axis in ("x", "y", "confidence")]
+        self._schemas = pa.schema(when + person), pa.schema([*when, ("missing", pa.string())])
+        self._writers = [
+            pq.ParquetWriter(file, schema, compression="zstd")
+            for file, schema in zip((poses, nobody), self._schemas, strict=True)
+        ]
+        self._rows: tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]] = ([], [])
+
+    def write(self, row: FrameRow) -> None:
+        when = (row.frame_no, row.pts, time_s(row.pts, self._time_base))
+        for i in range(len(row.poses)):
+            numbers = np.concatenate((row.poses.boxes_xyxy[i], row.poses.keypoints[i].reshape(-1)))
+            self._rows[0].append((*when, i, row.poses.scores[i], *numbers))
+        if not len(row.poses):
+            self._rows[1].append((*when, row.missing))
+        for table in (0, 1):
+            if len(self._rows[table]) >= _ROW_GROUP:
+                self._flush(table)
+
+    def close(self) -> None:
+        for table in (0, 1):
+            self._flush(table)
+            self._writers[table].close()
+
+    def _flush(self, table: int) -> None:
+        schema, rows = self._schemas[table], self._rows[table]
+        columns: Iterable[Any] = zip(*rows, strict=True) if rows else ([] for _ in schema)
+        arrays = [pa.array(list(values), field.type) for values, field in zip(columns, schema, strict=True)]
+        self._writers[table].write_table(pa.Table.from_arrays(arrays, schema=schema))
+        rows.clear()
+
+
+@contextmanager
+def _whole(paths: Sequence[Path]) -> Iterator[list[IO[bytes]]]:
+    """Files that take their names only when all are written."""
+    parts = [path.with_name(f".{path.name}.{os.getpid()}.part") for path in paths]
+    try:
+        with ExitStack() as opened:
+            yield [opened.enter_context(part.open("wb")) for part in parts]
+        for part, path in zip(parts, paths, strict=True):
+            part.replace(path)
+    finally:
+        for part in parts:
+            part.unlink(missing_ok=True)

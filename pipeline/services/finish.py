@@ -1,0 +1,146 @@
+"""Finish a run: hold its frames against the video's ledger, sum it up, store its export, and only then call it done."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+
+from pipeline.core.spans import FrameIndex
+from pipeline.db.engine import transaction
+from pipeline.db.frames import FrameRow, iter_frame_rows
+from pipeline.db.leases import Lease, hand_back
+from pipeline.db.runs import RunRow, claim_finish, mark_done, mark_failed, select_run
+from pipeline.db.videos import select_frame_index
+from pipeline.errors import LeaseLost, Stopping, in_one_line
+from pipeline.logs import bind, get_logger
+from pipeline.services.export import JsonLines
+from pipeline.services.keep import keep_lease
+from pipeline.services.system import System
+
+log = get_logger(__name__)
+
+
+@dataclass
+class _Tally:
+    """What is counted while a run's frames pass by once."""
+
+    frames: int = 0
+    missing: int = 0
+    with_people: int = 0
+    poses: int = 0
+    most_people: int = 0
+    first_wrong: str | None = None
+
+    def add(self, row: FrameRow, index: FrameIndex) -> None:
+        if self.first_wrong is None:
+            if self.frames >= len(index) or row.frame_no != self.frames:
+                self.first_wrong = f"frame {row.frame_no} stands where frame {self.frames} should"
+            elif row.pts != index.pts[row.frame_no]:
+                self.first_wrong = f"frame {row.frame_no} has pts {row.pts}, not {index.pts[row.frame_no]}"
+        people = len(row.poses)
+        self.frames += 1
+        self.missing += row.missing is not None
+        self.with_people += people > 0
+        self.poses += people
+        self.most_people = max(self.most_people, people)
+
+
+def results_key(run_id: UUID) -> str:
+    """Where a run's export lies in our bucket."""
+    return f"runs/{run_id}/poses.jsonl"
+
+
+def finish_run(system: System, run_id: UUID, worker: str, stopping: threading.Event | None = None) -> None:
+    """Do what a message says, if it still holds: a stale or doubled message does nothing."""
+    settings = system.settings
+    with bind(run=str(run_id)):
+        with transaction(system.engine) as connection:
+            lease = claim_finish(connection, run_id, worker, settings.lease_s)
+            if lease is None:
+                return
+            run = select_run(connection, run_id)
+            index = select_frame_index(connection, run.video_id)
+        try:
+            tally = _pass_once(system, run, index, lease, stopping)
+            reason = _verdict(tally, index, settings.max_missing_share)
+            with transaction(system.engine) as connection:
+                summary = _summary(run, tally, index)
+                if reason is None:
+                    mark_done(connection, lease, summary)
+                else:
+                    mark_failed(connection, run_id, reason, summary)
+        except LeaseLost:
+            return
+        except Stopping:
+            with transaction(system.engine) as connection:
+                hand_back(connection, lease)
+            return
+        except Exception as error:  # noqa: BLE001  whatever it is, it counts as this run's failure
+            reason = in_one_line(error)
+            log.warning("finish_failed", reason=reason)
+            with transaction(system.engine) as connection:
+                errors = hand_back(connection, lease, error=reason, backoff_s=settings.backoff_s)
+                if errors is not None and errors >= settings.max_errors:
+                    mark_failed(connection, run_id, f"could not be finished after {errors} tries: {reason}")
+            return
+        if reason is None:
+            log.info("run_done", **summary)
+        else:
+            log.error("run_failed", reason=reason, **summary)
+
+
+def _pass_once(
+    system: System, run: RunRow, index: FrameIndex, lease: Lease, stopping: threading.Event | None
+) -> _Tally:
+    """Count, check and export in one pass over the frames."""
+    tally = _Tally()
+    scratch_path = system.settings.scratch_path
+    scratch_path.mkdir(parents=True, exist_ok=True)
+    with (
+        tempfile.NamedTemporaryFile(dir=scratch_path, prefix="finish-") as scratch,
+        keep_lease(system, lease, progress=lambda: tally.frames, stopping=stopping) as keeper,
+    ):
+        lines = JsonLines(scratch, index.time_base)
+        for row in iter_frame_rows(system.engine, run.id):
+            tally.add(row, index)
+            lines.write(row)
+            if not tally.frames % 256:
+                keeper.check()
+        scratch.flush()
+        keeper.check()
+        # The key is the run's own, so a second try overwrites the same object with the same bytes.
+        system.store.put_file(Path(scratch.name), results_key(run.id), content_type="application/jsonl")
+    return tally
+
+
+def _verdict(tally: _Tally, index: FrameIndex, max_missing_share: float) -> str | None:
+    if tally.first_wrong is not None:
+        return f"the ledger does not add up: {tally.first_wrong}; analyse the video again and report this"
+    if tally.frames != len(index):
+        return f"the ledger does not add up: {tally.frames} of {len(index)} frames; analyse the video again"
+    if tally.missing > max_missing_share * len(index):
+        return (
+            f"{tally.missing} of {len(index)} frames could not be read, more than "
+            f"{max_missing_share:.0%}; upload the video again"
+        )
+    return None
+
+
+def _summary(run: RunRow, tally: _Tally, index: FrameIndex) -> dict[str, Any]:
+    steps = np.diff(index.pts)
+    last_s = float(np.median(steps) * index.time_base) if len(steps) else 0.0
+    return {
+        "frames": tally.frames,
+        "frames_missing": tally.missing,
+        "frames_with_people": tally.with_people,
+        "poses": tally.poses,
+        "most_people": tally.most_people,
+        "video_s": round(float((int(index.pts[-1]) - int(index.pts[0])) * index.time_base) + last_s, 3),
+        "chunks": run.chunks_total,
+    }

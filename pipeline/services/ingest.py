@@ -1,0 +1,145 @@
+"""Ingest a stored video: read it once, hash it, and write down its every frame before any is analysed."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+import threading
+from pathlib import Path
+from uuid import UUID
+
+from sqlalchemy.exc import IntegrityError
+
+from pipeline.db.engine import transaction
+from pipeline.db.leases import Lease, hand_back
+from pipeline.db.runs import move_waiting_runs
+from pipeline.db.videos import (
+    IndexedVideo,
+    VideoRow,
+    claim_ingest,
+    find_content,
+    mark_ready,
+    mark_rejected,
+    select_video,
+)
+from pipeline.errors import LeaseLost, SourceGone, Stopping, VideoRejected, in_one_line
+from pipeline.logs import get_logger
+from pipeline.services.dispatch import dispatch
+from pipeline.services.keep import keep_lease
+from pipeline.services.plan import plan_runs
+from pipeline.services.system import System
+from pipeline.video.sandbox import probe
+from pipeline.video.source import FileSource
+
+log = get_logger(__name__)
+
+
+def ingest_video(system: System, video_id: UUID, worker: str, stopping: threading.Event | None = None) -> None:
+    """Do what a message says, if it still holds: a stale or doubled message does nothing."""
+    settings = system.settings
+    with transaction(system.engine) as connection:
+        lease = claim_ingest(connection, video_id, worker, settings.lease_s)
+        if lease is None:
+            return
+        video = select_video(connection, video_id)
+    try:
+        found = _read(system, video, lease, stopping)
+        with transaction(system.engine) as connection:
+            mark_ready(connection, lease, found)
+            plan_runs(connection, settings.chunk_frames, video_id)
+    except LeaseLost:
+        return
+    except Stopping:
+        with transaction(system.engine) as connection:
+            hand_back(connection, lease)
+        return
+    except (VideoRejected, SourceGone) as error:
+        _reject(system, video, lease, error.message)
+        return
+    except IntegrityError:
+        _merge(system, video, lease, found)
+        return
+    except Exception as error:  # noqa: BLE001  whatever it is, it counts as this video's failure
+        _count_error(system, video, lease, in_one_line(error))
+        return
+    log.info("video_ready", frames=len(found.index), codec=found.codec)
+    dispatch(system)
+
+
+def _read(system: System, video: VideoRow, lease: Lease, stopping: threading.Event | None) -> IndexedVideo:
+    assert video.source is not None
+    limit_bytes = system.settings.max_video_bytes
+    if video.source.size_bytes > limit_bytes:
+        raise VideoRejected(f"the video is larger than the limit of {limit_bytes / 2**30:.1f} GiB; cut it")
+    if not video.source.size_bytes:
+        raise VideoRejected("the file is empty; upload it again")
+    system.settings.scratch_path.mkdir(parents=True, exist_ok=True)
+    fetched_bytes = 0
+    source: FileSource | None = None
+    with (
+        tempfile.NamedTemporaryFile(dir=system.settings.scratch_path, prefix="ingest-") as scratch,
+        keep_lease(
+            system, lease, progress=lambda: fetched_bytes + (source.bytes_read if source else 0), stopping=stopping
+        ) as keeper,
+    ):
+        digest = hashlib.sha256()
+        for piece in system.store.iter_whole(video.source):
+            digest.update(piece)
+            scratch.write(piece)
+            fetched_bytes += len(piece)
+            keeper.check()
+        scratch.flush()
+        if video.sha256 is not None and digest.hexdigest() != video.sha256:
+            raise VideoRejected("the upload was damaged on its way; upload it again")
+        with FileSource(Path(scratch.name)) as source:
+            info = probe(source, system.limits, interrupted=keeper.interrupted)
+    return IndexedVideo(
+        sha256=digest.hexdigest(),
+        container=info.container,
+        codec=info.codec,
+        width=info.width,
+        height=info.height,
+        rotation_deg=info.rotation_deg,
+        index=info.index,
+    )
+
+
+def _reject(system: System, video: VideoRow, lease: Lease, reason: str) -> None:
+    try:
+        with transaction(system.engine) as connection:
+            mark_rejected(connection, video.id, reason, lease=lease)
+    except LeaseLost:
+        return
+    log.warning("video_rejected", reason=reason)
+    if video.owned and video.source is not None:
+        system.store.delete(video.source.key)
+
+
+def _merge(system: System, video: VideoRow, lease: Lease, found: IndexedVideo) -> None:
+    """The same content became ready while this was read: its runs go over to the video that stands."""
+    with transaction(system.engine) as connection:
+        standing = find_content(connection, video.team, found.sha256, but=video.id)
+        if standing is None:
+            hand_back(connection, lease)
+            return
+        move_waiting_runs(connection, video.id, standing.id)
+        mark_rejected(
+            connection,
+            video.id,
+            f"the same content is video {standing.id} already",
+            lease=lease,
+            duplicate_of=standing.id,
+        )
+        plan_runs(connection, system.settings.chunk_frames, standing.id)
+    if video.owned and video.source is not None:
+        system.store.delete(video.source.key)
+    dispatch(system)
+
+
+def _count_error(system: System, video: VideoRow, lease: Lease, reason: str) -> None:
+    settings = system.settings
+    log.warning("ingest_failed", reason=reason)
+    with transaction(system.engine) as connection:
+        errors = hand_back(connection, lease, error=reason, backoff_s=settings.backoff_s)
+        if errors is not None and errors >= settings.max_errors:
+            mark_rejected(connection, video.id, f"could not be read after {errors} tries: {reason}")

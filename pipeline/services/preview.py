@@ -1,0 +1,197 @@
+"""Draw the people on the video: an annotated MP4, or a contact sheet PNG to see at a glance what was found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+from uuid import UUID
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.core.spans import FrameIndex
+from pipeline.core.states import RunState
+from pipeline.db.engine import transaction
+from pipeline.db.frames import FrameRow, iter_frame_rows
+from pipeline.db.runs import RunRow, select_run
+from pipeline.db.videos import VideoRow, select_frame_index, select_video
+from pipeline.errors import RunFailed, UsageError
+from pipeline.services.export import time_s
+from pipeline.services.system import System
+from pipeline.storage.objects import ObjectSource
+from pipeline.video.encode import VideoWriter
+from pipeline.video.sandbox import Frame, iter_frames
+
+Image = npt.NDArray[np.uint8]
+
+#: BGR; one a person, told apart by the colour-blind too (Okabe and Ito, 2008).
+COLOURS = [(0, 159, 230), (233, 180, 86), (115, 158, 0), (66, 228, 240), (178, 114, 0), (0, 94, 213), (167, 121, 204)]
+#: Joints less certain than this are not drawn.
+MIN_CONFIDENCE = 0.2
+SHEET_COLUMNS, SHEET_ROWS = 3, 2
+SHEET_WIDTH_PX = 1800
+VIDEO_SIDE_PX = 1280
+
+
+def preview_run(
+    system: System,
+    run_id: UUID,
+    to: Path,
+    *,
+    on_frame: Callable[[], None] | None = None,
+    on_total: Callable[[int], None] | None = None,
+) -> Path:
+    """Write an annotated video (`.mp4`) or a contact sheet (`.png`) of a done run.
+
+    Raises:
+        UsageError: another ending, or the file cannot be written.
+        RunFailed: the run is not done.
+    """
+    if to.suffix.lower() not in {".mp4", ".png"}:
+        raise UsageError(f"{to.name} must end in .mp4 for a video or .png for a contact sheet")
+    with transaction(system.engine) as connection:
+        run = select_run(connection, run_id)
+        if run.state is not RunState.DONE:
+            raise RunFailed(f"run {run.id} is {run.state}; only a run that is done can be drawn")
+        video = select_video(connection, run.video_id)
+        index = select_frame_index(connection, run.video_id)
+    try:
+        to.parent.mkdir(parents=True, exist_ok=True)
+        if to.suffix.lower() == ".png":
+            _draw_sheet(system, run, video, index, to, on_frame, on_total)
+        else:
+            _draw_video(system, run, video, index, to, on_frame, on_total)
+    except OSError as error:
+        raise UsageError(f"{to} cannot be written: {error.strerror}; choose another with --out") from error
+    return to
+
+
+def draw_people(image: Image, row: FrameRow, skeleton: Sequence[Sequence[int]], scale: float = 1.0) -> None:
+    """Draw a frame's skeletons onto `image`, `scale` times the size that the poses are in."""
+    thickness = max(2, round(max(image.shape[:2]) / 400))
+    for i in range(len(row.poses)):
+        colour = COLOURS[i % len(COLOURS)]
+        points = row.poses.keypoints[i, :, :2] * scale
+        sure = row.poses.keypoints[i, :, 2] >= MIN_CONFIDENCE
+        at = [(round(float(x)), round(float(y))) for x, y in points]
+        for a, b in skeleton:
+            if sure[a] and sure[b]:
+                cv2.line(image, at[a], at[b], colour, thickness, cv2.LINE_AA)
+        for k, centre in enumerate(at):
+            if sure[k]:
+                cv2.circle(image, centre, thickness + 1, (255, 255, 255), -1, cv2.LINE_AA)
+                cv2.circle(image, centre, thickness, colour, -1, cv2.LINE_AA)
+
+
+def _draw_video(
+    system: System,
+    run: RunRow,
+    video: VideoRow,
+    index: FrameIndex,
+    to: Path,
+    on_frame: Callable[[], None] | None,
+    on_total: Callable[[int], None] | None,
+) -> None:
+    if on_total is not None:
+        on_total(len(index))
+    assert video.width is not None
+    assert video.height is not None
+    scale = min(1.0, VIDEO_SIDE_PX / max(video.width, video.height))
+    # Even sides: the encoder halves the colour planes.
+    size = (max(2, int(video.width * scale) // 2 * 2), max(2, int(video.height * scale) // 2 * 2))
+    with VideoWriter(to, width=size[0], height=size[1], time_base=index.time_base) as writer:
+        rows = iter_frame_rows(system.engine, run.id)
+        frames = _frames(system, video, index.pts, int(index.pts[0]))
+        for row, frame in _pairs(rows, frames):
+            image = cv2.resize(frame.image, size, interpolation=cv2.INTER_AREA)
+            drawn = np.ascontiguousarray(image, dtype=np.uint8)
+            draw_people(drawn, row, run.model_spec["skeleton"], size[0] / video.width)
+            writer.write(drawn, row.pts - int(index.pts[0]))
+            if on_frame is not None:
+                on_frame()
+
+
+def _draw_sheet(
+    system: System,
+    run: RunRow,
+    video: VideoRow,
+    index: FrameIndex,
+    to: Path,
+    on_frame: Callable[[], None] | None,
+    on_total: Callable[[int], None] | None,
+) -> None:
+    cells = min(SHEET_COLUMNS * SHEET_ROWS, len(index))
+    if on_total is not None:
+        on_total(cells)
+    chosen = _choose(system, run.id, len(index), cells)
+    tiles = []
+    width = SHEET_WIDTH_PX // SHEET_COLUMNS
+    for row in chosen:
+        before = index.pts[index.keyframe & (index.pts <= row.pts)]
+        seek_pts = int(before[-1]) if len(before) else int(index.pts[0])
+        tiles += [
+            _tile(frame.image, row, run.model_spec["skeleton"], width, index.time_base)
+            for frame in _frames(system, video, np.array([row.pts]), seek_pts)
+        ]
+        if on_frame is not None:
+            on_frame()
+    if not tiles:
+        raise RunFailed("none of the frames chosen could be read; analyse the video again")
+    blank = np.full_like(tiles[0], 255)
+    tiles += [blank] * (-len(tiles) % SHEET_COLUMNS)
+    lines = [np.hstack(tiles[i : i + SHEET_COLUMNS]) for i in range(0, len(tiles), SHEET_COLUMNS)]
+    done, data = cv2.imencode(".png", np.vstack(lines))
+    assert done
+    part = to.with_name(f".{to.name}.part")
+    part.write_bytes(data.tobytes())
+    part.replace(to)
+
+
+def _choose(system: System, run_id: UUID, frames: int, cells: int) -> list[FrameRow]:
+    """From each of `cells` equal stretches, the frame with most to see: most people, then best scores."""
+    best: dict[int, FrameRow] = {}
+    for row in iter_frame_rows(system.engine, run_id):
+        if row.missing is not None:
+            continue
+        cell = row.frame_no * cells // frames
+        if cell not in best or _to_see(row) > _to_see(best[cell]):
+            best[cell] = row
+    return [best[cell] for cell in sorted(best)]
+
+
+def _to_see(row: FrameRow) -> tuple[int, float]:
+    return len(row.poses), float(row.poses.scores.sum())
+
+
+def _tile(image: Image, row: FrameRow, skeleton: Sequence[Sequence[int]], width: int, time_base: Fraction) -> Image:
+    height = round(image.shape[0] * width / image.shape[1])
+    tile = np.ascontiguousarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    draw_people(tile, row, skeleton, width / image.shape[1])
+    people = len(row.poses)
+    words = f"{time_s(row.pts, time_base):.2f} s   {people} {'person' if people == 1 else 'people'}"
+    (wide, high), _ = cv2.getTextSize(words, cv2.FONT_HERSHEY_SIMPLEX, 0.55, 1)
+    cv2.rectangle(tile, (0, height - high - 20), (wide + 20, height), (40, 40, 40), -1)
+    cv2.putText(tile, words, (10, height - 10), cv2.FONT_HERSHEY_SIMPLEX, 0.55, (255, 255, 255), 1, cv2.LINE_AA)
+    return cv2.copyMakeBorder(tile, 3, 3, 3, 3, cv2.BORDER_CONSTANT, value=(255, 255, 255)).astype(np.uint8)
+
+
+def _frames(system: System, video: VideoRow, wanted_pts: npt.NDArray[np.int64], seek_pts: int) -> Iterator[Frame]:
+    assert video.source is not None
+    return iter_frames(
+        ObjectSource(system.store, video.source),
+        wanted_pts=wanted_pts,
+        seek_pts=seek_pts,
+        limits=system.limits,
+        side=None,
+    )
+
+
+def _pairs(rows: Iterator[FrameRow], frames: Iterator[Frame]) -> Iterator[tuple[FrameRow, Frame]]:
+    """Each decoded frame with its row; rows whose frame is missing are passed over."""
+    for frame in frames:
+        for row in rows:
+            if row.pts == frame.pts:
+                yield row, frame
+                break

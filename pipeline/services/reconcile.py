@@ -1,0 +1,108 @@
+"""Put right what a dead worker, a lost message or an emptied Redis left behind. Safe to run anywhere, any time."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from pipeline.db.chunks import (
+    quarantine_chunk,
+    requeue_lost_chunks,
+    select_lapsed_chunks,
+    take_back_chunk,
+)
+from pipeline.db.engine import transaction
+from pipeline.db.leases import take_back_lapsed
+from pipeline.db.runs import mark_failed, repair_pending, select_unsent_finishes
+from pipeline.db.videos import (
+    delete_upload,
+    mark_rejected,
+    select_abandoned_uploads,
+    select_frame_index,
+    select_unsent_ingests,
+)
+from pipeline.db.workers import delete_gone_workers
+from pipeline.errors import ServiceUnavailable
+from pipeline.logs import get_logger
+from pipeline.queue import CONTROL, FRAMES
+from pipeline.services.detect import missing_rows
+from pipeline.services.dispatch import dispatch
+from pipeline.services.plan import plan_runs
+from pipeline.services.system import System
+
+log = get_logger(__name__)
+
+#: Even in a queue that is not empty, a message this many times the usual patience old is sent again.
+_PATIENCE = 60
+
+
+def tick(system: System) -> None:
+    """One beat: reconcile, then dispatch."""
+    _take_back(system)
+    _resend(system)
+    _sweep(system)
+    dispatch(system)
+
+
+def _take_back(system: System) -> None:
+    settings = system.settings
+    finishing = []
+    with transaction(system.engine) as connection:
+        for claimed, kills in select_lapsed_chunks(connection):
+            if kills + 1 < settings.max_kills:
+                take_back_chunk(connection, claimed.lease, settings.backoff_s)
+                log.warning("chunk_taken_back", run=str(claimed.run_id), chunk=claimed.plan.idx, kills=kills + 1)
+                continue
+            reason = f"{kills + 1} workers died or hung on this part of the video"
+            first = claimed.plan.first_frame
+            pts = select_frame_index(connection, claimed.video_id).pts[first : first + claimed.plan.frames]
+            rows = missing_rows(claimed, pts.tolist(), reason)
+            if quarantine_chunk(connection, claimed.lease, claimed.plan, rows, reason):
+                finishing.append(claimed.run_id)
+            log.error("chunk_quarantined", run=str(claimed.run_id), chunk=claimed.plan.idx, reason=reason)
+        for video_id, kills in take_back_lapsed(connection, "video", settings.backoff_s):
+            if kills >= settings.max_kills:
+                mark_rejected(connection, video_id, f"{kills} workers died or hung while reading it")
+        for run_id, kills in take_back_lapsed(connection, "run", settings.backoff_s):
+            if kills >= settings.max_kills:
+                mark_failed(connection, run_id, f"{kills} workers died or hung while finishing it")
+        plan_runs(connection, settings.chunk_frames)
+        for run_id in repair_pending(connection):
+            log.error("pending_repaired", run=str(run_id))
+        delete_gone_workers(connection)
+    for run_id in finishing:
+        system.queue.send_finish(run_id)
+
+
+def _resend(system: System) -> None:
+    patience_s = system.settings.resend_after_s
+    with transaction(system.engine) as connection:
+        lost = requeue_lost_chunks(connection, _age(system, FRAMES, patience_s))
+        age_s = _age(system, CONTROL, patience_s)
+        ingests = select_unsent_ingests(connection, age_s)
+        finishes = select_unsent_finishes(connection, age_s)
+    for video_id in ingests:
+        system.queue.send_ingest(video_id)
+    for run_id in finishes:
+        system.queue.send_finish(run_id)
+    if lost or ingests or finishes:
+        log.warning("messages_sent_again", chunks=lost, ingests=len(ingests), finishes=len(finishes))
+
+
+def _sweep(system: System) -> None:
+    """Remove what a client that died in mid-upload left: first the object, then the row that knows of it."""
+    with transaction(system.engine) as connection:
+        abandoned = select_abandoned_uploads(connection, system.settings.upload_expiry_s)
+    for video_id, key in abandoned:
+        with suppress(ServiceUnavailable):
+            system.store.delete(key)
+            with transaction(system.engine) as connection:
+                delete_upload(connection, video_id)
+            log.warning("upload_removed", video=str(video_id), reason="it was never completed")
+
+
+def _age(system: System, queue: str, patience_s: float) -> float:
+    """How old a message must be to count as lost: soon in an empty queue, late in one that is being worked off."""
+    try:
+        return patience_s if system.queue.waiting(queue) == 0 else patience_s * _PATIENCE
+    except ServiceUnavailable:
+        return patience_s * _PATIENCE

@@ -1,0 +1,39 @@
+"""Ask for a run: one video, one model. Asked for twice, it is the same run."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from uuid import UUID
+
+from pipeline.db.engine import transaction
+from pipeline.db.runs import ensure_model, insert_run
+from pipeline.inference.zoo import find_model
+from pipeline.services.dispatch import dispatch
+from pipeline.services.plan import plan_runs
+from pipeline.services.system import System
+
+
+@dataclass(frozen=True)
+class Request:
+    """A run that was asked for, and whether it stood already."""
+
+    run_id: UUID
+    known: bool
+
+
+def request_run(system: System, video_id: UUID, model_name: str) -> Request:
+    """The run of that video by that model, planned at once where the video is ready.
+
+    Raises:
+        UnknownModel: there is no such model.
+        ModelUnusable: its weights are not on this machine, or are not what they were.
+    """
+    spec = find_model(model_name, system.settings.models_path).spec
+    with transaction(system.engine) as connection:
+        ensure_model(connection, spec.fingerprint, spec.name, json.loads(spec.to_json()))
+        run_id, new = insert_run(connection, video_id, spec.fingerprint)
+        planned = plan_runs(connection, system.settings.chunk_frames, video_id)
+    if planned:
+        dispatch(system)
+    return Request(run_id, known=not new)

@@ -1,0 +1,48 @@
+"""The servers that a use case works with, wired once at an edge and passed in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Engine
+
+from pipeline.db.engine import build_engine
+from pipeline.queue import TaskQueue, build_task_queue
+from pipeline.settings import Settings
+from pipeline.storage.objects import ObjectStore, build_object_store
+from pipeline.video.sandbox import Limits
+
+
+@dataclass(frozen=True)
+class System:
+    """Database, object store, queue and settings."""
+
+    settings: Settings
+    engine: Engine
+    store: ObjectStore
+    queue: TaskQueue
+
+    @property
+    def limits(self) -> Limits:
+        """What a decoder child may use."""
+        return Limits(
+            max_pixels=self.settings.max_video_pixels,
+            max_frames=self.settings.max_video_frames,
+            stall_s=self.settings.stall_s,
+        )
+
+    def close(self) -> None:
+        """Let every connection go."""
+        self.engine.dispose()
+        self.queue.close()
+        self.store.close()
+
+
+def build_system(settings: Settings, *, queue: TaskQueue | None = None, pool_size: int = 5) -> System:
+    """Wire the servers that the settings name. Nothing is contacted yet."""
+    return System(
+        settings,
+        build_engine(settings.database_url.get_secret_value(), pool_size=pool_size),
+        build_object_store(settings),
+        queue or build_task_queue(settings),
+    )

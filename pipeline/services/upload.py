@@ -1,0 +1,127 @@
+"""Bring a video in: a file of this machine, or an object that lies in the store already."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from pipeline.db.engine import transaction
+from pipeline.db.videos import (
+    VideoRow,
+    delete_upload,
+    find_content,
+    find_object,
+    insert_video,
+    mark_stored,
+    select_video,
+)
+from pipeline.errors import ServiceUnavailable, UsageError, VideoRejected
+from pipeline.services.system import System
+from pipeline.video.sandbox import probe
+from pipeline.video.source import FileSource
+
+_HASH_BYTES = 4 * 2**20
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A video that is in, and whether it was in before."""
+
+    video: VideoRow
+    known: bool
+
+
+def upload_file(system: System, path: Path, team: str, *, on_bytes: Callable[[int], None] | None = None) -> Upload:
+    """Upload one file and say that it waits to be ingested. The same content twice is one video.
+
+    It is looked at here first, behind the same wall as in a worker, so that what cannot be analysed is never sent.
+
+    Raises:
+        UsageError: there is no such file, or it cannot be read.
+        VideoRejected: it is not a video that can be analysed.
+        ServiceUnavailable: a server does not answer; nothing half-made is left.
+    """
+    _check_readable(path)
+    size_bytes = path.stat().st_size
+    if size_bytes > system.settings.max_video_bytes:
+        raise VideoRejected(
+            f"{path.name} has {size_bytes / 2**30:.1f} GiB, the limit is "
+            f"{system.settings.max_video_bytes / 2**30:.1f} GiB; cut it, or raise POSELINE_MAX_VIDEO_BYTES"
+        )
+    with FileSource(path) as source:
+        probe(source, system.limits)
+    sha256 = _hash(path)
+    system.store.check_bucket()
+    with transaction(system.engine) as connection:
+        known = find_content(connection, team, sha256)
+        if known is not None:
+            return Upload(known, known=True)
+        video_id, key = insert_video(connection, team, path.name, bucket=system.store.bucket, sha256=sha256)
+    try:
+        stored = system.store.put_file(path, key, on_bytes)
+        with transaction(system.engine) as connection:
+            mark_stored(connection, video_id, stored)
+    except BaseException:
+        _forget(system, video_id, key)
+        raise
+    system.queue.send_ingest(video_id)
+    with transaction(system.engine) as connection:
+        return Upload(select_video(connection, video_id), known=False)
+
+
+def register_object(system: System, url: str, team: str) -> Upload:
+    """Take in an object of the store by its `s3://bucket/key`; it stays where it is and its owner's.
+
+    Raises:
+        UsageError: the URL has no bucket or no key.
+        ObjectMissing: there is no such object.
+    """
+    parts = urlsplit(url)
+    key = parts.path.removeprefix("/")
+    if parts.scheme != "s3" or not parts.netloc or not key:
+        raise UsageError(f"{url} is not of the form s3://bucket/key")
+    source = system.store.head(key, parts.netloc)
+    with transaction(system.engine) as connection:
+        known = find_object(connection, team, source)
+        if known is not None:
+            return Upload(known, known=True)
+        video_id, _ = insert_video(connection, team, key.rpartition("/")[2], bucket=source.bucket, key=key)
+        mark_stored(connection, video_id, source)
+    system.queue.send_ingest(video_id)
+    with transaction(system.engine) as connection:
+        return Upload(select_video(connection, video_id), known=False)
+
+
+def _forget(system: System, video_id: UUID, key: str) -> None:
+    """Leave nothing of an upload that broke off; what cannot be reached now is swept up later."""
+    with suppress(ServiceUnavailable):
+        system.store.delete(key)
+        with transaction(system.engine) as connection:
+            delete_upload(connection, video_id)
+
+
+def _check_readable(path: Path) -> None:
+    if not path.exists():
+        raise UsageError(f"there is no file {path}; check the path")
+    if not path.is_file():
+        raise UsageError(f"{path} is not a file; name a video file or a folder of them")
+    try:
+        with path.open("rb") as file:
+            empty = not file.read(1)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+    if empty:
+        raise VideoRejected(f"{path.name} is empty; upload it again")
+
+
+def _hash(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(_HASH_BYTES):
+            digest.update(piece)
+    return digest.hexdigest()

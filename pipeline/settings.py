@@ -1,0 +1,92 @@
+"""Everything that can be set, from `POSELINE_*` environment variables or the local stack's own file.
+
+No secret has a default. Where nothing is configured, the values come from `HOME/poseline.env`, which
+`poseline up` writes for its own servers.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from pipeline.errors import UsageError
+
+ENV_FILE = "poseline.env"
+
+
+class Settings(BaseSettings):
+    """One process's settings; every field is `POSELINE_` plus its name in capitals."""
+
+    model_config = SettingsConfigDict(env_prefix="POSELINE_", frozen=True, extra="ignore")
+
+    database_url: SecretStr = Field(description="postgresql://user:password@host:port/name")
+    broker_url: SecretStr = Field(description="redis://user:password@host:port/0")
+    s3_endpoint: str = Field(description="http(s)://host:port of the object store")
+    s3_bucket: str = "poseline"
+    s3_region: str = "us-east-1"
+    s3_access_key: SecretStr
+    s3_secret_key: SecretStr
+
+    home: Path = Field(default=Path(".poseline"), description="local state: stack, scratch files")
+    models_dir: Path | None = Field(default=None, description="fetched models; HOME/models by default")
+
+    flower_port: int = 5555
+    flower_user: str = "poseline"
+    flower_password: SecretStr | None = None
+
+    chunk_frames: int = Field(default=120, ge=1, description="about how many frames a chunk holds")
+    lease_s: float = Field(default=30.0, gt=0, description="a worker that is silent for so long has lost its work")
+    stall_s: float = Field(default=60.0, gt=0, description="a decoder that gives no frame for so long is killed")
+    tick_s: float = Field(default=2.0, gt=0, description="how often the dispatcher and the reconciler run")
+    resend_after_s: float = Field(
+        default=5.0, gt=0, description="a message unseen for so long in an empty queue is lost"
+    )
+    backoff_s: float = Field(default=2.0, ge=0, description="first pause before a failed piece is tried again")
+    max_errors: int = Field(default=5, ge=1, description="reported errors before a piece is given up")
+    max_kills: int = Field(default=3, ge=1, description="silent deaths of its worker before a piece is given up")
+    max_missing_share: float = Field(default=0.05, ge=0, le=1, description="of a run's frames, before it fails")
+    window_per_slot: int = Field(default=2, ge=1, description="messages in Redis per worker slot")
+
+    upload_expiry_s: float = Field(default=86_400, gt=0, description="an upload not complete by then is removed")
+
+    max_video_bytes: int = 64 * 2**30
+    max_video_pixels: int = 8192 * 4320
+    max_video_frames: int = 4_000_000
+
+    @property
+    def heartbeat_s(self) -> float:
+        """How often a lease is renewed and progress is written."""
+        return min(1.0, self.lease_s / 4)
+
+    @property
+    def models_path(self) -> Path:
+        return self.models_dir or self.home / "models"
+
+    @property
+    def scratch_path(self) -> Path:
+        return self.home / "scratch"
+
+
+def configured_by_environment() -> bool:
+    """Whether a person brought their own servers."""
+    return "POSELINE_DATABASE_URL" in os.environ
+
+
+def load_settings(home: Path) -> Settings:
+    """Settings of this process.
+
+    Raises:
+        UsageError: something needed is not set, or cannot be read.
+    """
+    env_file = None if configured_by_environment() else home / ENV_FILE
+    try:
+        return Settings(_env_file=env_file, home=home)  # type: ignore[call-arg]
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "POSELINE_" + "_".join(str(part) for part in first["loc"]).upper()
+        if first["type"] == "missing":
+            raise UsageError(f"{name} is not set: set it, or run `poseline up` for a stack on this machine") from error
+        raise UsageError(f"{name} cannot be read: {first['msg']}") from error

@@ -1,0 +1,1 @@
+"""The object store. boto3 lives here and nowhere else."""

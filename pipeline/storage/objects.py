@@ -1,0 +1,253 @@
+"""Objects in S3-compatible storage: put whole, read in ranges, pinned to one version.
+
+Signatures are v4 always: boto3 falls back to v2 on custom endpoints, and then a presigned URL takes any length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import boto3
+from boto3.s3.transfer import TransferConfig
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from pipeline.core.objects import StoredObject
+from pipeline.errors import NotFound, ServiceUnavailable, SourceGone
+from pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+PART_BYTES = 8 * 2**20
+_GONE = {"404", "412", "NoSuchKey", "NoSuchVersion", "PreconditionFailed", "InvalidRange", "416"}
+
+
+class ObjectMissing(NotFound):
+    """There is no such object in the store."""
+
+    exit_code = 1
+
+
+class ObjectStore:
+    """One bucket of ours; other people's buckets can be read from by name."""
+
+    def __init__(self, client: S3Client, bucket: str) -> None:
+        self._client = client
+        self.bucket = bucket
+
+    def close(self) -> None:
+        """Let the connections go."""
+        self._client.close()
+
+    def ensure_bucket(self) -> None:
+        """Make our bucket where it is missing; parts of uploads that were broken off go after a day.
+
+        Raises:
+            ServiceUnavailable: the store does not answer, or refuses.
+        """
+        with _store_errors(self.bucket, ""):
+            try:
+                self._client.head_bucket(Bucket=self.bucket)
+            except ClientError as error:
+                if _code(error) not in {"404", "NoSuchBucket"}:
+                    raise
+                self._client.create_bucket(Bucket=self.bucket)
+            self._client.put_bucket_lifecycle_configuration(
+                Bucket=self.bucket,
+                LifecycleConfiguration={
+                    "Rules": [
+                        {
+                            "ID": "broken-off-uploads",
+                            "Status": "Enabled",
+                            "Filter": {"Prefix": ""},
+                            "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1},
+                        }
+                    ]
+                },
+            )
+
+    def check_bucket(self) -> None:
+        """Check that our bucket is there.
+
+        Raises:
+            ObjectMissing: it is not.
+            ServiceUnavailable: the store does not answer, or refuses.
+        """
+        with _store_errors(self.bucket, ""):
+            self._client.head_bucket(Bucket=self.bucket)
+
+    def put_file(
+        self, path: Path, key: str, on_bytes: Callable[[int], None] | None = None, content_type: str = "video/mp4"
+    ) -> StoredObject:
+        """Upload a file, in parts where it is over 8 MiB; `on_bytes` is told each piece's length.
+
+        A broken-off upload leaves no parts behind.
+
+        Raises:
+            ServiceUnavailable: the store does not answer.
+        """
+        transfer = TransferConfig(
+            multipart_threshold=PART_BYTES,
+            multipart_chunksize=max(PART_BYTES, -(-path.stat().st_size // 9000)),
+            max_concurrency=4,
+        )
+        with _store_errors(self.bucket, key):
+            self._client.upload_file(
+                str(path), self.bucket, key, Callback=on_bytes, Config=transfer, ExtraArgs={"ContentType": content_type}
+            )
+        return self.head(key)
+
+    def head(self, key: str, bucket: str | None = None) -> StoredObject:
+        """Pin an object as it is now.
+
+        Raises:
+            ObjectMissing: there is none of that key.
+            ServiceUnavailable: the store does not answer.
+        """
+        bucket = bucket or self.bucket
+        with _store_errors(bucket, key):
+            found = self._client.head_object(Bucket=bucket, Key=key)
+        version = found.get("VersionId")
+        return StoredObject(
+            bucket, key, found["ContentLength"], found["ETag"], version if version not in {None, "null"} else None
+        )
+
+    def list_keys(self, prefix: str, bucket: str | None = None) -> Iterator[str]:
+        """Every key that begins so."""
+        bucket = bucket or self.bucket
+        with _store_errors(bucket, prefix):
+            for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+                for entry in page.get("Contents", []):
+                    yield entry["Key"]
+
+    def read_range(self, source: StoredObject, offset: int, size: int) -> bytes:
+        """Bytes `[offset, offset + size)` of the pinned version.
+
+        Raises:
+            SourceGone: the object changed or went away since it was pinned.
+            ServiceUnavailable: the store does not answer, or gave less than it promised.
+        """
+        size = min(size, source.size_bytes - offset)
+        if size <= 0:
+            return b""
+        with _pinned_errors(source):
+            got = self._client.get_object(**_pin(source), Range=f"bytes={offset}-{offset + size - 1}")
+            data = got["Body"].read()
+        if len(data) != size:
+            raise ServiceUnavailable(f"the object store gave {len(data)} of {size} bytes of {source.key}; try again")
+        return data
+
+    def iter_whole(self, source: StoredObject) -> Iterator[bytes]:
+        """The pinned version from its first byte to its last, in order, in pieces.
+
+        Raises:
+            SourceGone: the object changed or went away since it was pinned.
+            ServiceUnavailable: the store does not answer, or broke off.
+        """
+        total = 0
+        with _pinned_errors(source):
+            got = self._client.get_object(**_pin(source))
+            for piece in got["Body"].iter_chunks(2**20):
+                total += len(piece)
+                yield piece
+        if total != source.size_bytes:
+            raise ServiceUnavailable(f"the object store gave {total} of {source.size_bytes} bytes; try again")
+
+    def delete(self, key: str) -> None:
+        """Remove one of our objects; none there is fine."""
+        with _store_errors(self.bucket, key):
+            self._client.delete_object(Bucket=self.bucket, Key=key)
+
+    def download(self, key: str, to: IO[bytes]) -> None:
+        """Write one of our objects to an open file.
+
+        Raises:
+            ObjectMissing: there is none of that key.
+            ServiceUnavailable: the store does not answer.
+        """
+        with _store_errors(self.bucket, key):
+            self._client.download_fileobj(self.bucket, key, to)
+
+
+class ObjectSource:
+    """A pinned object as a decoder's bytes."""
+
+    def __init__(self, store: ObjectStore, source: StoredObject) -> None:
+        self._store = store
+        self._source = source
+        self.bytes_read = 0
+
+    @property
+    def size_bytes(self) -> int:
+        return self._source.size_bytes
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        data = self._store.read_range(self._source, offset, size)
+        self.bytes_read += len(data)
+        return data
+
+
+def build_object_store(settings: Settings) -> ObjectStore:
+    """The store that the settings name."""
+    session = boto3.session.Session()
+    client = session.client(
+        "s3",
+        endpoint_url=settings.s3_endpoint,
+        region_name=settings.s3_region,
+        aws_access_key_id=settings.s3_access_key.get_secret_value(),
+        aws_secret_access_key=settings.s3_secret_key.get_secret_value(),
+        config=Config(
+            signature_version="s3v4",
+            s3={"addressing_style": "path"},
+            connect_timeout=5,
+            read_timeout=30,
+            retries={"mode": "standard", "max_attempts": 4},
+            max_pool_connections=32,
+        ),
+    )
+    return ObjectStore(client, settings.s3_bucket)
+
+
+def _pin(source: StoredObject) -> dict[str, Any]:
+    pin: dict[str, Any] = {"Bucket": source.bucket, "Key": source.key, "IfMatch": source.etag}
+    if source.version_id is not None:
+        pin["VersionId"] = source.version_id
+    return pin
+
+
+def _code(error: ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+@contextmanager
+def _store_errors(bucket: str, key: str) -> Iterator[None]:
+    try:
+        yield
+    except ClientError as error:
+        if _code(error) in {"404", "NoSuchKey", "NoSuchBucket"}:
+            raise ObjectMissing(f"there is no s3://{bucket}/{key}; check the bucket and the key") from error
+        raise ServiceUnavailable(f"the object store refuses s3://{bucket}/{key}: {error}") from error
+    except (BotoCoreError, OSError, boto3.exceptions.Boto3Error) as error:
+        raise ServiceUnavailable(f"the object store does not answer ({error}); is it running?") from error
+
+
+@contextmanager
+def _pinned_errors(source: StoredObject) -> Iterator[None]:
+    try:
+        with _store_errors(source.bucket, source.key):
+            yield
+    except ObjectMissing as error:
+        raise SourceGone(
+            f"the video s3://{source.bucket}/{source.key} is gone from the store; upload it again"
+        ) from error
+    except ServiceUnavailable as error:
+        cause = error.__cause__
+        if isinstance(cause, ClientError) and _code(cause) in _GONE:
+            raise SourceGone(
+                f"the video s3://{source.bucket}/{source.key} changed since it was ingested; ingest it again"
+            ) from error
+        raise

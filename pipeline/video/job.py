@@ -1,0 +1,177 @@
+"""One decoder child as the worker sees it: started, spoken to, and gone without a trace, whatever happened."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import socket
+import threading
+import time
+from dataclasses import asdict
+from typing import Any, NoReturn
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.errors import DecodeFailed, Stopping, VideoRejected
+from pipeline.video import keeper, wire
+from pipeline.video.bytefile import ByteServer
+from pipeline.video.limits import Limits
+from pipeline.video.source import ByteSource
+from pipeline.video.wire import Kind
+
+POLL_S = 0.1
+KILL_WAIT_S = 5.0
+# A record is small and sent at once; a child that stops in the middle of one is broken.
+RECORD_TIMEOUT_S = 10.0
+
+
+class Job:
+    """A running child.
+
+    Raises:
+        DecodeFailed: it could not be started.
+    """
+
+    def __init__(
+        self,
+        source: ByteSource,
+        limits: Limits,
+        *,
+        interrupted: threading.Event | None = None,
+        ring_fd: int | None = None,
+        wanted_pts: npt.NDArray[np.int64] | None = None,
+        **spec: Any,
+    ) -> None:
+        self._limits = limits
+        self._interrupted = interrupted
+        self._job, job_theirs = socket.socketpair()
+        self._status, status_theirs = socket.socketpair()
+        bytes_ours, bytes_theirs = socket.socketpair()
+        self._stderr, stderr_theirs = os.pipe()
+        os.set_blocking(stderr_theirs, False)  # a child that writes too much loses lines, not time
+        os.set_blocking(self._stderr, False)
+        self._job.settimeout(RECORD_TIMEOUT_S)
+        self._status.settimeout(KILL_WAIT_S)
+        self._server = ByteServer(source, bytes_ours)
+        self._poll = select.poll()
+        self._poll.register(self._job, select.POLLIN)
+        theirs = [job_theirs.fileno(), bytes_theirs.fileno(), status_theirs.fileno(), stderr_theirs]
+        try:
+            with job_theirs, status_theirs, bytes_theirs:
+                try:
+                    self._zygote = keeper.submit(theirs if ring_fd is None else [*theirs, ring_fd])
+                finally:
+                    os.close(stderr_theirs)
+            spec |= {"limits": asdict(limits), "size_bytes": source.size_bytes}
+            with contextlib.suppress(OSError):  # it died already: the first receive says of what
+                wire.send(self._job, Kind.SPEC, json.dumps(spec).encode())
+                if wanted_pts is not None:
+                    wire.send_in_pieces(self._job, Kind.WANTED, wanted_pts.astype("<i8").tobytes(), 8)
+                wire.send(self._job, Kind.WANTED)
+            self._server.start()
+        except BaseException:
+            bytes_ours.close()
+            self._close_all()
+            raise
+
+    def receive(self) -> tuple[Kind, bytes]:
+        """The next record that is not a tick.
+
+        Raises:
+            Stopping: `interrupted` was set.
+            VideoRejected: a probe turned the video away.
+            DecodeFailed: the child crashed, hung, gave up, or broke the protocol.
+            Exception: what `source.read_at` raised, unchanged.
+        """
+        heard_at_s = time.monotonic()
+        while True:
+            if self._interrupted is not None and self._interrupted.is_set():
+                raise Stopping
+            if self._server.error is not None:
+                raise self._server.error
+            if not self._poll.poll(POLL_S * 1000):
+                quiet_s = time.monotonic() - max(heard_at_s, self._server.progress_at_s)
+                if quiet_s > self._limits.stall_s and not self._server.reading:
+                    raise DecodeFailed(
+                        f"The video decoder gave nothing for {self._limits.stall_s:g} s and was stopped."
+                    )
+                continue
+            try:
+                kind, payload = wire.receive(self._job)
+            except (wire.Closed, ConnectionError):
+                self._raise_why_it_ended()
+            except (ValueError, TimeoutError) as error:
+                raise protocol_broken(str(error)) from error
+            heard_at_s = time.monotonic()
+            if kind is Kind.REJECT:
+                raise VideoRejected(payload.decode("utf-8", "replace")[:500])
+            if kind is Kind.FAIL:
+                raise DecodeFailed(f"The video decoder gave up: {payload.decode('utf-8', 'replace')[:500]}")
+            if kind is not Kind.TICK:
+                return kind, payload
+
+    def release(self, slot: int) -> None:
+        """Give a slot back to the child."""
+        with contextlib.suppress(OSError):  # it ended: the next receive says so
+            self._job.sendall(bytes([slot]))
+
+    def close(self) -> None:
+        """Kill the child, wait until it is gone, and give everything back."""
+        with contextlib.suppress(OSError):
+            self._status.sendall(b"K")
+        self._wait_status()
+        self._close_all()
+        if self._server.is_alive():
+            # Waits for a read that is under way, but not when the process wants to end.
+            stopping = self._interrupted is not None and self._interrupted.is_set()
+            self._server.join(POLL_S if stopping else None)
+
+    def __enter__(self) -> Job:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _raise_why_it_ended(self) -> NoReturn:
+        status = self._wait_status()
+        if self._server.error is not None:
+            raise self._server.error
+        words = keeper.last_line(self._read_stderr())
+        if status is None:
+            reason, words = "its keeper process ended", words or self._zygote.last_words()
+        elif os.WIFSIGNALED(status):
+            number = os.WTERMSIG(status)
+            reason = f"killed by {signal.Signals(number).name}"
+            if number == signal.SIGXCPU:
+                reason += f", it used {self._limits.cpu_s} s of processor time"
+        else:
+            reason = f"exit status {os.WEXITSTATUS(status)}"
+        raise DecodeFailed(f"The video decoder broke off ({reason})" + (f": {words}" if words else "."))
+
+    def _wait_status(self) -> int | None:
+        """The wait status, or None if the zygote cannot tell."""
+        try:
+            wire.receive_exactly(self._status, wire.STATUS.size)  # the pid
+            return int(wire.STATUS.unpack(wire.receive_exactly(self._status, wire.STATUS.size))[0])
+        except OSError:
+            return None
+
+    def _read_stderr(self) -> bytes:
+        try:
+            return os.read(self._stderr, 1 << 16)
+        except OSError:
+            return b""
+
+    def _close_all(self) -> None:
+        self._job.close()
+        self._status.close()
+        os.close(self._stderr)
+
+
+def protocol_broken(what: str) -> DecodeFailed:
+    """The words for a child that says what it should not."""
+    return DecodeFailed(f"The video decoder sent nonsense and was stopped: {what}")

@@ -1,0 +1,46 @@
+"""Where a decoder's bytes come from. The child asks its parent for ranges; it never gets a URL or a credential."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Protocol
+
+
+class ByteSource(Protocol):
+    """Random access to one immutable file. Safe to call from one thread at a time."""
+
+    @property
+    def size_bytes(self) -> int:
+        """Length of the whole file."""
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """Bytes `[offset, offset + size)`, shorter only at the end of the file.
+
+        Raises:
+            SourceGone: the file is not the one that was pinned any more.
+            ServiceUnavailable: its store does not answer.
+        """
+
+
+class FileSource:
+    """A file on this machine."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("rb")
+        self.bytes_read = 0
+        self.size_bytes = os.fstat(self._file.fileno()).st_size
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        data = os.pread(self._file.fileno(), size, offset)
+        self.bytes_read += len(data)
+        return data
+
+    def close(self) -> None:
+        self._file.close()
+
+    def __enter__(self) -> FileSource:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,133 @@
+"""The process that decoder children are forked from: libraries loaded once, no secrets, no threads, no state.
+
+Importing numpy, OpenCV and PyAV takes 0.35 s, a fork of a process that has them some milliseconds. The worker
+itself must not fork: it holds threads, model sessions and credentials.
+
+The control socket brings one byte and four descriptors per job: the job channel, the byte channel, the status
+channel, stderr; and a fifth, the ring, for frames. On the status channel go back the child's pid and, once it has
+ended, its wait status; a byte from the parent there, or its hanging up, kills the child. The zygote ends when the
+control socket closes, and its children with it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import gc
+import os
+import resource
+import select
+import signal
+import socket
+import sys
+from dataclasses import dataclass
+
+import cv2
+
+from pipeline.video import child, wire
+from pipeline.video.jail import die_with_parent
+
+MAX_JOB_FDS = 5
+FORK_FAILED = -1
+
+
+@dataclass(frozen=True)
+class _Job:
+    pid: int
+    status: socket.socket
+
+
+def main(control_fd: int, parent_pid: int) -> None:
+    """Serve jobs until the control socket closes. Runs as a process's main function."""
+    die_with_parent(parent_pid)
+    cv2.setNumThreads(1)
+    child.warm_up()
+    gc.freeze()  # a collection in a child would copy every page it looks at
+    control = socket.socket(fileno=control_fd)
+    wake_r, wake_w = os.pipe()
+    os.set_blocking(wake_w, False)
+    os.set_blocking(wake_r, False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(wake_w, warn_on_full_buffer=False)
+    jobs: dict[int, _Job] = {}  # by pid
+    watched: dict[int, int] = {}  # status fd -> pid
+    poll = select.poll()
+    poll.register(control, select.POLLIN)
+    poll.register(wake_r, select.POLLIN)
+    while True:
+        for fd, _ in poll.poll():
+            if fd == wake_r:
+                os.read(wake_r, 4096)
+                _reap(jobs, watched, poll)
+            elif fd == control.fileno():
+                message, fds, _, _ = socket.recv_fds(control, 1, MAX_JOB_FDS)
+                if not message:
+                    for job in jobs.values():
+                        os.kill(job.pid, signal.SIGKILL)
+                    return
+                started = _start(fds)
+                if started:
+                    jobs[started.pid] = started
+                    watched[started.status.fileno()] = started.pid
+                    poll.register(started.status, select.POLLIN)
+            elif fd in watched:
+                poll.unregister(fd)
+                os.kill(watched.pop(fd), signal.SIGKILL)  # not reaped yet, so the pid is still its own
+
+
+def _start(fds: list[int]) -> _Job | None:
+    job_fd, byte_fd, status_fd, stderr_fd, *ring = fds
+    zygote_pid = os.getpid()
+    try:
+        pid = os.fork()
+    except OSError:
+        pid = FORK_FAILED
+    if pid == 0:
+        try:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            _keep_only([job_fd, byte_fd, *ring], stderr_fd)
+            child.main(zygote_pid, has_ring=bool(ring))
+        finally:
+            os._exit(1)
+    for fd in (job_fd, byte_fd, stderr_fd, *ring):
+        os.close(fd)
+    status = socket.socket(fileno=status_fd)
+    try:
+        status.sendall(wire.STATUS.pack(pid))
+    except OSError:
+        if pid != FORK_FAILED:
+            os.kill(pid, signal.SIGKILL)
+    if pid == FORK_FAILED:
+        status.close()
+        return None
+    return _Job(pid, status)
+
+
+def _keep_only(kept: list[int], stderr_fd: int) -> None:
+    """Make `kept` the descriptors 3, 4, ..., stdout and stderr `stderr_fd`, and close all others."""
+    wanted = [stderr_fd, stderr_fd, *kept]
+    # First out of the way of each other, then into place.
+    copies = [fcntl.fcntl(fd, fcntl.F_DUPFD, 3 + len(wanted)) for fd in wanted]
+    for target, fd in enumerate(copies, start=1):
+        os.dup2(fd, target)
+    os.closerange(1 + len(copies), resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+
+
+def _reap(jobs: dict[int, _Job], watched: dict[int, int], poll: select.poll) -> None:
+    while jobs:
+        pid, status = os.waitpid(-1, os.WNOHANG)
+        if not pid:
+            return
+        job = jobs.pop(pid)
+        if watched.pop(job.status.fileno(), None):
+            poll.unregister(job.status)
+        try:
+            job.status.sendall(wire.STATUS.pack(status))
+        except OSError:
+            pass  # the parent does not want to know any more
+        finally:
+            job.status.close()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]))

@@ -1,0 +1,236 @@
+"""Bad input: one line that says what is wrong and the mend, the right exit code, and nothing half-made left."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import av
+import numpy as np
+import pytest
+
+from pipeline.cli.main import main
+from pipeline.db.engine import transaction
+from pipeline.db.videos import insert_video
+from pipeline.errors import ServiceUnavailable
+from pipeline.inference.catalogue import BUNDLED_MODEL
+from pipeline.queue import FRAMES
+from pipeline.services.reconcile import tick
+from pipeline.services.request import request_run
+from pipeline.services.system import System
+from pipeline.services.upload import register_object, upload_file
+from pipeline.settings import Settings
+from tests.conftest import opened
+from tests.harness import DEMO_CLIP, environment, processes, run_of, sql, wait_until
+from tests.proxy import breaking_proxy
+
+
+@pytest.fixture
+def configured(settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Settings:
+    """This process is configured by its environment, as a person's own servers are."""
+    for name, value in environment(settings).items():
+        if name.startswith("POSELINE_"):
+            monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    return settings
+
+
+def said(capsys: pytest.CaptureFixture[str], *args: str) -> tuple[int, str]:
+    """Exit code and the one line on standard error."""
+    code = main(list(args))
+    captured = capsys.readouterr()
+    assert "Traceback" not in captured.err + captured.out
+    return code, captured.err.strip().splitlines()[-1] if captured.err.strip() else ""
+
+
+def assert_nothing_half_made(system: System) -> None:
+    for table in ("video", "run", "chunk", "frame"):
+        assert sql(system, f"SELECT count(*) FROM {table}") == [(0,)], table
+    teams = sql(system, "SELECT id FROM team")
+    assert [key for (team,) in teams for key in system.store.list_keys(f"teams/{team}/")] == []
+    assert system.queue.waiting(FRAMES) == 0
+
+
+def audio(path: Path) -> Path:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("aac", rate=8000)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+        frame.sample_rate = 8000
+        container.mux([*stream.encode(frame), *stream.encode(None)])
+    return path
+
+
+def made(path: Path, data: bytes) -> Path:
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize("command", ["analyze", "ingest"])
+@pytest.mark.parametrize(
+    ("make", "code", "words"),
+    [
+        (lambda p: p / "none.mp4", 2, "there is no file"),
+        (lambda p: made(p / "empty.mp4", b""), 1, "empty"),
+        (lambda p: made(p / "notes.mp4", b"Tuesday: five by five\n" * 99), 1, "not a video"),
+        (lambda p: audio(p / "anthem.m4a"), 1, "only sound"),
+        (lambda p: made(p / "half.mp4", DEMO_CLIP.read_bytes()[:900_000]), 1, "upload it again"),
+        (lambda p: made(p / "head.mp4", DEMO_CLIP.read_bytes()[:700]), 1, "upload it again"),
+        (lambda p: p, 2, "there is no video in"),
+    ],
+    ids=["no file", "empty", "text", "audio", "truncated", "cut in its header", "empty folder"],
+)
+def test_a_file_that_is_no_video(
+    configured: Settings,
+    system: System,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    command: str,
+    make: object,
+    code: int,
+    words: str,
+) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    assert callable(make)
+    got, line = said(capsys, command, str(make(folder)))
+    assert got == code
+    assert words in line
+    assert line.startswith("poseline: ")
+    assert_nothing_half_made(system)
+
+
+def test_one_bad_file_among_good_ones_does_not_stop_them(
+    configured: Settings, system: System, short_clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = made(tmp_path / "bad.mp4", b"x" * 999)
+    got, line = said(capsys, "ingest", str(bad), str(short_clip), "--json")
+    assert (got, "not a video" in line) == (1, True)
+    assert sql(system, "SELECT name, state FROM video") == [(short_clip.name, "stored")]
+    assert sql(system, "SELECT state FROM run") == [("waiting",)]
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "words"),
+    [
+        (("analyze", str(DEMO_CLIP), "--model", "rtmo-z"), 2, "there is no model 'rtmo-z'"),
+        (("analyze", str(DEMO_CLIP), "--model", "rtmo-s"), 1, "poseline models fetch rtmo-s"),
+        (("analyze", "s3://poseline/none.mp4"), 1, "there is no s3://poseline/none.mp4"),
+        (("analyze", "s3://no-such-bucket/x"), 1, "check the bucket"),
+        (("analyze", "s3://poseline"), 2, "s3://bucket/key"),
+        (("analyze", "https://example.org/v.mp4"), 2, "download it first"),
+        (("show", "0123"), 2, "no run begins"),
+        (("export", "zzz", "--out", "x.jsonl"), 2, "is not a run id"),
+        (("worker", "--queues", "frams"), 2, "there is no queue"),
+        (("flower",), 2, "POSELINE_FLOWER_PASSWORD"),
+        (("analyse", "x"), 2, "No such command"),
+        (("analyze",), 2, "Missing argument"),
+        (("analyze", "x", "--format", "xml"), 2, "xml"),
+    ],
+    ids=lambda value: " ".join(value[:2])[-30:] if isinstance(value, tuple) else None,
+)
+def test_what_cannot_be_done_is_said_in_one_line(
+    configured: Settings,
+    system: System,
+    capsys: pytest.CaptureFixture[str],
+    args: tuple[str, ...],
+    code: int,
+    words: str,
+) -> None:
+    got, line = said(capsys, *args)
+    assert got == code
+    assert words in line
+    assert_nothing_half_made(system)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("POSELINE_DATABASE_URL", "postgresql://a:b@127.0.0.1:1/x", "Postgres does not answer"),
+        ("POSELINE_DATABASE_URL", "mysql://a:b@127.0.0.1:1/x", "needs postgresql"),
+        ("POSELINE_S3_ENDPOINT", "http://127.0.0.1:1", "object store does not answer"),
+    ],
+    ids=["database down", "another database", "store down"],
+)
+def test_a_server_that_is_down(
+    configured: Settings,
+    system: System,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    value: str,
+    words: str,
+) -> None:
+    monkeypatch.setenv(name, value)
+    got, line = said(capsys, "analyze", str(DEMO_CLIP))
+    assert got in {1, 2}
+    assert words in line
+    assert "secret" not in line.lower()
+    assert_nothing_half_made(system)
+
+
+def test_redis_that_is_down_costs_only_seconds(
+    configured: Settings,
+    system: System,
+    short_clip: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("POSELINE_BROKER_URL", "redis://127.0.0.1:1/0")
+    assert main(["ingest", str(short_clip)]) == 0
+    assert sql(system, "SELECT state FROM video") == [("stored",)]
+    with processes(system.settings, tmp_path / "logs") as running:
+        running.beat()
+        running.worker("--slots", "1")
+        wait_until(lambda: sql(system, "SELECT 1 FROM video WHERE state = 'ready'"), 30, "the message sent again")
+
+
+def test_settings_that_are_missing(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("POSELINE_DATABASE_URL", "postgresql://a@b/c")
+    got, line = said(capsys, "runs")
+    assert (got, "POSELINE_BROKER_URL is not set" in line) == (2, True)
+
+
+def test_a_worker_rejects_what_slips_past_the_door(system: System, tmp_path: Path) -> None:
+    """An object that was put into the store by somebody else is looked at by the worker, and the run says why."""
+
+    system.store.put_file(made(tmp_path / "x", b"not a video at all"), "foreign/notes.mp4")
+    upload = register_object(system, f"s3://{system.store.bucket}/foreign/notes.mp4", "team")
+    run_id = request_run(system, upload.video.id, BUNDLED_MODEL).run_id
+    with processes(system.settings, tmp_path / "logs") as running:
+        running.worker("--slots", "1")
+        wait_until(lambda: run_of(system, run_id).state == "failed", 30)
+    assert "not a video" in str(run_of(system, run_id).reason)
+    assert sql(system, "SELECT state FROM video") == [("rejected",)]
+    assert list(system.store.list_keys("foreign/")) == ["foreign/notes.mp4"], "an object that is not ours was removed"
+
+
+def test_an_upload_that_breaks_off_leaves_nothing(system: System, settings: Settings, short_clip: Path) -> None:
+    port = urlsplit(settings.s3_endpoint).port
+    assert port is not None
+    with breaking_proxy(port, limit_bytes=200_000) as proxy:
+        through = settings.model_copy(update={"s3_endpoint": f"http://127.0.0.1:{proxy.port}"})
+        with opened(through) as broken, pytest.raises(ServiceUnavailable, match="object store"):
+            upload_file(broken, short_clip, "team")
+        assert proxy.broken > 0
+    assert_nothing_half_made(system)
+
+
+def test_an_upload_whose_client_died_is_swept_up(system: System, short_clip: Path) -> None:
+    with transaction(system.engine) as connection:
+        video_id, key = insert_video(connection, "team", "v.mp4", bucket=system.store.bucket)
+    system.store.put_file(short_clip, key)
+    tick(system)
+    assert sql(system, "SELECT id FROM video") == [(video_id,)], "an upload under way was removed"
+    sql(system, "UPDATE video SET created_at = now() - interval '2 days'")
+    tick(system)
+    assert_nothing_half_made(system)
+
+
+def test_debug_shows_where(settings: Settings, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "pipeline.cli.main", "--debug", "analyze", str(tmp_path / "none.mp4")]
+    result = subprocess.run(command, env=environment(settings), capture_output=True, text=True, check=False)
+    assert result.returncode == 2
+    assert "Traceback" in result.stderr

@@ -1,0 +1,71 @@
+"""Every frame once at its true time, every pose as rtmlib finds it, the same bytes however the work was cut."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from rtmlib import RTMO
+
+from pipeline.inference.catalogue import BUNDLED_MODEL
+from pipeline.inference.zoo import find_model
+from pipeline.services.system import System
+from tests.harness import DEMO_CLIP, MORE_CLIPS, ask, export_bytes, processes, sql, wait_done
+
+
+def decode(clip: Path) -> Iterator[av.VideoFrame]:
+    """One plain sequential decode, with nothing of Poseline in it."""
+    with av.open(str(clip)) as container:
+        yield from container.decode(container.streams.video[0])
+
+
+@pytest.mark.parametrize("clip", [DEMO_CLIP, *MORE_CLIPS], ids=lambda path: path.stem)
+def test_frames_and_poses_are_those_of_a_plain_loop(system: System, clip: Path, tmp_path: Path) -> None:
+    with processes(system.settings, tmp_path) as running:
+        running.worker("--slots", "2")
+        run_id = ask(system, clip)
+        wait_done(system, run_id)
+    lines = [json.loads(line) for line in export_bytes(system, run_id, tmp_path / "poses.jsonl").splitlines()]
+    in_database = sql(system, "SELECT frame_no, pts FROM frame WHERE run_id = :id ORDER BY frame_no", id=run_id)
+
+    found = find_model(BUNDLED_MODEL, tmp_path)
+    spec = found.spec
+    side = (spec.input_side_px, spec.input_side_px)
+    oracle = RTMO(str(found.path), side, score_thr=spec.score_threshold, nms_thr=spec.nms_threshold)
+
+    decoded = 0
+    people = 0
+    for number, (frame, line, row) in enumerate(zip(decode(clip), lines, in_database, strict=True)):
+        assert (line["frame"], line["pts"]) == (number, frame.pts) == row
+        assert line["time_s"] == pytest.approx(float(frame.pts * frame.time_base), abs=1e-12)
+        keypoints, confidences = oracle(frame.to_ndarray(format="bgr24"))
+        seen = keypoints.any(axis=(1, 2))  # rtmlib gives one person of zeros where nobody is
+        assert len(line["people"]) == seen.sum()
+        if seen.any():
+            ours = np.array([person["keypoints"] for person in line["people"]])
+            assert np.abs(ours[..., :2] - keypoints[seen]).max() < 0.5
+            assert np.abs(ours[..., 2] - confidences[seen]).max() < 0.01
+        decoded += 1
+        people += int(seen.sum())
+    assert decoded == len(lines) == len(in_database)
+    assert people > decoded / 2, "a clip with hardly anybody in it proves little"
+
+
+def test_many_workers_and_chunks_give_the_same_bytes_as_one(
+    system: System, short_clip: Path, reference: bytes, tmp_path: Path
+) -> None:
+    settings = system.settings.model_copy(update={"chunk_frames": 7})
+    with processes(settings, tmp_path) as running:
+        for _ in range(3):
+            running.worker("--slots", "2")
+        run_id = ask(System(settings, system.engine, system.store, system.queue), short_clip)
+        run = wait_done(system, run_id)
+        workers = sql(system, "SELECT count(DISTINCT worker) FROM chunk")
+    assert run.chunks_total is not None
+    assert run.chunks_total > 5
+    assert workers == [(3,)], "not every worker took part"
+    assert export_bytes(system, run_id, tmp_path / "poses.jsonl") == reference

@@ -1,0 +1,169 @@
+"""The whole system on one machine, as a newcomer runs it: demo, status, Flower, a second look, and gone again."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import json
+import os
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import psutil
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.services.finish import results_key
+from pipeline.settings import Settings, load_settings
+from pipeline.storage.objects import build_object_store
+from tests.harness import DEMO_CLIP
+
+
+def poseline(home: Path, *args: str, code: int = 0) -> Any:
+    """Run one command with --json; returns what it printed."""
+    result = subprocess.run(
+        [sys.executable, "-m", "pipeline.cli.main", *args, "--home", str(home), "--json"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=home.parent,
+    )
+    assert result.returncode == code, result.stderr
+    return json.loads(result.stdout) if result.stdout.strip() else None
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    home = tmp_path_factory.mktemp("a newcomer") / "home"
+    yield home
+    poseline(home, "down")
+    assert [p for p in psutil.process_iter(["cmdline"]) if str(home) in " ".join(p.info["cmdline"] or [])] == []
+
+
+@pytest.fixture(scope="module")
+def demo(home: Path) -> dict[str, Any]:
+    facts: dict[str, Any] = poseline(home, "demo", "--out", str(home.parent / "out"))
+    return facts
+
+
+def test_the_demo_ends_with_poses_a_video_and_a_sheet(demo: dict[str, Any]) -> None:
+    assert demo["state"] == "done"
+    assert demo["frames"] == 230
+    assert demo["frames_with_people"] > 200
+    assert len(Path(demo["poses"]).read_text().splitlines()) == 230
+    with av.open(demo["video"]) as drawn, av.open(str(DEMO_CLIP)) as plain:
+        times = [[f.time for f in c.decode(video=0)] for c in (drawn, plain)]
+    assert len(times[0]) == len(times[1]) == 230
+    assert max(abs(a - b) for a, b in zip(*times, strict=True)) < 0.001
+    sheet = cv2.imread(demo["sheet"])
+    assert sheet is not None
+    assert sheet.shape[1] > 1500
+
+
+def _get(settings: Settings, path: str, *, password: bool, method: str = "GET") -> Any:
+    request = urllib.request.Request(f"http://127.0.0.1:{settings.flower_port}{path}", method=method)
+    if password:
+        assert settings.flower_password is not None
+        pair = f"{settings.flower_user}:{settings.flower_password.get_secret_value()}"
+        request.add_header("Authorization", "Basic " + base64.b64encode(pair.encode()).decode())
+    with urllib.request.urlopen(request, timeout=10) as response:
+        return json.loads(response.read())
+
+
+def test_status_flower_and_celery_see_the_same_workers(home: Path, demo: dict[str, Any]) -> None:
+    status = poseline(home, "status")
+    assert status["running"]
+    seen = {worker["name"] for worker in status["workers"]}
+    assert seen
+    assert all(worker["answers"] for worker in status["workers"])
+
+    settings = load_settings(home)
+    assert set(_get(settings, "/api/workers?refresh=true", password=True)) == seen
+
+    ping = subprocess.run(
+        [sys.executable, "-m", "celery", "-A", "workers.app", "inspect", "ping", "--json"],
+        env={**os.environ, "POSELINE_HOME": str(home)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert {name for name in seen if name in ping.stdout} == seen
+
+
+def test_flower_has_a_password_and_is_read_only(home: Path, demo: dict[str, Any]) -> None:
+    settings = load_settings(home)
+    for path in ("/api/workers", "/", "/workers"):
+        with pytest.raises(urllib.error.HTTPError, match="401"):
+            _get(settings, path, password=False)
+    worker = poseline(home, "status")["workers"][0]["name"]
+    with pytest.raises(urllib.error.HTTPError, match=r"40[135]"):
+        _get(settings, f"/api/worker/shutdown/{worker}", password=True, method="POST")
+    assert poseline(home, "status")["workers"][0]["name"] == worker
+
+
+def test_the_same_request_twice_is_the_same_run(home: Path, demo: dict[str, Any]) -> None:
+    copy = home.parent / "the same under another name.mp4"
+    copy.write_bytes(DEMO_CLIP.read_bytes())
+    [again] = poseline(home, "analyze", str(copy), "--team", "demo", "--out", str(home.parent / "again"))
+    assert (again["run"], again["known"]) == (demo["run"], True)
+    assert Path(again["files"][0]).read_bytes() == Path(demo["poses"]).read_bytes()
+    assert len(poseline(home, "runs")) == 1
+
+
+def test_every_format_carries_the_same_facts(home: Path, demo: dict[str, Any]) -> None:
+    out = home.parent / "formats"
+    for form in ("csv", "parquet"):
+        poseline(home, "export", demo["run"], "--out", str(out / f"poses.{form}"))
+    lines = [json.loads(line) for line in Path(demo["poses"]).read_text().splitlines()]
+    people = [(line, i, person) for line in lines for i, person in enumerate(line["people"])]
+    with (out / "poses.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    table = pq.read_table(out / "poses.parquet").to_pylist()
+    assert len(rows) == len(table) == len(people)
+    for row, entry, (line, i, person) in zip(rows, table, people, strict=True):
+        assert (int(row["frame"]), int(row["pts"]), float(row["time_s"]), int(row["person"])) == (
+            line["frame"],
+            line["pts"],
+            line["time_s"],
+            i,
+        )
+        assert (entry["frame"], entry["pts"], entry["time_s"], entry["person"]) == (
+            line["frame"],
+            line["pts"],
+            line["time_s"],
+            i,
+        )
+        assert float(row["left_knee_y"]) == person["keypoints"][13][1]
+        assert entry["left_knee_y"] == pytest.approx(person["keypoints"][13][1], rel=1e-6)
+        assert float(row["x2"]) == person["box"][2]
+    nobody = [line["frame"] for line in lines if not line["people"]]
+    with (out / "poses.nobody.csv").open() as file:
+        assert [int(row["frame"]) for row in csv.DictReader(file)] == nobody
+    assert pq.read_table(out / "poses.nobody.parquet")["frame"].to_pylist() == nobody
+
+
+def test_everything_is_well(home: Path, demo: dict[str, Any]) -> None:
+    found = poseline(home, "doctor")
+    assert [line["part"] for line in found if not line["ok"]] == []
+    shown = poseline(home, "show", demo["run"][:8])
+    assert shown["chunks_by_state"] == {"done": 2}
+
+
+def test_the_results_lie_in_the_store_too(home: Path, demo: dict[str, Any]) -> None:
+    store = build_object_store(load_settings(home))
+    pinned = store.head(results_key(demo["run"]))
+    assert b"".join(store.iter_whole(pinned)) == Path(demo["poses"]).read_bytes()
+
+
+def test_an_object_in_the_store_is_analysed_where_it_lies(home: Path, demo: dict[str, Any], short_clip: Path) -> None:
+    store = build_object_store(load_settings(home))
+    store.put_file(short_clip, "matches/short.mp4")
+    [facts] = poseline(home, "analyze", f"s3://{store.bucket}/matches/short.mp4", "--out", str(home.parent / "s3"))
+    assert (facts["state"], facts["frames"]) == ("done", 120)
+    assert Path(facts["files"][0]).name == "short.jsonl"

@@ -1,0 +1,138 @@
+"""Real servers for every test that asks: one stack a session, a fresh database, queue and key space a test."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+import pytest
+from pydantic import SecretStr
+from redis import Redis
+from sqlalchemy import make_url
+
+from pipeline.db.migrate import upgrade
+from pipeline.local import stack
+from pipeline.services.system import System, build_system
+from pipeline.settings import Settings, load_settings
+from tests.harness import DEMO_CLIP, ask, cut, export_bytes, processes, wait_done
+
+_redis_numbers = itertools.cycle(range(1, 16))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_settings_from_outside() -> Iterator[None]:
+    """A developer's own POSELINE_* must not reach a test's database."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("POSELINE_")]:
+            patch.delenv(name)
+        yield
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory, _no_settings_from_outside: None) -> Iterator[Path]:
+    """The home of a stack whose three servers run, with a migrated template database."""
+    home = tmp_path_factory.mktemp("servers")
+    stack.up(home, only=stack.SERVERS)
+    yield home
+    stack.down(home)
+
+
+def admin_url(home: Path) -> str:
+    """The stack's own superuser, who may make databases."""
+    url = make_url(load_settings(home).database_url.get_secret_value())
+    password = json.loads((home / "stack.json").read_text())["postgres_admin_password"]
+    return url.set(username="postgres", password=password).render_as_string(hide_password=False)
+
+
+@pytest.fixture(scope="session")
+def template(servers: Path) -> str:
+    """A migrated database to copy."""
+    name = "template_poseline"
+    with psycopg.connect(admin_url(servers), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} OWNER poseline")  # type: ignore[arg-type]
+    upgrade(_on_database(load_settings(servers), name))
+    return name
+
+
+def _on_database(settings: Settings, name: str) -> str:
+    url = make_url(settings.database_url.get_secret_value())
+    return url.set(database=name).render_as_string(hide_password=False)
+
+
+@contextmanager
+def fresh_settings(home: Path, template: str, scratch: Path) -> Iterator[Settings]:
+    """Settings with a database and a queue that nobody else sees; leases are short so that faults show soon."""
+    stack_settings = load_settings(home)
+    name = f"test_{uuid4().hex[:12]}"
+    with psycopg.connect(admin_url(home), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} OWNER poseline")  # type: ignore[arg-type]
+    broker = stack_settings.broker_url.get_secret_value().rpartition("/")[0] + f"/{next(_redis_numbers)}"
+    with Redis.from_url(broker) as redis:
+        redis.flushdb()
+    yield stack_settings.model_copy(
+        update={
+            "database_url": SecretStr(_on_database(stack_settings, name)),
+            "broker_url": SecretStr(broker),
+            "home": scratch,
+            "models_dir": None,
+            "lease_s": 2.0,
+            "tick_s": 0.5,
+            "resend_after_s": 1.0,
+            "backoff_s": 0.05,
+            "stall_s": 20.0,
+            "chunk_frames": 30,
+        }
+    )
+    with psycopg.connect(admin_url(home), autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def settings(servers: Path, template: str, tmp_path: Path) -> Iterator[Settings]:
+    """This test's own settings."""
+    with fresh_settings(servers, template, tmp_path / "home") as settings:
+        yield settings
+
+
+@contextmanager
+def opened(settings: Settings) -> Iterator[System]:
+    """A system, closed after."""
+    system = build_system(settings, pool_size=10)
+    try:
+        yield system
+    finally:
+        system.engine.dispose()
+        system.queue.close()
+
+
+@pytest.fixture
+def system(settings: Settings) -> Iterator[System]:
+    """This test's own database, store and queue."""
+    with opened(settings) as system:
+        yield system
+
+
+@pytest.fixture(scope="session")
+def short_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The first four seconds of the demo clip: 120 frames, four keyframes."""
+    return cut(DEMO_CLIP, tmp_path_factory.mktemp("clips") / "short.mp4", 120)
+
+
+@pytest.fixture(scope="session")
+def reference(servers: Path, template: str, short_clip: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The short clip's export from an undisturbed run: one worker, one slot, one chunk."""
+    folder = tmp_path_factory.mktemp("reference")
+    with fresh_settings(servers, template, folder / "home") as fresh:
+        settings = fresh.model_copy(update={"chunk_frames": 100_000})
+        with opened(settings) as system, processes(settings, folder / "logs") as running:
+            running.worker("--slots", "1")
+            run_id = ask(system, short_clip)
+            run = wait_done(system, run_id)
+            assert run.chunks_total == 1
+            return export_bytes(system, run_id, folder / "reference.jsonl")

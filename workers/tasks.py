@@ -1,0 +1,38 @@
+"""What messages can ask for. Arguments are ids, and anything else is refused before it goes further."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from uuid import UUID
+
+from celery import Celery
+
+from pipeline.queue import DETECT, FINISH, INGEST, TICK
+from pipeline.services.detect import detect_chunk
+from pipeline.services.finish import finish_run
+from pipeline.services.ingest import ingest_video
+from pipeline.services.reconcile import tick
+from workers.runtime import Runtime
+
+
+def register_tasks(app: Celery, runtime: Callable[[], Runtime]) -> None:
+    """Add Poseline's tasks to `app`."""
+
+    @app.task(name=INGEST)
+    def ingest(video_id: str) -> None:
+        here = runtime()
+        ingest_video(here.system, UUID(video_id), here.name, here.stopping)
+
+    @app.task(name=DETECT)
+    def detect(run_id: str, idx: int) -> None:
+        here = runtime()
+        detect_chunk(here.system, here.models, UUID(run_id), int(idx), here.name, here.stopping)
+
+    @app.task(name=FINISH)
+    def finish(run_id: str) -> None:
+        here = runtime()
+        finish_run(here.system, UUID(run_id), here.name, here.stopping)
+
+    @app.task(name=TICK)
+    def beat() -> None:
+        tick(runtime().system)
