@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 import threading
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -103,7 +102,7 @@ def _pass_once(
     scratch_path = system.settings.scratch_path
     scratch_path.mkdir(parents=True, exist_ok=True)
     with (
-        tempfile.NamedTemporaryFile(dir=scratch_path, prefix="finish-") as scratch,
+        tempfile.TemporaryFile(dir=scratch_path) as scratch,
         keep_lease(system, lease, progress=lambda: tally.frames, stopping=stopping) as keeper,
     ):
         lines = JsonLines(scratch, index.time_base)
@@ -112,10 +111,11 @@ def _pass_once(
             lines.write(row)
             if not tally.frames % 256:
                 keeper.check()
-        scratch.flush()
         keeper.check()
+        size_bytes = scratch.tell()
+        scratch.seek(0)
         # The key is the run's own, so a second try overwrites the same object with the same bytes.
-        system.store.put_file(Path(scratch.name), results_key(run.id), content_type="application/jsonl")
+        system.store.put_stream(scratch, size_bytes, results_key(run.id), content_type="application/jsonl")
     return tally
 
 

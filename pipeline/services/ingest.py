@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import tempfile
 import threading
-from pathlib import Path
 from uuid import UUID
 
 from sqlalchemy.exc import IntegrityError
@@ -77,7 +76,8 @@ def _read(system: System, video: VideoRow, lease: Lease, stopping: threading.Eve
     fetched_bytes = 0
     source: FileSource | None = None
     with (
-        tempfile.NamedTemporaryFile(dir=system.settings.scratch_path, prefix="ingest-") as scratch,
+        # Without a name: whatever kills this process, no video stays behind.
+        tempfile.TemporaryFile(dir=system.settings.scratch_path) as scratch,
         keep_lease(
             system, lease, progress=lambda: fetched_bytes + (source.bytes_read if source else 0), stopping=stopping
         ) as keeper,
@@ -91,8 +91,8 @@ def _read(system: System, video: VideoRow, lease: Lease, stopping: threading.Eve
         scratch.flush()
         if video.sha256 is not None and digest.hexdigest() != video.sha256:
             raise VideoRejected("the upload was damaged on its way; upload it again")
-        with FileSource(Path(scratch.name)) as source:
-            info = probe(source, system.limits, interrupted=keeper.interrupted)
+        source = FileSource(scratch)
+        info = probe(source, system.limits, interrupted=keeper.interrupted)
     return IndexedVideo(
         sha256=digest.hexdigest(),
         container=info.container,

@@ -23,7 +23,7 @@ from pipeline.db.videos import (
 from pipeline.errors import ServiceUnavailable, UsageError, VideoRejected
 from pipeline.services.system import System
 from pipeline.video.sandbox import probe
-from pipeline.video.source import FileSource
+from pipeline.video.source import open_source
 
 _HASH_BYTES = 4 * 2**20
 
@@ -53,7 +53,7 @@ def upload_file(system: System, path: Path, team: str, *, on_bytes: Callable[[in
             f"{path.name} has {size_bytes / 2**30:.1f} GiB, the limit is "
             f"{system.settings.max_video_bytes / 2**30:.1f} GiB; cut it, or raise POSELINE_MAX_VIDEO_BYTES"
         )
-    with FileSource(path) as source:
+    with open_source(path) as source:
         probe(source, system.limits)
     sha256 = _hash(path)
     system.store.check_bucket()

@@ -80,10 +80,20 @@ class ObjectStore:
         with _store_errors(self.bucket, ""):
             self._client.head_bucket(Bucket=self.bucket)
 
-    def put_file(
-        self, path: Path, key: str, on_bytes: Callable[[int], None] | None = None, content_type: str = "video/mp4"
+    def put_file(self, path: Path, key: str, on_bytes: Callable[[int], None] | None = None) -> StoredObject:
+        """Upload a video file; see `put_stream`."""
+        with path.open("rb") as file:
+            return self.put_stream(file, path.stat().st_size, key, on_bytes)
+
+    def put_stream(
+        self,
+        file: IO[bytes],
+        size_bytes: int,
+        key: str,
+        on_bytes: Callable[[int], None] | None = None,
+        content_type: str = "video/mp4",
     ) -> StoredObject:
-        """Upload a file, in parts where it is over 8 MiB; `on_bytes` is told each piece's length.
+        """Upload the rest of an open file, in parts over 8 MiB; `on_bytes` is told each piece's length.
 
         A broken-off upload leaves no parts behind.
 
@@ -92,12 +102,12 @@ class ObjectStore:
         """
         transfer = TransferConfig(
             multipart_threshold=PART_BYTES,
-            multipart_chunksize=max(PART_BYTES, -(-path.stat().st_size // 9000)),
+            multipart_chunksize=max(PART_BYTES, -(-size_bytes // 9000)),
             max_concurrency=4,
         )
         with _store_errors(self.bucket, key):
-            self._client.upload_file(
-                str(path), self.bucket, key, Callback=on_bytes, Config=transfer, ExtraArgs={"ContentType": content_type}
+            self._client.upload_fileobj(
+                file, self.bucket, key, Callback=on_bytes, Config=transfer, ExtraArgs={"ContentType": content_type}
             )
         return self.head(key)
 

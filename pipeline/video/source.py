@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import IO, Protocol
 
 
 class ByteSource(Protocol):
@@ -24,10 +26,10 @@ class ByteSource(Protocol):
 
 
 class FileSource:
-    """A file on this machine."""
+    """An open file on this machine; it stays its owner's to close."""
 
-    def __init__(self, path: Path) -> None:
-        self._file = path.open("rb")
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
         self.bytes_read = 0
         self.size_bytes = os.fstat(self._file.fileno()).st_size
 
@@ -36,11 +38,9 @@ class FileSource:
         self.bytes_read += len(data)
         return data
 
-    def close(self) -> None:
-        self._file.close()
 
-    def __enter__(self) -> FileSource:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+@contextmanager
+def open_source(path: Path) -> Iterator[FileSource]:
+    """A file by its path, closed after the block."""
+    with path.open("rb") as file:
+        yield FileSource(file)

@@ -13,7 +13,7 @@ import pytest
 from pipeline.core.spans import plan_chunks
 from pipeline.video.letterbox import letterbox
 from pipeline.video.sandbox import Limits, iter_frames, probe
-from pipeline.video.source import FileSource
+from pipeline.video.source import open_source
 from tests.unit import video_maker
 from tests.unit.video_maker import CLIPS, CODEC, decode_in_one_pass, make_video, read_number
 
@@ -67,7 +67,7 @@ def digest(image):
 
 def test_index_is_one_pass_and_frames_are_their_numbers(video):
     expected = [pts for pts, _ in decode_in_one_pass(video)]
-    with FileSource(video) as source:
+    with open_source(video) as source:
         info = probe(source, LIMITS)
         assert info.index.pts.tolist() == expected
         assert len(expected) == 60
@@ -81,7 +81,7 @@ def test_index_is_one_pass_and_frames_are_their_numbers(video):
 
 @pytest.mark.parametrize("target_frames", [1, 7, 16, 25, 60])
 def test_chunks_are_the_whole(video, target_frames):
-    with FileSource(video) as source:
+    with open_source(video) as source:
         index = probe(source, LIMITS).index
         whole = dict(pixels(source, index.pts, int(index.pts[0])))
         chunks = plan_chunks(index, target_frames, max_waste=1.0)
@@ -105,7 +105,7 @@ def test_clip_equals_plain_decoding(clip, side):
     expected = {}
     for pts, image in decode_in_one_pass(clip):
         expected[pts] = digest(image if side is None else letterbox(image, side)[0])
-    with FileSource(clip) as source:
+    with open_source(clip) as source:
         index = probe(source, LIMITS).index
         assert index.pts.tolist() == list(expected)
         assert dict(pixels(source, index.pts, int(index.pts[0]), side)) == expected
@@ -113,7 +113,7 @@ def test_clip_equals_plain_decoding(clip, side):
 
 @pytest.mark.parametrize("target_frames", [33, 60, 120])
 def test_clip_in_chunks(clip, target_frames):
-    with FileSource(clip) as source:
+    with open_source(clip) as source:
         index = probe(source, LIMITS).index
         whole = dict(pixels(source, index.pts, int(index.pts[0]), 384))
         pieces = {}
@@ -129,7 +129,7 @@ def test_rotation(tmp_path, clockwise_deg):
     path = make_video(tmp_path / "v.mp4", 8, width=160, height=96)
     upright = {pts: np.rot90(image, -turns) for pts, image in decode_in_one_pass(path)}
     video_maker.rotate_header(path, clockwise_deg)
-    with FileSource(path) as source:
+    with open_source(path) as source:
         info = probe(source, LIMITS)
         assert info.rotation_deg == clockwise_deg
         assert (info.width, info.height) == ((160, 96), (96, 160))[turns % 2]
@@ -151,7 +151,7 @@ def test_trimmed_on_the_phone(tmp_path):
     path.write_bytes(data)
     expected = dict(decode_in_one_pass(path))
     assert [read_number(image) for image in expected.values()] == list(range(5, 60))
-    with FileSource(path) as source:
+    with open_source(path) as source:
         index = probe(source, LIMITS).index
         assert index.pts.tolist() == list(expected)
         for chunk in plan_chunks(index, 10, max_waste=1.0):
@@ -162,7 +162,7 @@ def test_trimmed_on_the_phone(tmp_path):
 
 def test_only_wanted_frames_and_only_read_only(tmp_path):
     path = make_video(tmp_path / "v.mp4", 60, b_frames=2)
-    with FileSource(path) as source:
+    with open_source(path) as source:
         index = probe(source, LIMITS).index
         wanted = index.pts[[3, 5, 41]]
         got = []
@@ -177,14 +177,14 @@ def test_only_wanted_frames_and_only_read_only(tmp_path):
 
 def test_a_damaged_packet_costs_its_own_frames_only(tmp_path):
     path = make_video(tmp_path / "v.mp4", 60, codec="mjpeg", noise=True)
-    with FileSource(path) as source:
+    with open_source(path) as source:
         index = probe(source, LIMITS).index
         before = dict(pixels(source, index.pts, 0))
     data = bytearray(path.read_bytes())
     at = int(index.position_bytes[30])
     data[at : at + int(index.size_bytes[30])] = bytes(int(index.size_bytes[30]))
     path.write_bytes(data)
-    with FileSource(path) as source:
+    with open_source(path) as source:
         assert len(probe(source, LIMITS).index) == 60
         after = dict(pixels(source, index.pts, 0))
     missing = int(index.pts[30])

@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.errors import VideoRejected
 from pipeline.video.sandbox import Limits, probe
-from pipeline.video.source import FileSource
+from pipeline.video.source import open_source
 from tests.unit.video_maker import CLIPS, CODEC, make_sound, make_video
 
 LIMITS = Limits(max_pixels=4096 * 2304, max_frames=10_000, stall_s=20)
@@ -19,7 +19,7 @@ FASTSTART = {"movflags": "faststart"}
 
 
 def reason(path, limits=LIMITS) -> str:
-    with FileSource(path) as source, pytest.raises(VideoRejected) as caught:
+    with open_source(path) as source, pytest.raises(VideoRejected) as caught:
         probe(source, limits)
     assert "\n" not in caught.value.message
     assert len(caught.value.message) < 200
@@ -75,7 +75,7 @@ def test_index_at_the_end_cut_off(tmp_path):
 )
 def test_half_an_upload(tmp_path, name, options, words):
     path = make_video(tmp_path / name, 240, noise=True, **options)
-    with FileSource(path) as source:
+    with open_source(path) as source:
         assert len(probe(source, LIMITS).index) == 240
     assert words in reason(cut(path, 0.52))
 
@@ -90,7 +90,7 @@ def test_a_missing_tail(tmp_path, lost_bytes):
 @pytest.mark.parametrize("audio_s", [1.0, 6.0])
 def test_sound_of_another_length_is_no_truncation(tmp_path, audio_s):
     for name in ("v.mp4", "v.mkv"):
-        with FileSource(make_video(tmp_path / name, 60, audio_s=audio_s)) as source:
+        with open_source(make_video(tmp_path / name, 60, audio_s=audio_s)) as source:
             assert len(probe(source, LIMITS).index) == 60
 
 
@@ -114,7 +114,7 @@ def test_too_many_pixels(tmp_path, name):
 def test_too_many_frames(tmp_path):
     path = make_video(tmp_path / "v.mp4", 30)
     assert "more than 29 frames" in reason(path, Limits(max_pixels=10**7, max_frames=29, stall_s=20))
-    with FileSource(path) as source:
+    with open_source(path) as source:
         assert len(probe(source, Limits(max_pixels=10**7, max_frames=30, stall_s=20)).index) == 30
 
 
@@ -145,7 +145,7 @@ def test_times_that_run_backwards(tmp_path):
 
 def test_nothing_decodes(tmp_path):
     path = make_video(tmp_path / "v.mp4", 20, codec="mjpeg")
-    with FileSource(path) as source:
+    with open_source(path) as source:
         index = probe(source, LIMITS).index
     data = bytearray(path.read_bytes())
     for at, size in zip(index.position_bytes.tolist(), index.size_bytes.tolist(), strict=True):

@@ -19,7 +19,7 @@ from pipeline.video import keeper
 from pipeline.video.bytefile import BLOCK_BYTES
 from pipeline.video.ring import make_ring
 from pipeline.video.sandbox import Limits, iter_frames, probe
-from pipeline.video.source import FileSource
+from pipeline.video.source import open_source
 from tests.unit.video_maker import make_video, read_number
 
 LIMITS = Limits(max_pixels=4096 * 2304, max_frames=10_000, stall_s=20)
@@ -42,13 +42,13 @@ def path(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def source(path):
-    with FileSource(path) as opened:
+    with open_source(path) as opened:
         yield opened
 
 
 @pytest.fixture(scope="module")
 def pts(path):
-    with FileSource(path) as opened:
+    with open_source(path) as opened:
         return probe(opened, LIMITS).index.pts
 
 
@@ -146,7 +146,7 @@ def test_memory_limit(tmp_path):
     """Want of memory is an error of its own: FFmpeg reports it as damage, which would pass for missing frames."""
     path = make_video(tmp_path / "v.mp4", 6, width=3840, height=2160, options={"preset": "ultrafast"})
     enough = Limits(max_pixels=10**7, max_frames=100, stall_s=20, memory_bytes=512 << 20)
-    with FileSource(path) as source:
+    with open_source(path) as source:
         pts = probe(source, enough).index.pts
         assert len(list(frames(source, pts, enough))) == 6
         for memory_bytes in (1 << 20, 24 << 20, 48 << 20, 64 << 20, 80 << 20):
@@ -258,7 +258,7 @@ def test_several_threads_at_once(source, path, pts):
     numbers: dict[int, list[int]] = {}
 
     def work(i):
-        with FileSource(path) as own:
+        with open_source(path) as own:
             numbers[i] = [read_number(frame.image) for frame in frames(own, pts, side=None)]
 
     threads = [threading.Thread(target=work, args=(i,)) for i in range(6)]
