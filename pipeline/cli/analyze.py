@@ -21,7 +21,7 @@ from pipeline.inference.catalogue import BUNDLED_MODEL
 from pipeline.inference.zoo import find_model
 from pipeline.services.export import FORMATS, Format, export_run
 from pipeline.services.request import request_run
-from pipeline.services.upload import Upload, register_object, upload_file
+from pipeline.services.upload import Upload, check_team, printable, register_object, upload_file
 
 VIDEO_ENDINGS = {".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".ts", ".mts", ".m2ts", ".mpg", ".mpeg"}
 _POLL_S = 0.2
@@ -61,6 +61,7 @@ def analyze(console: Console, paths: tuple[str, ...], team: str, model: str, out
 
     PATH is a video file, a folder of them, or s3://bucket/key. Ctrl-C stops the waiting, not the analysis.
     """
+    check_team(team)
     sources = _expand(paths)
     find_model(model, console.models_path)
     console.ensure_stack()
@@ -87,6 +88,7 @@ def analyze(console: Console, paths: tuple[str, ...], team: str, model: str, out
 @pass_console
 def ingest(console: Console, paths: tuple[str, ...], team: str, model: str) -> None:
     """Like `analyze` without waiting: upload, ask for the runs, print their ids."""
+    check_team(team)
     sources = _expand(paths)
     find_model(model, console.models_path)
     console.ensure_stack()
@@ -222,7 +224,7 @@ def ask(console: Console, source: str, team: str, model: str) -> Asked:
             upload = upload_file(console.system, path, team, on_bytes=bar.advance)
             bar.at(size)
     request = request_run(console.system, upload.video.id, model)
-    name = source.rpartition("/")[2]
+    name = printable(source.rpartition("/")[2])
     if request.known:
         console.step(f"{name}: the same content was analysed by this model before, as run {request.run_id}")
     elif upload.known:

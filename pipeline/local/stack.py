@@ -162,7 +162,8 @@ def _start(
     if "postgres" in servers:
         make_database(stack)
     if set(SERVERS) <= set(servers):
-        on_step("preparing the database and the bucket")
+        if new:
+            on_step("preparing the database and the bucket")
         values: dict[str, Any] = {k.removeprefix("POSELINE_").lower(): v for k, v in stack.env.items()}
         prepare(Settings(**values, home=home.path))
     for name in new:

@@ -26,6 +26,7 @@ from pipeline.video.sandbox import probe
 from pipeline.video.source import open_source
 
 _HASH_BYTES = 4 * 2**20
+_TEAM_CHARACTERS = 64
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ def upload_file(system: System, path: Path, team: str, *, on_bytes: Callable[[in
         VideoRejected: it is not a video that can be analysed.
         ServiceUnavailable: a server does not answer; nothing half-made is left.
     """
+    check_team(team)
     _check_readable(path)
     size_bytes = path.stat().st_size
     if size_bytes > system.settings.max_video_bytes:
@@ -61,7 +63,7 @@ def upload_file(system: System, path: Path, team: str, *, on_bytes: Callable[[in
         known = find_content(connection, team, sha256)
         if known is not None:
             return Upload(known, known=True)
-        video_id, key = insert_video(connection, team, path.name, bucket=system.store.bucket, sha256=sha256)
+        video_id, key = insert_video(connection, team, printable(path.name), bucket=system.store.bucket, sha256=sha256)
     try:
         stored = system.store.put_file(path, key, on_bytes)
         with transaction(system.engine) as connection:
@@ -81,6 +83,7 @@ def register_object(system: System, url: str, team: str) -> Upload:
         UsageError: the URL has no bucket or no key.
         ObjectMissing: there is no such object.
     """
+    check_team(team)
     parts = urlsplit(url)
     key = parts.path.removeprefix("/")
     if parts.scheme != "s3" or not parts.netloc or not key:
@@ -95,6 +98,21 @@ def register_object(system: System, url: str, team: str) -> Upload:
     system.queue.send_ingest(video_id)
     with transaction(system.engine) as connection:
         return Upload(select_video(connection, video_id), known=False)
+
+
+def check_team(name: str) -> None:
+    """Hold a team's name against what people can read and type.
+
+    Raises:
+        UsageError: it is empty, too long, or has characters that do not print.
+    """
+    if not name.strip() or len(name) > _TEAM_CHARACTERS or not name.isprintable():
+        raise UsageError(f"{printable(name)!r} is no name for a team: use 1 to {_TEAM_CHARACTERS} printable characters")
+
+
+def printable(name: str) -> str:
+    """A file's name as text, whatever bytes it is made of."""
+    return name.encode("utf-8", "replace").decode()
 
 
 def _forget(system: System, video_id: UUID, key: str) -> None:

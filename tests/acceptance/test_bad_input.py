@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import av
 import numpy as np
@@ -23,7 +27,7 @@ from pipeline.services.system import System
 from pipeline.services.upload import register_object, upload_file
 from pipeline.settings import Settings
 from tests.conftest import opened
-from tests.harness import DEMO_CLIP, environment, processes, run_of, sql, wait_until
+from tests.harness import DEMO_CLIP, environment, processes, run_of, sql, wait_done, wait_until
 from tests.proxy import breaking_proxy
 
 
@@ -124,6 +128,8 @@ def test_one_bad_file_among_good_ones_does_not_stop_them(
         (("export", "zzz", "--out", "x.jsonl"), 2, "is not a run id"),
         (("worker", "--queues", "frams"), 2, "there is no queue"),
         (("flower",), 2, "POSELINE_FLOWER_PASSWORD"),
+        (("analyze", str(DEMO_CLIP), "--team", "\n"), 2, "no name for a team"),
+        (("analyze", str(DEMO_CLIP), "--team", "x" * 65), 2, "no name for a team"),
         (("analyse", "x"), 2, "No such command"),
         (("analyze",), 2, "Missing argument"),
         (("analyze", "x", "--format", "xml"), 2, "xml"),
@@ -185,6 +191,40 @@ def test_redis_that_is_down_costs_only_seconds(
         running.beat()
         running.worker("--slots", "1")
         wait_until(lambda: sql(system, "SELECT 1 FROM video WHERE state = 'ready'"), 30, "the message sent again")
+
+
+def test_a_port_that_is_taken(
+    configured: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("POSELINE_FLOWER_PASSWORD", "only for this test")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        for args in (("flower", "--port", port), ("up", "--home", "elsewhere", "--flower-port", port)):
+            code, line = said(capsys, *args)
+            assert code == 1
+            assert f"port {port}" in line
+            assert "taken" in line
+            assert "choose another" in line
+
+
+def test_ctrl_c_stops_the_waiting_and_not_the_run(system: System, short_clip: Path, tmp_path: Path) -> None:
+    with processes(system.settings, tmp_path / "logs") as running:
+        running.worker("--slots", "1")
+        waiting = running.start("analyze", str(short_clip), "--out", str(tmp_path / "out"))
+        wait_until(lambda: sql(system, "SELECT 1 FROM chunk WHERE frames_done > 3"), 30, "the run to begin")
+        waiting.send_signal(signal.SIGINT)
+        assert waiting.wait(10) == 130
+        assert "poseline show" in running.output()
+        [(run_id,)] = sql(system, "SELECT id FROM run")
+        assert isinstance(run_id, UUID)
+        wait_done(system, run_id)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_name_that_is_no_text_is_still_a_video(system: System, short_clip: Path, tmp_path: Path) -> None:
+    odd = tmp_path / os.fsdecode(b"match \xff\xfe.mp4")
+    odd.write_bytes(short_clip.read_bytes())
+    assert upload_file(system, odd, "team").video.name == "match ??.mp4"
 
 
 def test_settings_that_are_missing(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
