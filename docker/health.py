@@ -33,7 +33,7 @@ def beat_ticks() -> bool:
 
     Celery's `beat_enable_remote_control` would show that a thread beside the scheduler lives, not that it schedules.
     """
-    from pipeline.queue import TICK  # noqa: PLC0415 - Flower's probe does without
+    from pipeline.queue import TICKED  # noqa: PLC0415 - Flower's probe does without
 
     app = _app()
     here = f"@{socket.gethostname()}"
@@ -41,12 +41,12 @@ def beat_ticks() -> bool:
     until = time.monotonic() + due_s
     ticked = False
 
-    def on_sent(event: dict[str, Any]) -> None:
+    def on_tick(event: dict[str, Any]) -> None:
         nonlocal ticked
-        ticked = ticked or (event.get("name") == TICK and str(event.get("hostname", "")).endswith(here))
+        ticked = ticked or str(event.get("hostname", "")).endswith(here)
 
     with app.connection_for_read(heartbeat=0) as connection:
-        receiver = app.events.Receiver(connection, handlers={"task-sent": on_sent})
+        receiver = app.events.Receiver(connection, handlers={TICKED: on_tick})
         with contextlib.suppress(TimeoutError):  # nobody said anything
             for _ in receiver.itercapture(limit=None, timeout=due_s, wakeup=False):
                 if ticked or time.monotonic() > until:

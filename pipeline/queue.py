@@ -32,6 +32,9 @@ DETECT = "poseline.detect"
 FINISH = "poseline.finish"
 TICK = "poseline.tick"
 
+#: The event that beat sends after each tick.
+TICKED = "poseline-ticked"
+
 _QUEUE_OF = {INGEST: CONTROL, FINISH: CONTROL, TICK: CONTROL, DETECT: FRAMES}
 _KEY_PREFIX = "poseline:"
 
@@ -49,7 +52,6 @@ def build_celery(settings: Settings) -> Celery:
         task_queues=[Queue(CONTROL), Queue(FRAMES)],
         task_routes={name: {"queue": queue} for name, queue in _QUEUE_OF.items()},
         task_create_missing_queues=False,
-        task_send_sent_event=True,
         worker_prefetch_multiplier=1,
         worker_disable_prefetch=True,
         worker_send_task_events=True,

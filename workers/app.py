@@ -29,4 +29,5 @@ def _device() -> Device:
 configure_logs(os.environ.get("POSELINE_LOG_LEVEL", "INFO"), as_json=os.environ.get("POSELINE_LOG_JSON") == "1")
 _settings = load_settings(Path(os.environ.get(HOME, ".poseline")))
 app = build_celery(_settings)
+app.conf.worker_pool = "workers.pool:WakingPool"
 register_tasks(app, serve(app, _settings, _device()))

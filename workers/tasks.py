@@ -7,6 +7,7 @@ from uuid import UUID
 
 from celery import Celery
 
+from pipeline.errors import PoselineError
 from pipeline.queue import DETECT, FINISH, INGEST, TICK
 from pipeline.services.detect import detect_chunk
 from pipeline.services.finish import finish_run
@@ -16,23 +17,26 @@ from workers.runtime import Runtime
 
 
 def register_tasks(app: Celery, runtime: Callable[[], Runtime]) -> None:
-    """Add Poseline's tasks to `app`."""
+    """Add Poseline's tasks to `app`.
 
-    @app.task(name=INGEST)
+    A service notes a failure in Postgres and raises it again, so that Flower shows it; Celery does nothing more.
+    """
+
+    @app.task(name=INGEST, throws=(PoselineError,))
     def ingest(video_id: str) -> None:
         here = runtime()
         ingest_video(here.system, UUID(video_id), here.name, here.stopping)
 
-    @app.task(name=DETECT)
+    @app.task(name=DETECT, throws=(PoselineError,))
     def detect(run_id: str, idx: int) -> None:
         here = runtime()
         detect_chunk(here.system, here.models, UUID(run_id), int(idx), here.name, here.stopping)
 
-    @app.task(name=FINISH)
+    @app.task(name=FINISH, throws=(PoselineError,))
     def finish(run_id: str) -> None:
         here = runtime()
         finish_run(here.system, UUID(run_id), here.name, here.stopping)
 
-    @app.task(name=TICK)
+    @app.task(name=TICK, send_events=False)
     def beat() -> None:
         tick(runtime().system)

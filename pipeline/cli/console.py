@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import sys
 from collections.abc import Callable, Sequence
@@ -122,14 +123,16 @@ def common(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def this_command() -> str:
-    """What to type to run `poseline` again: by its path where it is not on the PATH."""
-    if shutil.which("poseline"):
-        return "poseline"
+def this_command(home: Path) -> str:
+    """What to type to run `poseline` on this home again: by its path where it is not on the PATH."""
     script = Path(sys.argv[0])
-    if script.name != "poseline":
-        return "python -m pipeline.cli.main"
-    return str(script.relative_to(Path.cwd()) if script.is_relative_to(Path.cwd()) else script)
+    if shutil.which("poseline"):
+        words = "poseline"
+    elif script.name != "poseline":
+        words = "python -m pipeline.cli.main"
+    else:
+        words = str(script.relative_to(Path.cwd()) if script.is_relative_to(Path.cwd()) else script)
+    return words if home == DEFAULT_HOME else f"{words} --home {shlex.quote(str(home))}"
 
 
 def interactive() -> bool:

@@ -48,7 +48,7 @@ def demo(console: Console, out: Path) -> None:
     }
     if console.facts({**facts(run), **where}):
         return
-    url, me = console.system.engine.url, this_command()
+    url, me = console.system.engine.url, this_command(console.home)
     console.say(f"\n{sentence(run)}\n")
     console.say(f"  poses          {poses}")
     console.say(f"  video          {video}")

@@ -48,7 +48,6 @@ def worker(console: Console, device: str, slots: int | None, queues: str, name: 
     _become_celery(
         console,
         "worker",
-        "--pool=threads",
         f"--concurrency={slots or os.cpu_count() or 1}",
         f"--queues={queues}",
         f"--hostname={node}@%h",
@@ -66,7 +65,7 @@ def worker(console: Console, device: str, slots: int | None, queues: str, name: 
 def beat(console: Console) -> None:
     """Run the clock: a tick every few seconds, on which workers dispatch and reconcile. Two are as good as one."""
     console.system.queue.ping()
-    _become_celery(console, "beat", "--scheduler=celery.beat:Scheduler", "--pidfile=", "--loglevel=WARNING")
+    _become_celery(console, "beat", "--scheduler=workers.schedule:TickScheduler", "--pidfile=", "--loglevel=WARNING")
 
 
 @click.command()
@@ -93,6 +92,7 @@ def flower(console: Console, port: int | None, address: str) -> None:
         f"--port={chosen}",
         "--read_only=True",
         "--purge_offline_workers=60",
+        "--tasks_columns=name,args,state,received,started,runtime,worker",
         "--logging=warning",
         # In the environment, because arguments can be read by everyone on the machine.
         FLOWER_BASIC_AUTH=f"{settings.flower_user}:{settings.flower_password.get_secret_value()}",

@@ -63,10 +63,10 @@ def detect_chunk(
             with transaction(system.engine) as connection:
                 mark_failed(connection, run_id, error.message)
             log.warning("run_failed", reason=error.message)
-            return
-        except Exception as error:  # noqa: BLE001  whatever it is, it counts as this chunk's failure
+            raise
+        except Exception as error:
             count_error(system, claimed, wanted_pts.tolist(), in_one_line(error))
-            return
+            raise
         log.info("chunk_done", frames=len(rows), people=sum(len(row.poses) for row in rows))
     if last:
         system.queue.send_finish(run_id)

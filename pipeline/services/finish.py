@@ -80,14 +80,14 @@ def finish_run(system: System, run_id: UUID, worker: str, stopping: threading.Ev
             with transaction(system.engine) as connection:
                 hand_back(connection, lease)
             return
-        except Exception as error:  # noqa: BLE001  whatever it is, it counts as this run's failure
+        except Exception as error:
             reason = in_one_line(error)
             log.warning("finish_failed", reason=reason)
             with transaction(system.engine) as connection:
                 errors = hand_back(connection, lease, error=reason, backoff_s=settings.backoff_s)
                 if errors is not None and errors >= settings.max_errors:
                     mark_failed(connection, run_id, f"could not be finished after {errors} tries: {reason}")
-            return
+            raise
         if reason is None:
             log.info("run_done", **summary)
         else:

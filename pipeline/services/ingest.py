@@ -58,9 +58,9 @@ def ingest_video(system: System, video_id: UUID, worker: str, stopping: threadin
     except IntegrityError:
         _merge(system, video, lease, found)
         return
-    except Exception as error:  # noqa: BLE001  whatever it is, it counts as this video's failure
+    except Exception as error:
         _count_error(system, video, lease, in_one_line(error))
-        return
+        raise
     log.info("video_ready", frames=len(found.index), codec=found.codec)
     dispatch(system)
 

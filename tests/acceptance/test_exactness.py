@@ -69,3 +69,18 @@ def test_many_workers_and_chunks_give_the_same_bytes_as_one(
     assert run.chunks_total > 5
     assert workers == [(3,)], "not every worker took part"
     assert export_bytes(system, run_id, tmp_path / "poses.jsonl") == reference
+
+
+def test_a_free_slot_takes_the_next_chunk_at_once(system: System, short_clip: Path, tmp_path: Path) -> None:
+    settings = system.settings.model_copy(update={"chunk_frames": 6})
+    with processes(settings, tmp_path) as running:
+        running.beat()
+        running.worker("--slots", "1")
+        wait_done(system, ask(System(settings, system.engine, system.store, system.queue), short_clip))
+    gaps = sql(
+        system,
+        "SELECT extract(epoch FROM started_at - lag(finished_at) OVER (ORDER BY started_at))::float FROM chunk",
+    )
+    between = sorted(float(str(gap)) for (gap,) in gaps if gap is not None)
+    assert len(between) > 5
+    assert between[len(between) // 2] < 0.3, f"seconds between chunks: {between}"

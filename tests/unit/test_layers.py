@@ -37,7 +37,7 @@ VENDOR_HOMES: dict[str, set[str]] = {
     "psycopg": {"pipeline/db", "pipeline/local"},
     "alembic": {"pipeline/db", "migrations"},
     "celery": {"workers", "pipeline/queue.py"},
-    "kombu": {"pipeline/queue.py"},
+    "kombu": {"workers", "pipeline/queue.py"},
     "redis": {"pipeline/queue.py", "pipeline/local"},
     "click": {"pipeline/cli"},
     "rich": {"pipeline/cli"},
