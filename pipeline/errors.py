@@ -20,6 +20,8 @@ The docstring of a class is its default message. A message is one line: what is 
 
 from __future__ import annotations
 
+_LONGEST = 1000
+
 
 class PoselineError(Exception):
     """Something went wrong in Poseline."""
@@ -27,7 +29,7 @@ class PoselineError(Exception):
     exit_code = 1
 
     def __init__(self, message: str | None = None) -> None:
-        super().__init__(message or (type(self).__doc__ or "").strip())
+        super().__init__(_one_line(message or type(self).__doc__ or ""))
 
     @property
     def message(self) -> str:
@@ -40,7 +42,13 @@ def in_one_line(error: Exception) -> str:
     if isinstance(error, PoselineError):
         return error.message
     first_line = (str(error).strip().splitlines() or [""])[0]
-    return f"unexpected {type(error).__name__}: {first_line}"
+    return _one_line(f"unexpected {type(error).__name__}: {first_line}")
+
+
+def _one_line(text: str) -> str:
+    """Text that a row and a terminal can take, whatever a file or a library put into it."""
+    printable = "".join(c if c.isprintable() else " " for c in text)
+    return " ".join(printable.split())[:_LONGEST]
 
 
 class UsageError(PoselineError):

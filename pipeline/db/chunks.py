@@ -207,28 +207,22 @@ def requeue_lost_chunks(connection: Connection, older_than_s: float) -> int:
     ).rowcount
 
 
-def select_lapsed_chunks(connection: Connection) -> list[tuple[ClaimedChunk, int]]:
-    """Chunks whose worker fell silent, locked for the caller's transaction, each with its kills so far."""
-    rows = connection.execute(
+def select_lapsed_chunk(connection: Connection) -> tuple[ClaimedChunk, int] | None:
+    """A chunk whose worker fell silent, locked for the caller's transaction, and its kills so far."""
+    row = connection.execute(
         select(chunk, run.c.video_id, run.c.model_fingerprint)
         .join(run, run.c.id == chunk.c.run_id)
         .where(chunk.c.state == ChunkState.RUNNING, chunk.c.lease_until < func.clock_timestamp())
         .where(run.c.state == RunState.RUNNING)
+        .order_by(func.random())  # one that cannot be handled must not stand before the others for ever
+        .limit(1)
         .with_for_update(skip_locked=True, of=chunk)
-    ).all()
-    return [
-        (
-            ClaimedChunk(
-                Lease("chunk", (row.run_id, row.idx), row.lease_token),
-                ChunkPlan(row.idx, row.first_frame, row.frames, row.start_pts, row.end_pts, row.seek_pts),
-                row.video_id,
-                row.model_fingerprint,
-                row.errors,
-            ),
-            row.kills,
-        )
-        for row in rows
-    ]
+    ).first()
+    if row is None:
+        return None
+    plan = ChunkPlan(row.idx, row.first_frame, row.frames, row.start_pts, row.end_pts, row.seek_pts)
+    lease = Lease("chunk", (row.run_id, row.idx), row.lease_token)
+    return ClaimedChunk(lease, plan, row.video_id, row.model_fingerprint, row.errors), row.kills
 
 
 def take_back_chunk(connection: Connection, lease: Lease, backoff_s: float) -> None:

@@ -17,7 +17,7 @@ from pipeline.core.states import RunState, VideoState
 from pipeline.db.leases import UNLEASED, Lease, after, lease_values
 from pipeline.db.tables import run, team, video
 from pipeline.db.transitions import move_to
-from pipeline.errors import LeaseLost, NotFound
+from pipeline.errors import LeaseLost, NotFound, VideoRejected
 
 
 @dataclass(frozen=True)
@@ -204,6 +204,19 @@ def select_video(connection: Connection, video_id: UUID) -> VideoRow:
     if row is None:
         raise NotFound(f"there is no video {video_id}; `poseline runs` lists what there is")
     return _video_row(row)
+
+
+def check_not_rejected(connection: Connection, video_id: UUID) -> None:
+    """Hold a video still while a run is made for it.
+
+    Raises:
+        VideoRejected: it cannot be analysed.
+    """
+    row = connection.execute(
+        select(video.c.state, video.c.reason).where(video.c.id == video_id).with_for_update(read=True)
+    ).first()
+    if row is not None and row.state == VideoState.REJECTED:
+        raise VideoRejected(row.reason)
 
 
 def find_content(connection: Connection, team_name: str, sha256: str, *, but: UUID | None = None) -> VideoRow | None:

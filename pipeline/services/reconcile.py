@@ -7,7 +7,7 @@ from contextlib import suppress
 from pipeline.db.chunks import (
     quarantine_chunk,
     requeue_lost_chunks,
-    select_lapsed_chunks,
+    select_lapsed_chunk,
     take_back_chunk,
 )
 from pipeline.db.engine import transaction
@@ -36,41 +36,70 @@ _PATIENCE = 60
 
 
 def tick(system: System) -> None:
-    """One beat: reconcile, then dispatch."""
-    _take_back(system)
-    _resend(system)
-    _sweep(system)
-    dispatch(system)
+    """One beat: put things right, then dispatch. A step that fails does not keep the others from being done.
+
+    Raises:
+        ServiceUnavailable: Postgres does not answer.
+    """
+    for step in (_take_back_chunks, _take_back_videos_and_runs, _plan, _repair, _resend, _sweep, dispatch):
+        try:
+            step(system)
+        except ServiceUnavailable:
+            raise
+        except Exception:
+            log.exception("tick_step_failed", step=step.__name__)
 
 
-def _take_back(system: System) -> None:
+def _take_back_chunks(system: System) -> None:
+    while _take_back_one(system):
+        pass
+
+
+def _take_back_one(system: System) -> bool:
+    """One transaction a chunk, so that one that cannot be handled does not hold the rest."""
     settings = system.settings
-    finishing = []
     with transaction(system.engine) as connection:
-        for claimed, kills in select_lapsed_chunks(connection):
-            if kills + 1 < settings.max_kills:
-                take_back_chunk(connection, claimed.lease, settings.backoff_s)
-                log.warning("chunk_taken_back", run=str(claimed.run_id), chunk=claimed.plan.idx, kills=kills + 1)
-                continue
-            reason = f"{kills + 1} workers died or hung on this part of the video"
-            first = claimed.plan.first_frame
-            pts = select_frame_index(connection, claimed.video_id).pts[first : first + claimed.plan.frames]
-            rows = missing_rows(claimed, pts.tolist(), reason)
-            if quarantine_chunk(connection, claimed.lease, claimed.plan, rows, reason):
-                finishing.append(claimed.run_id)
-            log.error("chunk_quarantined", run=str(claimed.run_id), chunk=claimed.plan.idx, reason=reason)
+        lapsed = select_lapsed_chunk(connection)
+        if lapsed is None:
+            return False
+        claimed, kills = lapsed
+        facts = {"run": str(claimed.run_id), "chunk": claimed.plan.idx, "kills": kills + 1}
+        if kills + 1 < settings.max_kills:
+            take_back_chunk(connection, claimed.lease, settings.backoff_s)
+            log.warning("chunk_taken_back", **facts)
+            return True
+        reason = f"{kills + 1} workers died or hung on this part of the video"
+        first = claimed.plan.first_frame
+        pts = select_frame_index(connection, claimed.video_id).pts[first : first + claimed.plan.frames]
+        rows = missing_rows(claimed, pts.tolist(), reason)
+        last = quarantine_chunk(connection, claimed.lease, claimed.plan, rows, reason)
+    log.error("chunk_quarantined", reason=reason, **facts)
+    if last:
+        system.queue.send_finish(claimed.run_id)
+    return True
+
+
+def _take_back_videos_and_runs(system: System) -> None:
+    settings = system.settings
+    with transaction(system.engine) as connection:
         for video_id, kills in take_back_lapsed(connection, "video", settings.backoff_s):
             if kills >= settings.max_kills:
                 mark_rejected(connection, video_id, f"{kills} workers died or hung while reading it")
         for run_id, kills in take_back_lapsed(connection, "run", settings.backoff_s):
             if kills >= settings.max_kills:
                 mark_failed(connection, run_id, f"{kills} workers died or hung while finishing it")
-        plan_runs(connection, settings.chunk_frames)
+        delete_gone_workers(connection)
+
+
+def _plan(system: System) -> None:
+    with transaction(system.engine) as connection:
+        plan_runs(connection, system.settings.chunk_frames)
+
+
+def _repair(system: System) -> None:
+    with transaction(system.engine) as connection:
         for run_id in repair_pending(connection):
             log.error("pending_repaired", run=str(run_id))
-        delete_gone_workers(connection)
-    for run_id in finishing:
-        system.queue.send_finish(run_id)
 
 
 def _resend(system: System) -> None:

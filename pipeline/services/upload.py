@@ -27,6 +27,8 @@ from pipeline.video.source import open_source
 
 _HASH_BYTES = 4 * 2**20
 _TEAM_CHARACTERS = 64
+#: Where uploads and results lie in our bucket: nobody may take in another team's.
+OWN_KEYS = ("teams/", "runs/")
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,8 @@ def register_object(system: System, url: str, team: str) -> Upload:
     key = parts.path.removeprefix("/")
     if parts.scheme != "s3" or not parts.netloc or not key:
         raise UsageError(f"{url} is not of the form s3://bucket/key")
+    if parts.netloc == system.store.bucket and key.startswith(OWN_KEYS):
+        raise UsageError(f"{url} is Poseline's own; name the file or the object that it was made from")
     source = system.store.head(key, parts.netloc)
     with transaction(system.engine) as connection:
         known = find_object(connection, team, source)

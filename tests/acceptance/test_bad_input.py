@@ -17,8 +17,8 @@ import pytest
 
 from pipeline.cli.main import main
 from pipeline.db.engine import transaction
-from pipeline.db.videos import insert_video
-from pipeline.errors import ServiceUnavailable
+from pipeline.db.videos import insert_video, mark_rejected
+from pipeline.errors import ServiceUnavailable, VideoRejected
 from pipeline.inference.catalogue import BUNDLED_MODEL
 from pipeline.queue import FRAMES
 from pipeline.services.reconcile import tick
@@ -123,6 +123,7 @@ def test_one_bad_file_among_good_ones_does_not_stop_them(
         (("analyze", "s3://poseline/none.mp4"), 1, "there is no s3://poseline/none.mp4"),
         (("analyze", "s3://no-such-bucket/x"), 1, "check the bucket"),
         (("analyze", "s3://poseline"), 2, "s3://bucket/key"),
+        (("analyze", "s3://poseline/teams/a/videos/b"), 2, "Poseline's own"),
         (("analyze", "https://example.org/v.mp4"), 2, "download it first"),
         (("show", "0123"), 2, "no run begins"),
         (("export", "zzz", "--out", "x.jsonl"), 2, "is not a run id"),
@@ -245,6 +246,15 @@ def test_a_worker_rejects_what_slips_past_the_door(system: System, tmp_path: Pat
     assert "not a video" in str(run_of(system, run_id).reason)
     assert sql(system, "SELECT state FROM video") == [("rejected",)]
     assert list(system.store.list_keys("foreign/")) == ["foreign/notes.mp4"], "an object that is not ours was removed"
+
+
+def test_a_run_cannot_be_asked_for_a_video_that_was_rejected(system: System) -> None:
+    with transaction(system.engine) as connection:
+        video_id, _ = insert_video(connection, "team", "v.mp4", bucket="b")
+        mark_rejected(connection, video_id, VideoRejected("it is a\0text\nfile").message)
+    with pytest.raises(VideoRejected, match="it is a text file"):
+        request_run(system, video_id, BUNDLED_MODEL)
+    assert sql(system, "SELECT count(*) FROM run") == [(0,)]
 
 
 def test_an_upload_that_breaks_off_leaves_nothing(system: System, settings: Settings, short_clip: Path) -> None:

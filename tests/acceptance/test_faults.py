@@ -7,20 +7,26 @@ import signal
 from pathlib import Path
 from uuid import UUID
 
+import pytest
 from redis import Redis
 
+from pipeline.inference.catalogue import BUNDLED_MODEL
 from pipeline.local import stack
+from pipeline.services.request import request_run
 from pipeline.services.system import System
+from pipeline.services.upload import register_object
 from tests.harness import (
     Processes,
     ask,
     assert_nothing_left,
+    cut,
     export_bytes,
     kill,
     processes,
     run_of,
     sql,
     wait_done,
+    wait_for_run,
     wait_until,
 )
 
@@ -116,3 +122,26 @@ def test_every_chunk_message_three_times(system: System, short_clip: Path, refer
         assert_same_as_undisturbed(system, run_id, reference, tmp_path)
         assert sql(system, "SELECT sum(attempts) - count(*) FROM chunk") == [(0,)], "a chunk was analysed twice"
         assert run_of(system, run_id).chunks_total == len(chunks)
+
+
+@pytest.mark.parametrize(("fault", "words"), [("overwritten", "changed"), ("deleted", "gone")])
+def test_a_source_that_is_not_what_it_was_fails_the_run(
+    system: System, short_clip: Path, tmp_path: Path, fault: str, words: str
+) -> None:
+    key = f"matches/{system.settings.home.parent.name}.mp4"
+    system.store.put_file(short_clip, key)
+    upload = register_object(system, f"s3://{system.store.bucket}/{key}", "team")
+    run_id = request_run(system, upload.video.id, BUNDLED_MODEL).run_id
+    with processes(system.settings, tmp_path / "logs") as running:
+        running.worker("--slots", "1", "--queues", "control")
+        wait_until(lambda: sql(system, "SELECT 1 FROM video WHERE state = 'ready'"), 30, "the frame index")
+        if fault == "overwritten":
+            system.store.put_file(cut(short_clip, tmp_path / "other.mp4", 60), key)
+        else:
+            system.store.delete(key)
+        running.beat()
+        running.worker("--slots", "1", "--queues", "frames")
+        run = wait_for_run(system, run_id)
+    assert run.state == "failed"
+    assert words in str(run.reason)
+    assert sql(system, "SELECT count(*) FROM frame") == [(0,)], "frames of a source that is not the pinned one"
