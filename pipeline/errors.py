@@ -37,6 +37,11 @@ class PoselineError(Exception):
         return str(self.args[0])
 
 
+def is_outage(error: Exception) -> bool:
+    """Whether what went wrong is this machine's or a server's fault and will pass: no reason to give work up."""
+    return isinstance(error, ServiceUnavailable | ModelUnusable | DeviceUnavailable | OSError)
+
+
 def in_one_line(error: Exception) -> str:
     """Any error as a line for a person or a row: our own words, or the kind and first line of somebody else's."""
     if isinstance(error, PoselineError):

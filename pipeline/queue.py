@@ -72,8 +72,8 @@ def build_celery(settings: Settings) -> Celery:
             "tick": {
                 "task": TICK,
                 "schedule": settings.tick_s,
-                # A tick that comes late is worth nothing: the next one does the same.
-                "options": {"expires": max(10 * settings.tick_s, 10.0)},
+                # So that they do not pile up where no worker is; long, because the clocks of two machines differ.
+                "options": {"expires": 3600.0},
             }
         },
         timezone="UTC",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -37,6 +38,15 @@ class Runtime:
     device: str
     stopping: threading.Event = field(default_factory=threading.Event)
     stopped: threading.Event = field(default_factory=threading.Event)
+    _ticked_at: list[float] = field(default_factory=list)
+
+    def tick_is_due(self) -> bool:
+        """Whether the last tick here was some time ago: of those that piled up in busy slots, one is enough."""
+        now = time.monotonic()
+        if self._ticked_at and now - self._ticked_at[-1] < self.system.settings.tick_s / 2:
+            return False
+        self._ticked_at[:] = [now]
+        return True
 
     def report(self) -> None:
         """Say in Postgres that this worker is alive."""
@@ -58,6 +68,8 @@ class Runtime:
                 self.report()
             except ServiceUnavailable as error:
                 log.warning("worker_not_reported", reason=error.message)
+            except Exception:
+                log.exception("worker_not_reported")
 
 
 def build_runtime(app: Celery, settings: Settings, name: str, slots: int, device: Device) -> Runtime:

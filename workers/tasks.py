@@ -39,4 +39,6 @@ def register_tasks(app: Celery, runtime: Callable[[], Runtime]) -> None:
 
     @app.task(name=TICK, send_events=False)
     def beat() -> None:
-        tick(runtime().system)
+        here = runtime()
+        if here.tick_is_due():
+            tick(here.system)

@@ -25,7 +25,7 @@ TABLES = f"""
 CREATE TABLE team (
     id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
     name text NOT NULL UNIQUE,
-    weight double precision NOT NULL DEFAULT 1,
+    weight double precision NOT NULL DEFAULT 1 CHECK (weight > 0 AND weight < 'Infinity'),
     created_at timestamptz NOT NULL DEFAULT now()
 );
 

@@ -19,6 +19,9 @@ import numpy.typing as npt
 Int64s = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
+#: Beyond this, differences and sums of pts could leave 64 bits; FFmpeg means "none" by the smallest int64.
+LARGEST_PTS = 2**61
+
 _MAGIC = b"PLIX\x01"
 _HEADER = struct.Struct("<5sqqI")
 
@@ -61,6 +64,8 @@ class FrameIndex:
             ("size_bytes", np.int64),
         ):
             object.__setattr__(self, name, _frozen(getattr(self, name), dtype, name, n))
+        if n and (abs(int(self.pts[0])) > LARGEST_PTS or abs(int(self.pts[-1])) > LARGEST_PTS):
+            raise ValueError(f"pts must lie within {LARGEST_PTS}")
         if n and not (np.diff(self.pts) > 0).all():
             raise ValueError("pts must strictly increase")
 

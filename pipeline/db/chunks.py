@@ -168,7 +168,9 @@ LIMIT :limit
 
 def queue_ready_chunks(connection: Connection, window: int) -> list[tuple[UUID, int]]:
     """Mark as queued what may be sent now: fair between teams, at most `window` messages waiting in all."""
-    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": DISPATCH_LOCK})
+    # Whoever holds the lock is refilling the window; the next chunk's end or tick sees what it missed.
+    if not connection.execute(text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": DISPATCH_LOCK}).scalar_one():
+        return []
     waiting = connection.execute(
         select(func.count())
         .select_from(chunk.join(run))
@@ -233,6 +235,6 @@ def take_back_chunk(connection: Connection, lease: Lease, backoff_s: float) -> N
             **UNLEASED,
             kills=chunk.c.kills + 1,
             last_error="the worker fell silent",
-            not_before=func.clock_timestamp() + backoff(chunk, backoff_s),
+            not_before=func.clock_timestamp() + backoff(backoff_s, chunk.c.errors + chunk.c.kills),
         ).where(lease.is_mine())
     )

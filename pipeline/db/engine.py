@@ -43,6 +43,8 @@ def build_engine(database_url: str, *, pool_size: int = 5, application: str = "p
             "keepalives_idle": 10,
             "keepalives_interval": 5,
             "keepalives_count": 3,
+            # Keepalives do not end a wait for an answer to what was sent; this does.
+            "tcp_user_timeout": 20_000,
         },
     )
 

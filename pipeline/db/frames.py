@@ -37,6 +37,8 @@ SELECT frame_no, pts, people, missing, scores, boxes, keypoints FROM frame
 WHERE run_id = %s ORDER BY frame_no
 """
 _FETCH_ROWS = 500
+#: A long chunk is one statement, and its work is not to be thrown away for being slow.
+_PATIENCE = "SET LOCAL statement_timeout = '15min'"
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +80,7 @@ def encode_frames(run_id: UUID, chunk_idx: int, rows: Iterable[FrameRow]) -> Ite
 def copy_frames(connection: Connection, run_id: UUID, chunk_idx: int, rows: Iterable[FrameRow]) -> None:
     """Write frames inside the caller's transaction."""
     driver: Any = connection.connection.driver_connection
+    driver.execute(_PATIENCE)
     with driver.cursor() as cursor, cursor.copy(_COPY) as copy:
         copy.write(_HEADER)
         for piece in encode_frames(run_id, chunk_idx, rows):

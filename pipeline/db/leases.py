@@ -86,11 +86,18 @@ def renew_lease(connection: Connection, lease: Lease, lease_s: float, **progress
         raise LeaseLost
 
 
-def hand_back(connection: Connection, lease: Lease, *, error: str | None = None, backoff_s: float = 0.0) -> int | None:
+def hand_back(
+    connection: Connection,
+    lease: Lease,
+    *,
+    error: str | None = None,
+    backoff_s: float = 0.0,
+    outage: bool = False,
+) -> int | None:
     """Give work back, to be tried again after `backoff_s` doubled with each failure; without `error` at once.
 
-    A shutdown is no attempt: it is not counted. Returns how many errors the row has now, None where the lease
-    was lost anyway.
+    An outage is noted and paused for, but is not the work's own failure. A shutdown is no attempt at all. Returns how
+    many errors the row has now, None where the lease was lost anyway.
     """
     table = lease.table
     values: dict[str, Any] = dict(UNLEASED)
@@ -98,19 +105,19 @@ def hand_back(connection: Connection, lease: Lease, *, error: str | None = None,
         values["attempts"] = table.c.attempts - 1
     else:
         values |= {
-            "errors": table.c.errors + 1,
+            "errors": table.c.errors + (0 if outage else 1),
             "last_error": error,
-            "not_before": func.clock_timestamp() + backoff(table, backoff_s),
+            "not_before": func.clock_timestamp()
+            + backoff(backoff_s, table.c.attempts if outage else table.c.errors + table.c.kills),
         }
     statement = move_to(ChunkState.READY, **values) if lease.kind == "chunk" else update(table).values(**values)
     row = connection.execute(statement.where(lease.is_mine()).returning(table.c.errors)).first()
     return None if row is None else int(row.errors)
 
 
-def backoff(table: Table, backoff_s: float) -> ColumnElement[Any]:
-    """SQL: the pause after the failures so far: doubling, at most 64 times the first."""
-    failures = func.least(table.c.errors + table.c.kills, 6)
-    return func.make_interval(0, 0, 0, 0, 0, 0, backoff_s * func.power(2, failures))
+def backoff(backoff_s: float, failures: ColumnElement[int]) -> ColumnElement[Any]:
+    """SQL: the pause after so many failures: doubling, at most 64 times the first."""
+    return func.make_interval(0, 0, 0, 0, 0, 0, backoff_s * func.power(2, func.least(failures, 6)))
 
 
 def take_back_lapsed(connection: Connection, kind: str, backoff_s: float) -> list[tuple[UUID, int]]:
@@ -123,7 +130,7 @@ def take_back_lapsed(connection: Connection, kind: str, backoff_s: float) -> lis
             **UNLEASED,
             kills=table.c.kills + 1,
             last_error="the worker fell silent",
-            not_before=func.clock_timestamp() + backoff(table, backoff_s),
+            not_before=func.clock_timestamp() + backoff(backoff_s, table.c.errors + table.c.kills),
         )
         .returning(table.c.id, table.c.kills)
     )

@@ -94,12 +94,16 @@ def move_waiting_runs(connection: Connection, from_video_id: UUID, to_video_id: 
     )
 
 
-def select_plannable_runs(connection: Connection, video_id: UUID | None = None) -> Sequence[tuple[UUID, UUID]]:
+def select_plannable_runs(
+    connection: Connection, video_id: UUID | None = None, limit: int | None = None
+) -> Sequence[tuple[UUID, UUID]]:
     """Runs that wait although their video is ready, locked for the caller's transaction: (run, video)."""
     statement = (
         select(run.c.id, run.c.video_id)
         .join(video, video.c.id == run.c.video_id)
         .where(run.c.state == RunState.WAITING, video.c.state == VideoState.READY)
+        .order_by(func.random())  # one that cannot be planned must not stand before the others for ever
+        .limit(limit)
         .with_for_update(of=run, skip_locked=True)
     )
     if video_id is not None:
@@ -201,7 +205,9 @@ def repair_pending(connection: Connection) -> Sequence[UUID]:
     """Recount every open run's chunks. Returns the runs that were wrong; those at zero are finishing now."""
     # Locked first, and only these recounted: a commit between count and update would make the repair wrong itself.
     locked = (
-        connection.execute(select(run.c.id).where(run.c.state == RunState.RUNNING).with_for_update(skip_locked=True))
+        connection.execute(
+            select(run.c.id).where(run.c.state == RunState.RUNNING).with_for_update(skip_locked=True, key_share=True)
+        )
         .scalars()
         .all()
     )

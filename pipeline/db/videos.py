@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, Select, func, insert, select, update
+from sqlalchemy import Connection, Row, Select, func, insert, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from pipeline.core.objects import StoredObject
@@ -98,8 +98,12 @@ def insert_video(
 
 
 def mark_stored(connection: Connection, video_id: UUID, source: StoredObject) -> None:
-    """The upload is complete and pinned."""
-    connection.execute(
+    """The upload is complete and pinned.
+
+    Raises:
+        NotFound: it was removed meanwhile, because it took too long.
+    """
+    stored = connection.execute(
         move_to(
             VideoState.STORED,
             etag=source.etag,
@@ -108,6 +112,14 @@ def mark_stored(connection: Connection, video_id: UUID, source: StoredObject) ->
             queued_at=func.clock_timestamp(),
         ).where(video.c.id == video_id)
     )
+    if stored.rowcount != 1:
+        raise NotFound("the upload took too long and was removed; upload it again, or raise POSELINE_UPLOAD_EXPIRY_S")
+
+
+def lock_upload(connection: Connection, video_id: UUID) -> bool:
+    """Hold an upload that is not complete; False where it is, or is gone."""
+    held = select(video.c.id).where(video.c.id == video_id, video.c.state == VideoState.UPLOADING).with_for_update()
+    return connection.execute(held).first() is not None
 
 
 def delete_upload(connection: Connection, video_id: UUID) -> None:
@@ -206,17 +218,37 @@ def select_video(connection: Connection, video_id: UUID) -> VideoRow:
     return _video_row(row)
 
 
-def check_not_rejected(connection: Connection, video_id: UUID) -> None:
-    """Hold a video still while a run is made for it.
+def hold_for_run(connection: Connection, video_id: UUID) -> UUID:
+    """Hold a video still while a run is made for it; of a doubled upload, the one that stands.
 
     Raises:
         VideoRejected: it cannot be analysed.
     """
     row = connection.execute(
-        select(video.c.state, video.c.reason).where(video.c.id == video_id).with_for_update(read=True)
+        select(video.c.state, video.c.reason, video.c.duplicate_of)
+        .where(video.c.id == video_id)
+        .with_for_update(read=True)
     ).first()
+    if row is not None and row.duplicate_of is not None:
+        return UUID(str(row.duplicate_of))
     if row is not None and row.state == VideoState.REJECTED:
         raise VideoRejected(row.reason)
+    return video_id
+
+
+def select_rejected_objects(connection: Connection) -> list[tuple[UUID, str]]:
+    """Rejected uploads of ours whose object is still in the store: id and key."""
+    rows = connection.execute(
+        select(video.c.id, video.c.object_key).where(
+            video.c.state == VideoState.REJECTED, video.c.owned, video.c.etag.is_not(None)
+        )
+    )
+    return [(row.id, row.object_key) for row in rows]
+
+
+def mark_object_gone(connection: Connection, video_id: UUID) -> None:
+    """The object of a rejected upload was removed."""
+    connection.execute(update(video).where(video.c.id == video_id).values(etag=None))
 
 
 def find_content(connection: Connection, team_name: str, sha256: str, *, but: UUID | None = None) -> VideoRow | None:
@@ -244,10 +276,12 @@ def find_object(connection: Connection, team_name: str, source: StoredObject) ->
             video.c.object_key == source.key,
             video.c.etag == source.etag,
             video.c.version_id.is_not_distinct_from(source.version_id),
-            video.c.state != VideoState.REJECTED,
+            or_(video.c.state != VideoState.REJECTED, video.c.duplicate_of.is_not(None)),
         )
         .order_by(video.c.created_at)
     ).first()
+    if row is not None and row.duplicate_of is not None:
+        return select_video(connection, row.duplicate_of)
     return None if row is None else _video_row(row)
 
 

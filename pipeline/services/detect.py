@@ -5,16 +5,17 @@ from __future__ import annotations
 import threading
 from uuid import UUID
 
-import numpy as np
+from sqlalchemy import Connection
 
 from pipeline.core.poses import FramePoses
+from pipeline.core.spans import Int64s
 from pipeline.db.chunks import ClaimedChunk, claim_chunk, commit_chunk, quarantine_chunk
 from pipeline.db.engine import transaction
 from pipeline.db.frames import FrameRow
 from pipeline.db.leases import hand_back
 from pipeline.db.runs import mark_failed
-from pipeline.db.videos import VideoRow, select_frame_index, select_video
-from pipeline.errors import LeaseLost, SourceGone, Stopping, in_one_line
+from pipeline.db.videos import select_frame_index, select_video
+from pipeline.errors import LeaseLost, SourceGone, Stopping, in_one_line, is_outage
 from pipeline.inference.rtmo import RtmoModel
 from pipeline.logs import bind, get_logger
 from pipeline.services.dispatch import dispatch
@@ -44,11 +45,8 @@ def detect_chunk(
             if claimed is None:
                 log.info("chunk_message_stale")
                 return
-            video = select_video(connection, claimed.video_id)
-            pts = select_frame_index(connection, claimed.video_id).pts
-        wanted_pts = pts[claimed.plan.first_frame : claimed.plan.first_frame + claimed.plan.frames]
         try:
-            rows = _analyse(system, models, claimed, video, wanted_pts, stopping)
+            rows = _analyse(system, models, claimed, stopping)
             with transaction(system.engine) as connection:
                 last = commit_chunk(connection, claimed, rows)
         except LeaseLost:
@@ -65,7 +63,7 @@ def detect_chunk(
             log.warning("run_failed", reason=error.message)
             raise
         except Exception as error:
-            count_error(system, claimed, wanted_pts.tolist(), in_one_line(error))
+            count_error(system, claimed, error)
             raise
         log.info("chunk_done", frames=len(rows), people=sum(len(row.poses) for row in rows))
     if last:
@@ -77,10 +75,11 @@ def _analyse(
     system: System,
     models: ModelCache,
     claimed: ClaimedChunk,
-    video: VideoRow,
-    wanted_pts: np.ndarray[tuple[int], np.dtype[np.int64]],
     stopping: threading.Event | None,
 ) -> list[FrameRow]:
+    with transaction(system.engine) as connection:
+        video = select_video(connection, claimed.video_id)
+        wanted_pts = chunk_pts(connection, claimed)
     assert video.source is not None
     found: dict[int, FramePoses] = {}
     with keep_lease(
@@ -106,27 +105,37 @@ def _analyse(
     ]
 
 
-def count_error(system: System, claimed: ClaimedChunk, wanted_pts: list[int], reason: str) -> None:
-    """Note a failed attempt; one too many, and the chunk's frames stay in the ledger as missing."""
-    settings = system.settings
-    log.warning("chunk_failed", reason=reason, errors=claimed.errors + 1)
+def chunk_pts(connection: Connection, claimed: ClaimedChunk) -> Int64s:
+    """The ledger's part that the chunk has to fill: int64 `(frames,)`."""
+    first = claimed.plan.first_frame
+    return select_frame_index(connection, claimed.video_id).pts[first : first + claimed.plan.frames]
+
+
+def count_error(system: System, claimed: ClaimedChunk, error: Exception) -> None:
+    """Note a failed attempt; one too many of the chunk's own, and its frames stay in the ledger as missing."""
+    settings, reason, outage = system.settings, in_one_line(error), is_outage(error)
+    log.warning("chunk_failed", reason=reason, errors=claimed.errors + (not outage), outage=outage)
     last = False
     try:
         with transaction(system.engine) as connection:
-            if claimed.errors + 1 < settings.max_errors:
-                hand_back(connection, claimed.lease, error=reason, backoff_s=settings.backoff_s)
+            if outage or claimed.errors + 1 < settings.max_errors:
+                hand_back(connection, claimed.lease, error=reason, backoff_s=settings.backoff_s, outage=outage)
             else:
-                last = quarantine_chunk(
-                    connection, claimed.lease, claimed.plan, missing_rows(claimed, wanted_pts, reason), reason
-                )
+                last = give_up(connection, claimed, reason)
     except LeaseLost:
         return
     if last:
         system.queue.send_finish(claimed.run_id)
 
 
-def missing_rows(claimed: ClaimedChunk, wanted_pts: list[int], reason: str) -> list[FrameRow]:
-    """The ledger of a chunk that was given up."""
-    return [
-        FrameRow(claimed.plan.first_frame + i, pts, FramePoses.nobody(), reason) for i, pts in enumerate(wanted_pts)
+def give_up(connection: Connection, claimed: ClaimedChunk, reason: str) -> bool:
+    """Quarantine a chunk, its frames named in the ledger as missing. Returns whether it was the run's last.
+
+    Raises:
+        LeaseLost: another worker owns it now, or the run was ended.
+    """
+    rows = [
+        FrameRow(claimed.plan.first_frame + i, pts, FramePoses.nobody(), reason)
+        for i, pts in enumerate(chunk_pts(connection, claimed).tolist())
     ]
+    return quarantine_chunk(connection, claimed.lease, claimed.plan, rows, reason)

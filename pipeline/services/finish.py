@@ -16,7 +16,7 @@ from pipeline.db.frames import FrameRow, iter_frame_rows
 from pipeline.db.leases import Lease, hand_back
 from pipeline.db.runs import RunRow, claim_finish, mark_done, mark_failed, select_run
 from pipeline.db.videos import select_frame_index
-from pipeline.errors import LeaseLost, Stopping, in_one_line
+from pipeline.errors import LeaseLost, Stopping, in_one_line, is_outage
 from pipeline.logs import bind, get_logger
 from pipeline.services.export import JsonLines
 from pipeline.services.keep import keep_lease
@@ -63,9 +63,10 @@ def finish_run(system: System, run_id: UUID, worker: str, stopping: threading.Ev
             lease = claim_finish(connection, run_id, worker, settings.lease_s)
             if lease is None:
                 return
-            run = select_run(connection, run_id)
-            index = select_frame_index(connection, run.video_id)
         try:
+            with transaction(system.engine) as connection:
+                run = select_run(connection, run_id)
+                index = select_frame_index(connection, run.video_id)
             tally = _pass_once(system, run, index, lease, stopping)
             reason = _verdict(tally, index, settings.max_missing_share)
             with transaction(system.engine) as connection:
@@ -81,10 +82,10 @@ def finish_run(system: System, run_id: UUID, worker: str, stopping: threading.Ev
                 hand_back(connection, lease)
             return
         except Exception as error:
-            reason = in_one_line(error)
-            log.warning("finish_failed", reason=reason)
+            reason, outage = in_one_line(error), is_outage(error)
+            log.warning("finish_failed", reason=reason, outage=outage)
             with transaction(system.engine) as connection:
-                errors = hand_back(connection, lease, error=reason, backoff_s=settings.backoff_s)
+                errors = hand_back(connection, lease, error=reason, backoff_s=settings.backoff_s, outage=outage)
                 if errors is not None and errors >= settings.max_errors:
                     mark_failed(connection, run_id, f"could not be finished after {errors} tries: {reason}")
             raise
@@ -99,11 +100,18 @@ def _pass_once(
 ) -> _Tally:
     """Count, check and export in one pass over the frames."""
     tally = _Tally()
+    sent_bytes = 0
+
+    def on_bytes(more: int) -> None:
+        # From several threads, and so not exact; that it moves is all that the lease asks.
+        nonlocal sent_bytes
+        sent_bytes += more
+
     scratch_path = system.settings.scratch_path
     scratch_path.mkdir(parents=True, exist_ok=True)
     with (
         tempfile.TemporaryFile(dir=scratch_path) as scratch,
-        keep_lease(system, lease, progress=lambda: tally.frames, stopping=stopping) as keeper,
+        keep_lease(system, lease, progress=lambda: tally.frames + sent_bytes, stopping=stopping) as keeper,
     ):
         lines = JsonLines(scratch, index.time_base)
         for row in iter_frame_rows(system.engine, run.id):
@@ -115,7 +123,8 @@ def _pass_once(
         size_bytes = scratch.tell()
         scratch.seek(0)
         # The key is the run's own, so a second try overwrites the same object with the same bytes.
-        system.store.put_stream(scratch, size_bytes, results_key(run.id), content_type="application/jsonl")
+        system.store.put_stream(scratch, size_bytes, results_key(run.id), on_bytes, content_type="application/jsonl")
+        keeper.check()
     return tally
 
 

@@ -21,7 +21,7 @@ from pipeline.db.videos import (
     mark_rejected,
     select_video,
 )
-from pipeline.errors import LeaseLost, SourceGone, Stopping, VideoRejected, in_one_line
+from pipeline.errors import LeaseLost, SourceGone, Stopping, VideoRejected, in_one_line, is_outage
 from pipeline.logs import get_logger
 from pipeline.services.dispatch import dispatch
 from pipeline.services.keep import keep_lease
@@ -59,7 +59,7 @@ def ingest_video(system: System, video_id: UUID, worker: str, stopping: threadin
         _merge(system, video, lease, found)
         return
     except Exception as error:
-        _count_error(system, video, lease, in_one_line(error))
+        _count_error(system, video, lease, error)
         raise
     log.info("video_ready", frames=len(found.index), codec=found.codec)
     dispatch(system)
@@ -111,8 +111,6 @@ def _reject(system: System, video: VideoRow, lease: Lease, reason: str) -> None:
     except LeaseLost:
         return
     log.warning("video_rejected", reason=reason)
-    if video.owned and video.source is not None:
-        system.store.delete(video.source.key)
 
 
 def _merge(system: System, video: VideoRow, lease: Lease, found: IndexedVideo) -> None:
@@ -131,15 +129,13 @@ def _merge(system: System, video: VideoRow, lease: Lease, found: IndexedVideo) -
             duplicate_of=standing.id,
         )
         plan_runs(connection, system.settings.chunk_frames, standing.id)
-    if video.owned and video.source is not None:
-        system.store.delete(video.source.key)
     dispatch(system)
 
 
-def _count_error(system: System, video: VideoRow, lease: Lease, reason: str) -> None:
-    settings = system.settings
-    log.warning("ingest_failed", reason=reason)
+def _count_error(system: System, video: VideoRow, lease: Lease, error: Exception) -> None:
+    settings, reason, outage = system.settings, in_one_line(error), is_outage(error)
+    log.warning("ingest_failed", reason=reason, outage=outage)
     with transaction(system.engine) as connection:
-        errors = hand_back(connection, lease, error=reason, backoff_s=settings.backoff_s)
+        errors = hand_back(connection, lease, error=reason, backoff_s=settings.backoff_s, outage=outage)
         if errors is not None and errors >= settings.max_errors:
             mark_rejected(connection, video.id, f"could not be read after {errors} tries: {reason}")

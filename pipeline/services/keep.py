@@ -102,6 +102,9 @@ def _renew_until(
             log.warning("lease_not_renewed", reason=error.message, kind=lease.kind)
             # Twice over, somebody else has it; Postgres will refuse the commit anyway.
             keeper.lost = time.monotonic() - renewed_at > 2 * settings.lease_s
+        except Exception:
+            log.exception("lease_not_renewed", kind=lease.kind)
+            keeper.lost = time.monotonic() - renewed_at > 2 * settings.lease_s
         if keeper.lost:
             keeper.interrupted.set()
             return

@@ -11,10 +11,12 @@ from pipeline.db.runs import select_plannable_runs, start_run
 from pipeline.db.videos import select_frame_index
 
 
-def plan_runs(connection: Connection, target_frames: int, video_id: UUID | None = None) -> int:
-    """Plan every run that waits for nothing any more, of one video or of all. Returns how many."""
+def plan_runs(
+    connection: Connection, target_frames: int, video_id: UUID | None = None, limit: int | None = None
+) -> int:
+    """Plan every run that waits for nothing any more, of one video or of all, at most `limit`. Returns how many."""
     planned = 0
-    for run_id, of_video in select_plannable_runs(connection, video_id):
+    for run_id, of_video in select_plannable_runs(connection, video_id, limit):
         start_run(connection, run_id, plan_chunks(select_frame_index(connection, of_video), target_frames))
         planned += 1
     return planned

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 from pipeline.db.chunks import (
-    quarantine_chunk,
     requeue_lost_chunks,
     select_lapsed_chunk,
     take_back_chunk,
@@ -14,20 +11,21 @@ from pipeline.db.engine import transaction
 from pipeline.db.leases import take_back_lapsed
 from pipeline.db.runs import mark_failed, repair_pending, select_unsent_finishes
 from pipeline.db.videos import (
-    delete_upload,
+    mark_object_gone,
     mark_rejected,
     select_abandoned_uploads,
-    select_frame_index,
+    select_rejected_objects,
     select_unsent_ingests,
 )
 from pipeline.db.workers import delete_gone_workers
 from pipeline.errors import ServiceUnavailable
 from pipeline.logs import get_logger
 from pipeline.queue import CONTROL, FRAMES
-from pipeline.services.detect import missing_rows
+from pipeline.services.detect import give_up
 from pipeline.services.dispatch import dispatch
 from pipeline.services.plan import plan_runs
 from pipeline.services.system import System
+from pipeline.services.upload import forget_upload
 
 log = get_logger(__name__)
 
@@ -36,16 +34,12 @@ _PATIENCE = 60
 
 
 def tick(system: System) -> None:
-    """One beat: put things right, then dispatch. A step that fails does not keep the others from being done.
-
-    Raises:
-        ServiceUnavailable: Postgres does not answer.
-    """
+    """One beat: put things right, then dispatch. A step that fails does not keep the others from being done."""
     for step in (_take_back_chunks, _take_back_videos_and_runs, _plan, _repair, _resend, _sweep, dispatch):
         try:
             step(system)
-        except ServiceUnavailable:
-            raise
+        except ServiceUnavailable as error:
+            log.warning("tick_step_failed", step=step.__name__, reason=error.message)
         except Exception:
             log.exception("tick_step_failed", step=step.__name__)
 
@@ -69,10 +63,7 @@ def _take_back_one(system: System) -> bool:
             log.warning("chunk_taken_back", **facts)
             return True
         reason = f"{kills + 1} workers died or hung on this part of the video"
-        first = claimed.plan.first_frame
-        pts = select_frame_index(connection, claimed.video_id).pts[first : first + claimed.plan.frames]
-        rows = missing_rows(claimed, pts.tolist(), reason)
-        last = quarantine_chunk(connection, claimed.lease, claimed.plan, rows, reason)
+        last = give_up(connection, claimed, reason)
     log.error("chunk_quarantined", reason=reason, **facts)
     if last:
         system.queue.send_finish(claimed.run_id)
@@ -92,8 +83,10 @@ def _take_back_videos_and_runs(system: System) -> None:
 
 
 def _plan(system: System) -> None:
-    with transaction(system.engine) as connection:
-        plan_runs(connection, system.settings.chunk_frames)
+    planned = 1
+    while planned:
+        with transaction(system.engine) as connection:
+            planned = plan_runs(connection, system.settings.chunk_frames, limit=1)
 
 
 def _repair(system: System) -> None:
@@ -118,15 +111,17 @@ def _resend(system: System) -> None:
 
 
 def _sweep(system: System) -> None:
-    """Remove what a client that died in mid-upload left: first the object, then the row that knows of it."""
+    """Remove what a client that died in mid-upload left, and the objects of our own that were rejected."""
     with transaction(system.engine) as connection:
         abandoned = select_abandoned_uploads(connection, system.settings.upload_expiry_s)
+        rejected = select_rejected_objects(connection)
     for video_id, key in abandoned:
-        with suppress(ServiceUnavailable):
-            system.store.delete(key)
-            with transaction(system.engine) as connection:
-                delete_upload(connection, video_id)
-            log.warning("upload_removed", video=str(video_id), reason="it was never completed")
+        forget_upload(system, video_id, key)
+        log.warning("upload_removed", video=str(video_id), reason="it was never completed")
+    for video_id, key in rejected:
+        system.store.delete(key)
+        with transaction(system.engine) as connection:
+            mark_object_gone(connection, video_id)
 
 
 def _age(system: System, queue: str, patience_s: float) -> float:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pipeline.db.engine import transaction
 from pipeline.db.runs import ensure_model, insert_run
-from pipeline.db.videos import check_not_rejected
+from pipeline.db.videos import hold_for_run
 from pipeline.inference.zoo import find_model
 from pipeline.services.dispatch import dispatch
 from pipeline.services.plan import plan_runs
@@ -33,7 +33,7 @@ def request_run(system: System, video_id: UUID, model_name: str) -> Request:
     """
     spec = find_model(model_name, system.settings.models_path).spec
     with transaction(system.engine) as connection:
-        check_not_rejected(connection, video_id)
+        video_id = hold_for_run(connection, video_id)
         ensure_model(connection, spec.fingerprint, spec.name, json.loads(spec.to_json()))
         run_id, new = insert_run(connection, video_id, spec.fingerprint)
         planned = plan_runs(connection, system.settings.chunk_frames, video_id)

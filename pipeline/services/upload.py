@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import posixpath
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 from uuid import UUID
 
 from pipeline.db.engine import transaction
@@ -17,6 +17,7 @@ from pipeline.db.videos import (
     find_content,
     find_object,
     insert_video,
+    lock_upload,
     mark_stored,
     select_video,
 )
@@ -28,7 +29,7 @@ from pipeline.video.source import open_source
 _HASH_BYTES = 4 * 2**20
 _TEAM_CHARACTERS = 64
 #: Where uploads and results lie in our bucket: nobody may take in another team's.
-OWN_KEYS = ("teams/", "runs/")
+OWN_FOLDERS = {"teams", "runs"}
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def upload_file(system: System, path: Path, team: str, *, on_bytes: Callable[[in
         with transaction(system.engine) as connection:
             mark_stored(connection, video_id, stored)
     except BaseException:
-        _forget(system, video_id, key)
+        forget_upload(system, video_id, key)
         raise
     system.queue.send_ingest(video_id)
     with transaction(system.engine) as connection:
@@ -86,13 +87,13 @@ def register_object(system: System, url: str, team: str) -> Upload:
         ObjectMissing: there is no such object.
     """
     check_team(team)
-    parts = urlsplit(url)
-    key = parts.path.removeprefix("/")
-    if parts.scheme != "s3" or not parts.netloc or not key:
+    # Not parsed as a URL: "#" and "?" are ordinary characters of a key.
+    bucket, _, key = url.removeprefix("s3://").partition("/")
+    if not url.startswith("s3://") or not bucket or not key:
         raise UsageError(f"{url} is not of the form s3://bucket/key")
-    if parts.netloc == system.store.bucket and key.startswith(OWN_KEYS):
+    if bucket == system.store.bucket and _is_ours(key):
         raise UsageError(f"{url} is Poseline's own; name the file or the object that it was made from")
-    source = system.store.head(key, parts.netloc)
+    source = system.store.head(key, bucket)
     with transaction(system.engine) as connection:
         known = find_object(connection, team, source)
         if known is not None:
@@ -119,11 +120,20 @@ def printable(name: str) -> str:
     return name.encode("utf-8", "replace").decode()
 
 
-def _forget(system: System, video_id: UUID, key: str) -> None:
-    """Leave nothing of an upload that broke off; what cannot be reached now is swept up later."""
-    with suppress(ServiceUnavailable):
-        system.store.delete(key)
-        with transaction(system.engine) as connection:
+def _is_ours(key: str) -> bool:
+    """Whether a key of our bucket leads to what Poseline keeps; stores differ in what they make of `//` and `..`."""
+    segments = [part for part in posixpath.normpath("/" + key).split("/") if part]
+    return not segments or segments[0] in OWN_FOLDERS
+
+
+def forget_upload(system: System, video_id: UUID, key: str) -> None:
+    """Leave nothing of an upload that broke off; what cannot be reached now is swept up later.
+
+    The row is held meanwhile, so that an upload that did get through keeps its object.
+    """
+    with suppress(ServiceUnavailable), transaction(system.engine) as connection:
+        if lock_upload(connection, video_id):
+            system.store.delete(key)
             delete_upload(connection, video_id)
 
 
