@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,13 +11,13 @@ from uuid import UUID
 
 import click
 
-from pipeline.cli.console import Console, common, pass_console
+from pipeline.cli.console import Console, common, pass_console, this_command
 from pipeline.cli.progress import Bar
 from pipeline.core.states import RunState, VideoState, is_final
 from pipeline.db.engine import transaction
 from pipeline.db.runs import RunRow, select_run
 from pipeline.db.workers import select_workers
-from pipeline.errors import PoselineError, RunFailed, UsageError
+from pipeline.errors import PoselineError, RunFailed, ServiceUnavailable, UsageError
 from pipeline.inference.catalogue import BUNDLED_MODEL
 from pipeline.inference.zoo import find_model
 from pipeline.services.export import FORMATS, Format, export_run
@@ -25,6 +26,8 @@ from pipeline.services.upload import Upload, check_team, printable, register_obj
 
 VIDEO_ENDINGS = {".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".ts", ".mts", ".m2ts", ".mpg", ".mpeg"}
 _POLL_S = 0.2
+#: A database that restarts is back within so long.
+_PATIENCE_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -63,19 +66,29 @@ def analyze(console: Console, paths: tuple[str, ...], team: str, model: str, out
     """
     check_team(team)
     sources = _expand(paths)
+    _check_folder(out)
     find_model(model, console.models_path)
     console.ensure_stack()
-    asked, failures = _ask(console, sources, team, model)
+    waiting: list[Asked] = []
     results = []
-    for one in asked:
-        try:
-            run = wait_for(console, one)
-            written = export_run(console.system, run.id, _file_for(out, one, asked, form), form)
-            results.append({**facts(run), "known": one.known, "files": [str(path) for path in written]})
-            console.say(f"{one.name}: {sentence(run)}")
-            console.say(f"  {written[0]}")
-        except PoselineError as error:
-            failures.append((one.name, error))
+    try:
+        failures = _ask(console, sources, team, model, waiting)
+        asked = list(waiting)
+        for one in asked:
+            try:
+                run = wait_for(console, one)
+                written = export_run(console.system, run.id, _file_for(out, one, asked, form), form)
+                results.append({**facts(run), "known": one.known, "files": [str(path) for path in written]})
+                console.say(f"{one.name}: {sentence(run)}")
+                console.say(f"  {written[0]}")
+            except ServiceUnavailable:
+                raise
+            except PoselineError as error:
+                failures.append((one.name, error))
+            waiting.remove(one)
+    except (KeyboardInterrupt, ServiceUnavailable):
+        _say_how_to_come_back(console, waiting)
+        raise
     if not console.facts(results) and failures and len(sources) > 1:
         console.say(f"{len(results)} of {len(sources)} analysed")
     _raise_first(console, failures, len(sources))
@@ -92,7 +105,8 @@ def ingest(console: Console, paths: tuple[str, ...], team: str, model: str) -> N
     sources = _expand(paths)
     find_model(model, console.models_path)
     console.ensure_stack()
-    asked, failures = _ask(console, sources, team, model)
+    asked: list[Asked] = []
+    failures = _ask(console, sources, team, model, asked)
     rows = [{"name": one.name, "video": str(one.upload.video.id), "run": str(one.run_id)} for one in asked]
     if not console.facts(rows):
         console.table(("video", "run", "name"), [(row["video"], row["run"], row["name"]) for row in rows])
@@ -100,34 +114,44 @@ def ingest(console: Console, paths: tuple[str, ...], team: str, model: str) -> N
 
 
 def wait_for(console: Console, asked: Asked) -> RunRow:
-    """Wait for a run with a bar; Ctrl-C leaves it running.
+    """Wait for a run with a bar.
 
     Raises:
         RunFailed: it ended without results.
+        ServiceUnavailable: Postgres stays away.
     """
-    try:
-        run = _watch(console, asked)
-    except KeyboardInterrupt:
-        short = str(asked.run_id)[:8]
-        console.err.print(
-            f"\nthe analysis goes on; `poseline show {short}` says how far it is, `poseline export {short} "
-            f"--out FILE` writes the poses",
-            markup=False,
-        )
-        raise
+    run = _watch(console, asked)
     if run.state is not RunState.DONE:
         raise RunFailed(f"{asked.name}: {run.reason or run.state}")
     return run
 
 
+def _say_how_to_come_back(console: Console, waiting: Sequence[Asked]) -> None:
+    me = this_command(console.home)
+    for one in waiting:
+        short = str(one.run_id)[:8]
+        console.err.print(
+            f"the analysis of {one.name} goes on: `{me} show {short}` says how far it is, "
+            f"`{me} export {short} --out FILE` writes the poses",
+            markup=False,
+        )
+
+
 def _watch(console: Console, asked: Asked) -> RunRow:
     warned = False
-    begun_at = time.monotonic()
+    begun_at = answered_at = time.monotonic()
     with Bar(console, f"analysing {asked.name}", None) as bar:
         while True:
-            with transaction(console.system.engine) as connection:
-                run = select_run(connection, asked.run_id)
-                workers = warned or select_workers(connection)
+            try:
+                with transaction(console.system.engine) as connection:
+                    run = select_run(connection, asked.run_id)
+                    workers = warned or select_workers(connection)
+                answered_at = time.monotonic()
+            except ServiceUnavailable:
+                if time.monotonic() - answered_at > _PATIENCE_S:
+                    raise
+                time.sleep(_POLL_S)
+                continue
             if run.video_state is VideoState.READY and run.frames:
                 bar.total(run.frames)
                 bar.at(run.frames if run.state is RunState.DONE else run.frames_done)
@@ -157,10 +181,11 @@ def facts(run: RunRow) -> dict[str, object]:
 
 
 def took(run: RunRow) -> float | None:
-    """Seconds from the first chunk's offer to the end."""
-    if run.started_at is None or run.finished_at is None:
+    """Seconds from the first chunk's begin to the end: what waited in the queue before is not the analysis's."""
+    begun_at = run.began_at or run.started_at
+    if begun_at is None or run.finished_at is None:
         return None
-    return round((run.finished_at - run.started_at).total_seconds(), 2)
+    return round((run.finished_at - begun_at).total_seconds(), 2)
 
 
 def sentence(run: RunRow) -> str:
@@ -168,11 +193,23 @@ def sentence(run: RunRow) -> str:
     summary, took_s = run.summary or {}, took(run) or 0.0
     frames, seen = summary["frames"], summary["frames_with_people"]
     words = (
-        f"{frames} frames ({summary['video_s']:.1f} s of video), people in {seen} of them, "
-        f"{summary['most_people']} at once at most, {summary['poses']} poses; "
+        f"{_count(frames, 'frame')} ({summary['video_s']:.1f} s of video), people in {seen} of them, "
+        f"{summary['most_people']} at once at most, {_count(summary['poses'], 'pose')}; "
         f"{took_s:.1f} s, {frames / max(took_s, 0.01):.1f} frames/s"
     )
-    return words + (f"; {summary['frames_missing']} frames could not be read" if summary["frames_missing"] else "")
+    missing = summary["frames_missing"]
+    return words + (f"; {_count(missing, 'frame')} could not be read" if missing else "")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _check_folder(out: Path) -> None:
+    """Find out before any work whether files can be written there."""
+    nearest = next(path for path in (out, *out.absolute().parents) if path.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
+        raise UsageError(f"{out} cannot be written to; choose another folder with --out")
 
 
 def _expand(paths: Sequence[str]) -> list[str]:
@@ -198,19 +235,16 @@ def _expand(paths: Sequence[str]) -> list[str]:
 
 
 def _ask(
-    console: Console, sources: Sequence[str], team: str, model: str
-) -> tuple[list[Asked], list[tuple[str, PoselineError]]]:
-    asked: list[Asked] = []
+    console: Console, sources: Sequence[str], team: str, model: str, asked: list[Asked]
+) -> list[tuple[str, PoselineError]]:
+    """Ask for each source's run; those asked for are added to `asked` as they come. Returns what failed."""
     failures: list[tuple[str, PoselineError]] = []
     for source in sources:
         try:
-            one = ask(console, source, team, model)
+            asked.append(ask(console, source, team, model))
         except PoselineError as error:
-            failures.append((source, error))
-            continue
-        if one.run_id not in {other.run_id for other in asked}:
-            asked.append(one)
-    return asked, failures
+            failures.append((printable(source), error))
+    return failures
 
 
 def ask(console: Console, source: str, team: str, model: str) -> Asked:
@@ -226,7 +260,10 @@ def ask(console: Console, source: str, team: str, model: str) -> Asked:
     request = request_run(console.system, upload.video.id, model)
     name = printable(source.rpartition("/")[2])
     if request.known:
-        console.step(f"{name}: the same content was analysed by this model before, as run {request.run_id}")
+        with transaction(console.system.engine) as connection:
+            done = select_run(connection, request.run_id).state is RunState.DONE
+        when = "was analysed by this model before" if done else "is being analysed by this model already"
+        console.step(f"{name}: the same content {when}, as run {request.run_id}")
     elif upload.known:
         console.step(f"{name}: the same content was uploaded before, as {upload.video.name}")
     return Asked(name, upload, request.run_id, request.known)
@@ -239,8 +276,11 @@ def _file_for(out: Path, one: Asked, asked: Sequence[Asked], form: Format) -> Pa
 
 
 def _raise_first(console: Console, failures: Sequence[tuple[str, PoselineError]], of: int) -> None:
-    if failures and of > 1:
+    if not failures:
+        return
+    if of > 1:
         for name, error in failures[:-1]:
             console.err.print(f"poseline: {name}: {error.message}", markup=False)
-    if failures:
-        raise failures[-1][1]
+        name, error = failures[-1]
+        error.args = (f"{name}: {error.message}",)
+    raise failures[-1][1]

@@ -8,7 +8,7 @@ import shlex
 import shutil
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -24,11 +24,16 @@ from pipeline.settings import Settings, configured_by_environment, load_settings
 DEFAULT_HOME = Path(".poseline")
 
 
+def named_home() -> Path:
+    """The home of the environment; an option beats it wherever it stands."""
+    return Path(os.environ.get("POSELINE_HOME") or DEFAULT_HOME)
+
+
 @dataclass
 class Console:
     """One invocation: its options, its servers, its two streams. Facts go to stdout, progress to stderr."""
 
-    home: Path = DEFAULT_HOME
+    home: Path = field(default_factory=named_home)
     as_json: bool = False
     debug: bool = False
 
@@ -108,7 +113,6 @@ def common(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--home",
             type=click.Path(file_okay=False),
-            envvar="POSELINE_HOME",
             expose_value=False,
             callback=_set("home"),
             help="Where the local stack keeps its data [default: .poseline]",

@@ -72,10 +72,5 @@ def _in_words(error: BaseException) -> tuple[str, int]:
     return "stopped", 130
 
 
-def run() -> None:
-    """Console script."""
-    sys.exit(main(sys.argv[1:]))
-
-
 if __name__ == "__main__":
-    run()
+    sys.exit(main(sys.argv[1:]))

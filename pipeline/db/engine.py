@@ -60,7 +60,7 @@ def database_errors() -> Iterator[None]:
         yield
     except (OperationalError, InterfaceError, PoolTimeout, psycopg.OperationalError) as error:
         cause = str(getattr(error, "orig", None) or error).strip()
-        raise ServiceUnavailable(f"Postgres does not answer ({_one_line(cause)}); is it running?") from error
+        raise ServiceUnavailable(_in_words(_one_line(cause))) from error
     except DBAPIError as error:
         if error.connection_invalidated:
             raise ServiceUnavailable("Postgres closed the connection; try again") from error
@@ -81,6 +81,12 @@ def transaction(engine: Engine) -> Iterator[Connection]:
 def advisory_key(name: str) -> int:
     """A stable 63-bit key for an advisory lock."""
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") >> 1
+
+
+def _in_words(cause: str) -> str:
+    if "authentication failed" in cause or "does not exist" in cause:
+        return f"Postgres refuses ({cause}); check POSELINE_DATABASE_URL, or start the local stack with `poseline up`"
+    return f"Postgres does not answer ({cause}); start it (`poseline up` starts the local stack)"
 
 
 def _one_line(text: str) -> str:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Select, Text, cast, func, select, text, update
+from sqlalchemy import Connection, Select, Text, cast, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from pipeline.core.spans import ChunkPlan
@@ -42,6 +42,7 @@ class RunRow:
     summary: Mapping[str, Any] | None
     created_at: datetime
     started_at: datetime | None
+    began_at: datetime | None
     finished_at: datetime | None
 
 
@@ -189,35 +190,6 @@ def select_unsent_finishes(connection: Connection, older_than_s: float) -> Seque
     )
 
 
-# A counter that is wrong would end a run too early or never, so it is recomputed, never trusted for ever.
-_REPAIR = text("""
-WITH truth AS (
-    SELECT run_id, count(*) FILTER (WHERE state NOT IN ('done', 'quarantined')) AS pending
-    FROM chunk WHERE run_id = ANY(:ids) GROUP BY run_id
-)
-UPDATE run SET chunks_pending = truth.pending FROM truth
-WHERE run.id = truth.run_id AND run.chunks_pending <> truth.pending
-RETURNING run.id, run.chunks_pending
-""")
-
-
-def repair_pending(connection: Connection) -> Sequence[UUID]:
-    """Recount every open run's chunks. Returns the runs that were wrong; those at zero are finishing now."""
-    # Locked first, and only these recounted: a commit between count and update would make the repair wrong itself.
-    locked = (
-        connection.execute(
-            select(run.c.id).where(run.c.state == RunState.RUNNING).with_for_update(skip_locked=True, key_share=True)
-        )
-        .scalars()
-        .all()
-    )
-    repaired = connection.execute(_REPAIR, {"ids": list(locked)}).all()
-    for row in repaired:
-        if row.chunks_pending == 0:
-            connection.execute(move_to(RunState.FINISHING).where(run.c.id == row.id))
-    return [row.id for row in repaired]
-
-
 def select_run(connection: Connection, run_id: UUID) -> RunRow:
     """One run.
 
@@ -267,6 +239,7 @@ def _runs() -> Select[Any]:
         )
         .scalar_subquery()
     )
+    began = select(func.min(chunk.c.started_at)).where(chunk.c.run_id == run.c.id).scalar_subquery()
     return (
         select(
             run,
@@ -277,6 +250,7 @@ def _runs() -> Select[Any]:
             model.c.name.label("model"),
             model.c.spec.label("model_spec"),
             done.label("frames_done"),
+            began.label("began_at"),
         )
         .join(video, video.c.id == run.c.video_id)
         .join(team, team.c.id == video.c.team_id)

@@ -8,8 +8,7 @@ from fractions import Fraction
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, Select, func, insert, or_, select, update
-from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy import Connection, Row, Select, func, or_, select, update
 
 from pipeline.core.objects import StoredObject
 from pipeline.core.spans import FrameIndex
@@ -54,88 +53,6 @@ class IndexedVideo:
     height: int
     rotation_deg: int
     index: FrameIndex
-
-
-def ensure_team(connection: Connection, name: str) -> UUID:
-    """The team of that name, made if need be."""
-    connection.execute(upsert(team).values(name=name).on_conflict_do_nothing())
-    team_id: UUID = connection.execute(select(team.c.id).where(team.c.name == name)).scalar_one()
-    return team_id
-
-
-def insert_video(
-    connection: Connection,
-    team_name: str,
-    name: str,
-    *,
-    bucket: str,
-    key: str | None = None,
-    sha256: str | None = None,
-) -> tuple[UUID, str]:
-    """A new video that is being uploaded, or, with `key`, one that lies in the store already and stays its owner's.
-
-    Returns its id and object key; our own keys are made of ids alone, never of a person's words.
-    """
-    team_id = ensure_team(connection, team_name)
-    row = connection.execute(
-        insert(video)
-        .values(
-            team_id=team_id,
-            name=name,
-            state=VideoState.UPLOADING,
-            bucket=bucket,
-            object_key=key or "",
-            owned=key is None,
-            sha256=sha256,
-        )
-        .returning(video.c.id)
-    ).one()
-    video_id: UUID = row.id
-    if key is None:
-        key = f"teams/{team_id}/videos/{video_id}"
-        connection.execute(update(video).where(video.c.id == video_id).values(object_key=key))
-    return video_id, key
-
-
-def mark_stored(connection: Connection, video_id: UUID, source: StoredObject) -> None:
-    """The upload is complete and pinned.
-
-    Raises:
-        NotFound: it was removed meanwhile, because it took too long.
-    """
-    stored = connection.execute(
-        move_to(
-            VideoState.STORED,
-            etag=source.etag,
-            version_id=source.version_id,
-            size_bytes=source.size_bytes,
-            queued_at=func.clock_timestamp(),
-        ).where(video.c.id == video_id)
-    )
-    if stored.rowcount != 1:
-        raise NotFound("the upload took too long and was removed; upload it again, or raise POSELINE_UPLOAD_EXPIRY_S")
-
-
-def lock_upload(connection: Connection, video_id: UUID) -> bool:
-    """Hold an upload that is not complete; False where it is, or is gone."""
-    held = select(video.c.id).where(video.c.id == video_id, video.c.state == VideoState.UPLOADING).with_for_update()
-    return connection.execute(held).first() is not None
-
-
-def delete_upload(connection: Connection, video_id: UUID) -> None:
-    """Forget an upload that was broken off: no half-made row stays."""
-    connection.execute(run.delete().where(run.c.video_id == video_id, run.c.state == RunState.WAITING))
-    connection.execute(video.delete().where(video.c.id == video_id, video.c.state == VideoState.UPLOADING))
-
-
-def select_abandoned_uploads(connection: Connection, older_than_s: float) -> list[tuple[UUID, str]]:
-    """Uploads that were begun that long ago and never completed: id and object key."""
-    rows = connection.execute(
-        select(video.c.id, video.c.object_key).where(
-            video.c.state == VideoState.UPLOADING, video.c.created_at < after(-older_than_s)
-        )
-    )
-    return [(row.id, row.object_key) for row in rows]
 
 
 def claim_ingest(connection: Connection, video_id: UUID, worker: str, lease_s: float) -> Lease | None:
@@ -234,21 +151,6 @@ def hold_for_run(connection: Connection, video_id: UUID) -> UUID:
     if row is not None and row.state == VideoState.REJECTED:
         raise VideoRejected(row.reason)
     return video_id
-
-
-def select_rejected_objects(connection: Connection) -> list[tuple[UUID, str]]:
-    """Rejected uploads of ours whose object is still in the store: id and key."""
-    rows = connection.execute(
-        select(video.c.id, video.c.object_key).where(
-            video.c.state == VideoState.REJECTED, video.c.owned, video.c.etag.is_not(None)
-        )
-    )
-    return [(row.id, row.object_key) for row in rows]
-
-
-def mark_object_gone(connection: Connection, video_id: UUID) -> None:
-    """The object of a rejected upload was removed."""
-    connection.execute(update(video).where(video.c.id == video_id).values(etag=None))
 
 
 def find_content(connection: Connection, team_name: str, sha256: str, *, but: UUID | None = None) -> VideoRow | None:

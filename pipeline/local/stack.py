@@ -127,8 +127,7 @@ def _settle(home: Home, stack: Stack | None, flower_port: int | None) -> Stack:
     idle = [name for name in SERVERS + PROCESSES if name not in running]
     settled = ports.settle(stack.ports if stack else {}, idle, flower_port)
     new = stack.with_ports(settled) if stack else Stack(ports=settled)
-    if new != stack or not home.env_file.exists():
-        home.write_stack(new)
+    home.write_stack(new)
     write_configs(home, new)
     return new
 

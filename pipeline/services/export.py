@@ -63,6 +63,7 @@ def export_run(
         raise RunFailed(f"run {run.id} is {run.state}{why}; only a run that is done can be exported")
     assert video.time_base is not None
     names: Sequence[str] = run.model_spec["keypoint_names"]
+    to = checked_target(to)
     paths = [to] if form == "jsonl" else [to, to.with_name(f"{to.stem}.nobody{to.suffix}")]
     try:
         to.parent.mkdir(parents=True, exist_ok=True)
@@ -82,6 +83,18 @@ def export_run(
     except OSError as error:
         raise UsageError(f"{to} cannot be written: {error.strerror}; choose another with --out") from error
     return paths
+
+
+def checked_target(to: Path) -> Path:
+    """Where a file may be written: through links, and never in place of something that is no file.
+
+    Raises:
+        UsageError: a device, a folder or the like stands there.
+    """
+    target = to.resolve()
+    if target.exists() and not target.is_file():
+        raise UsageError(f"{to} is not a file; name a file with --out")
+    return target
 
 
 def time_s(pts: int, time_base: Fraction) -> float:

@@ -18,7 +18,7 @@ from pipeline.db.frames import FrameRow, iter_frame_rows
 from pipeline.db.runs import RunRow, select_run
 from pipeline.db.videos import VideoRow, select_frame_index, select_video
 from pipeline.errors import RunFailed, UsageError
-from pipeline.services.export import time_s
+from pipeline.services.export import checked_target, time_s
 from pipeline.services.system import System
 from pipeline.storage.objects import ObjectSource
 from pipeline.video.encode import VideoWriter
@@ -57,6 +57,7 @@ def preview_run(
             raise RunFailed(f"run {run.id} is {run.state}; only a run that is done can be drawn")
         video = select_video(connection, run.video_id)
         index = select_frame_index(connection, run.video_id)
+    to = checked_target(to)
     try:
         to.parent.mkdir(parents=True, exist_ok=True)
         if to.suffix.lower() == ".png":

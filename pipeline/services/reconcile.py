@@ -9,14 +9,10 @@ from pipeline.db.chunks import (
 )
 from pipeline.db.engine import transaction
 from pipeline.db.leases import take_back_lapsed
-from pipeline.db.runs import mark_failed, repair_pending, select_unsent_finishes
-from pipeline.db.videos import (
-    mark_object_gone,
-    mark_rejected,
-    select_abandoned_uploads,
-    select_rejected_objects,
-    select_unsent_ingests,
-)
+from pipeline.db.repairs import repair_pending
+from pipeline.db.runs import mark_failed, select_unsent_finishes
+from pipeline.db.uploads import mark_object_gone, select_abandoned_uploads, select_rejected_objects
+from pipeline.db.videos import mark_rejected, select_unsent_ingests
 from pipeline.db.workers import delete_gone_workers
 from pipeline.errors import ServiceUnavailable
 from pipeline.logs import get_logger

@@ -11,16 +11,8 @@ from pathlib import Path
 from uuid import UUID
 
 from pipeline.db.engine import transaction
-from pipeline.db.videos import (
-    VideoRow,
-    delete_upload,
-    find_content,
-    find_object,
-    insert_video,
-    lock_upload,
-    mark_stored,
-    select_video,
-)
+from pipeline.db.uploads import delete_upload, insert_video, lock_upload, mark_stored
+from pipeline.db.videos import VideoRow, find_content, find_object, select_video
 from pipeline.errors import ServiceUnavailable, UsageError, VideoRejected
 from pipeline.services.system import System
 from pipeline.video.sandbox import probe
@@ -116,8 +108,8 @@ def check_team(name: str) -> None:
 
 
 def printable(name: str) -> str:
-    """A file's name as text, whatever bytes it is made of."""
-    return name.encode("utf-8", "replace").decode()
+    """A file's name as text that a terminal can take, whatever bytes it is made of."""
+    return "".join(c if c.isprintable() else "?" for c in name.encode("utf-8", "replace").decode())
 
 
 def _is_ours(key: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -17,10 +18,12 @@ import pytest
 
 from pipeline.cli.main import main
 from pipeline.db.engine import transaction
-from pipeline.db.videos import insert_video, mark_rejected
-from pipeline.errors import ServiceUnavailable, VideoRejected
+from pipeline.db.uploads import insert_video
+from pipeline.db.videos import mark_rejected
+from pipeline.errors import ServiceUnavailable, UsageError, VideoRejected
 from pipeline.inference.catalogue import BUNDLED_MODEL
 from pipeline.queue import FRAMES
+from pipeline.services.export import checked_target
 from pipeline.services.reconcile import tick
 from pipeline.services.request import request_run
 from pipeline.services.system import System
@@ -218,7 +221,7 @@ def test_ctrl_c_stops_the_waiting_and_not_the_run(system: System, short_clip: Pa
         wait_until(lambda: sql(system, "SELECT 1 FROM chunk WHERE frames_done > 3"), 30, "the run to begin")
         waiting.send_signal(signal.SIGINT)
         assert waiting.wait(10) == 130
-        assert "poseline show" in running.output()
+        assert "the analysis of short.mp4 goes on" in running.output()
         [(run_id,)] = sql(system, "SELECT id FROM run")
         assert isinstance(run_id, UUID)
         wait_done(system, run_id)
@@ -229,6 +232,25 @@ def test_a_name_that_is_no_text_is_still_a_video(system: System, short_clip: Pat
     odd = tmp_path / os.fsdecode(b"match \xff\xfe.mp4")
     odd.write_bytes(short_clip.read_bytes())
     assert upload_file(system, odd, "team").video.name == "match ??.mp4"
+
+
+def test_an_option_beats_the_environment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("POSELINE_HOME", str(tmp_path / "named by the environment"))
+    wanted = str(tmp_path / "named by the option")
+    for args in (("--home", wanted, "--json", "status"), ("status", "--json", "--home", wanted)):
+        assert main(list(args)) == 1
+        assert json.loads(capsys.readouterr().out)["home"] == wanted
+
+
+def test_what_is_no_file_is_never_written_over(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link.jsonl").symlink_to(tmp_path / "real.jsonl")
+    for bad in (tmp_path / "pipe", tmp_path, Path(os.devnull)):
+        with pytest.raises(UsageError, match="is not a file"):
+            checked_target(bad)
+    assert checked_target(tmp_path / "link.jsonl") == tmp_path / "real.jsonl"
 
 
 def test_settings_that_are_missing(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -167,3 +167,21 @@ def test_an_object_in_the_store_is_analysed_where_it_lies(home: Path, demo: dict
     [facts] = poseline(home, "analyze", f"s3://{store.bucket}/matches/short.mp4", "--out", str(home.parent / "s3"))
     assert (facts["state"], facts["frames"]) == ("done", 120)
     assert Path(facts["files"][0]).name == "short.jsonl"
+
+
+def test_files_of_the_same_content_each_get_their_poses(home: Path, demo: dict[str, Any], short_clip: Path) -> None:
+    folder = home.parent / "training"
+    folder.mkdir()
+    for name in ("a.mp4", "b.mp4"):
+        (folder / name).write_bytes(short_clip.read_bytes())
+    facts = poseline(home, "analyze", str(folder), "--out", str(home.parent / "each"))
+    assert [Path(one["files"][0]).name for one in facts] == ["a.jsonl", "b.jsonl"]
+    assert len({Path(one["files"][0]).read_bytes() for one in facts}) == 1
+    assert len({one["run"] for one in facts}) == 1
+
+
+def test_up_mends_its_own_settings(home: Path, demo: dict[str, Any]) -> None:
+    (home / "poseline.env").write_text("this is no setting\n")
+    poseline(home, "runs", code=2)
+    poseline(home, "up")
+    assert poseline(home, "runs")

@@ -13,7 +13,7 @@ from pipeline.core.objects import StoredObject
 from pipeline.core.poses import FramePoses
 from pipeline.core.spans import FrameIndex, plan_chunks
 from pipeline.core.states import RunState
-from pipeline.db import chunks, runs, videos
+from pipeline.db import chunks, runs, uploads, videos
 from pipeline.db.engine import transaction
 from pipeline.db.frames import FrameRow, iter_frame_rows
 from pipeline.db.leases import hand_back, renew_lease
@@ -38,8 +38,8 @@ def index_of(frames: int) -> FrameIndex:
 def make_run(system: System, team: str = "team", frames: int = FRAMES) -> UUID:
     """A run with its chunks, over a video that nobody has to read."""
     with transaction(system.engine) as connection:
-        video_id, key = videos.insert_video(connection, team, "v.mp4", bucket="b")
-        videos.mark_stored(connection, video_id, StoredObject("b", key, 1, '"e"'))
+        video_id, key = uploads.insert_video(connection, team, "v.mp4", bucket="b")
+        uploads.mark_stored(connection, video_id, StoredObject("b", key, 1, '"e"'))
         lease = videos.claim_ingest(connection, video_id, "w", 9)
         assert lease is not None
         found = videos.IndexedVideo(uuid4().hex, "mov", "h264", 4, 4, 0, index_of(frames))

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.db.engine import transaction
-from pipeline.db.videos import mark_stored, select_video
+from pipeline.db.uploads import mark_stored
+from pipeline.db.videos import select_video
 from pipeline.errors import NotFound, ServiceUnavailable
 from pipeline.inference.catalogue import BUNDLED_MODEL
 from pipeline.services.finish import finish_run
