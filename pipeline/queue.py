@@ -1,7 +1,7 @@
 """Celery as the transport: its settings, and sending a task by name.
 
 A message is a hint: Redis may lose, double or delay it, and Postgres decides. So messages are acknowledged early,
-carry ids alone, have no result, and are never retried by Celery. Why, with what was seen on 5.7: docs/reliability.md.
+carry ids alone, have no result, and are never retried by Celery. Why, with what was seen on 5.7: docs/design.md.
 """
 
 from __future__ import annotations
