@@ -20,7 +20,11 @@ The docstring of a class is its default message. A message is one line: what is 
 
 from __future__ import annotations
 
+import errno
+
 _LONGEST = 1000
+#: What this machine has run out of: room or open files. Any other OSError may be the work's own.
+_EXHAUSTED = {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 
 
 class PoselineError(Exception):
@@ -39,7 +43,9 @@ class PoselineError(Exception):
 
 def is_outage(error: Exception) -> bool:
     """Whether what went wrong is this machine's or a server's fault and will pass: no reason to give work up."""
-    return isinstance(error, ServiceUnavailable | ModelUnusable | DeviceUnavailable | OSError)
+    if isinstance(error, OSError):
+        return error.errno in _EXHAUSTED
+    return isinstance(error, ServiceUnavailable | ModelUnusable | DeviceUnavailable)
 
 
 def in_one_line(error: Exception) -> str:
