@@ -52,9 +52,15 @@ class Settings(BaseSettings):
 
     upload_expiry_s: float = Field(default=86_400, gt=0, description="an upload not complete by then is removed")
 
-    max_video_bytes: int = 64 * 2**30
-    max_video_pixels: int = 8192 * 4320
-    max_video_frames: int = 4_000_000
+    rejected_keep_s: float = Field(default=7 * 86_400, ge=0, description="before a rejected upload's object is removed")
+
+    # A team may have others of its own: `poseline teams`.
+    max_video_bytes: int = Field(default=64 * 2**30, ge=1)
+    max_video_pixels: int = Field(default=8192 * 4320, ge=1, description="of one picture")
+    max_video_frames: int = Field(default=4_000_000, ge=1)
+    max_video_s: float = Field(default=86_400.0, gt=0, description="from the first frame to the last")
+    max_video_streams: int = Field(default=32, ge=1)
+    max_cpu_s_per_frame: float = Field(default=10.0, gt=0, description="processor time of the decoder on one frame")
 
     @property
     def heartbeat_s(self) -> float:

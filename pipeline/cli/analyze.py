@@ -80,6 +80,8 @@ def analyze(console: Console, paths: tuple[str, ...], team: str, model: str, out
                 written = export_run(console.system, run.id, _file_for(out, one, asked, form), form)
                 results.append({**facts(run), "known": one.known, "files": [str(path) for path in written]})
                 console.say(f"{one.name}: {sentence(run)}")
+                for note in run.notes:
+                    console.say(f"  {note}")
                 console.say(f"  {written[0]}")
             except ServiceUnavailable:
                 raise
@@ -174,6 +176,7 @@ def facts(run: RunRow) -> dict[str, object]:
         "model": run.model,
         "state": run.state,
         "reason": run.reason,
+        "notes": list(run.notes),
         "seconds": took_s,
         "frames_per_second": round(run.frames / took_s, 2) if run.frames and took_s else None,
         **(run.summary or {}),

@@ -8,7 +8,7 @@ import traceback
 import click
 
 import pipeline
-from pipeline.cli import analyze, demo, doctor, models, processes, results, stack
+from pipeline.cli import analyze, bench, demo, doctor, models, processes, results, stack, teams
 from pipeline.cli.console import Console, common
 from pipeline.errors import PoselineError, in_one_line
 from pipeline.logs import configure_logs
@@ -26,14 +26,17 @@ for _command in (
     analyze.ingest,
     results.runs,
     results.show,
+    results.verify,
     results.export,
     results.preview,
     models.models,
+    teams.teams,
     stack.up,
     stack.down,
     stack.status,
     doctor.doctor,
     demo.demo,
+    bench.bench,
     processes.worker,
     processes.beat,
     processes.flower,

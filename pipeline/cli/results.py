@@ -1,4 +1,4 @@
-"""`poseline runs`, `show`, `export`, `preview`: look at what came out."""
+"""`poseline runs`, `show`, `verify`, `export`, `preview`: look at what came out."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from pipeline.cli.progress import Bar
 from pipeline.core.states import RunState
 from pipeline.db.chunks import count_chunks
 from pipeline.db.engine import transaction
-from pipeline.db.runs import find_run, select_run, select_runs
+from pipeline.db.runs import RunRow, find_run, select_run, select_runs
 from pipeline.db.videos import select_video
 from pipeline.services.export import FORMATS, Format, export_run
 from pipeline.services.preview import preview_run
+from pipeline.services.verify import verify_run
 
 
 @click.command()
@@ -68,16 +69,43 @@ def show(console: Console, run_id: str) -> None:
         "sha256": video.sha256,
         "first_pts": video.first_pts,
         "time_base": str(video.time_base) if video.time_base else None,
+        "frames_to_decode": run.frames_to_decode,
     }
     if console.facts({**facts(run), **more}):
         return
     console.say(f"run {run.id}: {run.state}" + (f" ({run.reason})" if run.reason else ""))
     console.say(f"  video   {run.video}, {video.width}x{video.height}, {video.codec}, team {run.team}")
     console.say(f"  model   {run.model} ({run.model_fingerprint[:12]})")
-    console.say(f"  frames  {run.frames_done} of {run.frames if run.frames is not None else '?'}")
+    for note in run.notes:
+        console.say(f"          {note}")
+    console.say(f"  frames  {run.frames_done} of {run.frames if run.frames is not None else '?'}{_cost(run)}")
     console.say("  chunks  " + ", ".join(f"{count} {state}" for state, count in chunks.items()))
     if run.state is RunState.DONE:
         console.say(f"  {sentence(run)}")
+
+
+@click.command()
+@click.argument("run_id", metavar="RUN")
+@common
+@pass_console
+def verify(console: Console, run_id: str) -> int:
+    """Hold a run's frames against its video as it lies in the store now. Exit code 1 where they differ."""
+    with transaction(console.system.engine) as connection:
+        found = find_run(connection, run_id)
+    verdict = verify_run(console.system, found)
+    if console.facts(
+        {
+            "run": str(found),
+            "good": verdict.good,
+            "checks": [{"what": check.what, "good": check.good, "found": check.found} for check in verdict.checks],
+        }
+    ):
+        return 0 if verdict.good else 1
+    words = "as it should be" if verdict.good else "NOT as it should be"
+    console.say(f"run {found}: {words}")
+    for check in verdict.checks:
+        console.say(f"  {check.what:<7} {'' if check.good else 'WRONG: '}{check.found}")
+    return 0 if verdict.good else 1
 
 
 @click.command()
@@ -111,6 +139,14 @@ def preview(console: Console, run_id: str, out: Path) -> None:
         written = preview_run(console.system, found, out, on_frame=bar.advance, on_total=bar.total)
     if not console.facts({"run": str(found), "files": [str(written)]}):
         console.say(str(written))
+
+
+def _cost(run: RunRow) -> str:
+    """What the plan decodes twice, because its chunks do not all start at keyframes."""
+    if not run.frames or not run.frames_to_decode:
+        return ""
+    twice = run.frames_to_decode - run.frames
+    return f", {twice} decoded twice ({twice / run.frames:.1%})" if twice else ", none decoded twice"
 
 
 def _form_of(out: Path) -> Format:

@@ -1,7 +1,7 @@
-"""Frames in time: the index of a video, and the chunks that a run is cut into.
+"""Frames in time: the index of a video.
 
 Time is an integer `pts` in units of a rational `time_base` in seconds; no frame rate is ever taken as truth.
-A frame's number is its rank by pts, from 0.
+A frame's number is its place in the order of display, from 0.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import struct
 import zlib
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -22,8 +21,10 @@ Bools = npt.NDArray[np.bool_]
 #: Beyond this, differences and sums of pts could leave 64 bits; FFmpeg means "none" by the smallest int64.
 LARGEST_PTS = 2**61
 
-_MAGIC = b"PLIX\x01"
-_HEADER = struct.Struct("<5sqqI")
+_MAGIC = b"PLIX"
+_COUNTED = 0x80
+_COLUMNS = 4
+_HEADER = struct.Struct("<4sBqqI")  # version 1, and whether frames are counted
 
 
 def _frozen(values: Any, dtype: type, name: str, length: int | None = None) -> npt.NDArray[Any]:
@@ -40,10 +41,12 @@ class FrameIndex:
 
     Args:
         time_base: seconds per pts unit.
-        pts: int64 `(n,)`, strictly increasing.
+        pts: int64 `(n,)`, strictly increasing; where frames are counted it may repeat, but never decreases.
         keyframe: bool `(n,)`, whether decoding can start at this frame.
         position_bytes: int64 `(n,)`, where the frame's packet starts in the file, -1 where unknown.
         size_bytes: int64 `(n,)`, the packet's length.
+        counted: the container's times do not tell frames apart (they are missing, doubled or run backwards), so a
+            frame is known by its place in one decode from the start.
 
     Raises:
         ValueError: lengths differ, or pts do not increase.
@@ -54,6 +57,7 @@ class FrameIndex:
     keyframe: Bools
     position_bytes: Int64s
     size_bytes: Int64s
+    counted: bool = False
 
     def __post_init__(self) -> None:
         n = len(self.pts)
@@ -66,22 +70,38 @@ class FrameIndex:
             object.__setattr__(self, name, _frozen(getattr(self, name), dtype, name, n))
         if n and (abs(int(self.pts[0])) > LARGEST_PTS or abs(int(self.pts[-1])) > LARGEST_PTS):
             raise ValueError(f"pts must lie within {LARGEST_PTS}")
-        if n and not (np.diff(self.pts) > 0).all():
-            raise ValueError("pts must strictly increase")
+        if n and not (np.diff(self.pts) >= (0 if self.counted else 1)).all():
+            raise ValueError("pts must increase")
 
     def __len__(self) -> int:
         return len(self.pts)
 
+    def start_of(self, frame_no: int) -> int:
+        """The frame at which decoding has to start so that `frame_no` comes out right: its keyframe, or the first."""
+        if self.counted:
+            return 0
+        before = np.flatnonzero(self.keyframe[: frame_no + 1])
+        return int(before[-1]) if len(before) else 0
+
+    def byte_range(self, first: int, stop: int) -> tuple[int, int]:
+        """Where the packets of frames `[first, stop)` lie in the file: from, to; `(0, 0)` where that is not known."""
+        positions = self.position_bytes[first:stop]
+        if not len(positions) or (positions < 0).any():
+            return 0, 0
+        return int(positions.min()), int((positions + self.size_bytes[first:stop]).max())
+
     def to_bytes(self) -> bytes:
-        """Compact form: differences, deflated. About 3 bytes a frame."""
+        """Compact form: differences, deflated. A few bytes a frame."""
         columns = (
             np.diff(self.pts, prepend=np.int64(0)),
             self.keyframe.astype(np.int64),
             np.diff(self.position_bytes, prepend=np.int64(0)),
             self.size_bytes,
         )
-        header = _HEADER.pack(_MAGIC, self.time_base.numerator, self.time_base.denominator, len(self))
-        return header + zlib.compress(b"".join(c.astype("<i8").tobytes() for c in columns), 6)
+        version = 1 | (_COUNTED if self.counted else 0)
+        header = _HEADER.pack(_MAGIC, version, self.time_base.numerator, self.time_base.denominator, len(self))
+        deflate = zlib.compressobj(6)
+        return b"".join((header, *(deflate.compress(c.astype("<i8").tobytes()) for c in columns), deflate.flush()))
 
     @classmethod
     def from_bytes(cls, data: bytes) -> FrameIndex:
@@ -90,81 +110,20 @@ class FrameIndex:
         Raises:
             ValueError: the bytes are not a frame index.
         """
-        magic, numerator, denominator, n = _HEADER.unpack_from(data)
-        if magic != _MAGIC:
+        magic, version, numerator, denominator, n = _HEADER.unpack_from(data)
+        if magic != _MAGIC or version & ~_COUNTED != 1:
             raise ValueError("not a frame index")
-        columns = np.frombuffer(zlib.decompress(data[_HEADER.size :]), "<i8").reshape(4, n)
+        inflate = zlib.decompressobj()
+        rest = data[_HEADER.size :]
+        columns = []
+        for _ in range(_COLUMNS):  # one at a time: a long video's are tens of megabytes
+            columns.append(np.frombuffer(inflate.decompress(rest, 8 * n), "<i8"))
+            rest = inflate.unconsumed_tail
         return cls(
             time_base=Fraction(numerator, denominator),
             pts=np.cumsum(columns[0]),
             keyframe=columns[1].astype(np.bool_),
             position_bytes=np.cumsum(columns[2]),
             size_bytes=columns[3],
+            counted=bool(version & _COUNTED),
         )
-
-
-@dataclass(frozen=True)
-class ChunkPlan:
-    """One piece of a run: the frames whose pts lie in the half-open `[start_pts, end_pts)`.
-
-    `seek_pts` is the pts of the keyframe at which decoding starts; where it is before `start_pts`, the frames
-    between are decoded and dropped.
-    """
-
-    idx: int
-    first_frame: int
-    frames: int
-    start_pts: int
-    end_pts: int
-    seek_pts: int
-
-
-def plan_chunks(index: FrameIndex, target_frames: int, max_waste: float = 0.25) -> list[ChunkPlan]:
-    """Cut a video into chunks of about `target_frames` frames.
-
-    A cut at a keyframe is free. Where keyframes are far apart a cut falls between them, and the frames from the
-    keyframe to the cut are decoded twice; those stay under `max_waste` of the video.
-
-    Raises:
-        ValueError: `target_frames` is under 1.
-    """
-    if target_frames < 1:
-        raise ValueError(f"target_frames must be 1 or more, got {target_frames}")
-    n = len(index)
-    if not n:
-        return []
-    keys = np.flatnonzero(index.keyframe)
-    budget_frames = int(n * max_waste)
-    cuts = [0]
-    while cuts[-1] + target_frames < n:
-        ideal = cuts[-1] + target_frames
-        upto = keys[(keys > cuts[-1]) & (keys <= ideal + target_frames // 2)]
-        if len(upto) and upto[-1] >= cuts[-1] + (target_frames + 1) // 2:
-            cut = int(upto[np.argmin(np.abs(upto - ideal))])
-        else:
-            before = keys[keys <= ideal]
-            waste = ideal - int(before[-1]) if len(before) else ideal
-            following = keys[keys > ideal]
-            if waste <= budget_frames:
-                budget_frames -= waste
-                cut = ideal
-            elif len(following):
-                cut = int(following[0])
-            else:
-                break
-        cuts.append(cut)
-    bounds = [*cuts, n]
-    plans = []
-    for i, (first, stop) in enumerate(pairwise(bounds)):
-        before = keys[keys <= first]
-        plans.append(
-            ChunkPlan(
-                idx=i,
-                first_frame=first,
-                frames=stop - first,
-                start_pts=int(index.pts[first]),
-                end_pts=int(index.pts[stop]) if stop < n else int(index.pts[-1]) + 1,
-                seek_pts=int(index.pts[before[-1]]) if len(before) else int(index.pts[0]),
-            )
-        )
-    return plans

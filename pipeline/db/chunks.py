@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy import Connection, delete, func, insert, select, text, update
 
-from pipeline.core.spans import ChunkPlan
+from pipeline.core.chunks import ChunkPlan
 from pipeline.core.states import ChunkState, RunState
 from pipeline.db.engine import advisory_key
-from pipeline.db.frames import FrameRow, copy_frames
+from pipeline.db.frames import copy_frames
 from pipeline.db.leases import UNLEASED, Lease, after, backoff, lease_values
 from pipeline.db.tables import chunk, frame, run
 from pipeline.db.transitions import move_to
@@ -91,20 +91,20 @@ def claim_chunk(connection: Connection, run_id: UUID, idx: int, worker: str, lea
     )
 
 
-def commit_chunk(connection: Connection, claimed: ClaimedChunk, rows: Sequence[FrameRow]) -> bool:
-    """The chunk's frames and its end, in the caller's one transaction. Returns whether it was the run's last.
+def commit_chunk(connection: Connection, claimed: ClaimedChunk, frames: Iterable[bytes]) -> bool:
+    """The chunk's encoded frames and its end, in the caller's one transaction. Returns whether it was the run's last.
 
     Raises:
         LeaseLost: another worker owns it now, or the run was ended; nothing may be kept.
     """
-    done = move_to(ChunkState.DONE, **UNLEASED, frames_done=len(rows), finished_at=func.clock_timestamp()).where(
-        claimed.lease.is_mine()
-    )
-    return _end_chunk(connection, claimed.run_id, claimed.plan, rows, connection.execute(done).rowcount)
+    done = move_to(
+        ChunkState.DONE, **UNLEASED, frames_done=claimed.plan.frames, finished_at=func.clock_timestamp()
+    ).where(claimed.lease.is_mine())
+    return _end_chunk(connection, claimed.run_id, claimed.plan, frames, connection.execute(done).rowcount)
 
 
 def quarantine_chunk(
-    connection: Connection, lease: Lease, plan: ChunkPlan, rows: Sequence[FrameRow], reason: str
+    connection: Connection, lease: Lease, plan: ChunkPlan, frames: Iterable[bytes], reason: str
 ) -> bool:
     """Give a chunk up: its frames stay in the ledger as missing, with the reason. Returns as `commit_chunk`.
 
@@ -114,10 +114,10 @@ def quarantine_chunk(
     given_up = move_to(ChunkState.QUARANTINED, **UNLEASED, reason=reason, finished_at=func.clock_timestamp()).where(
         lease.is_mine()
     )
-    return _end_chunk(connection, lease.key[0], plan, rows, connection.execute(given_up).rowcount)
+    return _end_chunk(connection, lease.key[0], plan, frames, connection.execute(given_up).rowcount)
 
 
-def _end_chunk(connection: Connection, run_id: UUID, plan: ChunkPlan, rows: Sequence[FrameRow], changed: int) -> bool:
+def _end_chunk(connection: Connection, run_id: UUID, plan: ChunkPlan, frames: Iterable[bytes], changed: int) -> bool:
     if changed != 1:
         raise LeaseLost
     connection.execute(
@@ -127,7 +127,7 @@ def _end_chunk(connection: Connection, run_id: UUID, plan: ChunkPlan, rows: Sequ
             frame.c.frame_no < plan.first_frame + plan.frames,
         )
     )
-    copy_frames(connection, run_id, plan.idx, rows)
+    copy_frames(connection, frames)
     # Last, because every chunk of the run waits for this row's lock.
     pending = connection.execute(
         update(run)

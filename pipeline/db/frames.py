@@ -7,9 +7,11 @@ wire and back. Format: https://www.postgresql.org/docs/18/sql-copy.html#SQL-COPY
 from __future__ import annotations
 
 import struct
+import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import IO, Any, cast
 from uuid import UUID
 
 import numpy as np
@@ -37,6 +39,8 @@ SELECT frame_no, pts, people, missing, scores, boxes, keypoints FROM frame
 WHERE run_id = %s ORDER BY frame_no
 """
 _FETCH_ROWS = 500
+_PIECE_BYTES = 256 * 1024
+_IN_MEMORY_BYTES = 2**20
 #: A long chunk is one statement, and its work is not to be thrown away for being slow.
 _PATIENCE = "SET LOCAL statement_timeout = '15min'"
 
@@ -77,13 +81,45 @@ def encode_frames(run_id: UUID, chunk_idx: int, rows: Iterable[FrameRow]) -> Ite
         )
 
 
-def copy_frames(connection: Connection, run_id: UUID, chunk_idx: int, rows: Iterable[FrameRow]) -> None:
-    """Write frames inside the caller's transaction."""
+class FrameSpool:
+    """A chunk's frames on their way into Postgres, encoded at once: a long chunk takes disk, not memory.
+
+    The file has no name, so nothing stays behind whatever kills this process.
+    """
+
+    def __init__(self, run_id: UUID, chunk_idx: int, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._run_id, self._chunk_idx = run_id, chunk_idx
+        self._file = cast("IO[bytes]", tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES, dir=str(folder)))  # noqa: SIM115
+        self.frames = 0
+        self.people = 0
+
+    def add(self, row: FrameRow) -> None:
+        """One frame more."""
+        self._file.writelines(encode_frames(self._run_id, self._chunk_idx, (row,)))
+        self.frames += 1
+        self.people += len(row.poses)
+
+    def pieces(self) -> Iterator[bytes]:
+        """All of them, as `copy_frames` takes them."""
+        self._file.seek(0)
+        while piece := self._file.read(_PIECE_BYTES):
+            yield piece
+
+    def __enter__(self) -> FrameSpool:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+
+def copy_frames(connection: Connection, pieces: Iterable[bytes]) -> None:
+    """Write frames, encoded by `encode_frames`, inside the caller's transaction."""
     driver: Any = connection.connection.driver_connection
     driver.execute(_PATIENCE)
     with driver.cursor() as cursor, cursor.copy(_COPY) as copy:
         copy.write(_HEADER)
-        for piece in encode_frames(run_id, chunk_idx, rows):
+        for piece in pieces:
             copy.write(piece)
         copy.write(_TRAILER)
 

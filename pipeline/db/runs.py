@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Select, Text, cast, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from pipeline.core.spans import ChunkPlan
+from pipeline.core.chunks import ChunkPlan
 from pipeline.core.states import ChunkState, RunState, VideoState
 from pipeline.db.chunks import insert_chunks
 from pipeline.db.leases import UNLEASED, Lease, after, lease_values
@@ -35,10 +35,12 @@ class RunRow:
     model: str
     model_fingerprint: str
     model_spec: Mapping[str, Any]
+    notes: Sequence[str]
     frames: int | None
     frames_done: int
     chunks_total: int | None
     chunks_pending: int | None
+    frames_to_decode: int | None
     summary: Mapping[str, Any] | None
     created_at: datetime
     started_at: datetime | None
@@ -112,7 +114,7 @@ def select_plannable_runs(
     return [(row.id, row.video_id) for row in connection.execute(statement)]
 
 
-def start_run(connection: Connection, run_id: UUID, plans: Sequence[ChunkPlan]) -> None:
+def start_run(connection: Connection, run_id: UUID, plans: Sequence[ChunkPlan], frames_to_decode: int) -> None:
     """Cut a run into its chunks; the total is fixed before any chunk can be seen."""
     insert_chunks(connection, run_id, plans)
     connection.execute(
@@ -120,6 +122,7 @@ def start_run(connection: Connection, run_id: UUID, plans: Sequence[ChunkPlan]) 
             RunState.RUNNING,
             chunks_total=len(plans),
             chunks_pending=len(plans),
+            frames_to_decode=frames_to_decode,
             started_at=func.clock_timestamp(),
         ).where(run.c.id == run_id)
     )
@@ -245,6 +248,7 @@ def _runs() -> Select[Any]:
             run,
             video.c.name.label("video"),
             video.c.state.label("video_state"),
+            video.c.notes,
             video.c.frames,
             team.c.name.label("team"),
             model.c.name.label("model"),

@@ -51,6 +51,7 @@ team = Table(
     Column("id", Uuid, primary_key=True, server_default=func.gen_random_uuid()),
     Column("name", Text, nullable=False, unique=True),
     Column("weight", Float, nullable=False, server_default="1"),
+    Column("limits", JSONB, nullable=False, server_default=text("'{}'")),
     Column("created_at", _now(), nullable=False, server_default=func.now()),
 )
 
@@ -90,6 +91,7 @@ video = Table(
     Column("first_pts", BigInteger),
     Column("last_pts", BigInteger),
     Column("frame_index", LargeBinary),
+    Column("notes", JSONB, nullable=False, server_default=text("'[]'")),
     Column("current_run_id", Uuid, ForeignKey("run.id", name="video_current_run", use_alter=True)),
     Column("created_at", _now(), nullable=False, server_default=func.now()),
     *_lease_columns(),
@@ -109,6 +111,7 @@ run = Table(
     Column("reason", Text),
     Column("chunks_total", Integer),
     Column("chunks_pending", Integer),
+    Column("frames_to_decode", Integer),
     Column("summary", JSONB),
     Column("created_at", _now(), nullable=False, server_default=func.now()),
     Column("started_at", _now()),

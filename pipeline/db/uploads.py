@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, func, insert, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from pipeline.core.objects import StoredObject
@@ -97,11 +97,17 @@ def select_abandoned_uploads(connection: Connection, older_than_s: float) -> lis
     return [(row.id, row.object_key) for row in rows]
 
 
-def select_rejected_objects(connection: Connection) -> list[tuple[UUID, str]]:
-    """Rejected uploads of ours whose object is still in the store: id and key."""
+def select_rejected_objects(connection: Connection, keep_s: float) -> list[tuple[UUID, str]]:
+    """Rejected uploads of ours whose object is still in the store and was kept for long enough: id and key.
+
+    A doubled upload's object is of no use to anyone, so it is not kept.
+    """
     rows = connection.execute(
         select(video.c.id, video.c.object_key).where(
-            video.c.state == VideoState.REJECTED, video.c.owned, video.c.etag.is_not(None)
+            video.c.state == VideoState.REJECTED,
+            video.c.owned,
+            video.c.etag.is_not(None),
+            or_(video.c.duplicate_of.is_not(None), video.c.not_before <= after(-keep_s)),
         )
     )
     return [(row.id, row.object_key) for row in rows]

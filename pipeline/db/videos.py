@@ -40,6 +40,14 @@ class VideoRow:
     frames: int | None
     first_pts: int | None
     last_pts: int | None
+    notes: tuple[str, ...]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height as displayed, in pixels, of a video that is ready."""
+        assert self.width is not None
+        assert self.height is not None
+        return self.width, self.height
 
 
 @dataclass(frozen=True)
@@ -53,6 +61,7 @@ class IndexedVideo:
     height: int
     rotation_deg: int
     index: FrameIndex
+    notes: tuple[str, ...] = ()
 
 
 def claim_ingest(connection: Connection, video_id: UUID, worker: str, lease_s: float) -> Lease | None:
@@ -93,6 +102,7 @@ def mark_ready(connection: Connection, lease: Lease, found: IndexedVideo) -> Non
         first_pts=int(index.pts[0]),
         last_pts=int(index.pts[-1]),
         frame_index=index.to_bytes(),
+        notes=list(found.notes),
     ).where(lease.is_mine())
     if connection.execute(statement).rowcount != 1:
         raise LeaseLost
@@ -111,9 +121,9 @@ def mark_rejected(
     Raises:
         LeaseLost: somebody else ingests it now.
     """
-    statement = move_to(VideoState.REJECTED, **UNLEASED, reason=reason, duplicate_of=duplicate_of).where(
-        video.c.id == video_id
-    )
+    # How long the object is kept counts from now.
+    facts = {"reason": reason, "duplicate_of": duplicate_of, "not_before": func.clock_timestamp()}
+    statement = move_to(VideoState.REJECTED, **UNLEASED, **facts).where(video.c.id == video_id)
     if lease is not None:
         statement = statement.where(lease.is_mine())
     if connection.execute(statement).rowcount != 1:
@@ -239,4 +249,5 @@ def _video_row(row: Row[Any]) -> VideoRow:
         frames=m["frames"],
         first_pts=m["first_pts"],
         last_pts=m["last_pts"],
+        notes=tuple(m["notes"]),
     )

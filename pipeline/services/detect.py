@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from uuid import UUID
 
 from sqlalchemy import Connection
 
 from pipeline.core.poses import FramePoses
-from pipeline.core.spans import Int64s
+from pipeline.core.spans import FrameIndex
 from pipeline.db.chunks import ClaimedChunk, claim_chunk, commit_chunk, quarantine_chunk
 from pipeline.db.engine import transaction
-from pipeline.db.frames import FrameRow
+from pipeline.db.frames import FrameRow, FrameSpool, encode_frames
 from pipeline.db.leases import hand_back
 from pipeline.db.runs import mark_failed
 from pipeline.db.videos import select_frame_index, select_video
@@ -20,14 +21,15 @@ from pipeline.inference.rtmo import RtmoModel
 from pipeline.logs import bind, get_logger
 from pipeline.services.dispatch import dispatch
 from pipeline.services.keep import keep_lease
+from pipeline.services.limits import limits_of_ready
 from pipeline.services.models import ModelCache
 from pipeline.services.system import System
-from pipeline.storage.objects import ObjectSource
+from pipeline.storage.blocks import ObjectSource
 from pipeline.video.sandbox import iter_frames
 
 log = get_logger(__name__)
 
-NO_FRAME = "the decoder gave no frame"
+NO_FRAME = "the decoder gave no frame: the video is damaged here"
 
 
 def detect_chunk(
@@ -46,9 +48,10 @@ def detect_chunk(
                 log.info("chunk_message_stale")
                 return
         try:
-            rows = _analyse(system, models, claimed, stopping)
-            with transaction(system.engine) as connection:
-                last = commit_chunk(connection, claimed, rows)
+            with FrameSpool(run_id, idx, system.settings.scratch_path) as spool:
+                _analyse(system, models, claimed, spool, stopping)
+                with transaction(system.engine) as connection:
+                    last = commit_chunk(connection, claimed, spool.pieces())
         except LeaseLost:
             log.warning("chunk_lease_lost")
             return
@@ -65,7 +68,7 @@ def detect_chunk(
         except Exception as error:
             count_error(system, claimed, error)
             raise
-        log.info("chunk_done", frames=len(rows), people=sum(len(row.poses) for row in rows))
+        log.info("chunk_done", frames=spool.frames, people=spool.people)
     if last:
         system.queue.send_finish(run_id)
     dispatch(system)
@@ -75,40 +78,48 @@ def _analyse(
     system: System,
     models: ModelCache,
     claimed: ClaimedChunk,
+    spool: FrameSpool,
     stopping: threading.Event | None,
-) -> list[FrameRow]:
+) -> None:
     with transaction(system.engine) as connection:
         video = select_video(connection, claimed.video_id)
-        wanted_pts = chunk_pts(connection, claimed)
+        index = select_frame_index(connection, claimed.video_id)
     assert video.source is not None
-    found: dict[int, FramePoses] = {}
+    system.store.check_unchanged(video.source)
+    limits = limits_of_ready(system, video)
+    first, stop = claimed.plan.first_frame, claimed.plan.first_frame + claimed.plan.frames
     with keep_lease(
-        system, claimed.lease, progress=lambda: len(found), column="frames_done", stopping=stopping
+        system, claimed.lease, progress=lambda: spool.frames, column="frames_done", stopping=stopping
     ) as keeper:
         model: RtmoModel = models.load(claimed.model_fingerprint)
         frames = iter_frames(
             ObjectSource(system.store, video.source),
-            wanted_pts=wanted_pts,
-            seek_pts=claimed.plan.seek_pts,
-            limits=system.limits,
+            index=index,
+            first=first,
+            stop=stop,
+            size=video.size,
+            limits=limits,
             side=model.spec.input_side_px,
             interrupted=keeper.interrupted,
         )
+        next_no = first
         for frame in frames:
-            found[frame.pts] = model.detect(frame.image[None], [frame.scale])[0]
+            _add_missing(spool, index, next_no, frame.number, NO_FRAME)
+            spool.add(FrameRow(frame.number, frame.pts, model.detect(frame.image[None], [frame.scale])[0]))
+            next_no = frame.number + 1
             keeper.check()
-    return [
-        FrameRow(claimed.plan.first_frame + i, pts, found[pts])
-        if pts in found
-        else FrameRow(claimed.plan.first_frame + i, pts, FramePoses.nobody(), NO_FRAME)
-        for i, pts in enumerate(wanted_pts.tolist())
-    ]
+        _add_missing(spool, index, next_no, stop, NO_FRAME)
 
 
-def chunk_pts(connection: Connection, claimed: ClaimedChunk) -> Int64s:
-    """The ledger's part that the chunk has to fill: int64 `(frames,)`."""
-    first = claimed.plan.first_frame
-    return select_frame_index(connection, claimed.video_id).pts[first : first + claimed.plan.frames]
+def _add_missing(spool: FrameSpool, index: FrameIndex, first: int, stop: int, reason: str) -> None:
+    for row in missing_rows(index, first, stop, reason):
+        spool.add(row)
+
+
+def missing_rows(index: FrameIndex, first: int, stop: int, reason: str) -> Iterator[FrameRow]:
+    """Rows for the frames `[first, stop)` that could not be had."""
+    for number in range(first, stop):
+        yield FrameRow(number, int(index.pts[number]), FramePoses.nobody(), reason)
 
 
 def count_error(system: System, claimed: ClaimedChunk, error: Exception) -> None:
@@ -134,8 +145,7 @@ def give_up(connection: Connection, claimed: ClaimedChunk, reason: str) -> bool:
     Raises:
         LeaseLost: another worker owns it now, or the run was ended.
     """
-    rows = [
-        FrameRow(claimed.plan.first_frame + i, pts, FramePoses.nobody(), reason)
-        for i, pts in enumerate(chunk_pts(connection, claimed).tolist())
-    ]
-    return quarantine_chunk(connection, claimed.lease, claimed.plan, rows, reason)
+    first, stop = claimed.plan.first_frame, claimed.plan.first_frame + claimed.plan.frames
+    rows = missing_rows(select_frame_index(connection, claimed.video_id), first, stop, reason)
+    frames = encode_frames(claimed.run_id, claimed.plan.idx, rows)
+    return quarantine_chunk(connection, claimed.lease, claimed.plan, frames, reason)

@@ -102,10 +102,17 @@ def time_s(pts: int, time_base: Fraction) -> float:
     return pts * time_base.numerator / time_base.denominator
 
 
+class Sink(Protocol):
+    """What takes bytes: a file, or a digest."""
+
+    def write(self, data: bytes, /) -> object:
+        """Take some more."""
+
+
 class JsonLines:
     """One line per frame, frames with nobody too."""
 
-    def __init__(self, file: IO[bytes], time_base: Fraction) -> None:
+    def __init__(self, file: Sink, time_base: Fraction) -> None:
         self._file = file
         self._time_base = time_base
 

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import numpy as np
 
+from pipeline.core.ledger import LedgerCheck
 from pipeline.core.spans import FrameIndex
 from pipeline.db.engine import transaction
 from pipeline.db.frames import FrameRow, iter_frame_rows
@@ -29,19 +30,15 @@ log = get_logger(__name__)
 class _Tally:
     """What is counted while a run's frames pass by once."""
 
+    ledger: LedgerCheck
     frames: int = 0
     missing: int = 0
     with_people: int = 0
     poses: int = 0
     most_people: int = 0
-    first_wrong: str | None = None
 
-    def add(self, row: FrameRow, index: FrameIndex) -> None:
-        if self.first_wrong is None:
-            if self.frames >= len(index) or row.frame_no != self.frames:
-                self.first_wrong = f"frame {row.frame_no} stands where frame {self.frames} should"
-            elif row.pts != index.pts[row.frame_no]:
-                self.first_wrong = f"frame {row.frame_no} has pts {row.pts}, not {index.pts[row.frame_no]}"
+    def add(self, row: FrameRow) -> None:
+        self.ledger.add(row.frame_no, row.pts)
         people = len(row.poses)
         self.frames += 1
         self.missing += row.missing is not None
@@ -99,7 +96,7 @@ def _pass_once(
     system: System, run: RunRow, index: FrameIndex, lease: Lease, stopping: threading.Event | None
 ) -> _Tally:
     """Count, check and export in one pass over the frames."""
-    tally = _Tally()
+    tally = _Tally(LedgerCheck(index))
     sent_bytes = 0
 
     def on_bytes(more: int) -> None:
@@ -115,7 +112,7 @@ def _pass_once(
     ):
         lines = JsonLines(scratch, index.time_base)
         for row in iter_frame_rows(system.engine, run.id):
-            tally.add(row, index)
+            tally.add(row)
             lines.write(row)
             if not tally.frames % 256:
                 keeper.check()
@@ -129,10 +126,9 @@ def _pass_once(
 
 
 def _verdict(tally: _Tally, index: FrameIndex, max_missing_share: float) -> str | None:
-    if tally.first_wrong is not None:
-        return f"the ledger does not add up: {tally.first_wrong}; analyse the video again and report this"
-    if tally.frames != len(index):
-        return f"the ledger does not add up: {tally.frames} of {len(index)} frames; analyse the video again"
+    findings = tally.ledger.findings()
+    if not findings.clean:
+        return f"the frames are not the video's: {findings}; analyse the video again and report this"
     if tally.missing > max_missing_share * len(index):
         return (
             f"{tally.missing} of {len(index)} frames could not be read, more than "
@@ -151,5 +147,6 @@ def _summary(run: RunRow, tally: _Tally, index: FrameIndex) -> dict[str, Any]:
         "poses": tally.poses,
         "most_people": tally.most_people,
         "video_s": round(float((int(index.pts[-1]) - int(index.pts[0])) * index.time_base) + last_s, 3),
+        "first_time_s": float(int(index.pts[0]) * index.time_base),
         "chunks": run.chunks_total,
     }

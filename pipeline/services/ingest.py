@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import tempfile
 import threading
 from uuid import UUID
 
@@ -24,7 +22,9 @@ from pipeline.db.videos import (
 from pipeline.errors import LeaseLost, SourceGone, Stopping, VideoRejected, in_one_line, is_outage
 from pipeline.logs import get_logger
 from pipeline.services.dispatch import dispatch
+from pipeline.services.fetch import fetched
 from pipeline.services.keep import keep_lease
+from pipeline.services.limits import limits_of
 from pipeline.services.plan import plan_runs
 from pipeline.services.system import System
 from pipeline.video.sandbox import probe
@@ -67,40 +67,37 @@ def ingest_video(system: System, video_id: UUID, worker: str, stopping: threadin
 
 def _read(system: System, video: VideoRow, lease: Lease, stopping: threading.Event | None) -> IndexedVideo:
     assert video.source is not None
-    limit_bytes = system.settings.max_video_bytes
-    if video.source.size_bytes > limit_bytes:
-        raise VideoRejected(f"the video is larger than the limit of {limit_bytes / 2**30:.1f} GiB; cut it")
+    limits = limits_of(system, video.team)
+    if video.source.size_bytes > limits.max_bytes:
+        raise VideoRejected(f"the video is larger than the limit of {limits.max_bytes / 2**30:.1f} GiB; cut it")
     if not video.source.size_bytes:
         raise VideoRejected("the file is empty; upload it again")
-    system.settings.scratch_path.mkdir(parents=True, exist_ok=True)
-    fetched_bytes = 0
+    progress_bytes = 0
     source: FileSource | None = None
-    with (
-        # Without a name: whatever kills this process, no video stays behind.
-        tempfile.TemporaryFile(dir=system.settings.scratch_path) as scratch,
-        keep_lease(
-            system, lease, progress=lambda: fetched_bytes + (source.bytes_read if source else 0), stopping=stopping
-        ) as keeper,
-    ):
-        digest = hashlib.sha256()
-        for piece in system.store.iter_whole(video.source):
-            digest.update(piece)
-            scratch.write(piece)
-            fetched_bytes += len(piece)
+
+    with keep_lease(
+        system, lease, progress=lambda: progress_bytes + (source.bytes_read if source else 0), stopping=stopping
+    ) as keeper:
+
+        def on_bytes(more: int) -> None:
+            nonlocal progress_bytes
+            progress_bytes += more
             keeper.check()
-        scratch.flush()
-        if video.sha256 is not None and digest.hexdigest() != video.sha256:
-            raise VideoRejected("the upload was damaged on its way; upload it again")
-        source = FileSource(scratch)
-        info = probe(source, system.limits, interrupted=keeper.interrupted)
+
+        with fetched(system, video.source, on_bytes) as whole:
+            if video.sha256 is not None and whole.sha256 != video.sha256:
+                raise VideoRejected("the upload was damaged on its way; upload it again")
+            source = FileSource(whole.file)
+            info = probe(source, limits, interrupted=keeper.interrupted)
     return IndexedVideo(
-        sha256=digest.hexdigest(),
+        sha256=whole.sha256,
         container=info.container,
         codec=info.codec,
         width=info.width,
         height=info.height,
         rotation_deg=info.rotation_deg,
         index=info.index,
+        notes=info.notes,
     )
 
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from pipeline.core.spans import plan_chunks
+from pipeline.core.chunks import frames_to_decode, plan_chunks
 from pipeline.db.runs import select_plannable_runs, start_run
 from pipeline.db.videos import select_frame_index
 
@@ -17,6 +17,7 @@ def plan_runs(
     """Plan every run that waits for nothing any more, of one video or of all, at most `limit`. Returns how many."""
     planned = 0
     for run_id, of_video in select_plannable_runs(connection, video_id, limit):
-        start_run(connection, run_id, plan_chunks(select_frame_index(connection, of_video), target_frames))
+        plans = plan_chunks(select_frame_index(connection, of_video), target_frames)
+        start_run(connection, run_id, plans, frames_to_decode(plans))
         planned += 1
     return planned

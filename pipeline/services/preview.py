@@ -19,8 +19,9 @@ from pipeline.db.runs import RunRow, select_run
 from pipeline.db.videos import VideoRow, select_frame_index, select_video
 from pipeline.errors import RunFailed, UsageError
 from pipeline.services.export import checked_target, time_s
+from pipeline.services.limits import limits_of_ready
 from pipeline.services.system import System
-from pipeline.storage.objects import ObjectSource
+from pipeline.storage.blocks import ObjectSource
 from pipeline.video.encode import VideoWriter
 from pipeline.video.sandbox import Frame, iter_frames
 
@@ -97,18 +98,17 @@ def _draw_video(
 ) -> None:
     if on_total is not None:
         on_total(len(index))
-    assert video.width is not None
-    assert video.height is not None
-    scale = min(1.0, VIDEO_SIDE_PX / max(video.width, video.height))
+    width, height = video.size
+    scale = min(1.0, VIDEO_SIDE_PX / max(width, height))
     # Even sides: the encoder halves the colour planes.
-    size = (max(2, int(video.width * scale) // 2 * 2), max(2, int(video.height * scale) // 2 * 2))
+    size = (max(2, int(width * scale) // 2 * 2), max(2, int(height * scale) // 2 * 2))
     with VideoWriter(to, width=size[0], height=size[1], time_base=index.time_base) as writer:
         rows = iter_frame_rows(system.engine, run.id)
-        frames = _frames(system, video, index.pts, int(index.pts[0]))
+        frames = _frames(system, video, index, 0, len(index))
         for row, frame in _pairs(rows, frames):
             image = cv2.resize(frame.image, size, interpolation=cv2.INTER_AREA)
             drawn = np.ascontiguousarray(image, dtype=np.uint8)
-            draw_people(drawn, row, run.model_spec["skeleton"], size[0] / video.width)
+            draw_people(drawn, row, run.model_spec["skeleton"], size[0] / width)
             writer.write(drawn, row.pts - int(index.pts[0]))
             if on_frame is not None:
                 on_frame()
@@ -130,11 +130,9 @@ def _draw_sheet(
     tiles = []
     width = SHEET_WIDTH_PX // SHEET_COLUMNS
     for row in chosen:
-        before = index.pts[index.keyframe & (index.pts <= row.pts)]
-        seek_pts = int(before[-1]) if len(before) else int(index.pts[0])
         tiles += [
             _tile(frame.image, row, run.model_spec["skeleton"], width, index.time_base)
-            for frame in _frames(system, video, np.array([row.pts]), seek_pts)
+            for frame in _frames(system, video, index, row.frame_no, row.frame_no + 1)
         ]
         if on_frame is not None:
             on_frame()
@@ -178,13 +176,15 @@ def _tile(image: Image, row: FrameRow, skeleton: Sequence[Sequence[int]], width:
     return cv2.copyMakeBorder(tile, 3, 3, 3, 3, cv2.BORDER_CONSTANT, value=(255, 255, 255)).astype(np.uint8)
 
 
-def _frames(system: System, video: VideoRow, wanted_pts: npt.NDArray[np.int64], seek_pts: int) -> Iterator[Frame]:
+def _frames(system: System, video: VideoRow, index: FrameIndex, first: int, stop: int) -> Iterator[Frame]:
     assert video.source is not None
     return iter_frames(
         ObjectSource(system.store, video.source),
-        wanted_pts=wanted_pts,
-        seek_pts=seek_pts,
-        limits=system.limits,
+        index=index,
+        first=first,
+        stop=stop,
+        size=video.size,
+        limits=limits_of_ready(system, video),
         side=None,
     )
 
@@ -193,6 +193,6 @@ def _pairs(rows: Iterator[FrameRow], frames: Iterator[Frame]) -> Iterator[tuple[
     """Each decoded frame with its row; rows whose frame is missing are passed over."""
     for frame in frames:
         for row in rows:
-            if row.pts == frame.pts:
+            if row.frame_no == frame.number:
                 yield row, frame
                 break

@@ -107,10 +107,10 @@ def _resend(system: System) -> None:
 
 
 def _sweep(system: System) -> None:
-    """Remove what a client that died in mid-upload left, and the objects of our own that were rejected."""
+    """Remove what a client that died in mid-upload left, and objects of our own that were rejected long ago."""
     with transaction(system.engine) as connection:
         abandoned = select_abandoned_uploads(connection, system.settings.upload_expiry_s)
-        rejected = select_rejected_objects(connection)
+        rejected = select_rejected_objects(connection, system.settings.rejected_keep_s)
     for video_id, key in abandoned:
         forget_upload(system, video_id, key)
         log.warning("upload_removed", video=str(video_id), reason="it was never completed")

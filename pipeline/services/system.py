@@ -24,11 +24,16 @@ class System:
 
     @property
     def limits(self) -> Limits:
-        """What a decoder child may use."""
+        """What a video and its decoder child may take where its team has no limits of its own."""
+        settings = self.settings
         return Limits(
-            max_pixels=self.settings.max_video_pixels,
-            max_frames=self.settings.max_video_frames,
-            stall_s=self.settings.stall_s,
+            max_pixels=settings.max_video_pixels,
+            max_frames=settings.max_video_frames,
+            stall_s=settings.stall_s,
+            max_bytes=settings.max_video_bytes,
+            max_duration_s=settings.max_video_s,
+            max_streams=settings.max_video_streams,
+            max_cpu_s_per_frame=settings.max_cpu_s_per_frame,
         )
 
     def close(self) -> None:

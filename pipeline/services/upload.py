@@ -14,6 +14,7 @@ from pipeline.db.engine import transaction
 from pipeline.db.uploads import delete_upload, insert_video, lock_upload, mark_stored
 from pipeline.db.videos import VideoRow, find_content, find_object, select_video
 from pipeline.errors import ServiceUnavailable, UsageError, VideoRejected
+from pipeline.services.limits import limits_of
 from pipeline.services.system import System
 from pipeline.video.sandbox import probe
 from pipeline.video.source import open_source
@@ -45,13 +46,14 @@ def upload_file(system: System, path: Path, team: str, *, on_bytes: Callable[[in
     check_team(team)
     _check_readable(path)
     size_bytes = path.stat().st_size
-    if size_bytes > system.settings.max_video_bytes:
+    limits = limits_of(system, team)
+    if size_bytes > limits.max_bytes:
         raise VideoRejected(
-            f"{path.name} has {size_bytes / 2**30:.1f} GiB, the limit is "
-            f"{system.settings.max_video_bytes / 2**30:.1f} GiB; cut it, or raise POSELINE_MAX_VIDEO_BYTES"
+            f"{path.name} has {size_bytes / 2**30:.1f} GiB, the limit is {limits.max_bytes / 2**30:.1f} GiB; "
+            "cut it, or have the limit raised"
         )
     with open_source(path) as source:
-        probe(source, system.limits)
+        probe(source, limits)
     sha256 = _hash(path)
     system.store.check_bucket()
     with transaction(system.engine) as connection:

@@ -18,6 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from pipeline.core.objects import StoredObject
 from pipeline.errors import NotFound, ServiceUnavailable, SourceGone
 from pipeline.settings import Settings
+from pipeline.storage.blocks import BlockCache
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -38,6 +39,7 @@ class ObjectStore:
     def __init__(self, client: S3Client, bucket: str) -> None:
         self._client = client
         self.bucket = bucket
+        self.blocks = BlockCache()
 
     def close(self) -> None:
         """Let the connections go."""
@@ -151,6 +153,16 @@ class ObjectStore:
             raise ServiceUnavailable(f"the object store gave {len(data)} of {size} bytes of {source.key}; try again")
         return data
 
+    def check_unchanged(self, source: StoredObject) -> None:
+        """Check that an object still is what it was when it was pinned.
+
+        Raises:
+            SourceGone: it changed or went away.
+            ServiceUnavailable: the store does not answer.
+        """
+        with _pinned_errors(source):
+            self._client.head_object(**_pin(source))
+
     def iter_whole(self, source: StoredObject) -> Iterator[bytes]:
         """The pinned version from its first byte to its last, in order, in pieces.
 
@@ -181,24 +193,6 @@ class ObjectStore:
         """
         with _store_errors(self.bucket, key):
             self._client.download_fileobj(self.bucket, key, to)
-
-
-class ObjectSource:
-    """A pinned object as a decoder's bytes."""
-
-    def __init__(self, store: ObjectStore, source: StoredObject) -> None:
-        self._store = store
-        self._source = source
-        self.bytes_read = 0
-
-    @property
-    def size_bytes(self) -> int:
-        return self._source.size_bytes
-
-    def read_at(self, offset: int, size: int) -> bytes:
-        data = self._store.read_range(self._source, offset, size)
-        self.bytes_read += len(data)
-        return data
 
 
 def build_object_store(settings: Settings) -> ObjectStore:

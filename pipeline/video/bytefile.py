@@ -1,8 +1,8 @@
 """The video's bytes: the child's file, whose reads travel to the parent, and the parent's thread that serves them.
 
-A thread, so that bytes flow while the parent is busy with a model. Blocks are 256 KiB; where the child reads on
-from a block it has, each request is twice the one before, up to 2 MiB, so that an object store's latency is paid
-seldom and a seek reads little.
+A thread, so that bytes flow while the parent is busy with a model. An object store's latency is to be paid seldom,
+and yet no byte read that is not needed: inside the range that a job is known to need a request is as long as may be,
+elsewhere it is twice the one before where the child reads on from a block it has.
 """
 
 from __future__ import annotations
@@ -21,16 +21,22 @@ from pipeline.video.wire import Closed, receive_exactly
 REQUEST: Final = struct.Struct("<QI")  # offset, size
 REPLY: Final = struct.Struct("<I")  # size, then the bytes
 
-BLOCK_BYTES = 256 * 1024
-MAX_RUN_BLOCKS = 8
-CACHED_BLOCKS = 64
+BLOCK_BYTES = 16 * 1024
+MAX_RUN_BLOCKS = 128
+CACHED_BLOCKS = 512
+MAX_READINGS = 20
 
 
 class ParentFile:
-    """The file as PyAV reads it: `read`, `seek`, `tell`, on ranges that the parent sends."""
+    """The file as PyAV reads it: `read`, `seek`, `tell`, on ranges that the parent sends.
 
-    def __init__(self, sock: socket.socket, size_bytes: int) -> None:
+    Args:
+        needed: from and to, in bytes, of what will be read in any case; `(0, 0)` where that is not known.
+    """
+
+    def __init__(self, sock: socket.socket, size_bytes: int, needed: tuple[int, int] = (0, 0)) -> None:
         self.size_bytes = size_bytes
+        self._needed = needed
         self._sock = sock
         self._at = 0
         self._blocks: OrderedDict[int, tuple[bytes, int]] = OrderedDict()  # number -> bytes, run it came in
@@ -59,10 +65,19 @@ class ParentFile:
 
     def _block(self, number: int) -> bytes:
         if number not in self._blocks:
-            before = self._blocks.get(number - 1)
-            self._fetch(number, min(MAX_RUN_BLOCKS, before[1] * 2) if before else 1)
+            self._fetch(number, self._run_blocks(number))
         self._blocks.move_to_end(number)
         return self._blocks[number][0]
+
+    def _run_blocks(self, number: int) -> int:
+        """How many blocks to ask for from `number` on."""
+        needed_from, needed_to = self._needed[0] // BLOCK_BYTES, -(-self._needed[1] // BLOCK_BYTES)
+        if needed_from <= number < needed_to:
+            return min(MAX_RUN_BLOCKS, needed_to - number)
+        before = self._blocks.get(number - 1)
+        if before is None or number == needed_to:
+            return 1
+        return min(MAX_RUN_BLOCKS, before[1] * 2)
 
     def _fetch(self, number: int, run: int) -> None:
         start = number * BLOCK_BYTES
@@ -86,6 +101,8 @@ class ByteServer(threading.Thread):
         self.reading = False
         self._source = source
         self._sock = sock
+        # The whole file several times over, for seeks and starts anew; more is a child that has gone mad.
+        self._left_bytes = MAX_READINGS * source.size_bytes + 2**30
 
     def run(self) -> None:
         with self._sock:
@@ -97,7 +114,8 @@ class ByteServer(threading.Thread):
 
     def _serve_one(self) -> None:
         offset, size = REQUEST.unpack(receive_exactly(self._sock, REQUEST.size))
-        if size > MAX_RUN_BLOCKS * BLOCK_BYTES or offset + size > self._source.size_bytes:
+        self._left_bytes -= size
+        if size > MAX_RUN_BLOCKS * BLOCK_BYTES or offset + size > self._source.size_bytes or self._left_bytes < 0:
             raise Closed("the child asked for what it may not have")
         self.reading = True
         try:

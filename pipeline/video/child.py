@@ -15,12 +15,14 @@ from typing import Any
 import av
 import numpy as np
 
+from pipeline.core.times import mend_times
 from pipeline.video import jail, wire
 from pipeline.video.bytefile import ParentFile
-from pipeline.video.decode import send_frames
+from pipeline.video.decode import Span, send_frames
 from pipeline.video.index import send_index
 from pipeline.video.limits import Limits
-from pipeline.video.opening import Unreadable
+from pipeline.video.opening import Unreadable, out_of_memory
+from pipeline.video.picture import Upright
 from pipeline.video.ring import Ring
 from pipeline.video.wire import Kind
 
@@ -33,6 +35,7 @@ def warm_up() -> None:
         if module.name not in ("av.__main__", "av.datasets"):
             importlib.import_module(module.name)
     np.ones((2, 2)).sum()
+    mend_times([0, None, 5, 1], [])
 
 
 def main(zygote_pid: int, *, has_ring: bool) -> None:
@@ -45,19 +48,24 @@ def main(zygote_pid: int, *, has_ring: bool) -> None:
     limits = Limits(**spec["limits"])
     ring = None
     if has_ring:
-        ring = Ring(RING_FD, spec["slot_bytes"], writable=True)
+        upright = Upright(tuple(spec["size"]), spec["side"])
+        ring = Ring(RING_FD, upright.shape, writable=True)
         os.close(RING_FD)
     jail.lock_down(limits, zygote_pid, jail.address_space_bytes(), open_fds=BYTE_FD + 1)
-    file = ParentFile(byte_channel, spec["size_bytes"])
+    file = ParentFile(byte_channel, spec["size_bytes"], tuple(spec.get("needed", (0, 0))))
     try:
         if ring is None:
             send_index(job, file, limits)
         else:
-            send_frames(job, file, limits, ring, wanted, seek_pts=spec["seek_pts"], side=spec["side"])
+            span = Span(wanted, spec["counted"], spec["seek_pts"], spec["seek_bytes"])
+            send_frames(job, file, limits, ring, span, upright)
     except Unreadable as error:
         wire.send(job, Kind.REJECT if ring is None else Kind.FAIL, str(error).encode())
     except MemoryError:
-        wire.send(job, Kind.FAIL, f"it needs more than {limits.memory_bytes >> 20} MiB of memory".encode())
+        if ring is None:
+            wire.send(job, Kind.REJECT, str(out_of_memory(limits)).encode())
+        else:
+            wire.send(job, Kind.FAIL, f"it needs more than {limits.memory_bytes >> 20} MiB of memory".encode())
     except wire.Closed:
         os._exit(2)
     except Exception as error:  # noqa: BLE001 - nothing above this but the exit

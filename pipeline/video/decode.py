@@ -1,34 +1,34 @@
-"""Frames by their pts, from a seek or from the start. Child side.
+"""Frames by what tells them apart, from a seek or from the start. Child side.
 
-What is promised: a frame is given under the pts it has in one pass from the start of the file. What is not: that
-every wanted frame comes; a damaged one is left out, and the parent holds the list.
+What is promised: a frame is given under the key it has in one pass from the start of the file: its pts, or its place
+where the container's times cannot tell frames apart. What is not: that every wanted frame comes; a damaged one is left
+out, and the parent holds the list.
 """
 
 from __future__ import annotations
 
-import mmap
 import socket
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import chain
 from typing import cast
 
 import av
-import cv2
 import numpy as np
 import numpy.typing as npt
 from av.container import InputContainer
 from av.packet import Packet
-from av.stream import Stream
+from av.stream import Discard, Stream
 from av.video.frame import VideoFrame
-from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from pipeline.video import wire
 from pipeline.video.bytefile import ParentFile
-from pipeline.video.letterbox import Image, letterbox
+from pipeline.video.jail import grant_cpu
 from pipeline.video.limits import Limits
-from pipeline.video.opening import open_video
+from pipeline.video.opening import check_room, open_video
+from pipeline.video.picture import Upright
 from pipeline.video.ring import SLOTS, Ring
 from pipeline.video.wire import Kind
 
@@ -38,79 +38,68 @@ SEEK_MARGINS_S = (0, 2, 10)
 # Packets decoded past the last wanted frame, for a stream whose frames come late.
 GRACE_PACKETS = 16
 MAX_DEMUX_ERRORS = 100
-ROOM_BYTES = 16 << 20
+#: Formats without an index, in which a packet's own place in the file is the one quick way to it.
+SOUGHT_BY_BYTE = {"mpegts"}
 
-_TURNS = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CLOCKWISE}
+
+@dataclass(frozen=True)
+class Span:
+    """What a child has to decode.
+
+    Args:
+        keys: int64 `(n,)`, rising: pts, or with `counted` places in one pass from the start.
+        counted: whether keys are places.
+        seek_pts: of the keyframe to start at.
+        seek_bytes: where its packet lies in the file, -1 where that is not known.
+    """
+
+    keys: npt.NDArray[np.int64]
+    counted: bool
+    seek_pts: int
+    seek_bytes: int
 
 
 class Ticker:
-    """Tells the parent, twice a second, that work goes on."""
+    """Tells the parent, twice a second, that work goes on, and gives each packet its own processor time."""
 
-    def __init__(self, job: socket.socket) -> None:
+    def __init__(self, job: socket.socket, limits: Limits) -> None:
         self._job = job
+        self._limits = limits
         self._next_s = 0.0
 
     def tick(self) -> None:
+        grant_cpu(self._limits)
         now_s = time.monotonic()
         if now_s >= self._next_s:
             wire.send(self._job, Kind.TICK)
             self._next_s = now_s + TICK_S
 
 
-def send_frames(
-    job: socket.socket,
-    file: ParentFile,
-    limits: Limits,
-    ring: Ring,
-    wanted_pts: npt.NDArray[np.int64],
-    *,
-    seek_pts: int,
-    side: int | None,
-) -> None:
+def send_frames(job: socket.socket, file: ParentFile, limits: Limits, ring: Ring, span: Span, upright: Upright) -> None:
     """Decode, put each wanted frame into a free slot, say so, and say when there are no more."""
-    wanted = set(wanted_pts.tolist())
+    wanted = set(span.keys.tolist())
     free = list(range(SLOTS))
-    to_bgr = VideoReformatter()
-    last_pts: int | None = None
-    first_pts, until_pts = min(wanted), max(wanted)
-    for frame in _iter_span(file, limits, Ticker(job), seek_pts, first_pts, until_pts):
-        pts = frame.pts
-        if pts is None or pts not in wanted or (last_pts is not None and pts <= last_pts):
-            continue
-        try:
-            image = upright_bgr(frame, to_bgr)
-        except MemoryError:
-            raise
-        except (av.FFmpegError, ValueError):
+    last: int | None = None
+    for key, frame in _iter_keyed(file, limits, Ticker(job, limits), span):
+        grant_cpu(limits)  # one packet, the last above all, can bring out many frames
+        if key is None or key not in wanted or (last is not None and key <= last):
             continue
         while not free:
             free.extend(job.recv(SLOTS) or _hung_up())
         slot = free.pop()
-        if side is None:
-            height, width = image.shape[:2]
-            scale = 1.0
-            ring.picture(slot, height, width)[:] = image
-        else:
-            height = width = side
-            scale = letterbox(image, side, out=ring.picture(slot, side, side))[1]
-        wire.send(job, Kind.FRAME, wire.FRAME.pack(pts, slot, height, width, scale))
-        last_pts = pts
-        wanted.discard(pts)
+        try:
+            upright.write(frame, ring.picture(slot))
+        except MemoryError:
+            raise
+        except (av.FFmpegError, ValueError):
+            free.append(slot)
+            continue
+        wire.send(job, Kind.FRAME, wire.FRAME.pack(key, slot))
+        last = key
+        wanted.discard(key)
         if not wanted:
             break
     wire.send(job, Kind.END)
-
-
-def upright_bgr(frame: VideoFrame, to_bgr: VideoReformatter) -> Image:
-    """uint8 `(h, w, 3)` as displayed: the display matrix's quarter turns are applied, its mirroring is not."""
-    image = cast("Image", to_bgr.reformat(frame, format="bgr24", threads=1).to_ndarray())
-    turn = quarter_turns_ccw(frame) * 90
-    return cast("Image", cv2.rotate(image, _TURNS[turn])) if turn else image
-
-
-def quarter_turns_ccw(frame: VideoFrame) -> int:
-    """0 to 3: how often the picture must be turned counter-clockwise to stand upright."""
-    return round(frame.rotation / 90) % 4
 
 
 def iter_packets(container: InputContainer, *streams: Stream) -> Iterator[Packet[VideoStream]]:
@@ -118,9 +107,14 @@ def iter_packets(container: InputContainer, *streams: Stream) -> Iterator[Packet
     for _ in range(MAX_DEMUX_ERRORS):
         try:
             yield from cast("Iterator[Packet[VideoStream]]", container.demux(*streams))
-        except av.InvalidDataError:
+        except av.FFmpegError:  # want of memory too: a damaged length asks for too much of it
+            check_room()
             continue
         return
+    for stream in streams:  # what a decoder holds back would be lost otherwise
+        flush = cast("Packet[VideoStream]", Packet())
+        flush.stream = cast("VideoStream", stream)
+        yield flush
 
 
 def decode_packet(packet: Packet[VideoStream]) -> list[VideoFrame]:
@@ -143,17 +137,40 @@ def check_memory(stream: VideoStream) -> None:
         MemoryError: there is none.
     """
     context = stream.codec_context
-    try:
-        mmap.mmap(-1, max(ROOM_BYTES, 4 * context.width * context.height)).close()
-    except OSError as error:
-        raise MemoryError from error
+    check_room(4 * context.width * context.height)
 
 
-def _iter_span(
-    file: ParentFile, limits: Limits, ticker: Ticker, seek_pts: int, first_pts: int, last_pts: int
-) -> Iterator[VideoFrame]:
-    """Frames that include `[first_pts, last_pts]`, from the first start that brings out a frame early enough."""
-    for packets, final in _iter_starts(file, limits, ticker, seek_pts):
+def only(container: InputContainer, stream: VideoStream) -> None:
+    """Have the demuxer pass over all other streams, so that their bytes are not read where they lie apart."""
+    for other in container.streams:
+        if other.index != stream.index:
+            other.discard = Discard.all
+
+
+def _iter_keyed(
+    file: ParentFile, limits: Limits, ticker: Ticker, span: Span
+) -> Iterator[tuple[int | None, VideoFrame]]:
+    """Frames with their keys, which include the span's."""
+    if not span.counted:
+        for frame in _iter_span(file, limits, ticker, span):
+            yield frame.pts, frame
+        return
+    container, stream = open_video(file, limits)
+    only(container, stream)
+    last, place = int(span.keys[-1]), 0
+    for packet in iter_packets(container, stream):
+        ticker.tick()
+        for frame in decode_packet(packet):
+            yield place, frame
+            place += 1
+        if place > last:
+            return
+
+
+def _iter_span(file: ParentFile, limits: Limits, ticker: Ticker, span: Span) -> Iterator[VideoFrame]:
+    """Frames that include the span's, from the first start that brings out a frame early enough."""
+    first_pts, last_pts = int(span.keys[0]), int(span.keys[-1])
+    for packets, final in _iter_starts(file, limits, ticker, span):
         frames = _iter_until(packets, ticker, last_pts)
         first = next(frames, None)
         if first is not None and (final or (first.pts is not None and first.pts <= first_pts)):
@@ -178,18 +195,25 @@ def _iter_until(packets: Iterator[Packet[VideoStream]], ticker: Ticker, last_pts
 
 
 def _iter_starts(
-    file: ParentFile, limits: Limits, ticker: Ticker, seek_pts: int
+    file: ParentFile, limits: Limits, ticker: Ticker, span: Span
 ) -> Iterator[tuple[Iterator[Packet[VideoStream]], bool]]:
-    """Packets from a keyframe at or before `seek_pts`, ever earlier, then from the start; whether it is the last try.
+    """Packets from a keyframe at or before the span, ever earlier, then from the start; whether it is the last try.
 
     A keyframe is not always enough: with intra refresh the decoder holds frames back until the picture is whole.
     Where ten seconds do not help either the frames are damaged, and the start of the file would not mend them.
     """
     container, stream = open_video(file, limits)
+    only(container, stream)
     start_pts = stream.start_time
-    if stream.time_base and (start_pts is None or seek_pts > start_pts):
+    if stream.time_base and (start_pts is None or span.seek_pts > start_pts):
+        if span.seek_bytes >= 0 and container.format.name in SOUGHT_BY_BYTE:
+            container.seek(span.seek_bytes, any_frame=True, unsupported_byte_offset=True)
+            packets = iter_packets(container, stream)
+            first = _next_keyframe(packets, ticker)
+            if first is not None and first.pts == span.seek_pts:
+                yield chain((first,), packets), False
         for margin_s in SEEK_MARGINS_S:
-            target_pts = seek_pts - int(margin_s / stream.time_base)
+            target_pts = span.seek_pts - int(margin_s / stream.time_base)
             if start_pts is not None and target_pts < start_pts:
                 break
             try:
@@ -198,11 +222,25 @@ def _iter_starts(
                 break
             packets = iter_packets(container, stream)
             first = _next_keyframe(packets, ticker)
-            if first is not None and first.pts is not None and first.pts <= seek_pts:
+            if first is not None and _is_sound(container, first, span):
                 yield chain((first,), packets), margin_s == SEEK_MARGINS_S[-1]
         container.close()
         container, stream = open_video(file, limits)
+        only(container, stream)
     yield iter_packets(container, stream), True
+
+
+def _is_sound(container: InputContainer, first: Packet[VideoStream], span: Span) -> bool:
+    """Whether frames from this packet on have the pts that they have in one pass from the start.
+
+    An AVI's pts are counted, from the start of the file or by an index that may not fit it: there only the very
+    packet of the frame index will do.
+    """
+    if first.pts is None or first.pts > span.seek_pts:
+        return False
+    if container.format.name != "avi":
+        return True
+    return first.pts == span.seek_pts and first.pos == span.seek_bytes
 
 
 def _next_keyframe(packets: Iterator[Packet[VideoStream]], ticker: Ticker) -> Packet[VideoStream] | None:

@@ -1,7 +1,8 @@
 """What a decoder child gives up before it touches a byte of an upload.
 
-Order matters: what needs privilege first, then the limits, then the privilege itself. Everything beyond rlimits is
-best effort, since kernels and containers differ; a wall that is missing leaves the others standing.
+Order matters: what needs privilege first, then the limits, then the privilege itself, then the calls that all this
+takes. Everything beyond rlimits is best effort, since kernels and containers differ; a wall that is missing leaves the
+others standing.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import resource
 import signal
 import sys
 
+from pipeline.video import walls
 from pipeline.video.limits import Limits
 
 # Linux: include/uapi/linux/prctl.h and sched.h
@@ -21,6 +23,9 @@ PR_SET_NO_NEW_PRIVS = 38
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWNET = 0x40000000
 NOBODY = 65534
+
+# FFmpeg decodes some frames of each stream to tell what it is, and parses the header, before the first packet.
+OPENING_FRAMES = 6
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -56,6 +61,7 @@ def lock_down(limits: Limits, zygote_pid: int, base_bytes: int, open_fds: int) -
     _limit(resource.RLIMIT_CORE, 0)
     _limit(resource.RLIMIT_FSIZE, 0)
     _limit(resource.RLIMIT_CPU, limits.cpu_s, limits.cpu_s + 5)  # first SIGXCPU, which says why, then SIGKILL
+    grant_cpu(limits, frames=OPENING_FRAMES)
     if base_bytes:
         _limit(resource.RLIMIT_AS, base_bytes + limits.memory_bytes)
     if as_root:
@@ -64,8 +70,19 @@ def lock_down(limits: Limits, zygote_pid: int, base_bytes: int, open_fds: int) -
             os.setgid(NOBODY)
             os.setuid(NOBODY)
     _limit(resource.RLIMIT_NPROC, 0)
+    walls.shut_out_files()  # takes a descriptor for a moment
     _limit(resource.RLIMIT_NOFILE, open_fds)
-    die_with_parent(zygote_pid)  # last: a change of user clears it
+    die_with_parent(zygote_pid)  # after the change of user, which clears it
+    walls.shut_out_calls()
+
+
+def grant_cpu(limits: Limits, *, frames: int = 1) -> None:
+    """Start a new packet or frame: so much processor time from now on, or be ended by SIGPROF. Child side only.
+
+    A timer and not RLIMIT_CPU, which counts in whole seconds, and from a clock that nobody can read. Costs about a
+    microsecond.
+    """
+    signal.setitimer(signal.ITIMER_PROF, frames * limits.max_cpu_s_per_frame)
 
 
 def _limit(what: int, value: int, hard: int | None = None) -> None:

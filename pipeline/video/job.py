@@ -27,6 +27,9 @@ POLL_S = 0.1
 KILL_WAIT_S = 5.0
 # A record is small and sent at once; a child that stops in the middle of one is broken.
 RECORD_TIMEOUT_S = 10.0
+# Far more often than a child says that it is at work, which is all that it may say for as long as it likes.
+MAX_TICKS = 100
+MAX_TICKS_PER_S = 10
 
 
 class Job:
@@ -43,11 +46,15 @@ class Job:
         *,
         interrupted: threading.Event | None = None,
         ring_fd: int | None = None,
-        wanted_pts: npt.NDArray[np.int64] | None = None,
+        wanted: npt.NDArray[np.int64] | None = None,
         **spec: Any,
     ) -> None:
         self._limits = limits
         self._interrupted = interrupted
+        self._probing = ring_fd is None
+        self._opened = False
+        self._ticks = 0
+        self._started_at_s = time.monotonic()
         self._job, job_theirs = socket.socketpair()
         self._status, status_theirs = socket.socketpair()
         bytes_ours, bytes_theirs = socket.socketpair()
@@ -69,8 +76,8 @@ class Job:
             spec |= {"limits": asdict(limits), "size_bytes": source.size_bytes}
             with contextlib.suppress(OSError):  # it died already: the first receive says of what
                 wire.send(self._job, Kind.SPEC, json.dumps(spec).encode())
-                if wanted_pts is not None:
-                    wire.send_in_pieces(self._job, Kind.WANTED, wanted_pts.astype("<i8").tobytes(), 8)
+                if wanted is not None:
+                    wire.send_in_pieces(self._job, Kind.WANTED, wanted.astype("<i8").tobytes(), 8)
                 wire.send(self._job, Kind.WANTED)
             self._server.start()
         except BaseException:
@@ -107,12 +114,16 @@ class Job:
             except (ValueError, TimeoutError) as error:
                 raise protocol_broken(str(error)) from error
             heard_at_s = time.monotonic()
+            self._opened = True
             if kind is Kind.REJECT:
                 raise VideoRejected(payload.decode("utf-8", "replace")[:500])
             if kind is Kind.FAIL:
                 raise DecodeFailed(f"The video decoder gave up: {payload.decode('utf-8', 'replace')[:500]}")
             if kind is not Kind.TICK:
                 return kind, payload
+            self._ticks += 1
+            if self._ticks > MAX_TICKS + MAX_TICKS_PER_S * (heard_at_s - self._started_at_s):
+                raise protocol_broken("it says all the time that it is at work")
 
     def release(self, slot: int) -> None:
         """Give a slot back to the child."""
@@ -121,8 +132,7 @@ class Job:
 
     def close(self) -> None:
         """Kill the child, wait until it is gone, and give everything back."""
-        with contextlib.suppress(OSError):
-            self._status.sendall(b"K")
+        self._kill()
         self._wait_status()
         self._close_all()
         if self._server.is_alive():
@@ -136,7 +146,12 @@ class Job:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _kill(self) -> None:
+        with contextlib.suppress(OSError):
+            self._status.sendall(b"K")
+
     def _raise_why_it_ended(self) -> NoReturn:
+        self._kill()  # it may only have hung up; of one that has ended it changes nothing
         status = self._wait_status()
         if self._server.error is not None:
             raise self._server.error
@@ -145,12 +160,28 @@ class Job:
             reason, words = "its keeper process ended", words or self._zygote.last_words()
         elif os.WIFSIGNALED(status):
             number = os.WTERMSIG(status)
-            reason = f"killed by {signal.Signals(number).name}"
-            if number == signal.SIGXCPU:
-                reason += f", it used {self._limits.cpu_s} s of processor time"
+            if number in (signal.SIGPROF, signal.SIGXCPU):
+                self._raise_too_slow(number)
+            reason = f"killed by {_signal_name(number)}"
         else:
             reason = f"exit status {os.WEXITSTATUS(status)}"
         raise DecodeFailed(f"The video decoder broke off ({reason})" + (f": {words}" if words else "."))
+
+    def _raise_too_slow(self, number: int) -> NoReturn:
+        """What makes a decoder work so long is in the file: a probe turns it away, other jobs fail.
+
+        The kernel counted the child's own processor time, so a machine that is busy is no excuse.
+        """
+        whole = number == signal.SIGXCPU
+        limit_s = self._limits.cpu_s if whole else self._limits.max_cpu_s_per_frame
+        used = f"more than {limit_s:g} s of processor time"
+        if not self._probing:
+            on = "" if whole else " on one frame"
+            raise DecodeFailed(f"The video decoder was stopped: it used {used}{on}.")
+        if whole:
+            raise VideoRejected(f"Reading this video takes {used}; cut it into shorter ones.")
+        where = "One frame" if self._opened else "The header"
+        raise VideoRejected(f"{where} of this video takes {used}; export it anew as H.264 MP4.")
 
     def _wait_status(self) -> int | None:
         """The wait status, or None if the zygote cannot tell."""
@@ -170,6 +201,13 @@ class Job:
         self._job.close()
         self._status.close()
         os.close(self._stderr)
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # real-time signals have none
+        return f"signal {number}"
 
 
 def protocol_broken(what: str) -> DecodeFailed:

@@ -46,6 +46,7 @@ class Zygote:
         self._send_lock = threading.Lock()
         self._last_words = ""
         self._ended = threading.Event()
+        self._stopped = False
         started = threading.Event()
         # The thread lasts as long as the zygote: Linux would end the zygote with the thread that started it, and
         # the thread of a worker's pool may go at any time. It also reaps.
@@ -54,7 +55,7 @@ class Zygote:
 
     @property
     def alive(self) -> bool:
-        return not self._ended.is_set() and self.owner_pid == os.getpid()
+        return not (self._stopped or self._ended.is_set()) and self.owner_pid == os.getpid()
 
     def submit(self, fds: list[int]) -> None:
         """Have a child forked that owns copies of `fds`; see `zygote` for their order.
@@ -71,7 +72,8 @@ class Zygote:
         return self._last_words
 
     def stop(self, timeout_s: float = 2.0) -> None:
-        """End it, and all its children."""
+        """End it, and all its children; from now on there may be another one."""
+        self._stopped = True
         with contextlib.suppress(OSError):
             self._control.shutdown(socket.SHUT_RDWR)
         self._ended.wait(timeout_s)
@@ -83,7 +85,6 @@ class Zygote:
     def _run(self, theirs: socket.socket, started: threading.Event) -> None:
         try:
             paths = json.dumps([os.path.abspath(path) for path in sys.path])
-            environment = _ENVIRONMENT | {k: os.environ[k] for k in _PASSED_ON if k in os.environ}
             with (
                 theirs,
                 tempfile.TemporaryFile() as stderr,
@@ -93,7 +94,7 @@ class Zygote:
                     stdout=subprocess.DEVNULL,
                     stderr=stderr,
                     pass_fds=[theirs.fileno()],
-                    env=environment,
+                    env=child_environment(),
                     cwd="/",
                     start_new_session=True,  # Ctrl-C is for the worker, which then ends this in order
                 ) as process,
@@ -138,6 +139,11 @@ def submit(fds: list[int]) -> Zygote:
         else:
             return keeper
     raise DecodeFailed(f"The video decoder could not be started: {keeper.last_words() or 'no reason given'}")
+
+
+def child_environment() -> dict[str, str]:
+    """All that a child may know of this process's environment, and what makes the libraries fast in it."""
+    return _ENVIRONMENT | {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
 
 
 def last_line(text: bytes) -> str:

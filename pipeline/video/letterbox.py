@@ -15,6 +15,11 @@ PAD = 114
 Image = npt.NDArray[np.uint8]
 
 
+def scale_to(side: int, height: int, width: int) -> float:
+    """By which a picture of that height and width is scaled: divide model coordinates by it."""
+    return min(side / height, side / width)
+
+
 def letterbox(image_bgr: Image, side: int, out: Image | None = None) -> tuple[Image, float]:
     """Scale a picture into a `side` x `side` square.
 
@@ -32,10 +37,10 @@ def letterbox(image_bgr: Image, side: int, out: Image | None = None) -> tuple[Im
     if out is None:
         out = np.empty((side, side, 3), dtype=np.uint8)
     height, width = image_bgr.shape[:2]
+    scale = scale_to(side, height, width)
     if (height, width) == (side, side):
         out[:] = image_bgr
-        return out, 1.0
-    scale = min(side / height, side / width)
+        return out, scale
     inner_h, inner_w = int(height * scale), int(width * scale)
     if not inner_h or not inner_w:
         raise ValueError(f"a picture of {width} x {height} is too narrow for {side} pixels")

@@ -1,8 +1,8 @@
 """Frames in memory that parent and child share, so that decoding runs ahead and no pixel goes through a socket.
 
-The memory is sparse: a slot costs what is written to it, so slots are as large as the largest allowed frame. It is
-sealed: a child that shrank it under the parent would kill the parent with SIGBUS (Linux; elsewhere the file is an
-unlinked temporary one, without seals).
+All pictures of a job have one shape, so a slot's number says all that there is to say. The memory is sealed: a child
+that shrank it under the parent would kill the parent with SIGBUS (Linux; elsewhere the file is an unlinked temporary
+one, without seals).
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from pipeline.video.letterbox import Image
 SLOTS = 6
 
 
-def make_ring(slot_bytes: int) -> int:
-    """A file descriptor of `SLOTS` slots of shared memory."""
-    size = SLOTS * _page_aligned(slot_bytes)
+def make_ring(shape: tuple[int, int]) -> int:
+    """A file descriptor of `SLOTS` slots of shared memory, for pictures of that height and width."""
+    size = SLOTS * _stride(shape)
     if hasattr(os, "memfd_create"):
         fd = os.memfd_create("poseline-frames", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         os.ftruncate(fd, size)
@@ -35,26 +35,33 @@ def make_ring(slot_bytes: int) -> int:
 
 
 class Ring:
-    """One side's mapping. There is no close: the mapping goes when the last picture in it is dropped."""
+    """One side's mapping. There is no close: the mapping goes when the last picture in it is dropped.
 
-    def __init__(self, fd: int, slot_bytes: int, *, writable: bool) -> None:
-        self.slot_bytes = slot_bytes
-        self._stride = _page_aligned(slot_bytes)
+    Args:
+        shape: height and width of its pictures.
+        writable: for the child.
+    """
+
+    def __init__(self, fd: int, shape: tuple[int, int], *, writable: bool) -> None:
+        stride = _stride(shape)
         prot = mmap.PROT_READ | (mmap.PROT_WRITE if writable else 0)
-        self._map = mmap.mmap(fd, SLOTS * self._stride, mmap.MAP_SHARED, prot)
+        shared = mmap.mmap(fd, SLOTS * stride, mmap.MAP_SHARED, prot)
+        self._pictures = [
+            cast("Image", np.ndarray((*shape, 3), np.uint8, buffer=shared, offset=slot * stride))
+            for slot in range(SLOTS)
+        ]
 
-    def picture(self, slot: int, height: int, width: int) -> Image:
+    def picture(self, slot: int) -> Image:
         """uint8 `(height, width, 3)` in a slot; read-only in the parent.
 
         Raises:
-            ValueError: no such slot, or too large for it.
+            ValueError: no such slot.
         """
-        size = height * width * 3
-        if not (0 <= slot < SLOTS and 0 < size <= self.slot_bytes):
-            raise ValueError(f"{width} x {height} in slot {slot}")
-        flat = np.frombuffer(self._map, dtype=np.uint8, count=size, offset=slot * self._stride)
-        return cast("Image", flat.reshape(height, width, 3))
+        if not 0 <= slot < SLOTS:
+            raise ValueError(f"there is no slot {slot}")
+        return self._pictures[slot]
 
 
-def _page_aligned(size: int) -> int:
-    return -(-size // mmap.PAGESIZE) * mmap.PAGESIZE
+def _stride(shape: tuple[int, int]) -> int:
+    """Bytes from one slot to the next: whole pages."""
+    return -(-shape[0] * shape[1] * 3 // mmap.PAGESIZE) * mmap.PAGESIZE

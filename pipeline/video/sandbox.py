@@ -15,13 +15,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
-import numpy.typing as npt
 
 from pipeline.core.spans import FrameIndex
 from pipeline.errors import VideoRejected
 from pipeline.video import wire
 from pipeline.video.job import Job, protocol_broken
-from pipeline.video.letterbox import Image
+from pipeline.video.letterbox import Image, scale_to
 from pipeline.video.limits import Limits
 from pipeline.video.ring import Ring, make_ring
 from pipeline.video.source import ByteSource
@@ -36,11 +35,13 @@ class VideoInfo:
 
     Args:
         index: every frame that one pass of the decoder gives.
-        width: in pixels as displayed, with the rotation applied. Pixels count as square.
+        width: in square pixels as displayed: turned, mirrored and stretched as the file asks. Every frame has this
+            size, also where that of the stored pictures changes in mid-stream.
         height: likewise.
         rotation_deg: 0, 90, 180 or 270, by which stored pictures are turned clockwise for display.
         codec: FFmpeg's name, such as `h264`.
         container: FFmpeg's name, such as `mov,mp4,m4a,3gp,3g2,mj2`.
+        notes: what a person should know of this file, a sentence each.
     """
 
     index: FrameIndex
@@ -49,6 +50,12 @@ class VideoInfo:
     rotation_deg: int
     codec: str
     container: str
+    notes: tuple[str, ...] = ()
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height."""
+        return self.width, self.height
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,12 +63,14 @@ class Frame:
     """One picture.
 
     Args:
+        number: in the index.
         pts: in the index's time base.
         image: uint8 `(h, w, 3)` BGR, read-only, upright; a view of shared memory that holds this frame only until
             the next one is asked for.
         scale: by which it was letterboxed, 1.0 if it was not.
     """
 
+    number: int
     pts: int
     image: Image
     scale: float
@@ -88,72 +97,83 @@ def probe(source: ByteSource, limits: Limits, *, interrupted: threading.Event | 
     if kind is not Kind.INFO:
         raise protocol_broken(f"{kind.name} for a probe")
     try:
-        return _read_info(payload, bytes(rows))
-    except (ValueError, KeyError, TypeError, ZeroDivisionError) as error:
+        return _read_info(payload, rows)
+    except (ValueError, LookupError, TypeError, ArithmeticError, RecursionError) as error:
         raise protocol_broken(str(error)) from error
 
 
 def iter_frames(
     source: ByteSource,
     *,
-    wanted_pts: npt.NDArray[np.int64],
-    seek_pts: int,
+    index: FrameIndex,
+    first: int,
+    stop: int,
+    size: tuple[int, int],
     limits: Limits,
     side: int | None,
     interrupted: threading.Event | None = None,
 ) -> Iterator[Frame]:
-    """Decode the wanted frames. Closing the iterator ends the child.
+    """Decode the frames `[first, stop)` of a video. Closing the iterator ends the child.
 
     Args:
-        wanted_pts: int64 `(n,)`.
-        seek_pts: of the keyframe to start at.
+        size: width and height of the video as displayed, from `VideoInfo.size`.
         side: letterbox into a square of so many pixels; None for the whole picture.
         interrupted: set it to have `Stopping` raised.
 
     Yields:
-        Frames by rising pts, each at most once, and only those that the decoder gave: the caller holds them
-        against `wanted_pts`.
+        Frames by rising number, each at most once, and only those that the decoder gave: what is not among them is
+        missing.
 
     Raises:
         DecodeFailed: the child crashed, hung, went over a limit, or cannot open the video.
         Stopping: `interrupted` was set.
         Exception: what `source.read_at` raises, unchanged.
     """
-    if not len(wanted_pts):
+    if first >= stop:
         return
-    slot_bytes = (limits.max_pixels if side is None else side * side) * 3
-    wanted = set(wanted_pts.tolist())
-    spec = {"seek_pts": int(seek_pts), "side": side, "slot_bytes": slot_bytes}
-    ring_fd = make_ring(slot_bytes)
+    keys = np.arange(first, stop) if index.counted else index.pts[first:stop]
+    start = index.start_of(first)
+    shape = (size[1], size[0]) if side is None else (side, side)
+    scale = 1.0 if side is None else scale_to(side, size[1], size[0])
+    spec = {
+        "counted": index.counted,
+        "seek_pts": int(index.pts[start]),
+        "seek_bytes": int(index.position_bytes[start]),
+        "needed": index.byte_range(start, stop),
+        "size": size,
+        "side": side,
+    }
+    ring_fd = make_ring(shape)
     try:
-        ring = Ring(ring_fd, slot_bytes, writable=False)
-        job = Job(source, limits, interrupted=interrupted, ring_fd=ring_fd, wanted_pts=wanted_pts, **spec)
+        ring = Ring(ring_fd, shape, writable=False)
+        job = Job(source, limits, interrupted=interrupted, ring_fd=ring_fd, wanted=keys, **spec)
     finally:
         os.close(ring_fd)
-    last_pts: int | None = None
+    next_at = 0
     with job:
         while (record := job.receive())[0] is not Kind.END:
-            frame, slot = _read_frame(record, ring)
-            if frame.pts not in wanted or (last_pts is not None and frame.pts <= last_pts):
-                raise protocol_broken(f"pts {frame.pts} out of turn")
-            last_pts = frame.pts
-            yield frame
-            del frame
+            key, slot, image = _read_frame(record, ring)
+            at = next_at + int(np.searchsorted(keys[next_at:], key))
+            if at >= len(keys) or keys[at] != key:
+                raise protocol_broken(f"frame {key} out of turn")
+            next_at = at + 1
+            yield Frame(first + at, int(index.pts[first + at]), image, scale)
+            del image
             job.release(slot)
 
 
-def _read_frame(record: tuple[Kind, bytes], ring: Ring) -> tuple[Frame, int]:
+def _read_frame(record: tuple[Kind, bytes], ring: Ring) -> tuple[int, int, Image]:
     kind, payload = record
     if kind is not Kind.FRAME or len(payload) != wire.FRAME.size:
         raise protocol_broken(f"{kind.name} for a frame")
-    pts, slot, height, width, scale = wire.FRAME.unpack(payload)
+    key, slot = wire.FRAME.unpack(payload)
     try:
-        return Frame(pts, ring.picture(slot, height, width), scale), slot
+        return key, slot, ring.picture(slot)
     except ValueError as error:
         raise protocol_broken(str(error)) from error
 
 
-def _read_info(payload: bytes, rows_bytes: bytes) -> VideoInfo:
+def _read_info(payload: bytes, rows_bytes: bytearray) -> VideoInfo:
     rows = np.frombuffer(rows_bytes, dtype=wire.INDEX_ROW)
     info = json.loads(payload)
     index = FrameIndex(
@@ -162,6 +182,7 @@ def _read_info(payload: bytes, rows_bytes: bytes) -> VideoInfo:
         keyframe=rows["keyframe"].astype(np.bool_),
         position_bytes=rows["position"],
         size_bytes=rows["size"],
+        counted=bool(info["counted"]),
     )
     return VideoInfo(
         index=index,
@@ -170,4 +191,5 @@ def _read_info(payload: bytes, rows_bytes: bytes) -> VideoInfo:
         rotation_deg=int(info["rotation_deg"]),
         codec=str(info["codec"])[:64],
         container=str(info["container"])[:64],
+        notes=tuple(str(note)[:200] for note in info["notes"][:10]),
     )

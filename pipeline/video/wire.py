@@ -8,22 +8,24 @@ from __future__ import annotations
 
 import socket
 import struct
+import time
 from enum import IntEnum
 
 import numpy as np
 
 HEADER = struct.Struct("<BI")
-FRAME = struct.Struct("<qIIId")  # pts, slot, height, width, scale
+FRAME = struct.Struct("<qI")  # key, slot
 STATUS = struct.Struct("<i")
 INDEX_ROW = np.dtype([("pts", "<i8"), ("position", "<i8"), ("size", "<i8"), ("keyframe", "u1")])
 MAX_PAYLOAD_BYTES = 1 << 20
+INDEX_ROWS = MAX_PAYLOAD_BYTES // INDEX_ROW.itemsize  # in one record
 
 
 class Kind(IntEnum):
     """The first byte of a record."""
 
     SPEC = 1  # parent: JSON, what to do
-    WANTED = 2  # parent: int64 pts, in as many records as it takes; an empty one ends them
+    WANTED = 2  # parent: int64 keys of frames, in as many records as it takes; an empty one ends them
     FRAME = 3  # child: a slot is filled
     INDEX = 4  # child: rows of the frame index
     INFO = 5  # child: JSON, the end of a probe
@@ -46,7 +48,11 @@ def receive_exactly(sock: socket.socket, size: int) -> bytearray:
     """
     data = bytearray(size)
     view = memoryview(data)
+    patience_s = sock.gettimeout()
+    until_s = None if patience_s is None else time.monotonic() + patience_s
     while view:
+        if until_s is not None and time.monotonic() > until_s:
+            raise TimeoutError("a record that comes drop by drop")
         got = sock.recv_into(view)
         if not got:
             raise Closed("hung up")

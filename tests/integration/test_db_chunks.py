@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from fractions import Fraction
 from uuid import UUID, uuid4
 
@@ -9,13 +10,14 @@ import numpy as np
 import pytest
 from sqlalchemy import text
 
+from pipeline.core.chunks import plan_chunks
 from pipeline.core.objects import StoredObject
 from pipeline.core.poses import FramePoses
-from pipeline.core.spans import FrameIndex, plan_chunks
+from pipeline.core.spans import FrameIndex
 from pipeline.core.states import RunState
 from pipeline.db import chunks, runs, uploads, videos
 from pipeline.db.engine import transaction
-from pipeline.db.frames import FrameRow, iter_frame_rows
+from pipeline.db.frames import FrameRow, encode_frames, iter_frame_rows
 from pipeline.db.leases import hand_back, renew_lease
 from pipeline.errors import LeaseLost
 from pipeline.services.reconcile import tick
@@ -46,7 +48,8 @@ def make_run(system: System, team: str = "team", frames: int = FRAMES) -> UUID:
         videos.mark_ready(connection, lease, found)
         runs.ensure_model(connection, "f", "m", {"keypoint_names": ["nose"], "skeleton": []})
         run_id, _ = runs.insert_run(connection, video_id, "f")
-        runs.start_run(connection, run_id, plan_chunks(found.index, PER_CHUNK))
+        plans = plan_chunks(found.index, PER_CHUNK)
+        runs.start_run(connection, run_id, plans, len(found.index))
     return run_id
 
 
@@ -64,9 +67,13 @@ def rows_for(claimed: chunks.ClaimedChunk, score: float = 0.5) -> list[FrameRow]
     ]
 
 
+def encoded(claimed: chunks.ClaimedChunk, rows: list[FrameRow]) -> Iterator[bytes]:
+    return encode_frames(claimed.run_id, claimed.plan.idx, rows)
+
+
 def commit(system: System, claimed: chunks.ClaimedChunk, score: float = 0.5) -> bool:
     with transaction(system.engine) as connection:
-        return chunks.commit_chunk(connection, claimed, rows_for(claimed, score))
+        return chunks.commit_chunk(connection, claimed, encoded(claimed, rows_for(claimed, score)))
 
 
 def test_frames_come_back_as_they_went_in(system: System) -> None:
@@ -124,7 +131,7 @@ def test_a_commit_that_breaks_off_leaves_nothing(system: System) -> None:
     assert claimed is not None
     rows = rows_for(claimed)
     with system.engine.connect() as connection:
-        chunks.commit_chunk(connection, claimed, rows)
+        chunks.commit_chunk(connection, claimed, encoded(claimed, rows))
         assert connection.execute(text("SELECT count(*) FROM frame")).scalar_one() == len(rows)
         # The connection goes without a commit, as in a power cut.
     assert sql(system, "SELECT count(*) FROM frame") == [(0,)]

@@ -84,6 +84,7 @@ def test_the_object_of_a_rejected_upload_is_removed(system: System, short_clip: 
     sql(system, "UPDATE video SET sha256 = repeat('0', 64)")
     ingest_video(system, video.id, "w")
     assert sql(system, "SELECT state FROM video") == [("rejected",)]
+    sql(system, "UPDATE video SET not_before = now() - interval '8 days'")
 
     def removed() -> bool:
         tick(system)

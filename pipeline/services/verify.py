@@ -1,0 +1,139 @@
+"""Hold a run that is done against its video as it lies in the store now: nothing that was written down is believed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from uuid import UUID
+
+import numpy as np
+
+from pipeline.core.ledger import LedgerCheck
+from pipeline.core.spans import FrameIndex
+from pipeline.core.states import RunState
+from pipeline.db.engine import transaction
+from pipeline.db.frames import iter_frame_rows
+from pipeline.db.runs import RunRow, select_run
+from pipeline.db.videos import VideoRow, select_frame_index, select_video
+from pipeline.errors import RunFailed, SourceGone, VideoRejected
+from pipeline.services.export import JsonLines
+from pipeline.services.fetch import fetched
+from pipeline.services.finish import results_key
+from pipeline.services.limits import limits_of_ready
+from pipeline.services.system import System
+from pipeline.storage.objects import ObjectMissing
+from pipeline.video.sandbox import probe
+from pipeline.video.source import FileSource
+
+
+class _Digest:
+    """A file that keeps only what its bytes hash to."""
+
+    def __init__(self) -> None:
+        self.sha256 = hashlib.sha256()
+
+    def write(self, data: bytes) -> None:
+        self.sha256.update(data)
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at: whether it is as it should be, and what was found."""
+
+    what: str
+    good: bool
+    found: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """All that `verify_run` looked at."""
+
+    run_id: UUID
+    checks: tuple[Check, ...]
+
+    @property
+    def good(self) -> bool:
+        return all(check.good for check in self.checks)
+
+
+def verify_run(system: System, run_id: UUID, on_step: Callable[[str], None] | None = None) -> Verdict:
+    """Read the stored video again, index it anew, and hold the run's frames and its export against that.
+
+    Args:
+        on_step: told what is being looked at.
+
+    Raises:
+        RunFailed: the run is not done.
+        ServiceUnavailable: a server does not answer.
+    """
+    with transaction(system.engine) as connection:
+        run = select_run(connection, run_id)
+        if run.state is not RunState.DONE:
+            raise RunFailed(f"run {run.id} is {run.state}; only a run that is done can be verified")
+        video = select_video(connection, run.video_id)
+        ledger = select_frame_index(connection, run.video_id)
+    say = on_step or (lambda _: None)
+    say("reading the stored video again")
+    checks, index = _look_at_video(system, video, ledger)
+    say("reading the frames")
+    rows, export = _look_at_frames(system, run, index or ledger)
+    return Verdict(run.id, (*checks, rows, export))
+
+
+def _look_at_video(system: System, video: VideoRow, ledger: FrameIndex) -> tuple[list[Check], FrameIndex | None]:
+    """The object and its index, made anew; None where the video that was analysed is not there any more."""
+    assert video.source is not None
+    try:
+        with fetched(system, video.source) as whole:
+            if whole.sha256 != video.sha256:
+                was = (video.sha256 or "unknown")[:12]
+                return [Check("video", False, f"its SHA-256 is {whole.sha256[:12]}, not {was} as ingested")], None
+            same = Check("video", True, f"SHA-256 {whole.sha256[:12]}, as ingested")
+            try:
+                info = probe(FileSource(whole.file), limits_of_ready(system, video))
+            except VideoRejected as error:
+                return [same, Check("index", False, f"cannot be made any more: {error.message}")], None
+    except SourceGone as error:
+        return [Check("video", False, error.message)], None
+    return [same, _compare(ledger, info.index)], info.index
+
+
+def _compare(ledger: FrameIndex, anew: FrameIndex) -> Check:
+    if len(ledger) != len(anew):
+        return Check("index", False, f"{len(anew)} frames, {len(ledger)} were written down")
+    if (ledger.time_base, ledger.counted) != (anew.time_base, anew.counted):
+        return Check("index", False, f"its time base is {anew.time_base}, {ledger.time_base} was written down")
+    for name in ("pts", "keyframe", "position_bytes", "size_bytes"):
+        differ = np.flatnonzero(getattr(ledger, name) != getattr(anew, name))
+        if len(differ):
+            return Check("index", False, f"{name} of {len(differ)} frames is not as written down, first {differ[0]}")
+    return Check("index", True, f"{len(anew)} frames, as written down")
+
+
+def _look_at_frames(system: System, run: RunRow, index: FrameIndex) -> tuple[Check, Check]:
+    """The committed frames against the index, and the stored export against the frames, in one pass."""
+    ledger, missing = LedgerCheck(index), 0
+    digest = _Digest()
+    lines = JsonLines(digest, index.time_base)
+    for row in iter_frame_rows(system.engine, run.id):
+        ledger.add(row.frame_no, row.pts)
+        missing += row.missing is not None
+        lines.write(row)
+    findings = ledger.findings()
+    unread = f"; {missing} of them could not be read" if missing else ""
+    rows = Check("frames", findings.clean, f"{findings.rows} rows: {findings}{unread}")
+    return rows, _look_at_export(system, run.id, digest.sha256.hexdigest())
+
+
+def _look_at_export(system: System, run_id: UUID, sha256: str) -> Check:
+    key = results_key(run_id)
+    stored = hashlib.sha256()
+    try:
+        for piece in system.store.iter_whole(system.store.head(key)):
+            stored.update(piece)
+    except (ObjectMissing, SourceGone):
+        return Check("export", False, f"{key} is gone from the store; `poseline export` makes one")
+    same = stored.hexdigest() == sha256
+    return Check("export", same, f"{key} {'has' if same else 'does not have'} what the database has")

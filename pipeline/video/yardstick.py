@@ -1,0 +1,66 @@
+"""What decoding is measured against: one plain process that does what a child does.
+
+The plain process has no wall, no ring and no parent; it takes every other advantage of the child: one thread, the
+same memory settings, the same steps from frame to square.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+
+from pipeline.video.keeper import child_environment
+from pipeline.video.opening import CODECS
+from pipeline.video.picture import Upright, display_size, orientation
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One decode of a whole video: frames, and wall and processor seconds without the start of the process."""
+
+    frames: int
+    wall_s: float
+    cpu_s: float
+
+
+def decode_plainly(path: Path, side: int) -> Pass:
+    """Decode a video of this machine in a process of its own, with nothing between it and the file."""
+    done = subprocess.run(
+        [sys.executable, "-m", __name__, str(path), str(side)],
+        stdout=subprocess.PIPE,
+        check=True,
+        env=child_environment(),
+    )
+    return Pass(**json.loads(done.stdout))
+
+
+def _decode_here(path: Path, side: int) -> Pass:
+    cv2.setNumThreads(1)
+    out = np.empty((side, side, 3), np.uint8)
+    upright: Upright | None = None
+    frames = 0
+    wall_s, cpu_s = time.perf_counter(), time.process_time()
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        stream.codec_context.thread_count = 1
+        stream.codec_context.thread_type = "NONE"
+        stream.codec_context.options = {"codec_whitelist": CODECS}
+        for frame in container.decode(stream):
+            if upright is None:
+                size = display_size(frame.width, frame.height, orientation(frame), stream.sample_aspect_ratio)
+                upright = Upright(size, side)
+            upright.write(frame, out)
+            frames += 1
+    return Pass(frames, time.perf_counter() - wall_s, time.process_time() - cpu_s)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(asdict(_decode_here(Path(sys.argv[1]), int(sys.argv[2])))))
