@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint types unit bench lock clean
+.PHONY: help install demo test lint types unit soak bench lock clean
 
 help:  ## List the commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,13 @@ types: $(READY)  ## Check types.
 
 unit: $(READY)
 	$(BIN)/python -m pytest
+
+soak: $(READY)  ## Run the long tests: 20,000 damaged files, an hour of video, hundreds of drawn videos.
+	POSELINE_SOAK=2000 $(BIN)/python -m pytest --timeout 7200 tests/soak tests/unit/test_video_properties.py tests/integration/test_bytes_read.py
+
+bench: $(READY)  ## Measure what decoding costs on this machine.
+	@$(BIN)/poseline up
+	@$(BIN)/poseline bench decode
 
 lock:  ## Renew requirements.lock from pyproject.toml (needs uv).
 	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
