@@ -60,7 +60,8 @@ def check_complete(
         promised = bool(container.duration)
         lost = promised and (cut or promised_s - there_s > _slack_s(promised_s))
     if lost or promised_bytes(head) > size_bytes:
-        until = f"stops after {clock(there_s)} of {clock(promised_s)}" if promised_s > there_s else "is cut off"
+        there, promise = clock(there_s), clock(promised_s)
+        until = f"stops after {there} of {promise}" if promised_s > there_s and there != promise else "is cut off"
         raise Unreadable(f"This file's video {until}; upload it again.")
     if cut and not promised:
         return f"The recording breaks off in the middle of a frame, {clock(there_s)} after its start."

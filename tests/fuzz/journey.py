@@ -36,7 +36,6 @@ MAX_S = 15.0
 #: Of the videos that are ready, one in so many is analysed to the end.
 ANALYSED_SHARE = 8
 _TRIES = 20
-_INTRA_ONLY = {"mjpeg", "prores"}
 
 
 @dataclass
@@ -147,7 +146,7 @@ class Journey:
             outcome.problems.append("the chunks are not the video")
         if pictures:
             whole = self._pictures(video, index, range(len(index)), outcome)
-            foreign = list(_foreign(pictures, whole, anywhere=video.codec in _INTRA_ONLY))
+            foreign = list(_foreign(pictures, whole))
             if foreign:
                 outcome.problems.append(f"frames with the pictures of others: {foreign[:5]}")
 
@@ -209,16 +208,16 @@ class Journey:
                 outcome.problems.append(f"its run failed: {outcome.reason}")
 
 
-def _foreign(given: Mapping[int, bytes], whole: Mapping[int, bytes], *, anywhere: bool) -> Iterator[str]:
-    """Frames whose picture in a chunk is that of another frame in one decode of the whole video.
+def _foreign(given: Mapping[int, bytes], whole: Mapping[int, bytes]) -> Iterator[str]:
+    """Frames whose picture in a chunk is that of a later frame in one decode of the whole video.
 
     A decoder that covers damage up shows earlier pictures again, and not the same ones from another start; a later
-    one, or `anywhere` any, it can only have from counting frames wrongly.
+    one comes only of frames counted wrongly.
     """
     numbers: dict[bytes, list[int]] = {}
     for number, picture in whole.items():
         numbers.setdefault(picture, []).append(number)
     for number, picture in given.items():
         others = numbers.get(picture, [number])
-        if number not in others and (anywhere or min(others) > number):
+        if min(others) > number:
             yield f"{number} shows {others[0]}"
