@@ -36,7 +36,7 @@ from pipeline.video.truncation import HEAD_BYTES, check_complete
 from pipeline.video.wire import INDEX_ROW, Kind
 
 # Decoded to see whether packets and frames agree. Field pairs and damage at the start show within a few.
-TRIAL_PACKETS = 48
+TRIAL_PACKETS = 16
 MAX_ASPECT = 32
 _NO_PTS = -(2**63)
 #: Codecs whose frames may be shown in another order than they are stored.
