@@ -68,7 +68,7 @@ class FrameIndex:
             ("size_bytes", np.int64),
         ):
             object.__setattr__(self, name, _frozen(getattr(self, name), dtype, name, n))
-        if n and (abs(int(self.pts[0])) > LARGEST_PTS or abs(int(self.pts[-1])) > LARGEST_PTS):
+        if n and (int(self.pts.min()) < -LARGEST_PTS or int(self.pts.max()) > LARGEST_PTS):
             raise ValueError(f"pts must lie within {LARGEST_PTS}")
         if n and not (np.diff(self.pts) >= (0 if self.counted else 1)).all():
             raise ValueError("pts must increase")

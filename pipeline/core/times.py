@@ -33,7 +33,7 @@ def mend_times(shown_pts: Sequence[int | None], coded_pts: Sequence[int | None],
     distinct = {pts for pts in coded_pts if pts is not None}
     if len(distinct) == len(coded_pts) == len(shown_pts) and _is_local(coded_pts):
         return np.array(sorted(distinct), np.int64)
-    return _go_on(_fill(shown_pts, usual_step))
+    return _go_on(_fill(_without_strays(shown_pts), usual_step))
 
 
 def _never_decreases(pts: Sequence[int | None]) -> bool:
@@ -52,6 +52,20 @@ def _step(values: Int64s) -> int:
     steps = np.diff(np.sort(values))
     steps = steps[steps > 0]
     return max(1, int(np.median(steps))) if len(steps) else 1
+
+
+def _without_strays(pts: Sequence[int | None]) -> list[int | None]:
+    """The times but for those that jump ahead alone: the next one goes on as if they had not been."""
+    mended = list(pts)
+    known = [i for i, value in enumerate(pts) if value is not None]
+    values = np.array([pts[i] for i in known], np.int64)
+    if len(values) < 3:
+        return mended
+    far = _RESET_FRAMES * _step(values)
+    before, here, after = values[:-2], values[1:-1], values[2:]
+    for at in np.flatnonzero((here - after > far) & (after >= before) & (after - before <= far)).tolist():
+        mended[known[at + 1]] = None
+    return mended
 
 
 def _fill(pts: Sequence[int | None], usual_step: int) -> Int64s:

@@ -75,6 +75,22 @@ def mark_stored(connection: Connection, video_id: UUID, source: StoredObject) ->
         raise NotFound("the upload took too long and was removed; upload it again, or raise POSELINE_UPLOAD_EXPIRY_S")
 
 
+def pin_again(connection: Connection, video_id: UUID, source: StoredObject) -> None:
+    """The video's object was put into the store again, with the same content; from now on it is ours."""
+    connection.execute(
+        update(video)
+        .where(video.c.id == video_id)
+        .values(
+            bucket=source.bucket,
+            object_key=source.key,
+            owned=True,
+            etag=source.etag,
+            version_id=source.version_id,
+            size_bytes=source.size_bytes,
+        )
+    )
+
+
 def lock_upload(connection: Connection, video_id: UUID) -> bool:
     """Hold an upload that is not complete; False where it is, or is gone."""
     held = select(video.c.id).where(video.c.id == video_id, video.c.state == VideoState.UPLOADING).with_for_update()

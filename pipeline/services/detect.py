@@ -88,8 +88,19 @@ def _analyse(
     system.store.check_unchanged(video.source)
     limits = limits_of_ready(system, video)
     first, stop = claimed.plan.first_frame, claimed.plan.first_frame + claimed.plan.frames
+    ticks = 0
+
+    def on_tick() -> None:  # frames before the chunk's own are decoded, too, and may take long
+        nonlocal ticks
+        ticks += 1
+
     with keep_lease(
-        system, claimed.lease, progress=lambda: spool.frames, column="frames_done", stopping=stopping
+        system,
+        claimed.lease,
+        progress=lambda: spool.frames,
+        signs=lambda: spool.frames + ticks,
+        column="frames_done",
+        stopping=stopping,
     ) as keeper:
         model: RtmoModel = models.load(claimed.model_fingerprint)
         frames = iter_frames(
@@ -101,6 +112,7 @@ def _analyse(
             limits=limits,
             side=model.spec.input_side_px,
             interrupted=keeper.interrupted,
+            on_tick=on_tick,
         )
         next_no = first
         for frame in frames:

@@ -16,8 +16,8 @@ from pipeline.db.engine import transaction
 from pipeline.db.frames import FrameRow, iter_frame_rows
 from pipeline.db.leases import Lease, hand_back
 from pipeline.db.runs import RunRow, claim_finish, mark_done, mark_failed, select_run
-from pipeline.db.videos import select_frame_index
-from pipeline.errors import LeaseLost, Stopping, in_one_line, is_outage
+from pipeline.db.videos import select_frame_index, select_video
+from pipeline.errors import LeaseLost, SourceGone, Stopping, in_one_line, is_outage
 from pipeline.logs import bind, get_logger
 from pipeline.services.export import JsonLines
 from pipeline.services.keep import keep_lease
@@ -63,7 +63,10 @@ def finish_run(system: System, run_id: UUID, worker: str, stopping: threading.Ev
         try:
             with transaction(system.engine) as connection:
                 run = select_run(connection, run_id)
+                video = select_video(connection, run.video_id)
                 index = select_frame_index(connection, run.video_id)
+            assert video.source is not None
+            system.store.check_unchanged(video.source)
             tally = _pass_once(system, run, index, lease, stopping)
             reason = _verdict(tally, index, settings.max_missing_share)
             with transaction(system.engine) as connection:
@@ -78,6 +81,11 @@ def finish_run(system: System, run_id: UUID, worker: str, stopping: threading.Ev
             with transaction(system.engine) as connection:
                 hand_back(connection, lease)
             return
+        except SourceGone as error:
+            with transaction(system.engine) as connection:
+                mark_failed(connection, run_id, error.message)
+            log.warning("run_failed", reason=error.message)
+            raise
         except Exception as error:
             reason, outage = in_one_line(error), is_outage(error)
             log.warning("finish_failed", reason=reason, outage=outage)

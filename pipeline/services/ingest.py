@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from uuid import UUID
 
 from sqlalchemy.exc import IntegrityError
@@ -24,7 +25,7 @@ from pipeline.logs import get_logger
 from pipeline.services.dispatch import dispatch
 from pipeline.services.fetch import fetched
 from pipeline.services.keep import keep_lease
-from pipeline.services.limits import limits_of
+from pipeline.services.limits import in_bytes, limits_of
 from pipeline.services.plan import plan_runs
 from pipeline.services.system import System
 from pipeline.video.sandbox import probe
@@ -69,7 +70,7 @@ def _read(system: System, video: VideoRow, lease: Lease, stopping: threading.Eve
     assert video.source is not None
     limits = limits_of(system, video.team)
     if video.source.size_bytes > limits.max_bytes:
-        raise VideoRejected(f"the video is larger than the limit of {limits.max_bytes / 2**30:.1f} GiB; cut it")
+        raise VideoRejected(f"the video is larger than the limit of {in_bytes(limits.max_bytes)}; cut it")
     if not video.source.size_bytes:
         raise VideoRejected("the file is empty; upload it again")
     progress_bytes = 0
@@ -88,7 +89,7 @@ def _read(system: System, video: VideoRow, lease: Lease, stopping: threading.Eve
             if video.sha256 is not None and whole.sha256 != video.sha256:
                 raise VideoRejected("the upload was damaged on its way; upload it again")
             source = FileSource(whole.file)
-            info = probe(source, limits, interrupted=keeper.interrupted)
+            info = probe(source, limits, interrupted=keeper.interrupted, on_tick=lambda: on_bytes(1))
     return IndexedVideo(
         sha256=whole.sha256,
         container=info.container,
@@ -112,10 +113,12 @@ def _reject(system: System, video: VideoRow, lease: Lease, reason: str) -> None:
 
 def _merge(system: System, video: VideoRow, lease: Lease, found: IndexedVideo) -> None:
     """The same content became ready while this was read: its runs go over to the video that stands."""
-    with transaction(system.engine) as connection:
+    with suppress(LeaseLost), transaction(system.engine) as connection:
         standing = find_content(connection, video.team, found.sha256, but=video.id)
         if standing is None:
-            hand_back(connection, lease)
+            hand_back(
+                connection, lease, backoff_s=system.settings.backoff_s, outage=True, error="taken in twice at once"
+            )
             return
         move_waiting_runs(connection, video.id, standing.id)
         mark_rejected(

@@ -51,14 +51,23 @@ def keep_lease(
     lease: Lease,
     *,
     progress: Callable[[], int],
+    signs: Callable[[], int] | None = None,
     column: str | None = None,
     stopping: threading.Event | None = None,
 ) -> Iterator[Keeper]:
-    """Renew `lease` until the block ends; `progress` is written to `column` where one is named."""
+    """Renew `lease` until the block ends.
+
+    Args:
+        progress: how far the work is; written to `column` where one is named.
+        signs: a number that changes while the work is alive, where that is not `progress` alone.
+    """
     keeper = Keeper(stopping)
     over = threading.Event()
     thread = threading.Thread(
-        target=_renew_until, args=(system, lease, progress, column, keeper, over), name="lease", daemon=True
+        target=_renew_until,
+        args=(system, lease, progress, signs or progress, column, keeper, over),
+        name="lease",
+        daemon=True,
     )
     thread.start()
     try:
@@ -76,6 +85,7 @@ def _renew_until(
     system: System,
     lease: Lease,
     progress: Callable[[], int],
+    signs: Callable[[], int],
     column: str | None,
     keeper: Keeper,
     over: threading.Event,
@@ -86,15 +96,19 @@ def _renew_until(
     while not over.wait(settings.heartbeat_s):
         if keeper.stopping:
             keeper.interrupted.set()
-        now = progress()
-        if now != seen:
-            seen, moved_at = now, time.monotonic()
+        sign = signs()
+        if sign != seen:
+            seen, moved_at = sign, time.monotonic()
         elif time.monotonic() - moved_at > settings.stall_s:
             log.warning("lease_not_renewed", reason="no progress", kind=lease.kind)
-            continue
+            if time.monotonic() - renewed_at <= settings.lease_s:
+                continue
+            keeper.lost = True  # by now the row is somebody else's, and the slot has better to do
+            keeper.interrupted.set()
+            return
         try:
             with transaction(system.engine) as connection:
-                renew_lease(connection, lease, settings.lease_s, **({column: now} if column else {}))
+                renew_lease(connection, lease, settings.lease_s, **({column: progress()} if column else {}))
             renewed_at = time.monotonic()
         except LeaseLost:
             keeper.lost = True

@@ -19,6 +19,7 @@ from pipeline.video.sandbox import Limits
 #: Larger numbers than a double holds exactly help nobody.
 _MOST = 2**53
 _NO_LIMIT_S = 1e12
+_STREAMS_AT_ALL = 10_000
 
 
 class TeamLimits(BaseModel):
@@ -61,11 +62,20 @@ def limits_of_ready(system: System, video: VideoRow) -> Limits:
     width, height = video.size
     return replace(
         limits,
-        max_pixels=max(limits.max_pixels, width * height),
+        max_pixels=max(limits.max_pixels, system.limits.max_pixels, width * height),
         max_frames=max(limits.max_frames, video.frames or 0),
         max_duration_s=_NO_LIMIT_S,
-        max_streams=max(limits.max_streams, system.limits.max_streams),
+        max_streams=_STREAMS_AT_ALL,
+        max_cpu_s_per_frame=max(limits.max_cpu_s_per_frame, system.limits.max_cpu_s_per_frame),
     )
+
+
+def in_bytes(number: int) -> str:
+    """A number of bytes for people: `10 KiB`, `1.5 GiB`."""
+    for unit, size in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
+        if number >= size:
+            return f"{number / size:.3g} {unit}"
+    return f"{number} bytes"
 
 
 def set_team(

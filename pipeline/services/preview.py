@@ -103,13 +103,15 @@ def _draw_video(
     # Even sides: the encoder halves the colour planes.
     size = (max(2, int(width * scale) // 2 * 2), max(2, int(height * scale) // 2 * 2))
     with VideoWriter(to, width=size[0], height=size[1], time_base=index.time_base) as writer:
+        at = -1
         rows = iter_frame_rows(system.engine, run.id)
         frames = _frames(system, video, index, 0, len(index))
         for row, frame in _pairs(rows, frames):
             image = cv2.resize(frame.image, size, interpolation=cv2.INTER_AREA)
             drawn = np.ascontiguousarray(image, dtype=np.uint8)
             draw_people(drawn, row, run.model_spec["skeleton"], size[0] / width)
-            writer.write(drawn, row.pts - int(index.pts[0]))
+            at = max(at + 1, row.pts - int(index.pts[0]))  # frames that share a time follow each other
+            writer.write(drawn, at)
             if on_frame is not None:
                 on_frame()
 

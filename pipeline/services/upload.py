@@ -11,10 +11,10 @@ from pathlib import Path
 from uuid import UUID
 
 from pipeline.db.engine import transaction
-from pipeline.db.uploads import delete_upload, insert_video, lock_upload, mark_stored
+from pipeline.db.uploads import delete_upload, insert_video, lock_upload, mark_stored, pin_again
 from pipeline.db.videos import VideoRow, find_content, find_object, select_video
-from pipeline.errors import ServiceUnavailable, UsageError, VideoRejected
-from pipeline.services.limits import limits_of
+from pipeline.errors import ServiceUnavailable, SourceGone, UsageError, VideoRejected
+from pipeline.services.limits import in_bytes, limits_of
 from pipeline.services.system import System
 from pipeline.video.sandbox import probe
 from pipeline.video.source import open_source
@@ -49,7 +49,7 @@ def upload_file(system: System, path: Path, team: str, *, on_bytes: Callable[[in
     limits = limits_of(system, team)
     if size_bytes > limits.max_bytes:
         raise VideoRejected(
-            f"{path.name} has {size_bytes / 2**30:.1f} GiB, the limit is {limits.max_bytes / 2**30:.1f} GiB; "
+            f"{printable(path.name)} has {in_bytes(size_bytes)}, the limit is {in_bytes(limits.max_bytes)}; "
             "cut it, or have the limit raised"
         )
     with open_source(path) as source:
@@ -58,9 +58,13 @@ def upload_file(system: System, path: Path, team: str, *, on_bytes: Callable[[in
     system.store.check_bucket()
     with transaction(system.engine) as connection:
         known = find_content(connection, team, sha256)
-        if known is not None:
-            return Upload(known, known=True)
-        video_id, key = insert_video(connection, team, printable(path.name), bucket=system.store.bucket, sha256=sha256)
+        if known is None:
+            video_id, key = insert_video(
+                connection, team, printable(path.name), bucket=system.store.bucket, sha256=sha256
+            )
+    if known is not None:
+        _put_back(system, path, known, on_bytes)
+        return Upload(known, known=True)
     try:
         stored = system.store.put_file(path, key, on_bytes)
         with transaction(system.engine) as connection:
@@ -71,6 +75,18 @@ def upload_file(system: System, path: Path, team: str, *, on_bytes: Callable[[in
     system.queue.send_ingest(video_id)
     with transaction(system.engine) as connection:
         return Upload(select_video(connection, video_id), known=False)
+
+
+def _put_back(system: System, path: Path, known: VideoRow, on_bytes: Callable[[int], None] | None) -> None:
+    """Give a video that is known its object again, where that went away or was overwritten: the content is the same."""
+    assert known.source is not None
+    try:
+        system.store.check_unchanged(known.source)
+    except SourceGone:
+        key = known.source.key if known.owned else f"teams/restored/{known.id}"
+        stored = system.store.put_file(path, key, on_bytes)
+        with transaction(system.engine) as connection:
+            pin_again(connection, known.id, stored)
 
 
 def register_object(system: System, url: str, team: str) -> Upload:

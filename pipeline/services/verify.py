@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import struct
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import UUID
 
 import numpy as np
+from sqlalchemy import Connection
 
 from pipeline.core.ledger import LedgerCheck
 from pipeline.core.spans import FrameIndex
@@ -23,7 +26,7 @@ from pipeline.services.finish import results_key
 from pipeline.services.limits import limits_of_ready
 from pipeline.services.system import System
 from pipeline.storage.objects import ObjectMissing
-from pipeline.video.sandbox import probe
+from pipeline.video.sandbox import VideoInfo, probe
 from pipeline.video.source import FileSource
 
 
@@ -73,16 +76,26 @@ def verify_run(system: System, run_id: UUID, on_step: Callable[[str], None] | No
         if run.state is not RunState.DONE:
             raise RunFailed(f"run {run.id} is {run.state}; only a run that is done can be verified")
         video = select_video(connection, run.video_id)
-        ledger = select_frame_index(connection, run.video_id)
+        ledger = _ledger(connection, run.video_id)
     say = on_step or (lambda _: None)
     say("reading the stored video again")
     checks, index = _look_at_video(system, video, ledger)
     say("reading the frames")
-    rows, export = _look_at_frames(system, run, index or ledger)
-    return Verdict(run.id, (*checks, rows, export))
+    truth = index or ledger
+    if truth is None:
+        return Verdict(run.id, tuple(checks))
+    return Verdict(run.id, (*checks, *_look_at_frames(system, run, truth)))
 
 
-def _look_at_video(system: System, video: VideoRow, ledger: FrameIndex) -> tuple[list[Check], FrameIndex | None]:
+def _ledger(connection: Connection, video_id: UUID) -> FrameIndex | None:
+    """The index as it was written down, None where it cannot be read any more."""
+    try:
+        return select_frame_index(connection, video_id)
+    except (ValueError, TypeError, struct.error, zlib.error):
+        return None
+
+
+def _look_at_video(system: System, video: VideoRow, ledger: FrameIndex | None) -> tuple[list[Check], FrameIndex | None]:
     """The object and its index, made anew; None where the video that was analysed is not there any more."""
     assert video.source is not None
     try:
@@ -97,10 +110,29 @@ def _look_at_video(system: System, video: VideoRow, ledger: FrameIndex) -> tuple
                 return [same, Check("index", False, f"cannot be made any more: {error.message}")], None
     except SourceGone as error:
         return [Check("video", False, error.message)], None
-    return [same, _compare(ledger, info.index)], info.index
+    return [same, _compare(ledger, info.index), _compare_facts(video, info)], info.index
 
 
-def _compare(ledger: FrameIndex, anew: FrameIndex) -> Check:
+def _compare_facts(video: VideoRow, info: VideoInfo) -> Check:
+    """What exports and viewers read beside the frames."""
+    index = info.index
+    anew = {
+        "time_base": index.time_base,
+        "frames": len(index),
+        "first_pts": int(index.pts[0]),
+        "last_pts": int(index.pts[-1]),
+        "width": info.width,
+        "height": info.height,
+        "codec": info.codec,
+    }
+    wrong = [f"{name} is {now}, {getattr(video, name)} was written down" for name, now in anew.items()
+             if getattr(video, name) != now]  # fmt: skip
+    return Check("facts", not wrong, "; ".join(wrong) or f"{info.width} x {info.height}, time base {index.time_base}")
+
+
+def _compare(ledger: FrameIndex | None, anew: FrameIndex) -> Check:
+    if ledger is None:
+        return Check("index", False, "what was written down cannot be read")
     if len(ledger) != len(anew):
         return Check("index", False, f"{len(anew)} frames, {len(ledger)} were written down")
     if (ledger.time_base, ledger.counted) != (anew.time_base, anew.counted):
@@ -117,13 +149,27 @@ def _look_at_frames(system: System, run: RunRow, index: FrameIndex) -> tuple[Che
     ledger, missing = LedgerCheck(index), 0
     digest = _Digest()
     lines = JsonLines(digest, index.time_base)
-    for row in iter_frame_rows(system.engine, run.id):
-        ledger.add(row.frame_no, row.pts)
-        missing += row.missing is not None
-        lines.write(row)
+    poses = 0
+    try:
+        for row in iter_frame_rows(system.engine, run.id):
+            ledger.add(row.frame_no, row.pts)
+            missing += row.missing is not None
+            poses += len(row.poses)
+            lines.write(row)
+    except ValueError as error:
+        broken = f"{ledger.findings().rows} rows can be read, the next one not ({error})"
+        return Check("frames", False, broken), Check("export", False, "not compared")
     findings = ledger.findings()
     unread = f"; {missing} of them could not be read" if missing else ""
-    rows = Check("frames", findings.clean, f"{findings.rows} rows: {findings}{unread}")
+    summary = run.summary or {}
+    told = tuple(summary.get(name) for name in ("frames", "frames_missing", "poses"))
+    summed_up = told == (findings.rows, missing, poses)
+    sums = (
+        ""
+        if summed_up or not findings.clean
+        else f"; the summary has {told[0]} frames, {told[1]} unread, {told[2]} poses"
+    )
+    rows = Check("frames", findings.clean and summed_up, f"{findings.rows} rows: {findings}{unread}{sums}")
     return rows, _look_at_export(system, run.id, digest.sha256.hexdigest())
 
 

@@ -115,7 +115,12 @@ class ByteServer(threading.Thread):
     def _serve_one(self) -> None:
         offset, size = REQUEST.unpack(receive_exactly(self._sock, REQUEST.size))
         self._left_bytes -= size
-        if size > MAX_RUN_BLOCKS * BLOCK_BYTES or offset + size > self._source.size_bytes or self._left_bytes < 0:
+        if (
+            not size
+            or size > MAX_RUN_BLOCKS * BLOCK_BYTES
+            or offset + size > self._source.size_bytes
+            or self._left_bytes < 0
+        ):
             raise Closed("the child asked for what it may not have")
         self.reading = True
         try:

@@ -7,6 +7,7 @@ out, and the parent holds the list.
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import time
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from itertools import chain
 from typing import cast
 
 import av
+import cv2
 import numpy as np
 import numpy.typing as npt
 from av.container import InputContainer
@@ -91,7 +93,7 @@ def send_frames(job: socket.socket, file: ParentFile, limits: Limits, ring: Ring
             upright.write(frame, ring.picture(slot))
         except MemoryError:
             raise
-        except (av.FFmpegError, ValueError):
+        except (av.FFmpegError, cv2.error, ValueError):
             free.append(slot)
             continue
         wire.send(job, Kind.FRAME, wire.FRAME.pack(key, slot))
@@ -207,11 +209,12 @@ def _iter_starts(
     start_pts = stream.start_time
     if stream.time_base and (start_pts is None or span.seek_pts > start_pts):
         if span.seek_bytes >= 0 and container.format.name in SOUGHT_BY_BYTE:
-            container.seek(span.seek_bytes, any_frame=True, unsupported_byte_offset=True)
-            packets = iter_packets(container, stream)
-            first = _next_keyframe(packets, ticker)
-            if first is not None and first.pts == span.seek_pts:
-                yield chain((first,), packets), False
+            with contextlib.suppress(av.FFmpegError):
+                container.seek(span.seek_bytes, any_frame=True, unsupported_byte_offset=True)
+                packets = iter_packets(container, stream)
+                first = _next_keyframe(packets, ticker)
+                if first is not None and first.pts == span.seek_pts:
+                    yield chain((first,), packets), False
         for margin_s in SEEK_MARGINS_S:
             target_pts = span.seek_pts - int(margin_s / stream.time_base)
             if start_pts is not None and target_pts < start_pts:

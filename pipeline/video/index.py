@@ -10,15 +10,10 @@ from __future__ import annotations
 import json
 import socket
 from array import array
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from itertools import pairwise
-from typing import Any, cast
+from typing import Any
 
 import av
-import numpy as np
 from av.container import InputContainer
-from av.packet import Packet
 from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
@@ -27,118 +22,21 @@ from pipeline.core.spans import LARGEST_PTS
 from pipeline.core.times import mend_times
 from pipeline.video import wire
 from pipeline.video.bytefile import ParentFile
-from pipeline.video.decode import Ticker, check_memory, decode_packet, iter_packets, only
+from pipeline.video.decode import Ticker, decode_packet, iter_packets, only
 from pipeline.video.hidden import is_hidden
 from pipeline.video.limits import Limits
 from pipeline.video.opening import Unreadable, check_times, open_video, too_large
 from pipeline.video.picture import AS_STORED, display_size, orientation
+from pipeline.video.rows import Rows
+from pipeline.video.trial import Trial, increase
 from pipeline.video.truncation import HEAD_BYTES, check_complete
-from pipeline.video.wire import INDEX_ROW, Kind
+from pipeline.video.wire import Kind
 
-# Decoded to see whether packets and frames agree. Field pairs and damage at the start show within a few.
-TRIAL_PACKETS = 16
 MAX_ASPECT = 32
-_NO_PTS = -(2**63)
+#: Codecs whose frames may be coded as two fields.
+_IN_FIELDS = {"h264", "mpeg2video", "vc1"}
 #: Codecs whose frames may be shown in another order than they are stored.
 _REORDERED = {"h264", "hevc", "mpeg4", "mpeg2video", "mpeg1video", "vc1", "wmv3"}
-
-
-@dataclass
-class _Rows:
-    """The index, column by column, in the order of decoding, as compact as may be: there may be millions."""
-
-    limits: Limits
-    pts: array[int] = field(default_factory=lambda: array("q"))
-    position: array[int] = field(default_factory=lambda: array("q"))
-    size: array[int] = field(default_factory=lambda: array("q"))
-    keyframe: bytearray = field(default_factory=bytearray)
-    counted: bool = False
-    clock_runs_back: bool = False
-    last_dts: int = _NO_PTS
-
-    def add(self, pts: int | None, position: int, size: int, keyframe: bool, dts: int | None = None) -> None:
-        self.pts.append(_NO_PTS if pts is None else pts)
-        self.position.append(position)
-        self.size.append(size)
-        self.keyframe.append(keyframe)
-        if dts is not None:
-            self.clock_runs_back |= dts < self.last_dts
-            self.last_dts = dts
-        if len(self.pts) > self.limits.max_frames:
-            raise Unreadable(
-                f"This video has more than {self.limits.max_frames} frames; cut it into shorter ones and upload those."
-            )
-
-    def drop_last(self) -> None:
-        for column in (self.pts, self.position, self.size, self.keyframe):
-            column.pop()
-
-    def tell_apart(self) -> bool:
-        """Whether each packet is known by its pts, and the clock never is set back between them."""
-        pts = np.sort(np.frombuffer(self.pts, np.int64))
-        return not self.clock_runs_back and pts[0] != _NO_PTS and bool((pts[1:] != pts[:-1]).all())
-
-    def times(self) -> list[int | None]:
-        return [None if pts == _NO_PTS else pts for pts in self.pts]
-
-    def place(self, coded: _Rows) -> None:
-        """Take over where frames lie in the file from the packets of the same pts."""
-        pts, coded_pts = np.frombuffer(self.pts, np.int64), np.frombuffer(coded.pts, np.int64)
-        order = np.argsort(coded_pts, kind="stable")
-        at = order[np.minimum(np.searchsorted(coded_pts[order], pts), len(order) - 1)]
-        same = coded_pts[at] == pts
-        position = np.where(same, np.frombuffer(coded.position, np.int64)[at], -1)
-        size = np.where(same, np.frombuffer(coded.size, np.int64)[at], 0)
-        self.position, self.size = array("q", position.tolist()), array("q", size.tolist())
-
-    def pieces(self) -> Iterator[bytes]:
-        """Rows in the order of display, as `wire.INDEX_ROW`, a record's worth at a time."""
-        pts, position, size = (np.frombuffer(column, np.int64) for column in (self.pts, self.position, self.size))
-        keyframe = np.frombuffer(self.keyframe, np.uint8)
-        order = np.argsort(pts, kind="stable")
-        for at in range(0, len(order), wire.INDEX_ROWS):
-            some = order[at : at + wire.INDEX_ROWS]
-            rows = np.empty(len(some), dtype=INDEX_ROW)
-            rows["pts"], rows["position"], rows["size"] = pts[some], position[some], size[some]
-            rows["keyframe"] = keyframe[some]
-            yield rows.tobytes()
-
-
-@dataclass
-class _Trial:
-    """What the decoder made of the first packets."""
-
-    fed: int = 0
-    errors: int = 0
-    shown: VideoFrame | None = None
-    expected_pts: list[int | None] = field(default_factory=list)
-    frame_pts: list[int | None] = field(default_factory=list)
-
-    def feed(self, stream: VideoStream, packet: Packet[VideoStream] | None, *, hidden: bool = False) -> None:
-        """One packet, or None to have the decoder hand out what it holds; a hidden one brings out no frame."""
-        self.fed += packet is not None
-        try:
-            frames = stream.codec_context.decode(packet)
-        except (av.FFmpegError, EOFError):
-            check_memory(stream)
-            self.errors += 1
-            frames = []
-        if packet is not None and not packet.is_discard and not hidden:
-            self.expected_pts.append(packet.pts)
-        for frame in frames:
-            self.shown = self.shown or frame
-            self.frame_pts.append(frame.pts)
-
-    def agrees(self) -> bool:
-        """Whether every packet is one frame of the same pts; where damage shows, whether no frame is foreign.
-
-        Frames that come out of order tell of a container without display times, such as H.264 in AVI.
-        """
-        if not _increase(self.frame_pts):
-            return False
-        if self.errors:
-            return set(self.frame_pts) <= set(self.expected_pts)
-        return set(self.frame_pts) == set(self.expected_pts)
 
 
 def send_index(job: socket.socket, file: ParentFile, limits: Limits) -> None:
@@ -155,12 +53,13 @@ def send_index(job: socket.socket, file: ParentFile, limits: Limits) -> None:
     if trial.shown is None:
         raise Unreadable("No picture of this video can be decoded; export it as H.264 MP4.")
     info = _describe(container, stream, trial.shown, limits)
-    # An AVI has no display times, and FFmpeg makes them up as if frames were shown in the order that they are stored.
-    made_up = container.format.name == "avi" and info["codec"] in _REORDERED
-    if made_up or not (rows.tell_apart() and trial.agrees()):
+    if _needs_decoding(container, info["codec"], rows) or not (rows.tell_apart() and trial.agrees()):
         container.close()
         container, stream = open_video(file, limits)
         rows = _scan_frames(container, stream, ticker, rows, limits)
+    if container.format.name == "avi" and not rows.counted and not _seek_leads_to(file, limits, rows):
+        rows.only_first_is_key()
+    ticker.tick()
     check_times(min(rows.pts), max(rows.pts), stream.time_base, limits)
     if breaks_off:
         info["notes"].append(breaks_off)
@@ -172,14 +71,40 @@ def send_index(job: socket.socket, file: ParentFile, limits: Limits) -> None:
     wire.send(job, Kind.INFO, json.dumps(info).encode())
 
 
+def _needs_decoding(container: InputContainer, codec: str, rows: Rows) -> bool:
+    """Whether packets cannot tell how many frames there are or when, however the first ones look.
+
+    An AVI has no display times, and FFmpeg makes them up as if frames were shown in the order that they are stored.
+    In a transport or program stream the fields of a frame may become packets of their own at any time.
+    """
+    if container.format.name == "avi":
+        return codec in _REORDERED
+    return container.format.name in {"mpegts", "mpeg"} and codec in _IN_FIELDS and rows.is_uneven()
+
+
+def _seek_leads_to(file: ParentFile, limits: Limits, rows: Rows) -> bool:
+    """Whether a seek finds the last keyframe: an AVI without an index, or with a wrong one, has to be read through."""
+    last = rows.last_key()
+    if last <= 0:
+        return True
+    container, stream = open_video(file, limits)  # anew: what was read through is known by heart
+    only(container, stream)
+    try:
+        container.seek(rows.pts[last], stream=stream)
+        packet = next((p for p in iter_packets(container, stream) if p.is_keyframe), None)
+    except (av.FFmpegError, OverflowError):
+        return False
+    return packet is not None and packet.pts == rows.pts[last] and packet.pos == rows.position[last]
+
+
 def _scan_packets(
     container: InputContainer, stream: VideoStream, ticker: Ticker, file: ParentFile, limits: Limits
-) -> tuple[_Rows, _Trial, str | None]:
+) -> tuple[Rows, Trial, str | None]:
     """Every packet, the first ones decoded, and a note where the recording breaks off.
 
     All streams are read, since the last to end says how long the file is.
     """
-    rows, trial = _Rows(limits), _Trial()
+    rows, trial = Rows(limits), Trial()
     end_s, video_end_s, cut = 0.0, 0.0, False
     codec = stream.codec_context.codec.canonical_name
     for packet in iter_packets(container, *container.streams):
@@ -196,17 +121,18 @@ def _scan_packets(
         if packet.has_sidedata("encryption_info"):
             raise Unreadable("This video is encrypted; export it without copy protection.")
         hidden = is_hidden(codec, packet)
-        if trial.fed < TRIAL_PACKETS:
+        if not trial.is_over():
             trial.feed(stream, packet, hidden=hidden)
-            if trial.fed == TRIAL_PACKETS:
+            if trial.is_over():
                 trial.feed(stream, None)
         cut = packet.is_corrupt
         if not packet.is_discard and not hidden:  # discarded: outside an edit list, decoded for others' sake
             position = -1 if packet.pos is None else packet.pos
             pts = packet.dts if packet.pts is None else packet.pts
             rows.add(pts, position, packet.size, packet.is_keyframe, packet.dts)
-    if trial.fed < TRIAL_PACKETS:
+    if not trial.is_over():
         trial.feed(stream, None)
+    ticker.tick()
     file.seek(0)
     breaks_off = check_complete(
         container,
@@ -222,9 +148,9 @@ def _scan_packets(
     return rows, trial, breaks_off
 
 
-def _scan_frames(container: InputContainer, stream: VideoStream, ticker: Ticker, coded: _Rows, limits: Limits) -> _Rows:
+def _scan_frames(container: InputContainer, stream: VideoStream, ticker: Ticker, coded: Rows, limits: Limits) -> Rows:
     """Every frame of one pass of the decoder, by its pts where these rise, else counted."""
-    rows = _Rows(limits)
+    rows = Rows(limits)
     only(container, stream)
     for packet in iter_packets(container, stream):
         ticker.tick()
@@ -233,7 +159,7 @@ def _scan_frames(container: InputContainer, stream: VideoStream, ticker: Ticker,
     if not rows.pts:
         raise Unreadable("No picture of this video can be decoded; export it as H.264 MP4.")
     shown_pts = rows.times()
-    if not _increase(shown_pts):
+    if not increase(shown_pts):
         known = [pts for pts in (*shown_pts, *coded.times()) if pts is not None]
         check_times(min(known, default=0), max(known, default=0), stream.time_base, limits)
         rows.counted = True
@@ -244,10 +170,6 @@ def _scan_frames(container: InputContainer, stream: VideoStream, ticker: Ticker,
     else:
         rows.place(coded)
     return rows
-
-
-def _increase(pts: list[int | None]) -> bool:
-    return None not in pts and all(a < b for a, b in pairwise(cast("list[int]", pts)))
 
 
 def _describe(container: InputContainer, stream: VideoStream, shown: VideoFrame, limits: Limits) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import signal
 import socket
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any, NoReturn
 
@@ -25,6 +26,8 @@ from pipeline.video.wire import Kind
 
 POLL_S = 0.1
 KILL_WAIT_S = 5.0
+# By so much may what a child is given in processor time take longer on a busy machine, before it counts as a lie.
+IDLE_FACTOR = 4
 # A record is small and sent at once; a child that stops in the middle of one is broken.
 RECORD_TIMEOUT_S = 10.0
 # Far more often than a child says that it is at work, which is all that it may say for as long as it likes.
@@ -45,16 +48,18 @@ class Job:
         limits: Limits,
         *,
         interrupted: threading.Event | None = None,
+        on_tick: Callable[[], None] | None = None,
         ring_fd: int | None = None,
         wanted: npt.NDArray[np.int64] | None = None,
         **spec: Any,
     ) -> None:
         self._limits = limits
         self._interrupted = interrupted
+        self._on_tick = on_tick
         self._probing = ring_fd is None
         self._opened = False
         self._ticks = 0
-        self._started_at_s = time.monotonic()
+        self._started_at_s = self._answered_at_s = time.monotonic()
         self._job, job_theirs = socket.socketpair()
         self._status, status_theirs = socket.socketpair()
         bytes_ours, bytes_theirs = socket.socketpair()
@@ -120,10 +125,9 @@ class Job:
             if kind is Kind.FAIL:
                 raise DecodeFailed(f"The video decoder gave up: {payload.decode('utf-8', 'replace')[:500]}")
             if kind is not Kind.TICK:
+                self._answered_at_s = heard_at_s
                 return kind, payload
-            self._ticks += 1
-            if self._ticks > MAX_TICKS + MAX_TICKS_PER_S * (heard_at_s - self._started_at_s):
-                raise protocol_broken("it says all the time that it is at work")
+            self._heed_tick(heard_at_s)
 
     def release(self, slot: int) -> None:
         """Give a slot back to the child."""
@@ -145,6 +149,16 @@ class Job:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _heed_tick(self, now_s: float) -> None:
+        """Count a sign of work; too many, or nothing else for too long, is a child that lies."""
+        self._ticks += 1
+        if self._ticks > MAX_TICKS + MAX_TICKS_PER_S * (now_s - self._started_at_s):
+            raise protocol_broken("it says all the time that it is at work")
+        if now_s - self._answered_at_s > IDLE_FACTOR * self._limits.cpu_s:
+            raise protocol_broken("it says for a day that it is at work")
+        if self._on_tick is not None:
+            self._on_tick()
 
     def _kill(self) -> None:
         with contextlib.suppress(OSError):

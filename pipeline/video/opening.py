@@ -6,6 +6,7 @@ formats, decoders and protocols are named here one by one, and every attempt to 
 
 from __future__ import annotations
 
+import math
 import mmap
 from fractions import Fraction
 from typing import NoReturn
@@ -72,7 +73,7 @@ def open_video(file: ParentFile, limits: Limits) -> tuple[InputContainer, VideoS
         check_duration(container.duration / 1e6, limits)
     context.thread_count = 1
     context.thread_type = "NONE"
-    context.options = {"max_pixels": str(limits.max_pixels), "codec_whitelist": CODECS}
+    context.options = {"max_pixels": str(_padded_pixels(limits)), "codec_whitelist": CODECS}
     return container, stream
 
 
@@ -93,6 +94,11 @@ def _rank(stream: VideoStream) -> tuple[int, bool, int]:
     context = stream.codec_context
     pixels = context.width * context.height if context else 0
     return pixels, bool(stream.disposition & Disposition.default), -stream.index
+
+
+def _padded_pixels(limits: Limits) -> int:
+    """FFmpeg counts pictures with their lines padded; the limit itself is held against true sizes elsewhere."""
+    return limits.max_pixels + 768 * math.isqrt(limits.max_pixels) + 2**14
 
 
 def too_large(width: int, height: int, limits: Limits) -> Unreadable:
@@ -156,7 +162,7 @@ def _open(file: ParentFile, limits: Limits, max_streams: int) -> InputContainer:
         "format_whitelist": FORMATS,
         "codec_whitelist": CODECS,
         "protocol_whitelist": "none",
-        "max_pixels": str(limits.max_pixels),  # holds for the frames that probing decodes, too
+        "max_pixels": str(_padded_pixels(limits)),  # holds for the frames that probing decodes, too
         "max_streams": str(max_streams),
     }
     return av.open(file, "r", options=options, io_open=_refuse, metadata_errors="replace")

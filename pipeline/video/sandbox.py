@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -76,8 +76,18 @@ class Frame:
     scale: float
 
 
-def probe(source: ByteSource, limits: Limits, *, interrupted: threading.Event | None = None) -> VideoInfo:
+def probe(
+    source: ByteSource,
+    limits: Limits,
+    *,
+    interrupted: threading.Event | None = None,
+    on_tick: Callable[[], None] | None = None,
+) -> VideoInfo:
     """Index a video.
+
+    Args:
+        interrupted: set it to have `Stopping` raised.
+        on_tick: told about twice a second that the child is at work.
 
     Raises:
         VideoRejected: it cannot be analysed; the line is for the person who uploaded it.
@@ -88,8 +98,10 @@ def probe(source: ByteSource, limits: Limits, *, interrupted: threading.Event | 
     if not source.size_bytes:
         raise VideoRejected("This file is empty; upload it again.")
     rows = bytearray()
-    with Job(source, limits, interrupted=interrupted) as job:
+    with Job(source, limits, interrupted=interrupted, on_tick=on_tick) as job:
         while (record := job.receive())[0] is Kind.INDEX:
+            if not record[1]:
+                raise protocol_broken("an empty piece of the index")
             rows += record[1]
             if len(rows) > limits.max_frames * wire.INDEX_ROW.itemsize:
                 raise protocol_broken("more index rows than frames are allowed")
@@ -97,7 +109,7 @@ def probe(source: ByteSource, limits: Limits, *, interrupted: threading.Event | 
     if kind is not Kind.INFO:
         raise protocol_broken(f"{kind.name} for a probe")
     try:
-        return _read_info(payload, rows)
+        return _read_info(payload, rows, limits)
     except (ValueError, LookupError, TypeError, ArithmeticError, RecursionError) as error:
         raise protocol_broken(str(error)) from error
 
@@ -112,6 +124,7 @@ def iter_frames(
     limits: Limits,
     side: int | None,
     interrupted: threading.Event | None = None,
+    on_tick: Callable[[], None] | None = None,
 ) -> Iterator[Frame]:
     """Decode the frames `[first, stop)` of a video. Closing the iterator ends the child.
 
@@ -119,6 +132,7 @@ def iter_frames(
         size: width and height of the video as displayed, from `VideoInfo.size`.
         side: letterbox into a square of so many pixels; None for the whole picture.
         interrupted: set it to have `Stopping` raised.
+        on_tick: told about twice a second that the child is at work, though no frame comes.
 
     Yields:
         Frames by rising number, each at most once, and only those that the decoder gave: what is not among them is
@@ -146,7 +160,7 @@ def iter_frames(
     ring_fd = make_ring(shape)
     try:
         ring = Ring(ring_fd, shape, writable=False)
-        job = Job(source, limits, interrupted=interrupted, ring_fd=ring_fd, wanted=keys, **spec)
+        job = Job(source, limits, interrupted=interrupted, on_tick=on_tick, ring_fd=ring_fd, wanted=keys, **spec)
     finally:
         os.close(ring_fd)
     next_at = 0
@@ -173,11 +187,22 @@ def _read_frame(record: tuple[Kind, bytes], ring: Ring) -> tuple[int, int, Image
         raise protocol_broken(str(error)) from error
 
 
-def _read_info(payload: bytes, rows_bytes: bytearray) -> VideoInfo:
+def _read_info(payload: bytes, rows_bytes: bytearray, limits: Limits) -> VideoInfo:
+    """What a probe said; a child is not believed what cannot be.
+
+    Raises:
+        ValueError: out of bounds.
+    """
     rows = np.frombuffer(rows_bytes, dtype=wire.INDEX_ROW)
     info = json.loads(payload)
+    time_base = Fraction(*map(int, info["time_base"]))
+    width, height = int(info["width"]), int(info["height"])
+    if not (len(rows) and width > 0 and height > 0 and width * height <= limits.max_pixels):
+        raise ValueError(f"{len(rows)} frames of {width} x {height}")
+    if time_base <= 0 or max(time_base.as_integer_ratio()) >= 2**31:
+        raise ValueError(f"a time base of {time_base}")
     index = FrameIndex(
-        time_base=Fraction(*map(int, info["time_base"])),
+        time_base=time_base,
         pts=rows["pts"],
         keyframe=rows["keyframe"].astype(np.bool_),
         position_bytes=rows["position"],
@@ -186,10 +211,15 @@ def _read_info(payload: bytes, rows_bytes: bytearray) -> VideoInfo:
     )
     return VideoInfo(
         index=index,
-        width=int(info["width"]),
-        height=int(info["height"]),
-        rotation_deg=int(info["rotation_deg"]),
-        codec=str(info["codec"])[:64],
-        container=str(info["container"])[:64],
-        notes=tuple(str(note)[:200] for note in info["notes"][:10]),
+        width=width,
+        height=height,
+        rotation_deg=int(info["rotation_deg"]) % 360,
+        codec=_printable(info["codec"])[:64],
+        container=_printable(info["container"])[:64],
+        notes=tuple(_printable(note)[:200] for note in info["notes"][:10]),
     )
+
+
+def _printable(text: object) -> str:
+    """Text that a row and a terminal can take."""
+    return "".join(c for c in str(text) if c.isprintable())

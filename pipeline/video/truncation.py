@@ -11,6 +11,8 @@ from pipeline.video.opening import Unreadable, clock
 SLACK_S = 1.0
 SLACK_SHARE = 0.02
 HEAD_BYTES = 256
+#: What a recorder writes that means to fill it in at the end.
+_UNFINISHED = {0, 2**32 - 1}
 _EBML, _SEGMENT = b"\x1aE\xdf\xa3", b"\x18S\x80g"
 
 
@@ -41,7 +43,7 @@ def check_complete(
         Unreadable: the end is missing.
     """
     promised_s = _promised_s(container, stream)
-    start_s = float(container.start_time / 1e6) if container.start_time and container.start_time > 0 else 0.0
+    start_s = (container.start_time or 0) / 1e6  # below zero before a transport stream's clock wraps
     # Matroska counts its duration from zero, whenever its first frame may come.
     there_s = end_s if "matroska" in container.format.name else max(0.0, end_s - start_s)
     promised = True
@@ -52,6 +54,8 @@ def check_complete(
         if not promised and lost:
             lost = promised_s - _listed_s(stream) > _slack_s(promised_s)
             cut = True
+    elif container.format.name == "avi" and int.from_bytes(head[4:8], "little") in _UNFINISHED:
+        promised = lost = False
     elif stream.frames and stream.average_rate and container.format.name == "avi":
         # The header's count is of the whole file, dropped frames too; durations are estimated from what is there.
         promised_s = stream.frames / float(stream.average_rate)
@@ -71,7 +75,8 @@ def check_complete(
 def promised_bytes(head: bytes) -> int:
     """Where a Matroska segment (RFC 8794, section 4) or an AVI's first RIFF chunk says that it ends; 0 if unsaid."""
     if head[:4] == b"RIFF" and len(head) >= 8:
-        return 8 + int.from_bytes(head[4:8], "little")
+        size = int.from_bytes(head[4:8], "little")
+        return 0 if size in _UNFINISHED else 8 + size
     at = 0
     for name in (_EBML, _SEGMENT):
         length = 9 - head[at + 4].bit_length() if len(head) > at + 4 else 9

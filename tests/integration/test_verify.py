@@ -13,7 +13,7 @@ from pipeline.cli.main import main
 from pipeline.core.states import RunState
 from pipeline.db.engine import transaction
 from pipeline.db.videos import select_frame_index
-from pipeline.errors import RunFailed
+from pipeline.errors import RunFailed, SourceGone
 from pipeline.inference.catalogue import find_entry
 from pipeline.inference.checksums import sha256_of, write_checksums
 from pipeline.services.detect import detect_chunk
@@ -21,6 +21,7 @@ from pipeline.services.finish import finish_run, results_key
 from pipeline.services.ingest import ingest_video
 from pipeline.services.models import ModelCache
 from pipeline.services.system import System
+from pipeline.services.upload import upload_file
 from pipeline.services.verify import Verdict, verify_run
 from tests.harness import DEMO_CLIP, ask, cut, environment, run_of, sql
 from tests.unit.onnx_maker import make_model
@@ -84,7 +85,7 @@ def test_verify_goes_red_on_each_kind_of_damage(system: System, clip: Path, tmp_
     assert run_of(system, run_id).state is RunState.DONE
     whole = verify_run(system, run_id)
     assert wrong(whole) == {}
-    assert [check.what for check in whole.checks] == ["video", "index", "frames", "export"]
+    assert [check.what for check in whole.checks] == ["video", "index", "facts", "frames", "export"]
     sql(system, "CREATE TABLE kept AS SELECT * FROM frame")
 
     for damage, words in DAMAGES.values():
@@ -96,9 +97,27 @@ def test_verify_goes_red_on_each_kind_of_damage(system: System, clip: Path, tmp_
         sql(system, "INSERT INTO frame SELECT * FROM kept")
 
     sql(system, f"UPDATE frame SET {SOMEBODY} WHERE frame_no = 3")
-    assert set(wrong(verify_run(system, run_id))) == {"export"}, "times are right, poses are not"
+    found = wrong(verify_run(system, run_id))
+    assert set(found) == {"frames", "export"}
+    assert "every frame once, in order; the summary has 40 frames, 0 unread, 0 poses" in found["frames"]
     sql(system, "TRUNCATE frame")
     sql(system, "INSERT INTO frame SELECT * FROM kept")
+    assert verify_run(system, run_id).good
+
+    for facts in ("time_base_den = 7", "first_pts = 5", "last_pts = 5", "frames = 41", "width = 9", "codec = 'vp8'"):
+        sql(system, "CREATE TABLE was AS SELECT * FROM video")
+        sql(system, f"UPDATE video SET {facts}")
+        found = wrong(verify_run(system, run_id))
+        assert facts.split(" = ")[0].removesuffix("_den") in found["facts"]
+        columns = "time_base_den, first_pts, last_pts, frames, width, codec"
+        sql(system, f"UPDATE video SET ({columns}) = (SELECT {columns} FROM was)")
+        sql(system, "DROP TABLE was")
+    sql(system, "UPDATE run SET summary = jsonb_set(summary, '{poses}', '77')")
+    assert "77 poses" in wrong(verify_run(system, run_id))["frames"]
+    sql(system, "UPDATE run SET summary = jsonb_set(summary, '{poses}', '0')")
+    sql(system, "UPDATE frame SET people = 2 WHERE frame_no = 5")
+    assert "5 rows can be read" in wrong(verify_run(system, run_id))["frames"]
+    sql(system, "UPDATE frame SET people = 0 WHERE frame_no = 5")
     assert verify_run(system, run_id).good
 
     key = results_key(run_id)
@@ -150,7 +169,34 @@ def test_verify_goes_red_when_the_ledger_was_tampered_with(system: System, clip:
     assert "pts of 1 frames" in wrong(verify_run(system, run_id))["index"]
     shorter = {name: getattr(index, name)[:-1] for name in ("pts", "keyframe", "position_bytes", "size_bytes")}
     sql(system, "UPDATE video SET frame_index = :data", data=replace(index, **shorter).to_bytes())
+    for broken in (None, b"\0\xff", index.to_bytes()[:60]):
+        sql(system, "UPDATE video SET frame_index = :data", data=broken)
+        assert "cannot be read" in wrong(verify_run(system, run_id))["index"]
+    sql(system, "UPDATE video SET frame_index = :data", data=replace(index, **shorter).to_bytes())
     assert "40 frames, 39 were written down" in wrong(verify_run(system, run_id))["index"]
+
+
+def test_a_video_whose_object_is_gone_is_given_it_again_by_the_same_content(
+    system: System, clip: Path, tmp_path: Path
+) -> None:
+    run_id = analyse(system, clip)
+    for damage in (_removed, _overwritten):
+        damage(system, make_video(tmp_path / f"{damage.__name__}.mp4"))
+        assert "video" in wrong(verify_run(system, run_id))
+        again = upload_file(system, clip, "team")
+        assert again.known
+        assert again.video.id == run_of(system, run_id).video_id
+        assert verify_run(system, run_id).good
+
+
+def test_a_run_whose_video_went_away_before_it_was_finished_fails(system: System, clip: Path) -> None:
+    run_id = analyse(system, clip, finish=False)
+    _removed(system, clip)
+    with pytest.raises(SourceGone):
+        finish_run(system, run_id, "w")
+    run = run_of(system, run_id)
+    assert run.state is RunState.FAILED
+    assert "is gone from the store" in str(run.reason)
 
 
 @pytest.mark.parametrize("kind", DAMAGES)
@@ -187,4 +233,4 @@ def test_the_command_says_what_is_wrong_and_exits_with_1(
     assert "WRONG: 39 rows: 1 missing (frame 0 at pts" in words
     code, words = verify("--json")
     assert code == 1
-    assert [check["good"] for check in json.loads(words)["checks"]] == [True, True, False, False]
+    assert [check["good"] for check in json.loads(words)["checks"]] == [True, True, True, False, False]

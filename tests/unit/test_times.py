@@ -28,9 +28,10 @@ NONE: list[int | None] = []
         ([*range(5000, 5400, 10), *range(0, 400, 10)], [*range(5000, 5400, 10), *range(0, 400, 10)],
          list(range(5000, 5800, 10))),
         ([0, 10, 20, 15, 30, 40], [0, 10, 20, 20, 30, 40], [0, 10, 20, 20, 30, 40]),
+        ([0, 10, 20, 10**9, 40, 50], NONE, [0, 10, 20, 30, 40, 50]),
     ],
     ids=["doubled", "rising", "avi with b-frames", "packets know", "nobody knows", "gap", "ends", "sparse",
-         "clock set anew", "and packets say so too", "set back behind the start", "a slip"],
+         "clock set anew", "and packets say so too", "set back behind the start", "a slip", "a stray"],
 )  # fmt: skip
 def test_mended(shown: list[int | None], coded: list[int | None], mended: list[int]) -> None:
     assert mend_times(shown, coded).tolist() == mended
