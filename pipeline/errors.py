@@ -7,6 +7,7 @@ PoselineError                   exit 1
 ├── ServiceUnavailable          a server that Poseline needs does not answer
 ├── StackError                  the local stack could not start or stop
 ├── ModelUnusable               weights are missing, changed, or do not follow their contract
+├── OutputUnusable              a model gave no numbers for these pictures
 ├── DeviceUnavailable           asked for a GPU, got something else
 ├── VideoRejected               the upload is not a video that can be analysed
 ├── SourceGone                  the stored object changed or went away since it was ingested
@@ -86,6 +87,10 @@ class StackError(PoselineError):
 
 class ModelUnusable(PoselineError):
     """The model's weights cannot be used."""
+
+
+class OutputUnusable(PoselineError):
+    """The model gave something that is no pose for a part of this video; try another model."""
 
 
 class DeviceUnavailable(PoselineError):

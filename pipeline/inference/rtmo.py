@@ -16,7 +16,7 @@ import numpy.typing as npt
 from rtmlib.tools.object_detection.post_processings import multiclass_nms
 
 from pipeline.core.poses import FramePoses
-from pipeline.errors import ModelUnusable
+from pipeline.errors import ModelUnusable, OutputUnusable
 from pipeline.inference.sessions import CPU, Float32s, Session
 from pipeline.inference.spec import POSTPROCESS_VERSION, PREPROCESSING, ModelSpec
 
@@ -46,6 +46,7 @@ class RtmoModel:
         Raises:
             ValueError: the arguments do not fit the model or each other.
             ModelUnusable: the network gave something else than its contract says.
+            OutputUnusable: it gave no numbers for these frames.
             DeviceUnavailable: the GPU broke off.
         """
         side_px = self.spec.input_side_px
@@ -94,7 +95,7 @@ class RtmoModel:
             )
         # A score that is not a number is below every threshold, so a broken network would look like empty frames.
         if not np.isfinite(dets).all():
-            raise ModelUnusable(f"{self.spec.name} gave scores or boxes that are not numbers")
+            raise OutputUnusable(f"{self.spec.name} gave scores or boxes that are not numbers; try another model")
         return dets, keypoints
 
 

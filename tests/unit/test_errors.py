@@ -9,6 +9,8 @@ import pytest
 from pipeline.errors import (
     DecodeFailed,
     DeviceUnavailable,
+    ModelUnusable,
+    OutputUnusable,
     PoselineError,
     ServiceUnavailable,
     in_one_line,
@@ -24,6 +26,8 @@ from pipeline.errors import (
         (OSError(errno.ENOSPC, "disk full"), True),
         (BrokenPipeError(errno.EPIPE, "the child went away"), False),  # a poison chunk must be given up one day
         (DecodeFailed(), False),
+        (ModelUnusable(), True),
+        (OutputUnusable(), False),  # the weights are as they should be: these pictures do it
         (ValueError("x"), False),
     ],
 )

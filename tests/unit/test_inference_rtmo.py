@@ -14,7 +14,7 @@ import pytest
 from rtmlib import RTMO
 
 from pipeline.core.poses import FramePoses
-from pipeline.errors import ModelUnusable
+from pipeline.errors import ModelUnusable, OutputUnusable
 from pipeline.inference.catalogue import BUNDLED_MODEL
 from pipeline.inference.rtmo import RtmoModel
 from pipeline.inference.sessions import CPU
@@ -272,7 +272,7 @@ def test_no_rows_at_all_is_nobody():
 
 
 def test_a_network_that_breaks_its_contract_is_refused():
-    with pytest.raises(ModelUnusable, match="not numbers"):
+    with pytest.raises(OutputUnusable, match="not numbers"):
         detect_rows([[[0, 0, 1, 1, float("nan")]]])
     session = GivenRows([[LEFT], [LEFT]])
     with pytest.raises(ModelUnusable, match="for 1 frames of 17"):
