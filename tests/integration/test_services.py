@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.db.engine import transaction
-from pipeline.db.uploads import mark_stored
+from pipeline.db.uploads import mark_stored, pin_again
 from pipeline.db.videos import select_video
 from pipeline.errors import NotFound, ServiceUnavailable
 from pipeline.inference.catalogue import BUNDLED_MODEL
@@ -18,7 +18,7 @@ from pipeline.services.request import request_run
 from pipeline.services.system import System
 from pipeline.services.upload import forget_upload, register_object, upload_file
 from tests.conftest import opened
-from tests.harness import ask, cut, sql, wait_until
+from tests.harness import ask, cut, run_of, sql, wait_until
 from tests.integration.test_db_chunks import claim, commit, make_run
 
 
@@ -34,8 +34,10 @@ def test_an_outage_of_the_store_is_no_reason_to_give_a_video_up(system: System, 
     assert sql(system, "SELECT state, frames FROM video") == [("ready", 120)]
 
 
-def test_a_run_whose_export_cannot_be_stored_waits_and_is_finished_later(system: System) -> None:
+def test_a_run_whose_export_cannot_be_stored_waits_and_is_finished_later(system: System, short_clip: Path) -> None:
     run_id = make_run(system)
+    with transaction(system.engine) as connection:
+        pin_again(connection, run_of(system, run_id).video_id, system.store.put_file(short_clip, f"test/{run_id}"))
     for idx in range(3):
         claimed = claim(system, run_id, idx)
         assert claimed is not None
