@@ -92,7 +92,7 @@ def verify(console: Console, run_id: str) -> int:
     """Hold a run's frames against its video as it lies in the store now. Exit code 1 where they differ."""
     with transaction(console.system.engine) as connection:
         found = find_run(connection, run_id)
-    verdict = verify_run(console.system, found)
+    verdict = verify_run(console.system, found, console.step)
     if console.facts(
         {
             "run": str(found),

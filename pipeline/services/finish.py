@@ -27,7 +27,7 @@ log = get_logger(__name__)
 
 
 @dataclass
-class _Tally:
+class Tally:
     """What is counted while a run's frames pass by once."""
 
     ledger: LedgerCheck
@@ -70,7 +70,7 @@ def finish_run(system: System, run_id: UUID, worker: str, stopping: threading.Ev
             tally = _pass_once(system, run, index, lease, stopping)
             reason = _verdict(tally, index, settings.max_missing_share)
             with transaction(system.engine) as connection:
-                summary = _summary(run, tally, index)
+                summary = summarise(run, tally, index)
                 if reason is None:
                     mark_done(connection, lease, summary)
                 else:
@@ -100,11 +100,9 @@ def finish_run(system: System, run_id: UUID, worker: str, stopping: threading.Ev
             log.error("run_failed", reason=reason, **summary)
 
 
-def _pass_once(
-    system: System, run: RunRow, index: FrameIndex, lease: Lease, stopping: threading.Event | None
-) -> _Tally:
+def _pass_once(system: System, run: RunRow, index: FrameIndex, lease: Lease, stopping: threading.Event | None) -> Tally:
     """Count, check and export in one pass over the frames."""
-    tally = _Tally(LedgerCheck(index))
+    tally = Tally(LedgerCheck(index))
     sent_bytes = 0
 
     def on_bytes(more: int) -> None:
@@ -133,7 +131,7 @@ def _pass_once(
     return tally
 
 
-def _verdict(tally: _Tally, index: FrameIndex, max_missing_share: float) -> str | None:
+def _verdict(tally: Tally, index: FrameIndex, max_missing_share: float) -> str | None:
     findings = tally.ledger.findings()
     if not findings.clean:
         return f"the frames are not the video's: {findings}; analyse the video again and report this"
@@ -145,7 +143,8 @@ def _verdict(tally: _Tally, index: FrameIndex, max_missing_share: float) -> str 
     return None
 
 
-def _summary(run: RunRow, tally: _Tally, index: FrameIndex) -> dict[str, Any]:
+def summarise(run: RunRow, tally: Tally, index: FrameIndex) -> dict[str, Any]:
+    """What is kept of a run for people, from its frames."""
     steps = np.diff(index.pts)
     last_s = float(np.median(steps) * index.time_base) if len(steps) else 0.0
     return {

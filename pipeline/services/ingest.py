@@ -28,7 +28,7 @@ from pipeline.services.keep import keep_lease
 from pipeline.services.limits import in_bytes, limits_of
 from pipeline.services.plan import plan_runs
 from pipeline.services.system import System
-from pipeline.video.sandbox import probe
+from pipeline.video.sandbox import VideoInfo, probe
 from pipeline.video.source import FileSource
 
 log = get_logger(__name__)
@@ -90,8 +90,13 @@ def _read(system: System, video: VideoRow, lease: Lease, stopping: threading.Eve
                 raise VideoRejected("the upload was damaged on its way; upload it again")
             source = FileSource(whole.file)
             info = probe(source, limits, interrupted=keeper.interrupted, on_tick=lambda: on_bytes(1))
+    return indexed(whole.sha256, info)
+
+
+def indexed(sha256: str, info: VideoInfo) -> IndexedVideo:
+    """What is written down of a video: its hash, and what the probe found."""
     return IndexedVideo(
-        sha256=whole.sha256,
+        sha256=sha256,
         container=info.container,
         codec=info.codec,
         width=info.width,

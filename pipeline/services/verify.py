@@ -22,7 +22,7 @@ from pipeline.db.videos import VideoRow, select_frame_index, select_video
 from pipeline.errors import RunFailed, SourceGone, VideoRejected
 from pipeline.services.export import JsonLines
 from pipeline.services.fetch import fetched
-from pipeline.services.finish import results_key
+from pipeline.services.finish import Tally, results_key, summarise
 from pipeline.services.limits import limits_of_ready
 from pipeline.services.system import System
 from pipeline.storage.objects import ObjectMissing
@@ -146,30 +146,24 @@ def _compare(ledger: FrameIndex | None, anew: FrameIndex) -> Check:
 
 def _look_at_frames(system: System, run: RunRow, index: FrameIndex) -> tuple[Check, Check]:
     """The committed frames against the index, and the stored export against the frames, in one pass."""
-    ledger, missing = LedgerCheck(index), 0
-    digest = _Digest()
+    tally, digest = Tally(LedgerCheck(index)), _Digest()
     lines = JsonLines(digest, index.time_base)
-    poses = 0
     try:
         for row in iter_frame_rows(system.engine, run.id):
-            ledger.add(row.frame_no, row.pts)
-            missing += row.missing is not None
-            poses += len(row.poses)
+            tally.add(row)
             lines.write(row)
     except ValueError as error:
-        broken = f"{ledger.findings().rows} rows can be read, the next one not ({error})"
+        broken = f"{tally.frames} rows can be read, the next one not ({error})"
         return Check("frames", False, broken), Check("export", False, "not compared")
-    findings = ledger.findings()
-    unread = f"; {missing} of them could not be read" if missing else ""
-    summary = run.summary or {}
-    told = tuple(summary.get(name) for name in ("frames", "frames_missing", "poses"))
-    summed_up = told == (findings.rows, missing, poses)
-    sums = (
-        ""
-        if summed_up or not findings.clean
-        else f"; the summary has {told[0]} frames, {told[1]} unread, {told[2]} poses"
-    )
-    rows = Check("frames", findings.clean and summed_up, f"{findings.rows} rows: {findings}{unread}{sums}")
+    findings = tally.ledger.findings()
+    found = f"{findings.rows} rows: {findings}"
+    if tally.missing:
+        found += f"; {tally.missing} of them could not be read"
+    told, now = run.summary or {}, summarise(run, tally, index)
+    wrong = [f"{name} {told.get(name)} for {now[name]}" for name in now if told.get(name) != now[name]]
+    if wrong and findings.clean:
+        found += f"; the summary has {', '.join(wrong)}"
+    rows = Check("frames", findings.clean and not wrong, found)
     return rows, _look_at_export(system, run.id, digest.sha256.hexdigest())
 
 

@@ -21,8 +21,9 @@ from pipeline.db.engine import database_errors
 from pipeline.db.frames import FrameRow, FrameSpool
 from pipeline.db.runs import ensure_model, insert_run, select_run
 from pipeline.db.uploads import insert_video, mark_stored
-from pipeline.db.videos import IndexedVideo, claim_ingest, mark_ready, select_frame_index, select_video
+from pipeline.db.videos import claim_ingest, mark_ready, select_frame_index, select_video
 from pipeline.services.fetch import fetched
+from pipeline.services.ingest import indexed
 from pipeline.services.plan import plan_runs
 from pipeline.services.system import System, build_system
 from pipeline.settings import load_settings
@@ -54,19 +55,9 @@ def _ingest(system: System, connection: Connection, source: StoredObject) -> UUI
     lease = claim_ingest(connection, video_id, name, _LEASE_S)
     assert lease is not None
     sha256, info = read_video(system, source)
-    found = IndexedVideo(
-        sha256=sha256,
-        container=info.container,
-        codec=info.codec,
-        width=info.width,
-        height=info.height,
-        rotation_deg=info.rotation_deg,
-        index=info.index,
-        notes=info.notes,
-    )
     ensure_model(connection, name, name, {})
     run_id, _ = insert_run(connection, video_id, name)
-    mark_ready(connection, lease, found)
+    mark_ready(connection, lease, indexed(sha256, info))
     plan_runs(connection, system.settings.chunk_frames, video_id)
     return run_id
 

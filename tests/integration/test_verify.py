@@ -99,7 +99,7 @@ def test_verify_goes_red_on_each_kind_of_damage(system: System, clip: Path, tmp_
     sql(system, f"UPDATE frame SET {SOMEBODY} WHERE frame_no = 3")
     found = wrong(verify_run(system, run_id))
     assert set(found) == {"frames", "export"}
-    assert "every frame once, in order; the summary has 40 frames, 0 unread, 0 poses" in found["frames"]
+    assert "every frame once, in order; the summary has frames_with_people 0 for 1, poses 0 for 1" in found["frames"]
     sql(system, "TRUNCATE frame")
     sql(system, "INSERT INTO frame SELECT * FROM kept")
     assert verify_run(system, run_id).good
@@ -113,7 +113,7 @@ def test_verify_goes_red_on_each_kind_of_damage(system: System, clip: Path, tmp_
         sql(system, f"UPDATE video SET ({columns}) = (SELECT {columns} FROM was)")
         sql(system, "DROP TABLE was")
     sql(system, "UPDATE run SET summary = jsonb_set(summary, '{poses}', '77')")
-    assert "77 poses" in wrong(verify_run(system, run_id))["frames"]
+    assert "the summary has poses 77 for 0" in wrong(verify_run(system, run_id))["frames"]
     sql(system, "UPDATE run SET summary = jsonb_set(summary, '{poses}', '0')")
     sql(system, "UPDATE frame SET people = 2 WHERE frame_no = 5")
     assert "5 rows can be read" in wrong(verify_run(system, run_id))["frames"]

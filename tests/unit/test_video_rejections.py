@@ -97,6 +97,8 @@ def test_a_missing_tail(tmp_path, name, lost_bytes):
         (b"", 0),
         (b"RIFF\x10\0\0\0AVI ", 24),
         (b"RIFF\x10", 0),
+        (b"RIFF\0\0\0\0AVI ", 0),
+        (b"RIFF\xff\xff\xff\xffAVI ", 0),
         (b"\x1aE\xdf\xa3\x81x\x18S\x80g\x90", 6 + 5 + 16),
         (b"\x1aE\xdf\xa3\x81x\x18S\x80g\x01" + b"\xff" * 7, 0),
         (b"\x1aE\xdf\xa3\x81x\x18S\x80g\0" + b"\xff" * 7, 0),

@@ -69,6 +69,16 @@ def test_an_avi_without_its_index_is_read_through_and_the_plan_knows(tmp_path: P
     assert frames_to_decode(plan_chunks(info.index, 20)) <= 125
 
 
+@pytest.mark.parametrize("size", [bytes(4), b"\xff" * 4])
+def test_an_avi_whose_recorder_died_is_taken_for_what_is_there(tmp_path: Path, size: bytes) -> None:
+    path = make_video(tmp_path / "v.avi", 100, codec="mjpeg")
+    data = path.read_bytes()
+    path.write_bytes(data[:4] + size + data[8 : len(data) * 3 // 5])
+    _, numbers = look(path)
+    assert numbers == list(range(len(numbers)))
+    assert 40 < len(numbers) < 80
+
+
 @pytest.mark.parametrize(
     ("name", "codec"), [("v.mp4", "libx264"), ("v.webm", "libvpx-vp9"), ("v.avi", "mpeg4"), ("v.mov", "mjpeg")]
 )
