@@ -38,6 +38,9 @@ class Settings(BaseSettings):
     flower_password: SecretStr | None = None
 
     chunk_frames: int = Field(default=120, ge=1, description="about how many frames a chunk holds")
+    first_chunk_frames: int = Field(
+        default=15, ge=0, description="about how many the first holds, so that poses are there soon; 0: like any other"
+    )
     lease_s: float = Field(default=30.0, gt=0, description="a worker that is silent for so long has lost its work")
     stall_s: float = Field(default=60.0, gt=0, description="a decoder that gives no frame for so long is killed")
     tick_s: float = Field(default=2.0, gt=0, description="how often the dispatcher and the reconciler run")

@@ -87,6 +87,7 @@ def fresh_settings(home: Path, template: str, scratch: Path) -> Iterator[Setting
             "backoff_s": 0.05,
             "stall_s": 20.0,
             "chunk_frames": 30,
+            "first_chunk_frames": 0,
         }
     )
     with psycopg.connect(admin_url(home), autocommit=True) as connection:

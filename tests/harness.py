@@ -63,6 +63,7 @@ def environment(settings: Settings) -> dict[str, str]:
         "resend_after_s",
         "backoff_s",
         "chunk_frames",
+        "first_chunk_frames",
         "home",
     ):
         values[f"POSELINE_{name.upper()}"] = str(getattr(settings, name))
@@ -130,9 +131,15 @@ def processes(settings: Settings, logs: Path) -> Iterator[Processes]:
         running.stop()
 
 
-def ask(system: System, clip: Path, team: str = "team", model: str = BUNDLED_MODEL) -> UUID:
+def ask(
+    system: System,
+    clip: Path,
+    team: str = "team",
+    model: str = BUNDLED_MODEL,
+    on_step: Callable[[str], None] | None = None,
+) -> UUID:
     """Upload a clip and ask for its run."""
-    return request_run(system, upload_file(system, clip, team).video.id, model).run_id
+    return request_run(system, upload_file(system, clip, team).video.id, model, on_step).run_id
 
 
 def run_of(system: System, run_id: UUID) -> RunRow:

@@ -1,4 +1,7 @@
-"""What one worker process holds: its servers, its models, its name; and its word in Postgres that it is alive."""
+"""What one worker process holds: its servers, its models, its name; and its word in Postgres that it is alive.
+
+A worker computes with what it was asked for, and finds what it should, or it does not start.
+"""
 
 from __future__ import annotations
 
@@ -7,21 +10,24 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from celery import Celery, signals
 
 import pipeline
 from pipeline.db.engine import transaction
-from pipeline.db.workers import ALIVE_S, remove_worker, report_worker
+from pipeline.db.workers import ALIVE_S, DeviceRow, remove_worker, report_worker
 from pipeline.errors import PoselineError, ServiceUnavailable
 from pipeline.inference.catalogue import BUNDLED_MODEL
+from pipeline.inference.engines import Placement
 from pipeline.inference.sessions import Device
 from pipeline.logs import get_logger
 from pipeline.queue import build_task_queue
 from pipeline.services.models import ModelCache
 from pipeline.services.system import System, build_system
 from pipeline.settings import Settings
+from workers.pool import COMPUTES, shown
 
 log = get_logger(__name__)
 
@@ -34,8 +40,7 @@ class Runtime:
     slots: int
     system: System
     models: ModelCache
-    provider: str
-    device: str
+    computes: DeviceRow
     stopping: threading.Event = field(default_factory=threading.Event)
     stopped: threading.Event = field(default_factory=threading.Event)
     _ticked_at: list[float] = field(default_factory=list)
@@ -55,10 +60,9 @@ class Runtime:
                 connection,
                 name=self.name,
                 pid=os.getpid(),
-                device=self.device,
-                provider=self.provider,
                 slots=self.slots,
                 version=pipeline.__version__,
+                computes=self.computes,
             )
 
     def report_until_stopped(self) -> None:
@@ -73,17 +77,27 @@ class Runtime:
 
 
 def build_runtime(app: Celery, settings: Settings, name: str, slots: int, device: Device) -> Runtime:
-    """Load the model before the first chunk comes, and refuse to work on another device than the one asked for.
+    """Load and check the model before the first chunk comes.
 
     Raises:
-        DeviceUnavailable: the device is not there.
+        DeviceUnavailable: the device is not there, is another than was asked for, or computes wrongly.
         ModelUnusable: the bundled model is damaged.
     """
     # A slot holds a connection for its transaction, another for its lease; the reporter and ticks need one each.
     system = build_system(settings, queue=build_task_queue(settings, app), pool_size=2 * slots + 2)
-    models = ModelCache(system.engine, settings.models_path, device)
-    session = models.preload(BUNDLED_MODEL).session
-    return Runtime(name, slots, system, models, session.provider, session.device_name)
+    models = ModelCache(system, Placement(device, slots=slots, cache_path=settings.home / "engines"))
+    report = models.preload(BUNDLED_MODEL)
+    facts = report.facts
+    computes = DeviceRow(
+        device=facts.name,
+        provider=facts.provider,
+        engine=facts.engine,
+        driver=facts.driver,
+        why=facts.why,
+        golden_ms=report.frame_ms,
+        checked_at=datetime.now(UTC),
+    )
+    return Runtime(name, slots, system, models, computes)
 
 
 def serve(app: Celery, settings: Settings, device: Device) -> Callable[[], Runtime]:
@@ -98,8 +112,16 @@ def serve(app: Celery, settings: Settings, device: Device) -> Callable[[], Runti
             log.critical("worker_refuses", reason=error.message)
             raise SystemExit(error.exit_code) from error
         made.append(runtime)
+        app.conf[COMPUTES] = shown(runtime.computes)
         threading.Thread(target=runtime.report_until_stopped, name="report", daemon=True).start()
-        log.info("worker_starts", device=runtime.device, provider=runtime.provider, slots=runtime.slots)
+        log.info(
+            "worker_starts",
+            device=runtime.computes.device,
+            provider=runtime.computes.provider,
+            engine=runtime.computes.engine,
+            why=runtime.computes.why,
+            slots=runtime.slots,
+        )
 
     def stop(**_: object) -> None:
         for runtime in made:

@@ -15,8 +15,9 @@ from pipeline.db.migrate import check_revision
 from pipeline.db.workers import select_workers
 from pipeline.errors import PoselineError
 from pipeline.inference.catalogue import BUNDLED_MODEL
-from pipeline.inference.sessions import build_session
-from pipeline.inference.zoo import find_model
+from pipeline.inference.engines import Placement
+from pipeline.inference.lacks import nvidia_words, onnxruntime_words, openvino_words
+from pipeline.inference.zoo import find_model, load_model
 from pipeline.local import stack
 from pipeline.settings import configured_by_environment
 
@@ -36,13 +37,18 @@ def doctor(console: Console) -> None:
         ("python", _python),
         ("opencv", _opencv),
         ("disk", lambda: _disk(console)),
+        ("engine", onnxruntime_words),
         ("model", lambda: _model(console)),
+        ("nvidia", _nvidia),
+        ("openvino", openvino_words),
         ("settings", lambda: _settings(console)),
         ("postgres", lambda: _postgres(console)),
         ("redis", lambda: _redis(console)),
         ("store", lambda: _store(console)),
         ("workers", lambda: _workers(console)),
     ]
+    if not configured_by_environment():
+        checks += [("beat", lambda: _service(console, "beat")), ("flower", lambda: _service(console, "flower"))]
     found = []
     for name, check in checks:
         try:
@@ -89,9 +95,21 @@ def _disk(console: Console) -> str:
 
 
 def _model(console: Console) -> str:
-    found = find_model(BUNDLED_MODEL, console.models_path)
-    session = build_session(found.path, "auto", 1)
-    return f"{found.spec.name} on {session.device_name} ({session.provider})"
+    from pipeline.services.golden import check  # noqa: PLC0415 - with onnxruntime and OpenCV, 0.3 s
+
+    found, placement = find_model(BUNDLED_MODEL, console.models_path), Placement()
+    report = check(found, load_model(found, placement), placement).require()
+    facts = report.facts
+    return (
+        f"{report.model} on {facts.name} ({facts.provider}, {facts.engine}), {report.frame_ms:.3g} ms a frame, finds "
+        f"what it should; {'; '.join((facts.why, *report.warnings))}"
+    )
+
+
+def _nvidia() -> str:
+    from pipeline.inference.onnx_session import CUDA, available  # noqa: PLC0415
+
+    return nvidia_words(has_cuda_build=CUDA in available())
 
 
 def _settings(console: Console) -> str:
@@ -126,4 +144,13 @@ def _workers(console: Console) -> str:
         workers = select_workers(connection)
     if not workers:
         raise Unwell("no worker is alive; start one with `poseline worker` (or `poseline up`)")
-    return ", ".join(f"{w.name} ({w.slots} slots, {w.device})" for w in workers)
+    return ", ".join(
+        f"{w.name} ({w.slots} slots, {w.computes.device}, {w.computes.engine or w.computes.provider})" for w in workers
+    )
+
+
+def _service(console: Console, name: str) -> str:
+    [service] = [each for each in stack.status(console.home).services if each.name == name]
+    if service.state != "running":
+        raise Unwell(f"{service.state}{f': {service.detail}' if service.detail else ''}; start it with `poseline up`")
+    return f"answers on port {service.port}" if service.port else f"runs as process {service.pid}"

@@ -8,7 +8,7 @@ import traceback
 import click
 
 import pipeline
-from pipeline.cli import analyze, bench, demo, doctor, models, processes, results, stack, teams
+from pipeline.cli import analyze, bench, demo, doctor, evaluate, models, processes, results, stack, teams
 from pipeline.cli.console import Console, common
 from pipeline.errors import PoselineError, in_one_line
 from pipeline.logs import configure_logs
@@ -37,6 +37,7 @@ for _command in (
     doctor.doctor,
     demo.demo,
     bench.bench,
+    evaluate.evaluate,
     processes.worker,
     processes.beat,
     processes.flower,

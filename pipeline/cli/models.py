@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
 import click
 
+from pipeline.cli.checks import check
 from pipeline.cli.console import Console, common, pass_console
 from pipeline.cli.progress import Bar
-from pipeline.inference.zoo import fetch_model, list_models
+from pipeline.inference.catalogue import Weights
+from pipeline.inference.checksums import CHECKSUMS_FILE
+from pipeline.inference.fetching import FetchedFile, Fetcher, needed_weights
+from pipeline.inference.places import PUBLISHER, find_place
+from pipeline.inference.places import mirror as find_mirror
+from pipeline.inference.zoo import FoundModel, find_model, list_models
 
 
 @click.group(invoke_without_command=True)
@@ -22,7 +32,9 @@ def models(context: click.Context, console: Console) -> None:
         {
             "name": state.name,
             "on_this_machine": state.is_here,
-            "input_px": state.entry.input_side_px,
+            "input_px": [state.entry.pose.width_px, state.entry.pose.height_px],
+            "keypoints": len(state.entry.keypoints.names),
+            "stages": len(state.entry.weights),
             "licence": state.entry.licence,
             "source": state.entry.source,
             "from": state.entry.origin,
@@ -31,9 +43,17 @@ def models(context: click.Context, console: Console) -> None:
     ]
     if not console.facts(rows):
         console.table(
-            ("model", "here", "input", "licence", "source"),
+            ("model", "here", "stages", "input", "keypoints", "licence", "source"),
             [
-                (s.name, "yes" if s.is_here else "no", s.entry.input_side_px, s.entry.licence, s.entry.source)
+                (
+                    s.name,
+                    "yes" if s.is_here else "no",
+                    len(s.entry.weights),
+                    f"{s.entry.pose.width_px} x {s.entry.pose.height_px}",
+                    len(s.entry.keypoints.names),
+                    s.entry.licence,
+                    s.entry.source,
+                )
                 for s in states
             ],
         )
@@ -42,20 +62,73 @@ def models(context: click.Context, console: Console) -> None:
 @models.command("fetch")
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @click.option(
+    "--from",
+    "source",
+    metavar="PLACE",
+    help="A folder of files copied from elsewhere, one such file, or an https address of either.",
+)
+@click.option(
     "--mirror", metavar="URL", envvar="POSELINE_MODELS_MIRROR", help="Another place that holds the publisher's files."
+)
+@click.option(
+    "--pins",
+    "pins_path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    envvar="POSELINE_MODELS_PINS",
+    help="A JSON file of trusted SHA-256s, to commit: other weights are refused, new ones added.",
 )
 @common
 @pass_console
-def fetch(console: Console, names: tuple[str, ...], mirror: str | None) -> None:
-    """Fetch models from their publisher, once; a later change of the weights is refused."""
-    for name in names:
-        with Bar(console, f"fetching {name}", None, "bytes") as bar:
+def fetch(
+    console: Console, names: tuple[str, ...], source: str | None, mirror: str | None, pins_path: Path | None
+) -> None:
+    """Fetch models, once; a later change of the weights is refused.
 
-            def on_progress(done: int, total: int | None, bar: Bar = bar) -> None:
-                if total:
-                    bar.total(total)
-                bar.at(done)
+    A download that broke off goes on where it was.
+    """
+    wanted = needed_weights(names)
+    place = find_place(source, wanted) if source else find_mirror(mirror) if mirror else PUBLISHER
+    fetcher = Fetcher(console.models_path, place, pins_path, console.step)
+    try:
+        files = [_fetch_one(console, fetcher, weights) for weights in wanted]
+    except KeyboardInterrupt:
+        kept_bytes = fetcher.kept_bytes(wanted)
+        if kept_bytes:
+            console.step(f"{kept_bytes / 1e6:.1f} MB are kept; the same command goes on from there")
+        raise
+    rows = [_facts(name, find_model(name, console.models_path)) for name in names]
+    if not console.facts(rows):
+        for row in rows:
+            console.say(f"{row['name']}: {', '.join(file['path'] for file in row['files'])}")
+        _say_pinned(console, CHECKSUMS_FILE, [file for file in files if file.is_first])
+        _say_pinned(console, f"{pins_path}; commit it", [file for file in files if file.is_pinned_now])
 
-            found = fetch_model(name, console.models_path, on_progress, mirror=mirror)
-        if not console.facts({"name": name, "file": str(found.path), "sha256": found.spec.weights_sha256}):
-            console.say(f"{name}: {found.path}")
+
+def _fetch_one(console: Console, fetcher: Fetcher, weights: Weights) -> FetchedFile:
+    with ExitStack() as stack:
+        bars: list[Bar] = []
+
+        def on_progress(done: int, total: int | None) -> None:
+            if not bars:  # what is here already has no bar
+                bars.append(stack.enter_context(Bar(console, f"fetching {weights.name}", total, "bytes")))
+            if total:
+                bars[0].total(total)
+            bars[0].at(done)
+
+        return fetcher.fetch(weights, on_progress)
+
+
+def _facts(name: str, found: FoundModel) -> dict[str, Any]:
+    files = [
+        {"name": path.stem, "path": str(path), "sha256": sha256, "bytes": path.stat().st_size}
+        for sha256, path in found.paths.items()
+    ]
+    return {"name": name, "files": files}
+
+
+def _say_pinned(console: Console, where: str, files: list[FetchedFile]) -> None:
+    if files:
+        console.say(f"pinned {', '.join(f'{file.name} ({file.sha256[:12]})' for file in files)} in {where}")
+
+
+models.add_command(check)

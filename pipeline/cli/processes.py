@@ -9,6 +9,7 @@ import os
 import secrets
 import socket
 import sys
+from typing import get_args
 
 import click
 
@@ -16,7 +17,17 @@ from pipeline.cli.console import Console, common, pass_console
 from pipeline.db.engine import transaction
 from pipeline.db.migrate import check_revision, upgrade
 from pipeline.errors import PoselineError, UsageError
+from pipeline.inference.sessions import Device
 from pipeline.queue import CONTROL, FRAMES
+
+_DEVICES: dict[Device, str] = {
+    "auto": "auto: the best that works here.",
+    "cpu": "cpu: onnxruntime.",
+    "openvino": "openvino: the CPU with OpenVINO, which bf16 on a CPU needs.",
+    "cuda": "cuda: an NVIDIA GPU.",
+    "tensorrt": "tensorrt: the same with TensorRT, which builds its engines for minutes.",
+    "coreml": "coreml: a Mac.",
+}
 
 
 class PortTaken(PoselineError):
@@ -31,14 +42,20 @@ def _become_celery(console: Console, *args: str, **environment: str) -> None:
 
 
 @click.command()
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option(
+    "--device", type=click.Choice(get_args(Device)), default="auto", show_default=True, help=" ".join(_DEVICES.values())
+)
 @click.option("--slots", type=click.IntRange(1, 256), help="Chunks at once [default: one per core]")
 @click.option("--queues", default=f"{CONTROL},{FRAMES}", show_default=True, help="Which work, first things first.")
 @click.option("--name", help="The worker's name in Flower [default: made up]")
 @common
 @pass_console
-def worker(console: Console, device: str, slots: int | None, queues: str, name: str | None) -> None:
-    """Run one worker process: takes chunks of frames and finds the people in them."""
+def worker(console: Console, device: Device, slots: int | None, queues: str, name: str | None) -> None:
+    """Run one worker process: takes chunks of frames and finds the people in them.
+
+    It shows the bundled model the golden pictures first, and does not start on another device than the one asked for,
+    nor on one that finds something else in them.
+    """
     unknown = set(queues.split(",")) - {CONTROL, FRAMES}
     if unknown:
         raise UsageError(f"there is no queue {sorted(unknown)[0]!r}; the queues are {CONTROL} and {FRAMES}")

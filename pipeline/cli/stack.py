@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import datetime
+from typing import Any, get_args
 
 import click
 
 from pipeline.cli.console import Console, common, pass_console
 from pipeline.db.engine import transaction
-from pipeline.db.workers import select_workers
+from pipeline.db.workers import WorkerRow, select_workers
 from pipeline.errors import ServiceUnavailable
+from pipeline.inference.sessions import Device
 from pipeline.local import stack
 from pipeline.local.stack import StackStatus
 from pipeline.queue import CONTROL, FRAMES
@@ -18,12 +21,15 @@ from pipeline.settings import configured_by_environment
 
 @click.command()
 @click.option("--slots", type=click.IntRange(1, 256), help="Chunks at once [default: one per core]")
+@click.option(
+    "--device", type=click.Choice(get_args(Device)), help="Of the worker; see `worker --help` [default: auto]"
+)
 @click.option("--flower-port", type=click.IntRange(1, 65535), help="[default: a free one]")
 @common
 @pass_console
-def up(console: Console, slots: int | None, flower_port: int | None) -> None:
+def up(console: Console, slots: int | None, device: Device | None, flower_port: int | None) -> None:
     """Start the local stack: Postgres, Valkey, SeaweedFS, a worker, beat, Flower. Twice is fine."""
-    status = stack.up(console.home, slots=slots, flower_port=flower_port, on_step=console.step)
+    status = stack.up(console.home, slots=slots, device=device, flower_port=flower_port, on_step=console.step)
     if not console.facts(_facts(status)):
         _say_services(console, status)
         console.say(f"Flower: {flower_words(console)}")
@@ -60,18 +66,25 @@ def status(context: click.Context, console: Console) -> None:
         if found is not None:
             _say_services(console, found)
         raise
-    rows = [
-        {**asdict(row), "started_at": row.started_at.isoformat(), "answers": row.name in answering} for row in workers
-    ]
+    rows = [_worker_facts(row) | {"answers": row.name in answering} for row in workers]
     if console.facts({**(_facts(found) if found else {}), "workers": rows, "queues": waiting}):
         return
     if found is not None:
         _say_services(console, found)
         console.say("")
     console.table(
-        ("worker", "answers", "slots", "device", "provider"),
-        [(r["name"], "yes" if r["answers"] else "no", r["slots"], r["device"], r["provider"]) for r in rows],
+        ("worker", "answers", "slots", "device", "provider", "engine", "driver", "ms/frame"),
+        [
+            (
+                *(r["name"], "yes" if r["answers"] else "no", r["slots"]),
+                *(r["device"], r["provider"], r["engine"], r["driver"]),
+                r["golden_ms"] and f"{r['golden_ms']:.3g}",
+            )
+            for r in rows
+        ],
     )
+    for why in sorted({r["why"] for r in rows} - {""}):
+        console.say(f"why there: {why}")
     console.say("\nwaiting: " + ", ".join(f"{count} in {name}" for name, count in waiting.items()))
 
 
@@ -82,6 +95,12 @@ def flower_words(console: Console) -> str:
         f"http://127.0.0.1:{settings.flower_port} "
         f"(user {settings.flower_user}, password in {console.home / 'poseline.env'})"
     )
+
+
+def _worker_facts(row: WorkerRow) -> dict[str, Any]:
+    facts = asdict(row)
+    facts |= facts.pop("computes")
+    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in facts.items()}
 
 
 def _facts(status: StackStatus) -> dict[str, object]:

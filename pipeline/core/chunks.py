@@ -36,11 +36,16 @@ class ChunkPlan:
     preroll: int = 0
 
 
-def plan_chunks(index: FrameIndex, target_frames: int, max_waste: float = MAX_WASTE) -> list[ChunkPlan]:
+def plan_chunks(
+    index: FrameIndex, target_frames: int, max_waste: float = MAX_WASTE, first_frames: int | None = None
+) -> list[ChunkPlan]:
     """Cut a video into chunks of about `target_frames` frames.
 
     Stretches between keyframes that are much longer than the target are cut inside, into the shortest pieces that
     keep the frames decoded twice under `max_waste` of the video; with one keyframe for a whole video that is one cut.
+
+    Args:
+        first_frames: about how many frames the first chunk holds, so that somebody who waits sees poses soon.
 
     Raises:
         ValueError: `target_frames` is under 1.
@@ -53,7 +58,16 @@ def plan_chunks(index: FrameIndex, target_frames: int, max_waste: float = MAX_WA
     starts = np.zeros(1, np.int64) if index.counted else np.flatnonzero(index.keyframe)
     starts = np.union1d(starts, [0])
     bounds = _merge(_bounds(starts, n, target_frames, int(n * max_waste)), target_frames)
-    plans = []
+    plans = _plans(index, starts, bounds)
+    if first_frames is not None:
+        sooner = _plans(index, starts, _split_first(bounds, starts, first_frames))
+        if frames_to_decode(sooner) <= (1 + max_waste) * n:
+            return sooner
+    return plans
+
+
+def _plans(index: FrameIndex, starts: Int64s, bounds: Sequence[int]) -> list[ChunkPlan]:
+    n, plans = len(index), []
     for i, (first, stop) in enumerate(pairwise(bounds)):
         start = int(starts[np.searchsorted(starts, first, side="right") - 1])
         plans.append(
@@ -97,6 +111,15 @@ def _bounds(starts: Int64s, n: int, target: int, budget_frames: int) -> Int64s:
         for start, length in zip(starts[long].tolist(), pieces.tolist(), strict=True)
     ]
     return np.unique(np.concatenate([starts, *inside, [n]])).astype(np.int64)
+
+
+def _split_first(bounds: Sequence[int], starts: Int64s, first_frames: int) -> list[int]:
+    """The same cuts with one more early on: at a keyframe that is near, or where it should be."""
+    if bounds[1] < 2 * first_frames:
+        return list(bounds)
+    near = starts[(starts > first_frames // 2) & (starts < 2 * first_frames)]
+    cut = int(near[np.abs(near - first_frames).argmin()]) if len(near) else first_frames
+    return sorted({*bounds, cut})
 
 
 def _merge(bounds: Int64s, target: int) -> list[int]:

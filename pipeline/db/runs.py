@@ -72,10 +72,12 @@ def insert_run(
     return connection.execute(select(run.c.id).where(*same, standing)).scalar_one(), False
 
 
-def select_model_name(connection: Connection, fingerprint: str) -> str:
-    """The name under which a model was asked for."""
-    name: str = connection.execute(select(model.c.name).where(model.c.fingerprint == fingerprint)).scalar_one()
-    return name
+def select_model_spec(connection: Connection, fingerprint: str) -> Mapping[str, Any]:
+    """What a model was when it was asked for."""
+    spec: Mapping[str, Any] = connection.execute(
+        select(model.c.spec).where(model.c.fingerprint == fingerprint)
+    ).scalar_one()
+    return spec
 
 
 def move_waiting_runs(connection: Connection, from_video_id: UUID, to_video_id: UUID) -> None:

@@ -173,6 +173,11 @@ worker = Table(
     Column("provider", Text, nullable=False),
     Column("slots", Integer, nullable=False),
     Column("version", Text, nullable=False),
+    Column("engine", Text, nullable=False, server_default=""),
+    Column("driver", Text, nullable=False, server_default=""),
+    Column("why", Text, nullable=False, server_default=""),
+    Column("golden_ms", REAL),
+    Column("checked_at", _now()),
     Column("started_at", _now(), nullable=False, server_default=func.now()),
     Column("seen_at", _now(), nullable=False, server_default=func.now()),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, delete, func, select
@@ -15,23 +15,43 @@ ALIVE_S = 15.0
 
 
 @dataclass(frozen=True)
+class DeviceRow:
+    """What a worker computes with, as its engine says, and what its check found.
+
+    Args:
+        device: the chip, for people.
+        engine: with its version.
+        driver: of the device, empty where there is none.
+        why: it computes there and nowhere better.
+        golden_ms: for a frame with the bundled model, alone.
+    """
+
+    device: str
+    provider: str
+    engine: str = ""
+    driver: str = ""
+    why: str = ""
+    golden_ms: float | None = None
+    checked_at: datetime | None = None
+
+
+@dataclass(frozen=True)
 class WorkerRow:
     """One live worker process."""
 
     name: str
     pid: int
-    device: str
-    provider: str
     slots: int
     version: str
     started_at: datetime
+    computes: DeviceRow
 
 
 def report_worker(
-    connection: Connection, *, name: str, pid: int, device: str, provider: str, slots: int, version: str
+    connection: Connection, *, name: str, pid: int, slots: int, version: str, computes: DeviceRow
 ) -> None:
     """Say that this worker is alive."""
-    facts = {"pid": pid, "device": device, "provider": provider, "slots": slots, "version": version}
+    facts = {"pid": pid, "slots": slots, "version": version, **asdict(computes)}
     started = func.clock_timestamp()
     statement = insert(worker).values(name=name, **facts, started_at=started, seen_at=started)
     connection.execute(
@@ -51,7 +71,12 @@ def select_workers(connection: Connection) -> list[WorkerRow]:
         .where(worker.c.seen_at > func.clock_timestamp() - timedelta(seconds=ALIVE_S))
         .order_by(worker.c.name)
     )
-    return [WorkerRow(r.name, r.pid, r.device, r.provider, r.slots, r.version, r.started_at) for r in rows]
+    return [
+        WorkerRow(
+            r.name, r.pid, r.slots, r.version, r.started_at, DeviceRow(*(getattr(r, f.name) for f in fields(DeviceRow)))
+        )
+        for r in rows
+    ]
 
 
 def delete_gone_workers(connection: Connection) -> int:

@@ -1,4 +1,4 @@
-"""Pixels in, poses out: models by name (`zoo`), on a device (`sessions`), decoded (`rtmo`).
+"""Pixels in, poses out: models by name (`zoo`), on an engine (`engines`), one stage (`rtmo`) or two (`topdown`).
 
-Home of onnxruntime and rtmlib.
+Home of onnxruntime, OpenVINO and rtmlib.
 """

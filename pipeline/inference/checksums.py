@@ -10,11 +10,11 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from pipeline.errors import ModelUnusable
-from pipeline.inference.downloads import TEMPORARY_PREFIX
+from pipeline.inference.unpacking import TEMPORARY_PREFIX
 
 CHECKSUMS_FILE = "checksums.json"
 
@@ -30,7 +30,7 @@ def sha256_of(path: Path) -> str:
 
 
 def read_checksums(models_path: Path) -> dict[str, str]:
-    """SHA-256 by model name; empty where nothing was fetched yet.
+    """SHA-256 by name of the weights; empty where nothing was fetched yet.
 
     Raises:
         ModelUnusable: the file is there and cannot be read.
@@ -39,36 +39,51 @@ def read_checksums(models_path: Path) -> dict[str, str]:
     try:
         recorded = json.loads(path.read_text())
         return {str(name): str(sha256) for name, sha256 in recorded.items()}
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, ValueError, AttributeError) as error:
         raise ModelUnusable(f"{path} cannot be read ({error}); remove it and fetch the models again") from error
 
 
 def write_checksums(models_path: Path, checksums: dict[str, str]) -> None:
-    """Replace the record, whole or not at all. Call it as the only writer.
+    """Replace the record of a folder. Call it as the only writer; see `replace_record`."""
+    replace_record(models_path / CHECKSUMS_FILE, checksums)
+
+
+def replace_record(path: Path, checksums: dict[str, str]) -> None:
+    """Write a file of SHA-256 by name, sorted, whole or not at all. Call it as the only writer.
 
     Raises:
         OSError: it cannot be written.
     """
-    temporary = models_path / f"{TEMPORARY_PREFIX}{CHECKSUMS_FILE}"
+    temporary = path.with_name(f"{TEMPORARY_PREFIX}{path.name}")
     with temporary.open("w") as file:
         file.write(json.dumps(checksums, indent=2, sort_keys=True) + "\n")
         file.flush()
         os.fsync(file.fileno())
-    temporary.rename(models_path / CHECKSUMS_FILE)
+    temporary.rename(path)
 
 
 @contextlib.contextmanager
-def only_writer(models_path: Path) -> Iterator[None]:
+def only_writer(models_path: Path, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
     """Wait until no other process or thread writes here, and clear away what one that died has left.
+
+    Downloads that can go on stay.
+
+    Args:
+        on_wait: called once where another is writing.
 
     Raises:
         OSError: the folder cannot be written to.
     """
     models_path.mkdir(parents=True, exist_ok=True)
     with (models_path / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if on_wait is not None:
+                on_wait()
+            fcntl.flock(lock, fcntl.LOCK_EX)
         for left in models_path.glob(f"{TEMPORARY_PREFIX}*"):
             left.unlink()
         yield

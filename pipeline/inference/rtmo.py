@@ -1,4 +1,4 @@
-"""RTMO: all people of a frame in one pass of one network.
+"""One stage: all people of a frame in one pass of one network, RTMO or what follows its contract.
 
 Decoding is rtmlib's own second NMS, called as `rtmlib.RTMO.postprocess` calls it, so that poses agree with rtmlib's to
 the bit. What rtmlib loses is kept (boxes, person scores), and what it makes up is not: nobody is length zero, where
@@ -7,96 +7,59 @@ rtmlib gives one person of zeros. Its classes are never constructed here: they d
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
-import numpy.typing as npt
 from rtmlib.tools.object_detection.post_processings import multiclass_nms
 
 from pipeline.core.poses import FramePoses
-from pipeline.errors import ModelUnusable, OutputUnusable
-from pipeline.inference.sessions import CPU, Float32s, Session
-from pipeline.inference.spec import POSTPROCESS_VERSION, PREPROCESSING, ModelSpec
+from pipeline.errors import OutputUnusable
+from pipeline.inference.contracts import Network
+from pipeline.inference.pictures import Image, Planes, check_pictures
+from pipeline.inference.sessions import DeviceFacts, Float32s
+from pipeline.inference.spec import ModelSpec
 
 
-class RtmoModel:
-    """A network and how to read it. Safe to share between threads.
+class OneStage:
+    """A network and how to read it. See `models.PoseModel`.
 
     Raises:
-        ModelUnusable: the spec wants another decoder than this one.
+        ModelUnusable: it gives another number of keypoints than the model is said to have.
     """
 
-    def __init__(self, session: Session, spec: ModelSpec) -> None:
-        wanted = (spec.architecture, spec.preprocessing, spec.postprocess_version)
-        if wanted != ("rtmo", PREPROCESSING, POSTPROCESS_VERSION):
-            raise ModelUnusable(f"{spec.name} needs the decoder {wanted}, which this version of Poseline has not")
-        self.session = session
+    def __init__(self, network: Network, spec: ModelSpec, batch: int = 1) -> None:
         self.spec = spec
-        self._buffers = threading.local()
+        self.batch = batch
+        network.require_keypoints(len(spec.keypoint_names))
+        self._network = network
+        self._planes = Planes()
 
-    def detect(self, images: npt.NDArray[np.uint8], scales: Sequence[float]) -> list[FramePoses]:
-        """The people in each frame, best score first; the same whatever else is in the batch.
+    @property
+    def facts(self) -> DeviceFacts:
+        """What really runs it."""
+        return self._network.session.facts
 
-        Args:
-            images: uint8 `[n, S, S, 3]`, BGR, the frame scaled and at the top left of a square of 114.
-            scales: `n` numbers, pixels of the square per pixel of the frame.
-
-        Raises:
-            ValueError: the arguments do not fit the model or each other.
-            ModelUnusable: the network gave something else than its contract says.
-            OutputUnusable: it gave no numbers for these frames.
-            DeviceUnavailable: the GPU broke off.
-        """
-        side_px = self.spec.input_side_px
-        if images.dtype != np.uint8 or images.shape[1:] != (side_px, side_px, 3):
-            raise ValueError(
-                f"images must be uint8 [n, {side_px}, {side_px}, 3], got {images.dtype} {list(images.shape)}"
-            )
-        if len(scales) != len(images) or not all(scale > 0 for scale in scales):
-            raise ValueError(f"{len(images)} images need as many scales above zero, got {list(scales)}")
-        if not len(images):
-            return []
-        # On a CPU a batch is no faster (69 ms a frame in fours, 66 alone) and moves the last bit of a score.
-        step = 1 if self.session.provider == CPU else len(images)
-        found = []
-        for at in range(0, len(images), step):
+    def detect(self, images: Sequence[Image], scales: Sequence[float]) -> list[FramePoses]:
+        """See `models.PoseModel.detect`."""
+        side_px = self.spec.pose.width_px
+        check_pictures(images, scales, side_px)
+        # See DeviceFacts.is_gpu.
+        step = len(images) if self.facts.is_gpu else 1
+        found: list[FramePoses] = []
+        for at in range(0, len(images), max(1, step)):
             found += self._detect_together(images[at : at + step], scales[at : at + step])
         return found
 
-    def _detect_together(self, images: npt.NDArray[np.uint8], scales: Sequence[float]) -> list[FramePoses]:
-        dets, keypoints = self._checked(len(images), self.session.run(self._filled(images)))
-        return [
+    def _detect_together(self, images: Sequence[Image], scales: Sequence[float]) -> list[FramePoses]:
+        dets, keypoints = self._network.run(self._planes.of(images))
+        found = [
             _decode(dets[i], keypoints[i], float(scale), self.spec.score_threshold, self.spec.nms_threshold)
             for i, scale in enumerate(scales)
         ]
-
-    def _filled(self, images: npt.NDArray[np.uint8]) -> Float32s:
-        """This thread's buffer, float32 `[n, 3, S, S]`, valid until its next call."""
-        buffer: Float32s | None = getattr(self._buffers, "batch", None)
-        if buffer is None or len(buffer) < len(images):
-            side_px = self.spec.input_side_px
-            buffer = np.empty((len(images), 3, side_px, side_px), np.float32)
-            self._buffers.batch = buffer
-        for planes, image in zip(buffer, images, strict=False):
-            # Three times as fast as NumPy's transposed copy: 0.09 ms against 0.28 ms at 384, 0.22 against 0.58 at 640.
-            for plane, channel in zip(planes, cv2.split(image), strict=True):
-                np.copyto(plane, channel)
-        return buffer[: len(images)]
-
-    def _checked(self, count: int, outputs: tuple[Float32s, ...]) -> tuple[Float32s, Float32s]:
-        dets, keypoints = outputs
-        rows = dets.shape[1] if dets.ndim == 3 else -1
-        if dets.shape != (count, rows, 5) or keypoints.shape != (count, rows, len(self.spec.keypoint_names), 3):
-            raise ModelUnusable(
-                f"{self.spec.name} gave dets {dets.shape} and keypoints {keypoints.shape} for {count} frames of "
-                f"{len(self.spec.keypoint_names)} keypoints a person"
-            )
-        # A score that is not a number is below every threshold, so a broken network would look like empty frames.
-        if not np.isfinite(dets).all():
-            raise OutputUnusable(f"{self.spec.name} gave scores or boxes that are not numbers; try another model")
-        return dets, keypoints
+        # Only of people: rows that pad may hold anything.
+        if not all(np.isfinite(poses.keypoints).all() for poses in found):
+            raise OutputUnusable(f"{self.spec.name} gave keypoints that are not numbers; try another model")
+        return found
 
 
 def _decode(

@@ -1,50 +1,56 @@
-"""Models by name: which are on this machine, how they are loaded, and how the others are fetched.
+"""Models by name: which are on this machine, and how they are loaded.
 
-Weights are pinned by SHA-256: the bundled model's stands in the catalogue, a fetched one's is recorded when it first
-arrives, and a load or a later fetch that finds other weights is refused.
+A name is one of the catalogue's (`rtmo-s`), or the path of an ONNX file with RTMO's contract, either with `@bf16` or
+`@fp16` behind it for reduced precision. Weights are pinned by SHA-256: the bundled model's stands in the catalogue, a
+fetched one's is recorded when it first arrives, and a load that finds other weights is refused.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast, get_args
 
-from pipeline.errors import ModelUnusable, ServiceUnavailable
-from pipeline.inference.catalogue import BUNDLED_MODEL, ENTRIES, PUBLISHER_PREFIXES, Entry, find_entry
-from pipeline.inference.checksums import CHECKSUMS_FILE, only_writer, read_checksums, sha256_of, write_checksums
-from pipeline.inference.downloads import OnProgress, download, unpack_only
+from pipeline.errors import ModelUnusable, UnknownModel
+from pipeline.inference.catalogue import ENTRIES, Entry, find_entry
+from pipeline.inference.checksums import CHECKSUMS_FILE, read_checksums, sha256_of
+from pipeline.inference.sessions import Precision
 from pipeline.inference.spec import ModelSpec
+from pipeline.inference.users import describe
 
 if TYPE_CHECKING:
-    from pipeline.inference.rtmo import RtmoModel
-    from pipeline.inference.sessions import Device
-
-_ZIP_MEMBER = "end2end.onnx"
+    from pipeline.inference.engines import Placement
+    from pipeline.inference.models import PoseModel
 
 
 @dataclass(frozen=True)
 class ModelState:
-    """A known model, and where its weights are on this machine, if they are."""
+    """A known model, and whether all its weights are on this machine."""
 
     entry: Entry
-    path: Path | None
+    is_here: bool
 
     @property
     def name(self) -> str:
         return self.entry.name
 
-    @property
-    def is_here(self) -> bool:
-        return self.path is not None
-
 
 @dataclass(frozen=True)
 class FoundModel:
-    """A model whose weights are on this machine; `load_model` checks them."""
+    """A model whose weights are on this machine; `load_model` checks them.
+
+    Args:
+        paths: of the files of its networks, by SHA-256.
+    """
 
     spec: ModelSpec
-    path: Path
+    paths: Mapping[str, Path]
+
+    @property
+    def path(self) -> Path:
+        """The file that gives keypoints."""
+        return self.paths[self.spec.pose.weights_sha256]
 
 
 def list_models(models_path: Path) -> list[ModelState]:
@@ -54,135 +60,88 @@ def list_models(models_path: Path) -> list[ModelState]:
         ModelUnusable: the recorded checksums cannot be read.
     """
     recorded = read_checksums(models_path)
-    states = []
-    for entry in ENTRIES.values():
-        path = entry.file_in(models_path)
-        usable = path.is_file() and (entry.weights_sha256 or recorded.get(entry.name))
-        states.append(ModelState(entry, path if usable else None))
-    return states
+    return [
+        ModelState(
+            entry,
+            all(w.file_in(models_path).is_file() and (w.sha256 or recorded.get(w.name)) for w in entry.weights),
+        )
+        for entry in ENTRIES.values()
+    ]
 
 
 def find_model(name: str, models_path: Path) -> FoundModel:
-    """The model called `name`, without reading its weights.
+    """The model called `name`, without reading its weights, but for a file of the user's.
 
     Raises:
         UnknownModel: there is none of this name.
         ModelUnusable: it is not on this machine, or its checksum is not.
     """
+    name, precision = split_precision(name)
+    if name.endswith(".onnx"):
+        path = Path(name)
+        spec = describe(path, precision)
+        return FoundModel(spec, {spec.pose.weights_sha256: path})
     entry = find_entry(name)
-    path = entry.file_in(models_path)
-    sha256 = entry.weights_sha256 or read_checksums(models_path).get(name)
-    if not path.is_file():
-        raise ModelUnusable(entry.with_mend(f"{name} is not on this machine"))
-    if sha256 is None:
-        raise ModelUnusable(entry.with_mend(f"{path} has no checksum in {CHECKSUMS_FILE}"))
-    return FoundModel(_spec(entry, sha256, models_path), path)
-
-
-def load_model(found: FoundModel, device: Device, threads: int = 1) -> RtmoModel:
-    """The model, ready to detect, after its weights' checksum was checked.
-
-    Raises:
-        ModelUnusable: the weights changed, or do not follow RTMO's contract.
-        DeviceUnavailable: `cuda` was asked for and is not there.
-    """
+    recorded = read_checksums(models_path)
+    sha256s, paths = {}, {}
+    for weights in entry.weights:
+        path = weights.file_in(models_path)
+        sha256 = weights.sha256 or recorded.get(weights.name)
+        if not path.is_file():
+            raise ModelUnusable(entry.with_mend(f"{entry.name} is not on this machine"))
+        if sha256 is None:
+            raise ModelUnusable(entry.with_mend(f"{path} has no checksum in {CHECKSUMS_FILE}"))
+        sha256s[weights.name], paths[sha256] = sha256, path
     try:
-        sha256 = sha256_of(found.path)
-    except OSError as error:
-        raise ModelUnusable(f"{found.path} cannot be read ({error.strerror})") from error
-    if sha256 != found.spec.weights_sha256:
-        changed = f"{found.path} changed (SHA-256 {sha256[:12]}, not {found.spec.weights_sha256[:12]})"
-        raise ModelUnusable(find_entry(found.spec.name).with_mend(changed))
-    return _load(found, device, threads)
-
-
-def fetch_model(
-    name: str, models_path: Path, on_progress: OnProgress | None = None, mirror: str | None = None
-) -> FoundModel:
-    """The model called `name`, downloaded if it is not here yet. Many processes may ask at once; one downloads.
-
-    Args:
-        on_progress: called with bytes so far and bytes in all (None where the server does not say).
-        mirror: a prefix to use in place of the publisher's, with the publisher's paths below it.
-
-    Raises:
-        UnknownModel: there is none of this name.
-        ServiceUnavailable: there is no way to the publisher, or it broke off.
-        ModelUnusable: what came is no model, or not the one that was recorded under this name.
-        UsageError: the mirror is neither https nor loopback.
-    """
-    entry = find_entry(name)
-    if entry.zip_path is None:
-        return find_model(name, models_path)
-    try:
-        # Without the lock first: a folder of models may be read-only.
-        if not _is_intact(entry, models_path):
-            with only_writer(models_path):
-                if not _is_intact(entry, models_path):
-                    _fetch(entry, models_path, on_progress, mirror)
-    except OSError as error:
-        raise ModelUnusable(f"{models_path} cannot be used for models ({error}); set POSELINE_MODELS_DIR") from error
-    return find_model(name, models_path)
-
-
-def _is_intact(entry: Entry, models_path: Path) -> bool:
-    path = entry.file_in(models_path)
-    return path.is_file() and sha256_of(path) == read_checksums(models_path).get(entry.name)
-
-
-def _fetch(entry: Entry, models_path: Path, on_progress: OnProgress | None, mirror: str | None) -> None:
-    archive = _download_from_any(entry, models_path, on_progress, mirror)
-    try:
-        unpacked, sha256 = unpack_only(archive, _ZIP_MEMBER, models_path)
-    finally:
-        archive.unlink()
-    try:
-        recorded = read_checksums(models_path)
-        if recorded.get(entry.name, sha256) != sha256:
-            raise ModelUnusable(
-                f"{entry.name} is not what it was when it was first fetched (SHA-256 {sha256[:12]}, not "
-                f"{recorded[entry.name][:12]}): nothing was changed; if you trust the new weights, remove "
-                f"{entry.name} from {models_path / CHECKSUMS_FILE} and fetch again"
-            )
-        _load(FoundModel(entry.spec(sha256), unpacked), "cpu", 1)  # what cannot be loaded must not be pinned
-        # The checksum first: if this process dies in between, a file that is missing is fetched again and held
-        # against it, where a file without a checksum could not be trusted.
-        write_checksums(models_path, recorded | {entry.name: sha256})
-        unpacked.chmod(0o644)
-        unpacked.rename(entry.file_in(models_path))
-    finally:
-        unpacked.unlink(missing_ok=True)
-
-
-def _download_from_any(entry: Entry, folder: Path, on_progress: OnProgress | None, mirror: str | None) -> Path:
-    failures = []
-    for prefix in PUBLISHER_PREFIXES if mirror is None else (mirror.rstrip("/") + "/",):
-        try:
-            return download(f"{prefix}{entry.zip_path}", folder, on_progress)
-        except ServiceUnavailable as error:
-            failures.append(error.message)
-    raise ServiceUnavailable(
-        f"{entry.name} cannot be fetched: {'; '.join(failures)}. Check the network, or name a mirror; "
-        f"{BUNDLED_MODEL} works offline"
-    )
-
-
-def _spec(entry: Entry, sha256: str, models_path: Path) -> ModelSpec:
-    try:
-        return entry.spec(sha256)
+        return FoundModel(entry.spec(sha256s, precision), paths)
     except ValueError as error:
         raise ModelUnusable(
             f"{models_path / CHECKSUMS_FILE} holds no SHA-256 for {entry.name}; remove it and fetch the model again"
         ) from error
 
 
-def _load(found: FoundModel, device: Device, threads: int) -> RtmoModel:
-    # onnxruntime, OpenCV and rtmlib take 0.2 s to import, and naming models needs none of them.
-    from pipeline.inference.rtmo import RtmoModel  # noqa: PLC0415
-    from pipeline.inference.sessions import build_session  # noqa: PLC0415
+def find_weights(sha256: str, models_path: Path) -> Path | None:
+    """The file of this machine that is recorded with that SHA-256, whatever its name; its bytes are not read."""
+    recorded = read_checksums(models_path)
+    for entry in ENTRIES.values():
+        for weights in entry.weights:
+            if sha256 == (weights.sha256 or recorded.get(weights.name)):
+                path = weights.file_in(models_path)
+                return path if path.is_file() else None
+    return None
 
-    session = build_session(found.path, device, threads)
-    want_px, got_px = found.spec.input_side_px, session.input_side_px
-    if got_px != want_px:
-        raise ModelUnusable(f"{found.spec.name} should take {want_px} px, but its file takes {got_px} px")
-    return RtmoModel(session, found.spec)
+
+def split_precision(name: str) -> tuple[str, Precision]:
+    """`rtmo-s@bf16` as `rtmo-s` and `bf16`.
+
+    Raises:
+        UnknownModel: what stands behind the @ is no precision.
+    """
+    model, at, precision = name.rpartition("@")
+    if not at or name.endswith(".onnx"):
+        return name, "fp32"
+    if precision not in get_args(Precision):
+        raise UnknownModel(f"{name}: there is no precision {precision!r}; Known: {', '.join(get_args(Precision))}")
+    return model, cast("Precision", precision)
+
+
+def load_model(found: FoundModel, placement: Placement) -> PoseModel:
+    """The model, ready to detect, after the checksums of its weights were checked.
+
+    Raises:
+        ModelUnusable: the weights changed, or do not follow their contract.
+        DeviceUnavailable: the device is not there, or cannot work at the model's precision.
+    """
+    for wanted, path in found.paths.items():
+        try:
+            sha256 = sha256_of(path)
+        except OSError as error:
+            raise ModelUnusable(f"{path} cannot be read ({error.strerror})") from error
+        if sha256 != wanted:
+            changed = f"{path} changed (SHA-256 {sha256[:12]}, not {wanted[:12]})"
+            entry = ENTRIES.get(found.spec.name)
+            raise ModelUnusable(entry.with_mend(changed) if entry else f"{changed}; put it back")
+    # onnxruntime, OpenCV and rtmlib take 0.2 s to import, and naming models needs none of them.
+    from pipeline.inference.models import build_model  # noqa: PLC0415
+
+    return build_model(found.spec, lambda network: found.paths[network.weights_sha256], placement)

@@ -49,6 +49,7 @@ class Wish:
 
     services: tuple[str, ...]
     slots: int
+    device: str = "auto"
 
     @classmethod
     def of(cls, home: Home) -> Wish:
@@ -56,12 +57,12 @@ class Wish:
             found = json.loads(home.wanted_file.read_text())
         except FileNotFoundError:
             raise StackError("the stack is stopping on its own; try again in a few seconds") from None
-        return cls(tuple(found["services"]), found["slots"])
+        return cls(tuple(found["services"]), found["slots"], found.get("device", "auto"))
 
     def plus(self, home: Home, names: Iterable[str]) -> Wish:
         """Ask the supervisor for more and wait until it has taken that up; what changes, it stops first."""
         together = {*self.services, *names}
-        wish = Wish(tuple(n for n in SERVERS + PROCESSES if n in together), self.slots)
+        wish = Wish(tuple(n for n in SERVERS + PROCESSES if n in together), self.slots, self.device)
         wish.write(home)
         boss = supervisor(home)
         if boss is None:
@@ -78,7 +79,8 @@ class Wish:
         return wish
 
     def write(self, home: Home) -> None:
-        write_private(home.wanted_file, json.dumps({"services": self.services, "slots": self.slots}), durable=False)
+        facts = {"services": self.services, "slots": self.slots, "device": self.device}
+        write_private(home.wanted_file, json.dumps(facts), durable=False)
 
 
 def launch(home: Home) -> None:

@@ -7,7 +7,7 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -93,11 +93,14 @@ def write_configs(home: Home, stack: Stack) -> None:
     )
 
 
-def build_specs(home: Home, stack: Stack, wanted: Mapping[str, bool], slots: int) -> list[Spec]:
+def build_specs(home: Home, stack: Stack, wanted: Mapping[str, bool], worker: Sequence[str]) -> list[Spec]:
     """The wanted services in the order in which they start.
 
     Paths are relative to the service's own directory, so that blanks, commas and lengths of the home's do
     not matter, and so that a server can be told by its working directory.
+
+    Args:
+        worker: options of the worker.
     """
     port = stack.ports
     env = server_env(stack)
@@ -121,11 +124,7 @@ def build_specs(home: Home, stack: Stack, wanted: Mapping[str, bool], slots: int
         commands["valkey"] = (valkey_binary(), "valkey.conf")
     if wanted.get("seaweedfs"):
         commands["seaweedfs"] = (weed_binary(), "-logtostderr=true", "server", *_weed_flags(port))
-    commands |= {
-        name: (*python, name, *(("--slots", str(slots)) if name == "worker" else ()))
-        for name in PROCESSES
-        if wanted.get(name)
-    }
+    commands |= {name: (*python, name, *(worker if name == "worker" else ())) for name in PROCESSES if wanted.get(name)}
     stops = {
         "postgres": (signal.SIGINT, 20.0),  # fast shutdown: SIGTERM would wait for clients
         "valkey": (signal.SIGTERM, 10.0),

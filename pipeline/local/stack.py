@@ -40,6 +40,7 @@ def up(
     *,
     only: Collection[str] | None = None,
     slots: int | None = None,
+    device: str | None = None,
     flower_port: int | None = None,
     on_step: OnStep = lambda _: None,
     prepare: Callable[[Settings], None] = prepare_servers,
@@ -50,6 +51,7 @@ def up(
         home: where the stack keeps its data; made if it is not there.
         only: names from SERVERS and PROCESSES; processes bring the servers along. What runs already stays.
         slots: of the worker; as many as there are processors by default.
+        device: of the worker, as `poseline worker` takes it; by default that of the running stack, or "auto".
         flower_port: where Flower shall listen; 5555 or another free one by default.
         on_step: told what happens, for people.
         prepare: run when the servers answer and before Poseline's processes start; must bear repetition.
@@ -69,7 +71,7 @@ def up(
         for attempt in range(_START_ATTEMPTS):
             stack = _settle(place, stack, flower_port)
             try:
-                _start(place, stack, names, slots, on_step, prepare)
+                _start(place, stack, names, slots, device, on_step, prepare)
                 break
             except BaseException as error:
                 if running:
@@ -137,11 +139,12 @@ def _start(
     stack: Stack,
     names: tuple[str, ...],
     slots: int | None,
+    device: str | None,
     on_step: OnStep,
     prepare: Callable[[Settings], None],
 ) -> None:
     wish = Wish.of(home) if supervisor(home) else Wish((), os.cpu_count() or 1)
-    wish = Wish(wish.services, slots or wish.slots)
+    wish = Wish(wish.services, slots or wish.slots, device or wish.device)
     new = [name for name in names if name not in wish.services]
     for name in new:
         if name in SERVERS:

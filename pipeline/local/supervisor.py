@@ -104,7 +104,8 @@ class Supervisor:
         stack = self.home.read_stack()
         assert stack is not None
         wish = json.loads(self.home.wanted_file.read_text())
-        specs = build_specs(self.home, stack, dict.fromkeys(wish["services"], True), wish["slots"])
+        worker = ("--slots", str(wish["slots"]), "--device", wish.get("device", "auto"))
+        specs = build_specs(self.home, stack, dict.fromkeys(wish["services"], True), worker)
         new = {spec.name: spec for spec in specs}
         self._stop(name for name, child in self.children.items() if new.get(name) != child.spec)
         kept = {name: child for name, child in self.children.items() if new.get(name) == child.spec}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from itertools import islice
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -17,7 +18,6 @@ from pipeline.db.leases import hand_back
 from pipeline.db.runs import mark_failed
 from pipeline.db.videos import select_frame_index, select_video
 from pipeline.errors import LeaseLost, SourceGone, Stopping, in_one_line, is_outage
-from pipeline.inference.rtmo import RtmoModel
 from pipeline.logs import bind, get_logger
 from pipeline.services.dispatch import dispatch
 from pipeline.services.keep import keep_lease
@@ -102,7 +102,7 @@ def _analyse(
         column="frames_done",
         stopping=stopping,
     ) as keeper:
-        model: RtmoModel = models.load(claimed.model_fingerprint)
+        model = models.load(claimed.model_fingerprint)
         frames = iter_frames(
             ObjectSource(system.store, video.source),
             index=index,
@@ -110,15 +110,18 @@ def _analyse(
             stop=stop,
             size=video.size,
             limits=limits,
-            side=model.spec.input_side_px,
+            side=model.spec.side_px,
+            batch=model.batch,
             interrupted=keeper.interrupted,
             on_tick=on_tick,
         )
         next_no = first
-        for frame in frames:
-            _add_missing(spool, index, next_no, frame.number, NO_FRAME)
-            spool.add(FrameRow(frame.number, frame.pts, model.detect(frame.image[None], [frame.scale])[0]))
-            next_no = frame.number + 1
+        while batch := list(islice(frames, model.batch)):
+            found = model.detect([frame.image for frame in batch], [frame.scale for frame in batch])
+            for frame, poses in zip(batch, found, strict=True):
+                _add_missing(spool, index, next_no, frame.number, NO_FRAME)
+                spool.add(FrameRow(frame.number, frame.pts, poses))
+                next_no = frame.number + 1
             keeper.check()
         _add_missing(spool, index, next_no, stop, NO_FRAME)
 

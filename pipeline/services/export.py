@@ -26,6 +26,7 @@ from pipeline.db.frames import FrameRow, iter_frame_rows
 from pipeline.db.runs import select_run
 from pipeline.db.videos import select_video
 from pipeline.errors import RunFailed, UsageError
+from pipeline.services.about import write_about
 from pipeline.services.system import System
 
 Format = Literal["jsonl", "parquet", "csv"]
@@ -49,7 +50,7 @@ def export_run(
     """Write a done run's poses to `to`; the file appears whole or not at all.
 
     Parquet and CSV hold one row per person per frame; a second file beside, `NAME.nobody.EXT`, holds the frames
-    with nobody. Returns the files written.
+    with nobody. `NAME.about.json` says which model and which keypoints these are. Returns the files written.
 
     Raises:
         RunFailed: the run is not done.
@@ -65,6 +66,7 @@ def export_run(
     names: Sequence[str] = run.model_spec["keypoint_names"]
     to = checked_target(to)
     paths = [to] if form == "jsonl" else [to, to.with_name(f"{to.stem}.nobody{to.suffix}")]
+    paths.append(to.with_name(f"{to.stem}.about.json"))
     try:
         to.parent.mkdir(parents=True, exist_ok=True)
         with _whole(paths) as files:
@@ -80,6 +82,7 @@ def export_run(
                 if on_frame is not None:
                     on_frame()
             writer.close()
+            files[-1].write(write_about(run, video))
     except OSError as error:
         raise UsageError(f"{to} cannot be written: {error.strerror}; choose another with --out") from error
     return paths

@@ -46,7 +46,7 @@ def ingest_video(system: System, video_id: UUID, worker: str, stopping: threadin
         found = _read(system, video, lease, stopping)
         with transaction(system.engine) as connection:
             mark_ready(connection, lease, found)
-            plan_runs(connection, settings.chunk_frames, video_id)
+            plan_runs(connection, settings, video_id)
     except LeaseLost:
         return
     except Stopping:
@@ -133,7 +133,7 @@ def _merge(system: System, video: VideoRow, lease: Lease, found: IndexedVideo) -
             lease=lease,
             duplicate_of=standing.id,
         )
-        plan_runs(connection, system.settings.chunk_frames, standing.id)
+        plan_runs(connection, system.settings, standing.id)
     dispatch(system)
 
 

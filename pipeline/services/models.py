@@ -1,56 +1,77 @@
-"""A worker's models: each loaded once, on first use, and shared by all slots."""
+"""A worker's models: each loaded and checked once, on first use, and shared by all slots."""
 
 from __future__ import annotations
 
 import threading
-from pathlib import Path
-
-from sqlalchemy import Engine
 
 from pipeline.db.engine import transaction
-from pipeline.db.runs import select_model_name
+from pipeline.db.runs import select_model_spec
 from pipeline.errors import ModelUnusable
-from pipeline.inference.rtmo import RtmoModel
-from pipeline.inference.sessions import Device
-from pipeline.inference.zoo import find_model, load_model
+from pipeline.inference.engines import Placement
+from pipeline.inference.golden import GoldenReport
+from pipeline.inference.models import PoseModel
+from pipeline.inference.spec import ModelSpec
+from pipeline.inference.zoo import FoundModel, find_model, load_model
+from pipeline.logs import get_logger
+from pipeline.services.golden import check
+from pipeline.services.system import System
+from pipeline.services.weights import locate_weights
+
+log = get_logger(__name__)
 
 
 class ModelCache:
     """Models by fingerprint. Safe to use from every slot at once."""
 
-    def __init__(self, engine: Engine, models_path: Path, device: Device) -> None:
-        self._engine = engine
-        self._models_path = models_path
-        self._device = device
+    def __init__(self, system: System, placement: Placement) -> None:
+        self._system = system
+        self._placement = placement
         self._lock = threading.Lock()
-        self._loaded: dict[str, RtmoModel] = {}
+        self._loaded: dict[str, PoseModel] = {}
+        self._reports: dict[str, GoldenReport] = {}
 
-    def preload(self, name: str) -> RtmoModel:
-        """Load a model before a run asks for it.
-
-        Raises:
-            ModelUnusable: its weights are not what they should be.
-            DeviceUnavailable: the device is not there.
-        """
-        found = find_model(name, self._models_path)
-        with self._lock:
-            if found.spec.fingerprint not in self._loaded:
-                self._loaded[found.spec.fingerprint] = load_model(found, self._device, threads=1)
-            return self._loaded[found.spec.fingerprint]
-
-    def load(self, fingerprint: str) -> RtmoModel:
-        """The model of that fingerprint.
+    def preload(self, name: str) -> GoldenReport:
+        """Load a model before a run asks for it, and say what came of its check.
 
         Raises:
-            ModelUnusable: its weights are not on this machine, or are not those that the run asks for.
-            DeviceUnavailable: the device is not there.
+            ModelUnusable: its weights are not what they should be, or find something else.
+            DeviceUnavailable: the device is not there, is another than was asked for, or computes wrongly.
+        """
+        found = find_model(name, self._system.settings.models_path)
+        with self._lock:
+            self._load(found)
+            return self._reports[found.spec.fingerprint]
+
+    def load(self, fingerprint: str) -> PoseModel:
+        """The model of that fingerprint, whatever it is called here.
+
+        Raises:
+            ModelUnusable: its weights are neither on this machine nor in the store, or are not what they were.
+            DeviceUnavailable: the device is not there, cannot work at the model's precision, or computes wrongly.
         """
         with self._lock:
-            if fingerprint not in self._loaded:
-                with transaction(self._engine) as connection:
-                    name = select_model_name(connection, fingerprint)
-                found = find_model(name, self._models_path)
-                if found.spec.fingerprint != fingerprint:
-                    raise ModelUnusable(f"this worker's {name} is not the one that the run asks for; update the worker")
-                self._loaded[fingerprint] = load_model(found, self._device, threads=1)
-            return self._loaded[fingerprint]
+            if fingerprint in self._loaded:
+                return self._loaded[fingerprint]
+            with transaction(self._system.engine) as connection:
+                spec = ModelSpec.from_facts(select_model_spec(connection, fingerprint))
+            if spec.fingerprint != fingerprint:
+                raise ModelUnusable(f"{spec.name} was asked for by another version of Poseline; update this worker")
+            return self._load(FoundModel(spec, {n: locate_weights(self._system, n) for n in spec.weights_sha256s}))
+
+    def _load(self, found: FoundModel) -> PoseModel:
+        fingerprint = found.spec.fingerprint
+        if fingerprint not in self._loaded:
+            model = load_model(found, self._placement)
+            report = check(found, model, self._placement)
+            for words in report.warnings:
+                log.warning("model_suspect", reason=words)
+            self._reports[fingerprint] = report.require()
+            self._loaded[fingerprint] = model
+            log.info(
+                "model_checked",
+                model=report.model,
+                against=report.against or None,
+                people=report.people,
+                frame_ms=round(report.frame_ms or 0, 2),
+            )
+        return self._loaded[fingerprint]

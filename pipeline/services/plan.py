@@ -9,15 +9,20 @@ from sqlalchemy import Connection
 from pipeline.core.chunks import frames_to_decode, plan_chunks
 from pipeline.db.runs import select_plannable_runs, start_run
 from pipeline.db.videos import select_frame_index
+from pipeline.settings import Settings
 
 
 def plan_runs(
-    connection: Connection, target_frames: int, video_id: UUID | None = None, limit: int | None = None
+    connection: Connection, settings: Settings, video_id: UUID | None = None, limit: int | None = None
 ) -> int:
     """Plan every run that waits for nothing any more, of one video or of all, at most `limit`. Returns how many."""
     planned = 0
     for run_id, of_video in select_plannable_runs(connection, video_id, limit):
-        plans = plan_chunks(select_frame_index(connection, of_video), target_frames)
+        plans = plan_chunks(
+            select_frame_index(connection, of_video),
+            settings.chunk_frames,
+            first_frames=settings.first_chunk_frames or None,
+        )
         start_run(connection, run_id, plans, frames_to_decode(plans))
         planned += 1
     return planned

@@ -82,7 +82,7 @@ def _plan(system: System) -> None:
     planned = 1
     while planned:
         with transaction(system.engine) as connection:
-            planned = plan_runs(connection, system.settings.chunk_frames, limit=1)
+            planned = plan_runs(connection, system.settings, limit=1)
 
 
 def _repair(system: System) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from pipeline.inference.zoo import find_model
 from pipeline.services.dispatch import dispatch
 from pipeline.services.plan import plan_runs
 from pipeline.services.system import System
+from pipeline.services.weights import keep_weights
 
 
 @dataclass(frozen=True)
@@ -23,20 +25,26 @@ class Request:
     known: bool
 
 
-def request_run(system: System, video_id: UUID, model_name: str) -> Request:
+def request_run(
+    system: System, video_id: UUID, model_name: str, on_step: Callable[[str], None] | None = None
+) -> Request:
     """The run of that video by that model, planned at once where the video is ready.
+
+    The weights are put in the store first, so that every worker can get them.
 
     Raises:
         UnknownModel: there is no such model.
         VideoRejected: the video turned out to be none.
         ModelUnusable: its weights are not on this machine, or are not what they were.
     """
-    spec = find_model(model_name, system.settings.models_path).spec
+    found = find_model(model_name, system.settings.models_path)
+    keep_weights(system, found, on_step)
+    spec = found.spec
     with transaction(system.engine) as connection:
         video_id = hold_for_run(connection, video_id)
-        ensure_model(connection, spec.fingerprint, spec.name, json.loads(spec.to_json()))
+        ensure_model(connection, spec.fingerprint, spec.full_name, json.loads(spec.to_json()))
         run_id, new = insert_run(connection, video_id, spec.fingerprint)
-        planned = plan_runs(connection, system.settings.chunk_frames, video_id)
+        planned = plan_runs(connection, system.settings, video_id)
     if planned:
         dispatch(system)
     return Request(run_id, known=not new)

@@ -49,7 +49,7 @@ def main(zygote_pid: int, *, has_ring: bool) -> None:
     ring = None
     if has_ring:
         upright = Upright(tuple(spec["size"]), spec["side"])
-        ring = Ring(RING_FD, upright.shape, writable=True)
+        ring = Ring(RING_FD, upright.shape, spec["slots"], writable=True)
         os.close(RING_FD)
     jail.lock_down(limits, zygote_pid, jail.address_space_bytes(), open_fds=BYTE_FD + 1)
     file = ParentFile(byte_channel, spec["size_bytes"], tuple(spec.get("needed", (0, 0))))

@@ -31,7 +31,7 @@ from pipeline.video.jail import grant_cpu
 from pipeline.video.limits import Limits
 from pipeline.video.opening import check_room, open_video
 from pipeline.video.picture import Upright
-from pipeline.video.ring import SLOTS, Ring
+from pipeline.video.ring import MOST_SLOTS, Ring
 from pipeline.video.wire import Kind
 
 TICK_S = 0.5
@@ -80,14 +80,14 @@ class Ticker:
 def send_frames(job: socket.socket, file: ParentFile, limits: Limits, ring: Ring, span: Span, upright: Upright) -> None:
     """Decode, put each wanted frame into a free slot, say so, and say when there are no more."""
     wanted = set(span.keys.tolist())
-    free = list(range(SLOTS))
+    free = list(range(ring.slots))
     last: int | None = None
     for key, frame in _iter_keyed(file, limits, Ticker(job, limits), span):
         grant_cpu(limits)  # one packet, the last above all, can bring out many frames
         if key is None or key not in wanted or (last is not None and key <= last):
             continue
         while not free:
-            free.extend(job.recv(SLOTS) or _hung_up())
+            free.extend(job.recv(MOST_SLOTS) or _hung_up())
         slot = free.pop()
         try:
             upright.write(frame, ring.picture(slot))

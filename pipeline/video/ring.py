@@ -17,12 +17,27 @@ import numpy as np
 
 from pipeline.video.letterbox import Image
 
-SLOTS = 6
+#: Pictures that are decoded ahead of a caller who takes one at a time.
+AHEAD = 5
+#: A slot's number goes over the wire as one byte.
+MOST_SLOTS = 256
 
 
-def make_ring(shape: tuple[int, int]) -> int:
-    """A file descriptor of `SLOTS` slots of shared memory, for pictures of that height and width."""
-    size = SLOTS * _stride(shape)
+def slots_for(batch: int) -> int:
+    """Slots for a caller who holds so many pictures at once: the next batch is decoded while one is worked on.
+
+    Raises:
+        ValueError: there are not that many.
+    """
+    slots = 2 * batch + AHEAD - 1
+    if batch < 1 or slots > MOST_SLOTS:
+        raise ValueError(f"a batch must be 1 to {(MOST_SLOTS - AHEAD + 1) // 2}, got {batch}")
+    return slots
+
+
+def make_ring(shape: tuple[int, int], slots: int) -> int:
+    """A file descriptor of that many slots of shared memory, for pictures of that height and width."""
+    size = slots * _stride(shape)
     if hasattr(os, "memfd_create"):
         fd = os.memfd_create("poseline-frames", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         os.ftruncate(fd, size)
@@ -42,14 +57,19 @@ class Ring:
         writable: for the child.
     """
 
-    def __init__(self, fd: int, shape: tuple[int, int], *, writable: bool) -> None:
+    def __init__(self, fd: int, shape: tuple[int, int], slots: int, *, writable: bool) -> None:
         stride = _stride(shape)
         prot = mmap.PROT_READ | (mmap.PROT_WRITE if writable else 0)
-        shared = mmap.mmap(fd, SLOTS * stride, mmap.MAP_SHARED, prot)
+        shared = mmap.mmap(fd, slots * stride, mmap.MAP_SHARED, prot)
         self._pictures = [
             cast("Image", np.ndarray((*shape, 3), np.uint8, buffer=shared, offset=slot * stride))
-            for slot in range(SLOTS)
+            for slot in range(slots)
         ]
+
+    @property
+    def slots(self) -> int:
+        """How many there are."""
+        return len(self._pictures)
 
     def picture(self, slot: int) -> Image:
         """uint8 `(height, width, 3)` in a slot; read-only in the parent.
@@ -57,7 +77,7 @@ class Ring:
         Raises:
             ValueError: no such slot.
         """
-        if not 0 <= slot < SLOTS:
+        if not 0 <= slot < len(self._pictures):
             raise ValueError(f"there is no slot {slot}")
         return self._pictures[slot]
 

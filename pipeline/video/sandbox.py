@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -22,7 +23,7 @@ from pipeline.video import wire
 from pipeline.video.job import Job, protocol_broken
 from pipeline.video.letterbox import Image, scale_to
 from pipeline.video.limits import Limits
-from pipeline.video.ring import Ring, make_ring
+from pipeline.video.ring import Ring, make_ring, slots_for
 from pipeline.video.source import ByteSource
 from pipeline.video.wire import Kind
 
@@ -66,7 +67,7 @@ class Frame:
         number: in the index.
         pts: in the index's time base.
         image: uint8 `(h, w, 3)` BGR, read-only, upright; a view of shared memory that holds this frame only until
-            the next one is asked for.
+            the next one is asked for, or with `batch` so many later.
         scale: by which it was letterboxed, 1.0 if it was not.
     """
 
@@ -123,6 +124,7 @@ def iter_frames(
     size: tuple[int, int],
     limits: Limits,
     side: int | None,
+    batch: int = 1,
     interrupted: threading.Event | None = None,
     on_tick: Callable[[], None] | None = None,
 ) -> Iterator[Frame]:
@@ -131,6 +133,7 @@ def iter_frames(
     Args:
         size: width and height of the video as displayed, from `VideoInfo.size`.
         side: letterbox into a square of so many pixels; None for the whole picture.
+        batch: how many pictures the caller holds at once.
         interrupted: set it to have `Stopping` raised.
         on_tick: told about twice a second that the child is at work, though no frame comes.
 
@@ -156,14 +159,16 @@ def iter_frames(
         "needed": index.byte_range(start, stop),
         "size": size,
         "side": side,
+        "slots": slots_for(batch),
     }
-    ring_fd = make_ring(shape)
+    ring_fd = make_ring(shape, slots_for(batch))
     try:
-        ring = Ring(ring_fd, shape, writable=False)
+        ring = Ring(ring_fd, shape, slots_for(batch), writable=False)
         job = Job(source, limits, interrupted=interrupted, on_tick=on_tick, ring_fd=ring_fd, wanted=keys, **spec)
     finally:
         os.close(ring_fd)
     next_at = 0
+    held: deque[int] = deque()
     with job:
         while (record := job.receive())[0] is not Kind.END:
             key, slot, image = _read_frame(record, ring)
@@ -173,7 +178,9 @@ def iter_frames(
             next_at = at + 1
             yield Frame(first + at, int(index.pts[first + at]), image, scale)
             del image
-            job.release(slot)
+            held.append(slot)
+            if len(held) == batch:
+                job.release(held.popleft())
 
 
 def _read_frame(record: tuple[Kind, bytes], ring: Ring) -> tuple[int, int, Image]:

@@ -10,12 +10,14 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import av
 import cv2
 import numpy as np
+from av.video.frame import VideoFrame
 
 from pipeline.video.keeper import child_environment
 from pipeline.video.opening import CODECS
@@ -42,23 +44,32 @@ def decode_plainly(path: Path, side: int) -> Pass:
     return Pass(**json.loads(done.stdout))
 
 
+def iter_plainly(path: Path) -> Iterator[VideoFrame]:
+    """Every frame that a decoder of one thread gives, as it gives them."""
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        stream.codec_context.thread_count = 1
+        stream.codec_context.thread_type = "NONE"
+        stream.codec_context.options = {"codec_whitelist": CODECS}
+        yield from container.decode(stream)
+
+
+def upright_of(frame: VideoFrame, side: int) -> Upright:
+    """What makes a video's frames squares of that side, from its first frame; pixels count as square."""
+    return Upright(display_size(frame.width, frame.height, orientation(frame), None), side)
+
+
 def _decode_here(path: Path, side: int) -> Pass:
     cv2.setNumThreads(1)
     out = np.empty((side, side, 3), np.uint8)
     upright: Upright | None = None
     frames = 0
     wall_s, cpu_s = time.perf_counter(), time.process_time()
-    with av.open(str(path)) as container:
-        stream = container.streams.video[0]
-        stream.codec_context.thread_count = 1
-        stream.codec_context.thread_type = "NONE"
-        stream.codec_context.options = {"codec_whitelist": CODECS}
-        for frame in container.decode(stream):
-            if upright is None:
-                size = display_size(frame.width, frame.height, orientation(frame), stream.sample_aspect_ratio)
-                upright = Upright(size, side)
-            upright.write(frame, out)
-            frames += 1
+    for frame in iter_plainly(path):
+        if upright is None:
+            upright = upright_of(frame, side)
+        upright.write(frame, out)
+        frames += 1
     return Pass(frames, time.perf_counter() - wall_s, time.process_time() - cpu_s)
 
 

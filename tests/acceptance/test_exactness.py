@@ -34,7 +34,7 @@ def test_frames_and_poses_are_those_of_a_plain_loop(system: System, clip: Path, 
 
     found = find_model(BUNDLED_MODEL, tmp_path)
     spec = found.spec
-    side = (spec.input_side_px, spec.input_side_px)
+    side = (spec.pose.width_px, spec.pose.height_px)
     oracle = RTMO(str(found.path), side, score_thr=spec.score_threshold, nms_thr=spec.nms_threshold)
 
     decoded = 0

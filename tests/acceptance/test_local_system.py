@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import csv
+import html
 import json
 import os
 import subprocess
@@ -67,13 +68,17 @@ def test_the_demo_ends_with_poses_a_video_and_a_sheet(demo: dict[str, Any]) -> N
 
 
 def _get(settings: Settings, path: str, *, password: bool, method: str = "GET") -> Any:
+    return json.loads(_page(settings, path, password=password, method=method))
+
+
+def _page(settings: Settings, path: str, *, password: bool = True, method: str = "GET") -> str:
     request = urllib.request.Request(f"http://127.0.0.1:{settings.flower_port}{path}", method=method)
     if password:
         assert settings.flower_password is not None
         pair = f"{settings.flower_user}:{settings.flower_password.get_secret_value()}"
         request.add_header("Authorization", "Basic " + base64.b64encode(pair.encode()).decode())
     with urllib.request.urlopen(request, timeout=10) as response:
-        return json.loads(response.read())
+        return str(response.read(), "utf-8")
 
 
 def test_status_flower_and_celery_see_the_same_workers(home: Path, demo: dict[str, Any]) -> None:
@@ -94,6 +99,21 @@ def test_status_flower_and_celery_see_the_same_workers(home: Path, demo: dict[st
         check=True,
     )
     assert {name for name in seen if name in ping.stdout} == seen
+
+
+def test_status_and_flower_say_the_same_of_what_a_worker_computes_with(home: Path, demo: dict[str, Any]) -> None:
+    [worker] = poseline(home, "status")["workers"]
+    assert worker["provider"]
+    assert worker["engine"].split()[1][0].isdigit()
+    assert worker["why"]
+    assert worker["golden_ms"] > 0
+    found = _get(load_settings(home), "/api/workers?refresh=true", password=True)
+    pool = found[worker["name"]]["stats"]["pool"]
+    said = {name: worker[name] for name in ("device", "provider", "engine", "driver", "why") if worker[name]}
+    assert {name: pool[name] for name in said} == {name: [words] for name, words in said.items()}
+    assert pool["golden_ms"] == [round(worker["golden_ms"], 2)]
+    page = _page(load_settings(home), f"/worker/{worker['name']}")
+    assert all(html.escape(worker[name]) in page for name in ("device", "provider", "engine"))
 
 
 def test_flower_has_a_password_and_is_read_only(home: Path, demo: dict[str, Any]) -> None:
@@ -152,7 +172,7 @@ def test_everything_is_well(home: Path, demo: dict[str, Any]) -> None:
     found = poseline(home, "doctor")
     assert [line["part"] for line in found if not line["ok"]] == []
     shown = poseline(home, "show", demo["run"][:8])
-    assert shown["chunks_by_state"] == {"done": 2}
+    assert shown["chunks_by_state"] == {"done": 3}
 
 
 def test_the_results_lie_in_the_store_too(home: Path, demo: dict[str, Any]) -> None:

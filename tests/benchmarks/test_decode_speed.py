@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.services.bench import Size, bench_decode
+from pipeline.bench.decode import Size, bench_decode
 from tests.harness import environment
 
 

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import psutil
 
-from pipeline.inference.rtmo import RtmoModel
-from pipeline.inference.sessions import build_session
-from pipeline.inference.spec import ModelSpec
+from pipeline.inference.engines import Placement
+from pipeline.inference.models import build_model
+from pipeline.inference.spec import ModelSpec, NetworkSpec
 from pipeline.services.models import ModelCache
 from pipeline.services.system import System
 from pipeline.settings import Settings
@@ -230,8 +230,9 @@ def _go_all(pool: ThreadPoolExecutor, journey: Journey, batch: list[Case], folde
 def _journey(system: System, folder: Path) -> Journey:
     folder.mkdir(parents=True, exist_ok=True)
     path = make_model(folder / "tiny.onnx", side_px=SIDE_PX)
-    model = RtmoModel(build_session(path, "cpu", 1), ModelSpec("tiny", "0" * 64, SIDE_PX, 0.3, 0.45, "", ""))
-    models = ModelCache(system.engine, system.settings.models_path, "cpu")
+    spec = ModelSpec("tiny", NetworkSpec("rtmo", "0" * 64, SIDE_PX, SIDE_PX), 0.3, 0.45, "", "")
+    model = build_model(spec, lambda _: path, Placement("cpu"))
+    models = ModelCache(system, Placement("cpu"))
     models._loaded[model.spec.fingerprint] = model
     return Journey(system, model, models)
 

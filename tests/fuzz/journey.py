@@ -21,7 +21,7 @@ from pipeline.db.runs import ensure_model, insert_run, select_run
 from pipeline.db.uploads import insert_video, mark_stored
 from pipeline.db.videos import VideoRow, select_frame_index, select_video
 from pipeline.errors import DecodeFailed, PoselineError
-from pipeline.inference.rtmo import RtmoModel
+from pipeline.inference.models import PoseModel
 from pipeline.services.detect import detect_chunk
 from pipeline.services.finish import finish_run
 from pipeline.services.ingest import ingest_video
@@ -62,7 +62,7 @@ class Outcome:
 class Journey:
     """The way, for any number of cases and from several threads at once."""
 
-    def __init__(self, system: System, model: RtmoModel, models: ModelCache) -> None:
+    def __init__(self, system: System, model: PoseModel, models: ModelCache) -> None:
         self._system = system
         self._model = model
         self._models = models
@@ -152,7 +152,7 @@ class Journey:
 
     def _pictures(self, video: VideoRow, index: FrameIndex, numbers: range, outcome: Outcome) -> dict[int, bytes]:
         """What a child gives for these frames: digests of pictures by frame number."""
-        system, side = self._system, self._model.spec.input_side_px
+        system, side = self._system, self._model.spec.side_px
         assert video.source is not None
         pictures: dict[int, bytes] = {}
         try:

@@ -7,11 +7,11 @@ import json
 import pytest
 from sqlalchemy import text
 
+from pipeline.bench.decode import Size, bench_decode
+from pipeline.bench.measure import BenchFailed, peak_memory
+from pipeline.bench.workload import read_video, work_through
 from pipeline.cli.main import main
 from pipeline.db.engine import transaction
-from pipeline.services.bench import Size, bench_decode
-from pipeline.services.measure import BenchFailed, peak_memory
-from pipeline.services.workload import read_video, work_through
 from tests.harness import environment
 
 SMALL = Size(pairs=1, heights=(144,), frames=60, ingest_loops=3, short_s=10, long_s=20, chunks=2)
@@ -56,7 +56,7 @@ def test_ingest_and_memory_are_measured_and_nothing_stays(system, settings, rows
     assert {path.suffix for path in settings.scratch_path.iterdir()} == {".mp4"}
     assert all(path.is_file() for path in settings.scratch_path.iterdir())
     # The same by the command.
-    monkeypatch.setattr("pipeline.cli.bench.Size", lambda **_: SMALL)
+    monkeypatch.setattr("pipeline.bench.decode.Size", lambda **_: SMALL)
     home = ["--home", str(settings.home)]
     assert main([*home, "bench", "decode", "--pairs", "1", "--only", "ingest", "--json"]) == 0
     said = json.loads(capsys.readouterr().out)

@@ -254,13 +254,15 @@ def test_poseline_s_own_processes_are_kept_running_and_stopped(home: Path) -> No
     assert {s.state for s in found.services} == {"running"}
     before = pids_of(found)
     assert "--concurrency=1" in psutil.Process(before["worker"]).cmdline()
+    assert psutil.Process(before["worker"]).environ()["POSELINE_DEVICE"] == "auto"
     port = env_of(home)["POSELINE_FLOWER_PORT"]
     with pytest.raises(HTTPError, match="401"):
         urlopen(f"http://127.0.0.1:{port}/")
 
     os.kill(before["beat"], signal.SIGKILL)
-    after = pids_of(up(home, slots=2))
+    after = pids_of(up(home, slots=2, device="cpu"))
     assert "--concurrency=2" in psutil.Process(after["worker"]).cmdline()
+    assert psutil.Process(after["worker"]).environ()["POSELINE_DEVICE"] == "cpu"
     assert {name for name in before if after[name] != before[name]} == {"beat", "worker"}
 
     everyone = family(home)

@@ -16,6 +16,7 @@ from pipeline.db.videos import select_frame_index
 from pipeline.errors import RunFailed, SourceGone
 from pipeline.inference.catalogue import find_entry
 from pipeline.inference.checksums import sha256_of, write_checksums
+from pipeline.inference.engines import Placement
 from pipeline.services.detect import detect_chunk
 from pipeline.services.finish import finish_run, results_key
 from pipeline.services.ingest import ingest_video
@@ -40,7 +41,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def put_model(models_path: Path) -> None:
     """A tiny graph under the name of a known model, so that a frame costs next to nothing."""
-    file = find_entry(MODEL).file_in(models_path)
+    file = find_entry(MODEL).pose.file_in(models_path)
     file.parent.mkdir(parents=True, exist_ok=True)
     write_checksums(models_path, {MODEL: sha256_of(make_model(file))})
 
@@ -50,7 +51,7 @@ def analyse(system: System, clip: Path, *, finish: bool = True) -> UUID:
     put_model(system.settings.models_path)
     run_id = ask(system, clip, model=MODEL)
     ingest_video(system, run_of(system, run_id).video_id, "w")
-    models = ModelCache(system.engine, system.settings.models_path, "cpu")
+    models = ModelCache(system, Placement("cpu"))
     for (idx,) in sql(system, "SELECT idx FROM chunk WHERE run_id = :id", id=run_id):
         detect_chunk(system, models, run_id, int(str(idx)), "w")
     if finish:

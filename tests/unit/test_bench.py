@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from av.video.frame import PictureType
 
+from pipeline.bench import decode as decoding
+from pipeline.bench.decode import Size, bench_decode
+from pipeline.bench.measure import BenchFailed, decode_behind_the_wall, in_turn
 from pipeline.cli.main import main
 from pipeline.core.spans import FrameIndex
-from pipeline.services import bench
-from pipeline.services.bench import Size, bench_decode
-from pipeline.services.measure import BenchFailed, decode_behind_the_wall, in_turn
 from pipeline.services.system import build_system
 from pipeline.settings import Settings
 from pipeline.video.sample import loop_clip, make_clip
@@ -124,8 +124,8 @@ def test_figures_of_decoding(system, monkeypatch):
     # The clip is made once; a goal that cannot be met is not.
     assert steps[0] == "making a video of 256 x 144"
     assert len(list((system.settings.scratch_path).iterdir())) == 1
-    monkeypatch.setattr(bench, "LEAST_SHARE", 1e9)
-    monkeypatch.setattr(bench, "MOST_PARENT_MS", 0.0)
+    monkeypatch.setattr(decoding, "LEAST_SHARE", 1e9)
+    monkeypatch.setattr(decoding, "MOST_PARENT_MS", 0.0)
     steps.clear()
     decode, _, parent = bench_decode(system, parts=["decode"], size=SMALL, on_step=steps.append)
     assert decode.met is parent.met is False

@@ -16,10 +16,12 @@ from rtmlib import RTMO
 from pipeline.core.poses import FramePoses
 from pipeline.errors import ModelUnusable, OutputUnusable
 from pipeline.inference.catalogue import BUNDLED_MODEL
-from pipeline.inference.rtmo import RtmoModel
-from pipeline.inference.sessions import CPU
-from pipeline.inference.spec import ModelSpec
-from pipeline.inference.zoo import FoundModel, find_model, load_model
+from pipeline.inference.contracts import Network
+from pipeline.inference.engines import Placement, open_session
+from pipeline.inference.rtmo import OneStage
+from pipeline.inference.sessions import DeviceFacts, Port
+from pipeline.inference.spec import ModelSpec, NetworkSpec
+from pipeline.inference.zoo import FoundModel, find_model
 
 CLIPS = Path(__file__).parents[3] / "shared" / "clips"
 SIDE_PX = 384
@@ -31,14 +33,19 @@ def found(tmp_path_factory) -> FoundModel:
 
 
 @pytest.fixture(scope="module")
-def model(found) -> RtmoModel:
-    return load_model(found, "cpu")
+def network(found) -> Network:
+    return Network(open_session(found.path, Placement("cpu"), found.spec.pose), found.spec.pose, found.path)
 
 
 @pytest.fixture(scope="module")
-def many(model) -> RtmoModel:
+def model(network, found) -> OneStage:
+    return OneStage(network, found.spec)
+
+
+@pytest.fixture(scope="module")
+def many(network, found) -> OneStage:
     """The same model with so low a threshold that the painted person is found, and ghosts beside the real ones."""
-    return RtmoModel(model.session, dataclasses.replace(model.spec, score_threshold=0.02))
+    return OneStage(network, dataclasses.replace(found.spec, score_threshold=0.02))
 
 
 @pytest.fixture(scope="module")
@@ -102,8 +109,8 @@ def assert_same(one: list[FramePoses], other: list[FramePoses]) -> None:
 
 
 @pytest.mark.parametrize("score_threshold", [0.2, 0.02], ids=["as published", "low, so that many rows overlap"])
-def test_poses_are_rtmlibs(model, oracle, frames, squares, score_threshold):
-    mine = RtmoModel(model.session, dataclasses.replace(model.spec, score_threshold=score_threshold))
+def test_poses_are_rtmlibs(network, model, oracle, frames, squares, score_threshold):
+    mine = OneStage(network, dataclasses.replace(model.spec, score_threshold=score_threshold))
     people = 0
     for frame, image, scale in zip(frames, *squares, strict=True):
         [poses] = mine.detect(image[None], [scale])
@@ -152,17 +159,19 @@ def test_a_batch_is_its_frames(many, squares):
     assert many.detect(images[:0], []) == []
 
 
-def test_batches_as_a_gpu_runs_them_move_no_more_than_the_last_bits(many, squares):
+def test_batches_as_a_gpu_runs_them_move_no_more_than_the_last_bits(many, network, squares):
     class Batching:
         """The same session, so that `detect` does not take it for a CPU."""
 
-        provider = "batching"
-        device_name = "cpu"
-        run = many.session.run
+        facts = DeviceFacts("none", "none", "none", is_gpu=True)
+        inputs = network.session.inputs
+        outputs = network.session.outputs
+        run = network.session.run
 
     images, scales = squares
     one_by_one = many.detect(images, scales)
-    for alone, together in zip(one_by_one, RtmoModel(Batching(), many.spec).detect(images, scales), strict=True):
+    batching = OneStage(Network(Batching(), many.spec.pose, Path("batching.onnx")), many.spec)
+    for alone, together in zip(one_by_one, batching.detect(images, scales), strict=True):
         assert len(alone) == len(together)
         np.testing.assert_allclose(alone.scores, together.scores, rtol=1e-5)
         np.testing.assert_allclose(alone.boxes_xyxy, together.boxes_xyxy, rtol=0, atol=0.01)
@@ -188,35 +197,44 @@ def test_read_only_frames_in_shared_memory_will_do(many, squares):
 
 
 class GivenRows:
-    """A session that gives the rows it was made with, whatever it sees."""
+    """A session that gives the rows it was made with, whatever it sees; of a GPU, so that it gets whole batches."""
 
-    provider = "none"
-    device_name = "none"
+    facts = DeviceFacts("none", "none", "none", is_gpu=True)
+    inputs = (Port("input", (None, 3, 64, 64), True),)
+    outputs = (Port("dets", (None, None, 5), True), Port("keypoints", (None, None, 17, 3), True))
 
     def __init__(self, dets: list[list[list[float]]]) -> None:
         self.dets = np.array(dets, np.float32)
         middles = (self.dets[:, :, None, :2] + self.dets[:, :, None, 2:4]) / 2
         xy = np.repeat(middles, 17, axis=2)
         self.keypoints = np.concatenate([xy, np.full_like(xy[..., :1], 0.5)], axis=3)
+        self.opened = False
 
-    def run(self, _: np.ndarray) -> tuple[np.ndarray, ...]:
+    def run(self, batch: np.ndarray, _: object) -> tuple[np.ndarray, ...]:  # noqa: ARG002
+        if not self.opened:  # the contract's check, with one grey picture
+            self.opened = True
+            return np.zeros((1, 1, 5), np.float32), np.zeros((1, 1, 17, 3), np.float32)
         return self.dets, self.keypoints
 
 
 LEFT, RIGHT, LOW = [0, 0, 50, 100, 0.9], [100, 0, 150, 100, 0.95], [200, 0, 250, 100, 0.1]
-SPEC = ModelSpec("rows", "0" * 64, 64, 0.7, 0.45, "", "")
+SPEC = ModelSpec("rows", NetworkSpec("rtmo", "0" * 64, 64, 64), 0.7, 0.45, "", "")
+
+
+def model_of(session: GivenRows) -> OneStage:
+    return OneStage(Network(session, SPEC.pose, Path("rows.onnx")), SPEC)
 
 
 def detect_rows(dets: list[list[list[float]]], scale: float = 1.0) -> list[FramePoses]:
     images = np.zeros((len(dets), 64, 64, 3), np.uint8)
-    return RtmoModel(GivenRows(dets), SPEC).detect(images, [scale] * len(dets))
+    return model_of(GivenRows(dets)).detect(images, [scale] * len(dets))
 
 
 def test_a_cpu_gets_one_frame_at_a_time():
     class Cpu(GivenRows):
-        provider = CPU
+        facts = DeviceFacts("none", "none", "none")
 
-    poses = RtmoModel(Cpu([[LEFT, RIGHT]]), SPEC).detect(np.zeros((3, 64, 64, 3), np.uint8), [1.0] * 3)
+    poses = model_of(Cpu([[LEFT, RIGHT]])).detect(np.zeros((3, 64, 64, 3), np.uint8), [1.0] * 3)
     assert [len(each) for each in poses] == [2, 2, 2]
 
 
@@ -225,12 +243,13 @@ def test_threads_do_not_write_into_each_others_input():
     seen: set[float] = set()
 
     class Meeting(GivenRows):
-        def run(self, batch: np.ndarray) -> tuple[np.ndarray, ...]:
-            met.wait()  # now both threads have filled their input
-            seen.add(float(batch.mean()))
-            return super().run(batch)
+        def run(self, batch: np.ndarray, outputs: object) -> tuple[np.ndarray, ...]:
+            if self.opened:
+                met.wait()  # now both threads have filled their input
+                seen.add(float(batch.mean()))
+            return super().run(batch, outputs)
 
-    model = RtmoModel(Meeting([[LEFT]]), SPEC)
+    model = model_of(Meeting([[LEFT]]))
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda value: model.detect(np.full((1, 64, 64, 3), value, np.uint8), [1.0]), (10, 20)))
     assert seen == {10.0, 20.0}
@@ -254,7 +273,7 @@ def test_best_score_is_first_and_ties_keep_their_order():
 def test_poses_are_in_the_frames_pixels_and_the_outputs_are_left_alone():
     session = GivenRows([[LEFT, RIGHT]])
     before = session.dets.copy(), session.keypoints.copy()
-    model = RtmoModel(session, SPEC)
+    model = model_of(session)
     images = np.zeros((1, 64, 64, 3), np.uint8)
     first, second = model.detect(images, [0.25]), model.detect(images, np.array([0.25]))
     assert first[0].boxes_xyxy.tolist() == [[400, 0, 600, 400], [0, 0, 200, 400]]
@@ -267,7 +286,7 @@ def test_poses_are_in_the_frames_pixels_and_the_outputs_are_left_alone():
 def test_no_rows_at_all_is_nobody():
     session = GivenRows([[LEFT]])
     session.dets, session.keypoints = session.dets[:, :0], session.keypoints[:, :0]
-    [poses] = RtmoModel(session, SPEC).detect(np.zeros((1, 64, 64, 3), np.uint8), [1.0])
+    [poses] = model_of(session).detect(np.zeros((1, 64, 64, 3), np.uint8), [1.0])
     assert len(poses) == 0
 
 
@@ -275,8 +294,8 @@ def test_a_network_that_breaks_its_contract_is_refused():
     with pytest.raises(OutputUnusable, match="not numbers"):
         detect_rows([[[0, 0, 1, 1, float("nan")]]])
     session = GivenRows([[LEFT], [LEFT]])
-    with pytest.raises(ModelUnusable, match="for 1 frames of 17"):
-        RtmoModel(session, SPEC).detect(np.zeros((1, 64, 64, 3), np.uint8), [1.0])
+    with pytest.raises(ModelUnusable, match="for 1 pictures of 64 x 64"):
+        model_of(session).detect(np.zeros((1, 64, 64, 3), np.uint8), [1.0])
 
 
 @pytest.mark.parametrize(
@@ -291,4 +310,4 @@ def test_a_network_that_breaks_its_contract_is_refused():
 )
 def test_arguments_that_do_not_fit_are_refused(images, scales):
     with pytest.raises(ValueError, match="images"):
-        RtmoModel(GivenRows([[LEFT]]), SPEC).detect(images, scales)
+        model_of(GivenRows([[LEFT]])).detect(images, scales)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -11,15 +12,32 @@ import pytest
 from onnx import TensorProto
 
 from pipeline.errors import DeviceUnavailable, ModelUnusable
-from pipeline.inference.sessions import CPU, CUDA, build_session
+from pipeline.inference.contracts import Network
+from pipeline.inference.engines import PRECISIONS, Placement, open_session
+from pipeline.inference.onnx_session import CPU, CUDA
+from pipeline.inference.sessions import Session
+from pipeline.inference.spec import NetworkSpec
 from tests.unit.onnx_maker import make_model
+
+SPEC = NetworkSpec("rtmo", "0" * 64, 64, 64)
+
+
+def open_on(path: Path, device: str = "cpu", precision: str = "fp32") -> Session:
+    return open_session(path, Placement(device), SPEC, precision)
+
+
+def open_network(path: Path) -> Network:
+    return Network(open_on(path), SPEC, path)
 
 
 def test_a_sound_file_opens_and_says_where_it_runs(tmp_path):
-    session = build_session(make_model(tmp_path / "m.onnx", side_px=64), "cpu")
-    assert (session.provider, session.input_side_px) == (CPU, 64)
-    assert session.device_name
-    dets, keypoints = session.run(np.zeros((3, 3, 64, 64), np.float32))
+    network = open_network(make_model(tmp_path / "m.onnx", side_px=64))
+    facts = network.session.facts
+    assert (facts.provider, facts.precision, facts.is_gpu) == (CPU, "fp32", False)
+    assert facts.engine == f"onnxruntime {onnxruntime.__version__}"
+    assert facts.name
+    assert facts.why == "it was asked for"
+    dets, keypoints = network.run(np.zeros((3, 3, 64, 64), np.float32))
     assert (dets.shape, keypoints.shape) == ((3, 1, 5), (3, 1, 17, 3))
 
 
@@ -28,16 +46,21 @@ def test_outputs_come_in_the_contracts_order_whatever_the_files(tmp_path):
     model = onnx.load(path)
     model.graph.output.reverse()
     onnx.save(model, path)
-    dets, keypoints = build_session(path, "cpu").run(np.zeros((1, 3, 64, 64), np.float32))
+    dets, keypoints = open_network(path).run(np.zeros((1, 3, 64, 64), np.float32))
     assert (dets.shape, keypoints.shape) == ((1, 1, 5), (1, 1, 17, 3))
 
 
 @pytest.mark.skipif(CUDA in onnxruntime.get_available_providers(), reason="this onnxruntime has CUDA")
-def test_cuda_that_is_not_there_is_refused_and_auto_takes_the_cpu(tmp_path):
+def test_a_gpu_that_is_not_there_is_refused_and_auto_says_why_it_took_another(tmp_path):
     path = make_model(tmp_path / "m.onnx", side_px=64)
-    with pytest.raises(DeviceUnavailable, match="onnxruntime-gpu"):
-        build_session(path, "cuda")
-    assert build_session(path, "auto").provider == CPU
+    for device in ("cuda", "tensorrt"):
+        with pytest.raises(DeviceUnavailable, match="onnxruntime-gpu"):
+            open_on(path, device)
+    with pytest.raises(DeviceUnavailable, match="Mac"):
+        open_on(path, "coreml")
+    session = open_on(path, "auto")
+    assert not session.facts.is_gpu
+    assert "no CUDA: this onnxruntime is built without it" in session.facts.why
 
 
 @pytest.mark.skipif(CUDA not in onnxruntime.get_available_providers(), reason="this onnxruntime has no CUDA")
@@ -45,7 +68,17 @@ def test_cuda_is_cuda_or_refused(tmp_path):
     """Without a card or cuDNN onnxruntime would give a CPU and a log line."""
     path = make_model(tmp_path / "m.onnx", side_px=64)
     with contextlib.suppress(DeviceUnavailable):
-        assert build_session(path, "cuda").provider == CUDA
+        assert open_on(path, "cuda").facts.provider == CUDA
+
+
+@pytest.mark.parametrize(
+    ("device", "precision"), [("cpu", "bf16"), ("cpu", "fp16"), ("cuda", "fp16"), ("coreml", "bf16")]
+)
+def test_a_precision_that_a_device_has_not_is_refused_not_replaced(tmp_path, device, precision):
+    assert precision not in PRECISIONS[device]
+    path = make_model(tmp_path / "m.onnx", side_px=64)
+    with pytest.raises(DeviceUnavailable, match=rf"{device} cannot work in {precision}; .*tensorrt can"):
+        open_on(path, device, precision=precision)
 
 
 @pytest.mark.parametrize(
@@ -54,7 +87,7 @@ def test_cuda_is_cuda_or_refused(tmp_path):
         ({"input_name": "image"}, "takes"),
         ({"input_shape": [1, 3, 64, 64]}, "free batch"),
         ({"input_shape": ["batch", 3, 64, 96]}, "takes"),
-        ({"input_shape": ["batch", 3, "h", "w"]}, "takes"),
+        ({"input_shape": ["batch", 3, 96, "w"]}, "takes"),
         ({"input_shape": ["batch", 1, 64, 64]}, "takes"),
         ({"input_type": TensorProto.UINT8}, "takes"),
         ({"output_names": ["dets"]}, "gives"),
@@ -66,7 +99,7 @@ def test_cuda_is_cuda_or_refused(tmp_path):
 def test_a_broken_contract_is_refused(tmp_path, broken, says):
     path = make_model(tmp_path / "m.onnx", **{"side_px": 64, **broken})
     with pytest.raises(ModelUnusable, match="RTMO's contract") as caught:
-        build_session(path, "cpu")
+        open_network(path)
     assert says in caught.value.message
     assert "\n" not in caught.value.message
 
@@ -76,17 +109,17 @@ def test_a_file_that_is_no_onnx_is_refused(tmp_path, content, capfd):
     path = tmp_path / "m.onnx"
     path.write_bytes(content)
     with pytest.raises(ModelUnusable, match="cannot be loaded") as caught:
-        build_session(path, "cpu")
+        open_on(path)
     assert "\n" not in caught.value.message
     assert capfd.readouterr() == ("", "")
 
 
 def test_no_file_is_refused(tmp_path):
     with pytest.raises(ModelUnusable, match="is not there"):
-        build_session(tmp_path / "m.onnx", "cpu")
+        open_on(tmp_path / "m.onnx")
 
 
 def test_a_batch_that_does_not_fit_is_translated(tmp_path):
-    session = build_session(make_model(tmp_path / "m.onnx", side_px=64), "cpu")
+    session = open_on(make_model(tmp_path / "m.onnx", side_px=64))
     with pytest.raises(ModelUnusable, match="broke off"):
-        session.run(np.zeros((1, 3, 32, 32), np.float32))
+        session.run(np.zeros((1, 3, 32, 32), np.float32), ("dets", "keypoints"))

@@ -3,40 +3,59 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import json
 
 import pytest
 
 from pipeline.errors import ModelUnusable
-from pipeline.inference.spec import COCO_KEYPOINTS, COCO_SKELETON, ModelSpec
+from pipeline.inference.catalogue import ENTRIES
+from pipeline.inference.keypoints import COCO_17, COCO_133, HALPE_26, HAND_21, Keypoints, keypoints_of
+from pipeline.inference.spec import ModelSpec, NetworkSpec
 
+POSE = NetworkSpec("rtmo", "0123456789abcdef" * 4, 640, 640)
 SPEC = ModelSpec(
     name="rtmo-s",
-    weights_sha256="0123456789abcdef" * 4,
-    input_side_px=640,
+    pose=POSE,
     score_threshold=0.7,
     nms_threshold=0.45,
     licence="Apache-2.0",
     source="mmpose",
 )
+CROPS = NetworkSpec("simcc", "a" * 64, 192, 256)
+TWO_STAGES = dataclasses.replace(SPEC, pose=CROPS, detector=dataclasses.replace(POSE, decoder="yolox"))
+
+
+def pose(**change: object) -> dict[str, object]:
+    return {"pose": dataclasses.replace(POSE, **change)}
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        {"weights_sha256": "f" * 64},
-        {"input_side_px": 416},
+        pose(weights_sha256="f" * 64),
+        pose(width_px=416, height_px=416),
+        pose(preprocessing="centred"),
+        pose(decoding="other"),
+        {"pose": CROPS, "detector": TWO_STAGES.detector},
         {"score_threshold": 0.3},
         {"nms_threshold": 0.5},
-        {"architecture": "rtmpose"},
-        {"keypoint_names": COCO_KEYPOINTS[::-1]},
-        {"preprocessing": "centred"},
-        {"postprocess_version": "2"},
+        {"keypoint_names": COCO_17.names[::-1]},
+        {"precision": "bf16"},
     ],
-    ids=lambda change: next(iter(change)),
+    ids=str,
 )
 def test_what_changes_poses_changes_the_fingerprint(change):
     assert dataclasses.replace(SPEC, **change).fingerprint != SPEC.fingerprint
+
+
+def test_each_of_two_networks_counts():
+    other = dataclasses.replace(TWO_STAGES.detector, weights_sha256="e" * 64)
+    assert dataclasses.replace(TWO_STAGES, detector=other).fingerprint != TWO_STAGES.fingerprint
+    assert dataclasses.replace(TWO_STAGES, pose=dataclasses.replace(CROPS, decoding="other")).fingerprint not in {
+        TWO_STAGES.fingerprint,
+        SPEC.fingerprint,
+    }
 
 
 @pytest.mark.parametrize("change", [{"name": "x"}, {"licence": "x"}, {"source": "x"}, {"skeleton": ((0, 1),)}])
@@ -45,22 +64,26 @@ def test_what_does_not_change_poses_does_not_change_the_fingerprint(change):
 
 
 def test_every_field_was_thought_of():
-    """A new field must be sorted into one of the two tests above."""
+    """A new field must be sorted into one of the tests above."""
     assert {field.name for field in dataclasses.fields(SPEC)} == {
-        *("weights_sha256", "input_side_px", "score_threshold", "nms_threshold", "architecture"),
-        *("keypoint_names", "preprocessing", "postprocess_version"),
+        *("pose", "detector", "score_threshold", "nms_threshold", "keypoint_names", "precision"),
         *("name", "licence", "source", "skeleton"),
+    }
+    assert {field.name for field in dataclasses.fields(POSE)} == {
+        *("decoder", "weights_sha256", "width_px", "height_px", "preprocessing", "decoding"),
     }
 
 
 def test_the_fingerprint_is_the_same_tomorrow():
     """Runs in databases are named by it: if this goes red, every stored run gets a new name."""
-    assert SPEC.fingerprint == "ebbdf50aee37df0f8f353ed688b029a5a2b82ddf6ab5137fee7a86648c5c4362"
+    assert SPEC.fingerprint == "80328414836a0e810ff7bc94371261dfd8671d92f9d0838038487051a2c7b2ba"
+    assert TWO_STAGES.fingerprint == "e98c3d7dea8ecea83428dfc46b2a71ac11e91caa6d00d5bf0a19de3cb32dbe93"
 
 
-def test_json_gives_the_same_model_back():
-    assert ModelSpec.from_json(SPEC.to_json()) == SPEC
-    assert json.loads(SPEC.to_json())["input_side_px"] == 640
+@pytest.mark.parametrize("spec", [SPEC, TWO_STAGES, dataclasses.replace(SPEC, precision="fp16")], ids=str)
+def test_json_gives_the_same_model_back(spec):
+    assert ModelSpec.from_json(spec.to_json()) == spec
+    assert json.loads(spec.to_json())["keypoint_names"][0] == "nose"
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"keypoint_names": 3}', SPEC.to_json().replace("licence", "lizenz")])
@@ -74,21 +97,64 @@ def test_other_json_is_one_line(text):
     "change",
     [
         {"weights_sha256": "ABC"},
-        {"input_side_px": 0},
+        {"width_px": 0},
+        {"height_px": 416},
+        {"decoder": "openpose"},
+    ],
+    ids=str,
+)
+def test_a_network_that_cannot_be_is_refused(change):
+    with pytest.raises(ValueError, match=r"weights_sha256|positive|squares|decoder"):
+        dataclasses.replace(POSE, **change)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
         {"score_threshold": 1.5},
         {"nms_threshold": -0.1},
         {"keypoint_names": ()},
         {"keypoint_names": ("nose", "nose")},
         {"skeleton": ((0, 17),)},
+        {"precision": "int4"},
     ],
+    ids=str,
 )
 def test_a_field_out_of_range_is_refused(change):
     with pytest.raises(ValueError, match=next(iter(change)).split("_")[0]):
         dataclasses.replace(SPEC, **change)
 
 
-def test_the_skeleton_is_one_body():
-    reached = {0}
-    for _ in COCO_SKELETON:
-        reached |= {end for pair in COCO_SKELETON if reached & set(pair) for end in pair}
-    assert reached == set(range(17))
+def test_networks_that_make_no_model_are_refused():
+    with pytest.raises(ValueError, match="make no model"):
+        dataclasses.replace(SPEC, pose=CROPS)
+    with pytest.raises(ValueError, match="make no model"):
+        dataclasses.replace(TWO_STAGES, pose=POSE)
+
+
+def test_one_stage_takes_squares_and_two_stages_whole_pictures():
+    assert (SPEC.side_px, TWO_STAGES.side_px) == (640, None)
+    assert (SPEC.full_name, dataclasses.replace(SPEC, precision="bf16").full_name) == ("rtmo-s", "rtmo-s@bf16")
+
+
+@pytest.mark.parametrize(
+    ("table", "known"), [("coco17", COCO_17), ("halpe26", HALPE_26), ("coco133", COCO_133), ("hand21", HAND_21)]
+)
+def test_keypoints_are_those_of_rtmlibs_tables(table: str, known: Keypoints):
+    published = getattr(importlib.import_module(f"rtmlib.visualization.skeleton.{table}"), table)
+    names = [published["keypoint_info"][number]["name"] for number in range(len(published["keypoint_info"]))]
+    assert list(known.names) == names
+    limbs = [tuple(names.index(end) for end in limb["link"]) for limb in published["skeleton_info"].values()]
+    assert list(known.skeleton) == limbs
+    assert keypoints_of(len(names)) == known
+
+
+def test_keypoints_that_nobody_knows_are_numbered():
+    assert keypoints_of(3) == Keypoints(("keypoint_0", "keypoint_1", "keypoint_2"), ())
+
+
+@pytest.mark.parametrize("entry", ENTRIES.values(), ids=lambda entry: entry.name)
+def test_every_known_model_can_be_described(entry):
+    spec = entry.spec({weights.name: "b" * 64 for weights in entry.weights})
+    assert ModelSpec.from_json(spec.to_json()) == spec
+    assert len(spec.networks) == len(entry.weights)

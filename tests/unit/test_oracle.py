@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipeline.inference.rtmo import RtmoModel
-from pipeline.inference.sessions import build_session
-from pipeline.inference.spec import ModelSpec
+from pipeline.inference.engines import Placement
+from pipeline.inference.models import PoseModel, build_model
+from pipeline.inference.spec import ModelSpec, NetworkSpec
 from pipeline.video.letterbox import letterbox
 from tests.unit.oracle_maker import SCORE, make_oracle, read_pose
 from tests.unit.video_maker import paint
@@ -16,13 +16,14 @@ SIDE = 416
 
 
 @pytest.fixture(scope="module")
-def oracle(tmp_path_factory) -> RtmoModel:
-    session = build_session(make_oracle(tmp_path_factory.mktemp("oracle") / "oracle.onnx"), "cpu", 1)
-    return RtmoModel(session, ModelSpec("oracle", "0" * 64, SIDE, 0.7, 0.45, "none", "none"))
+def oracle(tmp_path_factory) -> PoseModel:
+    path = make_oracle(tmp_path_factory.mktemp("oracle") / "oracle.onnx")
+    spec = ModelSpec("oracle", NetworkSpec("rtmo", "0" * 64, SIDE, SIDE), 0.7, 0.45, "none", "none")
+    return build_model(spec, lambda _: path, Placement("cpu"))
 
 
 @pytest.mark.parametrize(("width", "height"), [(160, 96), (96, 160), (320, 192), (1080, 1800)])
-def test_every_number_is_told(oracle: RtmoModel, width: int, height: int) -> None:
+def test_every_number_is_told(oracle: PoseModel, width: int, height: int) -> None:
     for number in (0, 1, 59, 0x5A5A, 65535):
         square, scale = letterbox(paint(number, width, height), SIDE)
         (people,) = oracle.detect(square[None], [scale])
@@ -31,14 +32,14 @@ def test_every_number_is_told(oracle: RtmoModel, width: int, height: int) -> Non
         assert read_pose(people.keypoints[0], width, height) == number
 
 
-def test_a_picture_of_another_scale_is_noticed(oracle: RtmoModel) -> None:
+def test_a_picture_of_another_scale_is_noticed(oracle: PoseModel) -> None:
     square, scale = letterbox(paint(5, 160, 96), SIDE)
     (people,) = oracle.detect(square[None], [scale * 1.1])
     with pytest.raises(ValueError, match="corner"):
         read_pose(people.keypoints[0], 160, 96)
 
 
-def test_a_mirrored_picture_tells_another_number(oracle: RtmoModel) -> None:
+def test_a_mirrored_picture_tells_another_number(oracle: PoseModel) -> None:
     square, scale = letterbox(np.ascontiguousarray(paint(5, 160, 96)[:, ::-1]), SIDE)
     (people,) = oracle.detect(square[None], [scale])
     assert read_pose(people.keypoints[0], 160, 96) != 5

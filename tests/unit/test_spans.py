@@ -98,6 +98,30 @@ def test_a_little_waste_cuts_one_long_stretch_among_short_ones_to_the_target() -
     assert max(plan.frames for plan in plans) <= 150
 
 
+@given(indexes(), st.integers(1, 300), st.integers(1, 60))
+def test_a_short_first_chunk_keeps_every_promise(index: FrameIndex, target_frames: int, first_frames: int) -> None:
+    plain, sooner = plan_chunks(index, target_frames), plan_chunks(index, target_frames, first_frames=first_frames)
+    assert [p for plan in sooner for p in range(plan.first_frame, plan.first_frame + plan.frames)] == list(
+        range(len(index))
+    )
+    assert frames_to_decode(sooner) <= 1.25 * len(index)
+    assert {plan.first_frame for plan in plain} <= {plan.first_frame for plan in sooner}
+    assert len(sooner) - len(plain) in {0, 1}
+    for plan in sooner:
+        assert plan.preroll == plan.first_frame - index.start_of(plan.first_frame)
+
+
+def test_the_first_chunk_is_short_where_that_costs_little() -> None:
+    def first(n: int, gop: int) -> int:
+        return plan_chunks(regular(n, gop), 120, first_frames=15)[0].frames
+
+    assert first(1000, 250) == 15, "15 of 1,000 frames are decoded twice"
+    assert first(1000, 12) == 12, "a keyframe is near: nothing is"
+    assert first(1000, 20) == 20
+    assert first(25, 25) == 25, "a video as short as that is one chunk"
+    assert first(40, 40) == 40, "15 of 40 would be too much"
+
+
 def test_what_is_no_index_is_refused() -> None:
     with pytest.raises(ValueError, match="must increase"):
         FrameIndex(Fraction(1), np.array([1, 1]), np.ones(2, bool), np.zeros(2), np.zeros(2))  # type: ignore[arg-type]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 from pipeline.core.chunks import plan_chunks
 from pipeline.video.letterbox import letterbox
+from pipeline.video.ring import slots_for
 from pipeline.video.sandbox import Limits, VideoInfo, iter_frames, probe
 from pipeline.video.source import ByteSource, open_source
 from tests.unit.plain_decode import digest, plain_pictures
@@ -144,3 +146,24 @@ def test_a_damaged_packet_costs_its_own_frames_only(tmp_path):
         assert len(probe(source, LIMITS).index) == 60
         after = dict(pixels(source, info))
     assert after == {number: pixel for number, pixel in before.items() if number != 30}
+
+
+@pytest.mark.parametrize("batch", [2, 7, 16])
+def test_a_caller_may_hold_a_batch_while_the_next_is_decoded(tmp_path, batch):
+    path = make_video(tmp_path / "numbered.mp4", frames=40)
+    with open_source(path) as source:
+        info = probe(source, LIMITS)
+        alone = list(pixels(source, info))
+        frames = iter_frames(
+            source, index=info.index, first=0, stop=40, size=info.size, limits=LIMITS, side=None, batch=batch
+        )
+        together = []
+        while held := list(islice(frames, batch)):
+            together += [(frame.number, digest(frame.image)) for frame in held]
+    assert together == alone
+
+
+@pytest.mark.parametrize("batch", [0, 127])
+def test_a_batch_that_shared_memory_cannot_hold_is_refused(batch):
+    with pytest.raises(ValueError, match="batch must be 1 to 126"):
+        slots_for(batch)

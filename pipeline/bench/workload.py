@@ -2,7 +2,7 @@
 
 There is no model, so that a video of hours takes minutes; each frame is committed with people in it all the same. All
 rows are made in one transaction that is rolled back: no other worker sees them, and nothing stays. Runs as a process
-of its own, `python -m pipeline.services.workload HOME KEY CHUNKS`, so that its memory is nobody else's.
+of its own, `python -m pipeline.bench.workload HOME KEY CHUNKS`, so that its memory is nobody else's.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def _ingest(system: System, connection: Connection, source: StoredObject) -> UUI
     ensure_model(connection, name, name, {})
     run_id, _ = insert_run(connection, video_id, name)
     mark_ready(connection, lease, indexed(sha256, info))
-    plan_runs(connection, system.settings.chunk_frames, video_id)
+    plan_runs(connection, system.settings, video_id)
     return run_id
 
 

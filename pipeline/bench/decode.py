@@ -15,19 +15,19 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from uuid import uuid4
 
+from pipeline.bench.figures import Figure
+from pipeline.bench.measure import BenchFailed, decode_behind_the_wall, in_turn, peak_memory, read_and_hash, seconds
+from pipeline.bench.size import DECODE_PAIRS, DECODE_PARTS
+from pipeline.bench.workload import read_video
 from pipeline.core.objects import StoredObject
-from pipeline.inference.catalogue import BUNDLED_MODEL
-from pipeline.inference.zoo import find_model
-from pipeline.services.measure import BenchFailed, decode_behind_the_wall, in_turn, peak_memory, read_and_hash, seconds
+from pipeline.inference.catalogue import BUNDLED_MODEL, find_entry
 from pipeline.services.system import System
-from pipeline.services.workload import read_video
 from pipeline.video.sample import RATE, loop_clip, make_clip
 from pipeline.video.sandbox import probe
 from pipeline.video.source import open_source
 from pipeline.video.yardstick import decode_plainly
 
 OnStep = Callable[[str], None]
-PARTS = ("ingest", "decode", "memory")
 
 LEAST_SHARE = 0.9
 MOST_PARENT_MS = 0.3
@@ -49,7 +49,7 @@ class Size:
         chunks: of these two, at most, that are decoded and committed.
     """
 
-    pairs: int = 5
+    pairs: int = DECODE_PAIRS
     heights: tuple[int, ...] = (1080, 720)
     frames: int = 360
     ingest_loops: int = 24
@@ -58,34 +58,7 @@ class Size:
     chunks: int = 60
 
 
-@dataclass(frozen=True)
-class Figure:
-    """One line of the table.
-
-    Args:
-        name: for programs.
-        words: for people.
-        unit: of `ours` and `against`.
-        ours: the median.
-        against: of what it is held against, None where it is held against nothing.
-        outcome: what the goal is about: the median ratio, the difference, or `ours` itself.
-        goal: in words, None where there is none.
-        met: None where there is no goal.
-        pairs: every measurement, ours and the other.
-    """
-
-    name: str
-    words: str
-    unit: str
-    ours: float
-    against: float | None
-    outcome: float
-    goal: str | None
-    met: bool | None
-    pairs: tuple[tuple[float, float | None], ...]
-
-
-def bench_decode(system: System, *, parts: Iterable[str] = PARTS, size: Size, on_step: OnStep) -> list[Figure]:
+def bench_decode(system: System, *, parts: Iterable[str] = DECODE_PARTS, size: Size, on_step: OnStep) -> list[Figure]:
     """Measure the parts named.
 
     Raises:
@@ -125,7 +98,7 @@ def _measure_ingest(system: System, size: Size, on_step: OnStep) -> Figure:
 
 
 def _measure_decode(system: System, height: int, size: Size, on_step: OnStep) -> list[Figure]:
-    side = find_model(BUNDLED_MODEL, system.settings.models_path).spec.input_side_px
+    side = find_entry(BUNDLED_MODEL).pose.width_px
     path = _clip(system, height, size.frames, on_step)
     with open_source(path) as source:
         info = probe(source, system.limits)

@@ -74,7 +74,7 @@ def peak_memory(system: System, source: StoredObject, chunks: int) -> tuple[int,
     command = (str(system.settings.home.resolve()), source.key, str(chunks))
     own_bytes = all_bytes = 0
     with subprocess.Popen(
-        [sys.executable, "-m", "pipeline.services.workload", *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [sys.executable, "-m", "pipeline.bench.workload", *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
         worker = psutil.Process(process.pid)
         while process.poll() is None:
@@ -87,9 +87,14 @@ def peak_memory(system: System, source: StoredObject, chunks: int) -> tuple[int,
             time.sleep(_SAMPLE_S)
         said, complaint = process.communicate()
     if process.returncode or not said.strip().isdigit():
-        lines = complaint.decode("utf-8", "replace").strip().splitlines()
-        raise BenchFailed(f"the worker that was measured broke off: {lines[-1] if lines else process.returncode}")
+        raise BenchFailed(f"the worker that was measured broke off: {last_words(complaint) or process.returncode}")
     return own_bytes, all_bytes
+
+
+def last_words(stderr: bytes) -> str:
+    """The last line that a process wrote."""
+    lines = stderr.decode("utf-8", "replace").strip().splitlines()
+    return lines[-1] if lines else ""
 
 
 def _resident_bytes(process: psutil.Process) -> int:

@@ -1,0 +1,1 @@
+"""Measuring Poseline: every figure beside the plainest thing that does the same, and its goal."""

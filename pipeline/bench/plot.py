@@ -1,0 +1,139 @@
+"""The picture of time over people: readable on light and dark pages, and the same bytes for the same figures."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pipeline.bench.figures import Figure
+from pipeline.bench.people import PEOPLE
+from pipeline.errors import UsageError
+
+ENDINGS = (".svg", ".png")
+
+_PAPER, _INK, _SOFT, _LINE = "#fbfaf7", "#22262e", "#6b7280", "#e4e2dc"
+_ONE, _TWO = "#0f7b6c", "#c8553d"
+_SIZE_IN = (8.0, 4.5)
+_DPI = 200
+
+
+def check_plot(path: Path) -> None:
+    """Find out before any work whether the picture can be made.
+
+    Raises:
+        UsageError: it cannot, and why.
+    """
+    if path.suffix not in ENDINGS:
+        raise UsageError(f"{path}: the plot is written as {' or '.join(ENDINGS)}")
+    if not path.parent.is_dir():
+        raise UsageError(f"there is no folder {path.parent} for the plot")
+    _matplotlib("figure")
+
+
+def draw_people(figures: Sequence[Figure], path: Path) -> Path:
+    """Draw what `measure_people` found.
+
+    Raises:
+        UsageError: matplotlib is not installed, or these figures have no curves.
+    """
+    check_plot(path)
+    curves = {figure.name: figure.details for figure in figures if "ms" in figure.details}
+    if set(curves) < {"people", "people_two_stage"}:
+        raise UsageError("there is no time over people in these figures; measure with `--only people`")
+    one, two = curves["people"], curves["people_two_stage"]
+    rc: Mapping[str, Any] = {
+        "svg.hashsalt": "poseline",  # ids that do not change from time to time
+        "font.family": "DejaVu Sans",  # comes with matplotlib
+        "font.size": 11,
+    }
+    with _matplotlib("").rc_context(rc):
+        figure = _matplotlib("figure").Figure(figsize=_SIZE_IN, dpi=_DPI, facecolor=_PAPER)
+        axes = figure.add_axes((0.09, 0.14, 0.87, 0.66), facecolor=_PAPER)
+        _dress(axes, [*one["people"]], max(*one["ms"], *two["ms"]))
+        _curve(axes, two, _TWO, 9)
+        _curve(axes, one, _ONE, -18)
+        _label(axes, two, _TWO, "two stages", -1)
+        _label(axes, one, _ONE, "one stage", 1)
+        figure.text(0.03, 0.935, _title(one), color=_INK, fontsize=14, fontweight="bold")
+        figure.text(0.03, 0.875, _subtitle(one, two), color=_SOFT, fontsize=10)
+        # No date, no version: the picture depends on the figures alone.
+        bare = {"Date": None, "Creator": None} if path.suffix == ".svg" else {"Software": None}
+        figure.savefig(path, facecolor=_PAPER, metadata=bare)
+    return path
+
+
+def _title(one: Mapping[str, Any]) -> str:
+    if PEOPLE.holds(one["ms"][-1] / one["ms"][0]):
+        return "One stage takes the same time however many people there are"
+    return "Time of a frame over the number of people in it"
+
+
+def _subtitle(one: Mapping[str, Any], two: Mapping[str, Any]) -> str:
+    kind = f"a {two['title']}" if two["is_standin"] else two["title"]
+    return f"{one['title']} beside {kind}"
+
+
+def _dress(axes: Any, people: Sequence[int], most_ms: float) -> None:
+    axes.set_xlim(0, max(people) * 1.04)
+    axes.set_ylim(0, most_ms * 1.12)
+    axes.set_xticks(people)
+    axes.set_xlabel("people in the frame", color=_SOFT, labelpad=8)
+    axes.set_ylabel("ms per frame on one core", color=_SOFT, labelpad=8)
+    axes.tick_params(colors=_SOFT, length=0)
+    axes.grid(axis="y", color=_LINE, linewidth=1)
+    axes.set_axisbelow(True)
+    for side, spine in axes.spines.items():
+        spine.set_visible(side == "bottom")
+        spine.set_color(_LINE)
+
+
+def _curve(axes: Any, curve: Mapping[str, Any], colour: str, numbers_at: int) -> None:
+    style = (0, (5, 2)) if curve["is_standin"] else "-"
+    axes.plot(curve["people"], curve["ms"], color=colour, linewidth=2.6, linestyle=style, zorder=3)
+    axes.plot(
+        curve["people"],
+        curve["ms"],
+        linestyle="none",
+        marker="o",
+        markersize=7,
+        color=colour,
+        markeredgecolor=_PAPER,
+        markeredgewidth=1.6,
+        zorder=4,
+    )
+    for people, ms in zip(curve["people"], curve["ms"], strict=True):
+        axes.annotate(
+            f"{ms:.0f}",
+            (people, ms),
+            xytext=(0, numbers_at),
+            textcoords="offset points",
+            ha="center",
+            color=colour,
+            fontsize=10,
+            fontweight="bold",
+        )
+
+
+def _label(axes: Any, curve: Mapping[str, Any], colour: str, words: str, side: int) -> None:
+    """Beside the curve, between its last two points, so that no legend is needed."""
+    (x1, x2), (y1, y2) = curve["people"][-2:], curve["ms"][-2:]
+    kind = " (stand-in)" if curve["is_standin"] else ""
+    axes.annotate(
+        words + kind,
+        ((x1 + x2) / 2, (y1 + y2) / 2),
+        xytext=(0, 9) if side > 0 else (-12, 10),
+        textcoords="offset points",
+        ha="center" if side > 0 else "right",
+        color=colour,
+        fontsize=12,
+        fontweight="bold",
+    )
+
+
+def _matplotlib(module: str) -> Any:
+    try:
+        return importlib.import_module(f"matplotlib.{module}".rstrip("."))
+    except ImportError as error:
+        raise UsageError("the plot needs matplotlib; `pip install matplotlib`, or leave --plot away") from error

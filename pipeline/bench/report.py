@@ -1,0 +1,157 @@
+"""What came of it: as JSON that is kept, and from that as the README's section, so that both say the same."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.bench.figures import Figure, NotHere
+from pipeline.errors import UsageError
+
+SCHEMA = 1
+#: Beside the JSON, written by a person: why a goal was missed, by figure; see `reason_of`.
+REASONS_FILE = "bench-reasons.json"
+NO_REASON = "no reason has been written down yet"
+HEADINGS = ("", "Poseline", "against", "ratio", "goal", "met")
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything that was measured in one go, and on what.
+
+    Args:
+        machine: from `machine_facts`.
+        clip: what was taken through.
+        model: in fp32.
+        pairs: of which each figure is the median.
+        missing: engines that are not on this machine.
+        plot: the picture's file name, beside the JSON; None where none was made.
+    """
+
+    machine: Mapping[str, Any]
+    clip: Mapping[str, Any]
+    model: str
+    pairs: int
+    figures: tuple[Figure, ...]
+    missing: tuple[NotHere, ...] = ()
+    plot: str | None = None
+
+    def facts(self) -> dict[str, Any]:
+        """For JSON."""
+        return {"schema": SCHEMA, **asdict(self)}
+
+    def write(self, path: Path) -> None:
+        """Write the JSON, whole or not at all."""
+        part = path.with_name(f".{path.name}.part")
+        part.write_text(json.dumps(self.facts(), indent=1) + "\n")
+        part.replace(path)
+
+
+def read_report(path: Path) -> Report:
+    """What `Report.write` wrote.
+
+    Raises:
+        UsageError: it is something else.
+    """
+    facts = _read_json(path)
+    if facts.pop("schema", None) != SCHEMA:
+        raise UsageError(f"{path} is not of this version's `poseline bench --out`; measure again")
+    try:
+        figures = [Figure(**{**each, "pairs": tuple(map(tuple, each["pairs"]))}) for each in facts.pop("figures")]
+        missing = tuple(NotHere(**each) for each in facts.pop("missing"))
+        return Report(**facts, figures=tuple(figures), missing=missing)
+    except (TypeError, KeyError, AttributeError) as error:
+        raise UsageError(f"{path} is not what `poseline bench --out` wrote ({error}); measure again") from error
+
+
+def read_reasons(path: Path) -> dict[str, str]:
+    """Why goals were missed, in a person's words; none where there is no such file.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
+    return {str(name): str(words) for name, words in _read_json(path).items()} if path.exists() else {}
+
+
+def reason_of(figure: Figure, reasons: Mapping[str, str]) -> str | None:
+    """By its name, or by the part of it that all engines share: `overhead_cpu`, else `overhead`."""
+    return reasons.get(figure.name) or reasons.get(figure.name.partition("_")[0])
+
+
+def rows(figures: Sequence[Figure]) -> list[tuple[str, str, str, str, str, str]]:
+    """The table, as `HEADINGS`."""
+    return [
+        (
+            figure.words,
+            _amount(figure.ours, figure.unit),
+            "" if figure.against is None else f"{_amount(figure.against, figure.unit)}, {figure.plain}",
+            "" if figure.against is None else f"{figure.outcome:.2f}",
+            figure.goal or "",
+            {True: "yes", False: "no", None: ""}[figure.met],
+        )
+        for figure in figures
+    ]
+
+
+def notes(figures: Sequence[Figure]) -> list[str]:
+    """What a figure does not say by itself."""
+    return [f"{figure.words}: {figure.details['note']}." for figure in figures if "note" in figure.details]
+
+
+def render(report: Report, reasons: Mapping[str, str], folder: str = "docs") -> str:
+    """The README's section in Markdown.
+
+    Args:
+        folder: where the picture is, from the README.
+    """
+    lines = [_where(report), "", _row(("what", *HEADINGS[1:])), _row(["---"] * len(HEADINGS))]
+    lines += [_row(each) for each in rows(report.figures)]
+    lines += ["", *(f"- {note}" for note in notes(report.figures))]
+    missed = [figure for figure in report.figures if figure.met is False]
+    if missed:
+        lines += ["", "Goals that were missed, and why:", ""]
+        lines += [f"- {figure.words}: {reason_of(figure, reasons) or NO_REASON}" for figure in missed]
+    if report.missing:
+        lines += ["", "Not on this machine: " + "; ".join(f"{each.name} ({each.reason})" for each in report.missing)]
+    if report.plot:
+        lines += ["", f"![Time of a frame over the number of people in it]({folder}/{report.plot})"]
+    return "\n".join(lines) + "\n"
+
+
+def _where(report: Report) -> str:
+    machine, clip = report.machine, report.clip
+    versions = ", ".join(
+        f"{title} {machine[name]}"
+        for name, title in (("poseline", "Poseline"), ("onnxruntime", "onnxruntime"), ("openvino", "OpenVINO"))
+        if machine.get(name)
+    )
+    return (
+        f"Measured on {machine['date']} on {machine['cpu']} with {machine['cores']} cores "
+        f"({versions}, Python {machine['python']}; load average before {machine['load_average_before'][0]:.2f}), "
+        f"on {clip['seconds']:.0f} s of {clip['width']} x {clip['height']} {clip['codec']} with `{report.model}`. "
+        f"Each figure is the median of pairs taken in one go ({report.pairs} of them for the whole system)."
+    )
+
+
+def _amount(value: float, unit: str) -> str:
+    number = f"{value:.3g}" if abs(value) < 100 else f"{value:,.0f}"
+    return f"{number} {unit}".strip()
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text())
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise UsageError(f"{path} is not JSON ({error})") from error
+    if not isinstance(found, dict):
+        raise UsageError(f"{path} holds no facts")
+    return found

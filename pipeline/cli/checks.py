@@ -1,0 +1,96 @@
+"""`poseline models check`: whether models find what they should on this machine, and how fast."""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+import click
+
+from pipeline.cli.console import Console, common, pass_console
+from pipeline.errors import DeviceUnavailable, ModelUnusable, PoselineError
+from pipeline.inference.engines import Placement
+from pipeline.inference.sessions import Device
+from pipeline.inference.zoo import FoundModel, find_model, list_models, load_model
+
+_AGREEMENT = ("px_median", "px_max", "oks_min", "score_off")
+
+
+class ChecksFailed(PoselineError):
+    """A model does not find what it should."""
+
+
+@click.command("check")
+@click.argument("names", nargs=-1, metavar="[NAME...]")
+@click.option("--device", type=click.Choice(get_args(Device)), default="auto", show_default=True)
+@common
+@pass_console
+def check(console: Console, names: tuple[str, ...], device: Device) -> None:
+    """Show models the golden pictures: all that are on this machine, or those named.
+
+    NAME may have a precision (rtmo-s@bf16), or be a file (mine.onnx). What they find is held against what is known of
+    the bundled model, or else against the same model on the CPU.
+    """
+    wanted = names or tuple(state.name for state in list_models(console.models_path) if state.is_here)
+    found = [find_model(name, console.models_path) for name in wanted]
+    rows = []
+    for each in found:
+        console.step(f"checking {each.spec.full_name}")
+        rows.append(_row(each, Placement(device)))
+    if not console.facts(rows):
+        console.table(
+            ("model", "engine", "provider", "people", "ms/frame", "px median", "px max", "OKS", "held against", ""),
+            [_cells(row) for row in rows],
+        )
+        for row in rows:
+            for words in (*([row["problem"]] if row["problem"] else []), *row["warnings"]):
+                console.say(words if words.startswith(row["name"]) else f"{row['name']}: {words}")
+    wrong = [row["name"] for row in rows if not row["ok"]]
+    if wrong:
+        raise ChecksFailed(f"{len(wrong)} of {len(rows)} models must not be used here: {', '.join(wrong)}")
+
+
+def _row(found: FoundModel, placement: Placement) -> dict[str, Any]:
+    from pipeline.services import golden  # noqa: PLC0415 - with onnxruntime and OpenCV, 0.3 s
+
+    try:
+        report = golden.check(found, load_model(found, placement), placement)
+    except (ModelUnusable, DeviceUnavailable) as error:
+        return _facts(found, problem=error.message)
+    figures = report.figures
+    return _facts(
+        found,
+        problem=report.problem.message if report.problem else None,
+        engine=report.facts.engine,
+        provider=report.facts.provider,
+        device=report.facts.name,
+        people=report.people,
+        frame_ms=report.frame_ms,
+        against=report.against,
+        reference_ms=report.reference_ms,
+        px_median=figures and figures.px_median,
+        px_max=figures and figures.px_max,
+        oks_min=figures and figures.oks_min,
+        score_off=report.score_off,
+        warnings=report.warnings,
+    )
+
+
+def _facts(found: FoundModel, *, problem: str | None, **facts: Any) -> dict[str, Any]:
+    known = ("engine", "provider", "device", "people", "frame_ms", "against", "reference_ms", *_AGREEMENT)
+    return {
+        "name": found.spec.full_name,
+        "ok": problem is None,
+        "problem": problem,
+        "warnings": list(facts.get("warnings", ())),
+        **{name: facts.get(name) for name in known},
+    }
+
+
+def _cells(row: dict[str, Any]) -> tuple[object, ...]:
+    numbers = [
+        None if row[name] is None else f"{row[name]:{form}}"
+        for name, form in (("frame_ms", ".3g"), ("px_median", ".2f"), ("px_max", ".2f"), ("oks_min", ".3f"))
+    ]
+    verdict = "WRONG" if not row["ok"] else "odd" if row["warnings"] else "ok"
+    against = row["against"] or (row["engine"] and "nothing known")
+    return row["name"], row["engine"], row["provider"], row["people"], *numbers, against, verdict

@@ -1,0 +1,100 @@
+"""Which engine runs a network: the one that was asked for or none; with `auto` the best that works here, and why."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pipeline.errors import DeviceUnavailable, ModelUnusable
+from pipeline.inference import onnx_session
+from pipeline.inference.sessions import Device, Precision, Session
+from pipeline.inference.spec import NetworkSpec
+
+#: What each device can compute with.
+PRECISIONS: dict[Device, tuple[Precision, ...]] = {
+    "cpu": ("fp32",),
+    "openvino": ("fp32", "bf16"),
+    "cuda": ("fp32",),
+    "tensorrt": ("fp32", "bf16", "fp16"),
+    "coreml": ("fp32",),
+}
+
+#: What `auto` tries, best first. Not for fp32: TensorRT, which takes minutes to build its engines, and OpenVINO, which
+#: is no faster than onnxruntime at it (31.0 frames/s against 31.6 in two slots; in bf16 58).
+_AUTO: dict[Precision, tuple[Device, ...]] = {
+    "fp32": ("coreml", "cpu") if sys.platform == "darwin" else ("cuda", "cpu"),
+    "bf16": ("tensorrt", "openvino"),
+    "fp16": ("tensorrt",),
+}
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where networks run.
+
+    Args:
+        device: what was asked for.
+        slots: threads that call at once.
+        threads: processor threads that each call may use on a CPU; one a slot is best for many slots.
+        cache_path: where engines that take minutes to build are kept; None for nowhere.
+    """
+
+    device: Device = "auto"
+    slots: int = 1
+    threads: int = 1
+    cache_path: Path | None = None
+
+
+def open_session(path: Path, placement: Placement, spec: NetworkSpec, precision: Precision = "fp32") -> Session:
+    """Load a network where `placement` says. That it follows its contract is for `contracts.Network` to see.
+
+    Args:
+        spec: what is in the file; its weights name its place in the cache.
+
+    Raises:
+        ModelUnusable: the file is no network that the engine can load.
+        DeviceUnavailable: what was asked for is not there, or cannot work at this precision.
+    """
+    if not path.is_file():
+        raise ModelUnusable(f"{path} is not there")
+    if placement.device != "auto":
+        session = _open(path, placement.device, placement, spec, precision)
+        return _because(session, "it was asked for")
+    missing: list[str] = []
+    for device in _AUTO[precision]:
+        try:
+            session = _open(path, device, placement, spec, precision)
+        except DeviceUnavailable as error:
+            missing.append(error.message)
+        else:
+            return _because(session, "; ".join(missing) or "the best that Poseline knows")
+    raise DeviceUnavailable("; ".join(missing))
+
+
+def _because(session: Session, why: str) -> Session:
+    session.facts = replace(session.facts, why=why)
+    return session
+
+
+def _open(path: Path, device: Device, placement: Placement, spec: NetworkSpec, precision: Precision) -> Session:
+    if precision not in PRECISIONS[device]:
+        able = [name for name, precisions in PRECISIONS.items() if precision in precisions]
+        raise DeviceUnavailable(
+            f"{device} cannot work in {precision}; {' or '.join(able)} can, or ask for the model without @{precision}"
+        )
+    if device == "openvino":
+        from pipeline.inference.openvino_session import open_openvino  # noqa: PLC0415
+
+        return open_openvino(path, precision=precision, slots=placement.slots, threads=placement.threads)
+    provider = _PROVIDERS[device]
+    engines = placement.cache_path and placement.cache_path / f"{spec.weights_sha256[:16]}-{precision}"
+    return onnx_session.open_onnx(path, provider, spec, precision, threads=placement.threads, engines_path=engines)
+
+
+_PROVIDERS: dict[Device, str] = {
+    "cpu": onnx_session.CPU,
+    "cuda": onnx_session.CUDA,
+    "tensorrt": onnx_session.TENSORRT,
+    "coreml": onnx_session.COREML,
+}

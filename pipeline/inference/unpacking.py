@@ -1,0 +1,80 @@
+"""One network out of what came: a zip that holds it, or the ONNX file itself, told by the first bytes."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from pipeline.errors import ModelUnusable
+from pipeline.inference import downloads
+
+#: What mmdeploy calls the network in its zips.
+ZIP_MEMBER = "end2end.onnx"
+TEMPORARY_PREFIX = ".fetch-"
+
+_BLOCK_BYTES = 2**20
+
+
+def unpack(came: Path, folder: Path, where: str) -> tuple[Path, str]:
+    """The network in a file, as (temporary file in `folder`, its SHA-256). The file is left as it is.
+
+    No name out of an archive is ever used as a path.
+
+    Args:
+        where: it is from, for what is said of it.
+
+    Raises:
+        ModelUnusable: a web page, no sound zip, not exactly one network in it, or one that is larger than any model.
+    """
+    try:
+        with came.open("rb") as file:
+            head = file.read(64)
+    except OSError as error:
+        raise ModelUnusable(f"{where} cannot be read ({error.strerror})") from error
+    if not head.startswith(b"PK"):
+        if head.lstrip().startswith(b"<"):
+            raise ModelUnusable(f"{where} gives a web page, not a model; is there a login or a proxy on the way?")
+        with came.open("rb") as file:
+            return _copy(file, folder, where)
+    try:
+        with zipfile.ZipFile(came) as archive:
+            found = [each for each in archive.infolist() if PurePosixPath(each.filename).name == ZIP_MEMBER]
+            if len(found) != 1:
+                raise ModelUnusable(f"{where} holds {len(found)} files called {ZIP_MEMBER}, not one")
+            with archive.open(found[0]) as member:
+                return _copy(member, folder, f"{ZIP_MEMBER} in {where}")
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise ModelUnusable(f"{where} is no sound zip file ({error}); try again, or name another place") from error
+
+
+def _copy(file: IO[bytes], folder: Path, where: str) -> tuple[Path, str]:
+    digest, got_bytes = hashlib.sha256(), 0
+    with _temporary(folder) as (path, copy):
+        while block := file.read(_BLOCK_BYTES):
+            got_bytes += len(block)
+            if got_bytes > downloads.MAX_BYTES:
+                raise ModelUnusable(f"{where} is larger than {downloads.MAX_BYTES >> 20} MiB: it is not the model")
+            digest.update(block)
+            copy.write(block)
+        copy.flush()
+        os.fsync(copy.fileno())
+    return path, digest.hexdigest()
+
+
+@contextlib.contextmanager
+def _temporary(folder: Path) -> Iterator[tuple[Path, IO[bytes]]]:
+    """A new file that goes away if the block fails."""
+    handle, name = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, dir=folder)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield Path(name), file
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,82 @@
+"""A model of the user's own: an ONNX file with RTMO's contract, and what can be said of it beside it.
+
+`mine.onnx` may have a `mine.json` with any of `keypoint_names`, `skeleton`, `score_threshold`, `nms_threshold`,
+`licence` and `source`. Without it the keypoints are named by their number: 17 are COCO's, and so on.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.errors import ModelUnusable, UsageError
+from pipeline.inference.checksums import sha256_of
+from pipeline.inference.contracts import Network, input_side_px
+from pipeline.inference.keypoints import keypoints_of
+from pipeline.inference.sessions import Precision
+from pipeline.inference.spec import ModelSpec, NetworkSpec
+
+#: What rtmlib 0.0.16 takes for any RTMO (`rtmlib.RTMO.__init__`).
+SCORE_THRESHOLD, NMS_THRESHOLD = 0.7, 0.45
+
+_KNOWN = frozenset({"keypoint_names", "skeleton", "score_threshold", "nms_threshold", "licence", "source"})
+
+
+def describe(path: Path, precision: Precision = "fp32") -> ModelSpec:
+    """The model in a file, opened and run once to learn what it takes and gives.
+
+    Raises:
+        ModelUnusable: it is not there, is no ONNX, or does not follow RTMO's contract.
+        UsageError: what stands in the JSON file beside it cannot be.
+    """
+    from pipeline.inference.onnx_session import CPU, open_onnx  # noqa: PLC0415 - takes 0.2 s, and few need it
+
+    if not path.is_file():
+        raise ModelUnusable(f"there is no file {path}; check the path")
+    session = open_onnx(path, CPU)
+    side_px = input_side_px(session.inputs)
+    if side_px is None:
+        raise ModelUnusable(
+            f"{path} does not follow RTMO's contract: it takes {', '.join(map(str, session.inputs))}, not squares of "
+            "one size, [batch, 3, side, side]"
+        )
+    network = NetworkSpec("rtmo", sha256_of(path), side_px, side_px)
+    _, keypoints = Network(session, network, path).run(np.full((1, 3, side_px, side_px), 114, np.float32))
+    known, said = keypoints_of(keypoints.shape[2]), _read_beside(path.with_suffix(".json"))
+    names = said.get("keypoint_names", known.names)
+    if len(names) != keypoints.shape[2]:
+        raise UsageError(
+            f"{path.with_suffix('.json')} names {len(names)} keypoints, but {path} gives {keypoints.shape[2]}"
+        )
+    try:
+        return ModelSpec(
+            name=path.stem,
+            pose=network,
+            score_threshold=float(said.get("score_threshold", SCORE_THRESHOLD)),
+            nms_threshold=float(said.get("nms_threshold", NMS_THRESHOLD)),
+            licence=str(said.get("licence", "unknown")),
+            source=str(said.get("source", f"{path.name}, brought by the user")),
+            keypoint_names=tuple(str(name) for name in names),
+            skeleton=tuple((int(a), int(b)) for a, b in said.get("skeleton", known.skeleton)),
+            precision=precision,
+        )
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"{path.with_suffix('.json')} cannot be used: {error}") from error
+
+
+def _read_beside(path: Path) -> dict[str, Any]:
+    try:
+        said = json.loads(path.read_text())
+        if not isinstance(said, dict) or not set(said) <= _KNOWN:
+            raise ValueError(f"it may hold {', '.join(sorted(_KNOWN))}")
+        names = said.get("keypoint_names", [])
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise ValueError('keypoint_names must be a list of names, ["nose", ...]')
+        return said
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} cannot be used: {error}") from error

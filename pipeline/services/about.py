@@ -1,0 +1,45 @@
+"""What a file of poses says of itself: which video, which model, and the names of its keypoints, however many."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from pipeline.db.runs import RunRow
+from pipeline.db.videos import VideoRow
+
+
+def about_run(run: RunRow, video: VideoRow) -> dict[str, Any]:
+    """Facts of a done run that never change, so that the same run always gives the same bytes."""
+    spec, time_base = run.model_spec, video.time_base
+    assert time_base is not None
+    networks = [network for network in (spec["detector"], spec["pose"]) if network]
+    return {
+        "run": str(run.id),
+        "video": {
+            "name": video.name,
+            "sha256": video.sha256,
+            "width_px": video.width,
+            "height_px": video.height,
+            "frames": video.frames,
+            "time_base": [time_base.numerator, time_base.denominator],
+        },
+        "model": {
+            "name": run.model,
+            "fingerprint": run.model_fingerprint,
+            "weights_sha256": [network["weights_sha256"] for network in networks],
+            "precision": spec["precision"],
+            "score_threshold": spec["score_threshold"],
+            "licence": spec["licence"],
+            "source": spec["source"],
+        },
+        "keypoint_names": spec["keypoint_names"],
+        "skeleton": spec["skeleton"],
+        "coordinates": "pixels of the frame as displayed, x to the right and y down; each keypoint is x, y, confidence",
+    }
+
+
+def write_about(run: RunRow, video: VideoRow) -> bytes:
+    """The same as indented JSON."""
+    return orjson.dumps(about_run(run, video), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)

@@ -1,0 +1,100 @@
+"""Weights go where the work is: through the store, by their SHA-256, and never others in their place."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import numpy as np
+import pytest
+
+from pipeline.core.states import RunState
+from pipeline.errors import ModelUnusable, is_outage
+from pipeline.inference.checksums import sha256_of
+from pipeline.inference.engines import Placement
+from pipeline.services.detect import detect_chunk
+from pipeline.services.finish import finish_run
+from pipeline.services.ingest import ingest_video
+from pipeline.services.models import ModelCache
+from pipeline.services.system import System
+from pipeline.services.weights import PREFIX
+from tests.harness import ask, run_of, sql
+from tests.unit.onnx_maker import make_model
+from tests.unit.video_maker import make_video
+
+KEYPOINTS = 26
+
+
+@pytest.fixture
+def mine(tmp_path: Path) -> Path:
+    """A model of the user's own, of which the store has never seen the like."""
+    person = np.array([[1, 2, 30 + uuid4().int % 1000 / 100, 40, 2.0]])
+    return make_model(tmp_path / "mine.onnx", side_px=64, keypoints=KEYPOINTS, dets=person)
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    return make_video(tmp_path / "clip.mp4", frames=12)
+
+
+def other_machine(system: System, folder: Path) -> System:
+    """The same servers seen from a machine that has never seen these weights."""
+    home = folder / "other"
+    return replace(
+        system,
+        settings=system.settings.model_copy(update={"home": home, "models_dir": home / "models", "backoff_s": 0.0}),
+    )
+
+
+def begun(system: System, clip: Path, model: Path) -> UUID:
+    run_id = ask(system, clip, model=str(model))
+    ingest_video(system, run_of(system, run_id).video_id, "w")
+    return run_id
+
+
+def test_a_worker_elsewhere_gets_a_model_that_a_person_brought(system: System, clip: Path, mine: Path, tmp_path: Path):
+    run_id = begun(system, clip, mine)
+    mine.rename(tmp_path / "gone.onnx")
+    there = other_machine(system, tmp_path)
+    detect_chunk(there, ModelCache(there, Placement("cpu")), run_id, 0, "w")
+    finish_run(there, run_id, "w")
+    run = run_of(system, run_id)
+    assert (run.state, run.model) == (RunState.DONE, "mine")
+    assert len(run.model_spec["keypoint_names"]) == KEYPOINTS
+    rows = sql(system, "SELECT people, cardinality(keypoints) FROM frame WHERE run_id = :id", id=run_id)
+    assert rows == [(1, 3 * KEYPOINTS)] * 12
+    kept = [path.name for path in (there.settings.home / "weights").iterdir()]
+    assert kept == [f"{run.model_spec['pose']['weights_sha256']}.onnx"]
+
+
+def test_the_same_weights_are_sent_once(system: System, clip: Path, mine: Path):
+    words: list[str] = []
+    first = ask(system, clip, model=str(mine), on_step=words.append)
+    assert ask(system, clip, model=str(mine), on_step=words.append) == first
+    assert [word.partition("(")[0] for word in words] == ["keeping the weights of mine in the store "]
+    assert f"{PREFIX}{sha256_of(mine)}.onnx" in list(system.store.list_keys(PREFIX))
+
+
+def test_other_bytes_under_their_name_never_run(system: System, clip: Path, mine: Path, tmp_path: Path):
+    run_id = begun(system, clip, mine)
+    foreign = make_model(tmp_path / "foreign.onnx", side_px=64, keypoints=KEYPOINTS)
+    system.store.put_file(foreign, f"{PREFIX}{sha256_of(mine)}.onnx")
+    there = other_machine(system, tmp_path)
+    with pytest.raises(ModelUnusable, match="is not what its name says"):
+        detect_chunk(there, ModelCache(there, Placement("cpu")), run_id, 0, "w")
+    assert sql(system, "SELECT state, errors FROM chunk WHERE run_id = :id", id=run_id) == [("ready", 0)]
+    assert sql(system, "SELECT count(*) FROM frame WHERE run_id = :id", id=run_id) == [(0,)]
+
+
+def test_weights_that_are_nowhere_are_an_outage_that_says_so(system: System, clip: Path, mine: Path, tmp_path: Path):
+    run_id = begun(system, clip, mine)
+    system.store.delete(f"{PREFIX}{sha256_of(mine)}.onnx")
+    there = other_machine(system, tmp_path)
+    with pytest.raises(ModelUnusable, match="neither on this machine nor in the store") as caught:
+        detect_chunk(there, ModelCache(there, Placement("cpu")), run_id, 0, "w")
+    assert is_outage(caught.value)
+    assert not list((there.settings.home / "weights").iterdir())
+    ask(system, make_video(tmp_path / "next.mp4", frames=3), model=str(mine))
+    detect_chunk(there, ModelCache(there, Placement("cpu")), run_id, 0, "w")
+    assert sql(system, "SELECT state FROM chunk WHERE run_id = :id", id=run_id) == [("done",)]

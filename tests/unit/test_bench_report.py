@@ -1,0 +1,126 @@
+"""What `poseline bench` writes down, and that the README says the same."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pipeline.bench.figures import Goal, NotHere, level_figure, ratio_figure
+from pipeline.bench.machine import machine_facts
+from pipeline.bench.report import (
+    NO_REASON,
+    REASONS_FILE,
+    Report,
+    read_reasons,
+    read_report,
+    reason_of,
+    render,
+)
+from pipeline.cli.main import main
+from pipeline.errors import UsageError
+from pipeline.local.status import ServiceStatus, StackStatus
+
+ROOT = Path(__file__).parents[2]
+BENCH_JSON = ROOT / "docs" / "bench.json"
+BEGIN, END = "<!-- bench:begin -->\n", "<!-- bench:end -->"
+
+
+@pytest.fixture
+def report():
+    return Report(
+        machine=machine_facts(),
+        clip={"name": "demo.mp4", "width": 1280, "height": 720, "codec": "h264", "frames": 1840, "seconds": 61.3},
+        model="movenet",
+        pairs=3,
+        figures=(
+            ratio_figure("system_cpu", "whole system", "frames/s", [(30, 20)], Goal("at least", 1.2), plain="the loop"),
+            level_figure("overhead_cpu", "overhead", "ms/frame", [2.5], Goal("at most", 2, "ms"), {"note": "much"}),
+            level_figure("slot_cpu", "a slot", "MB", [1234.5], Goal("under", 80, "MB")),
+        ),
+        missing=(NotHere("cuda", "no GPU here"),),
+        plot="people.svg",
+    )
+
+
+def test_what_is_written_is_read(report, tmp_path):
+    report.write(tmp_path / "bench.json")
+    assert [path.name for path in tmp_path.iterdir()] == ["bench.json"]
+    again = read_report(tmp_path / "bench.json")
+    assert again == report
+    assert render(again, {}) == render(report, {})
+
+
+def test_the_section_has_the_table_the_reasons_and_the_machine(report):
+    text = render(report, {"overhead": "because"})
+    lines = text.splitlines()
+    assert "| whole system | 30 frames/s | 20 frames/s, the loop | 1.50 | at least 1.2 | yes |" in lines
+    assert "| overhead | 2.5 ms/frame |  |  | at most 2 ms | no |" in lines
+    assert "- overhead: because" in lines
+    assert "- overhead: much." in lines
+    assert f"- a slot: {NO_REASON}" in lines
+    assert "| a slot | 1,234 MB |  |  | under 80 MB | no |" in lines
+    assert lines[-1] == "![Time of a frame over the number of people in it](docs/people.svg)"
+    assert "cuda (no GPU here)" in text
+    assert report.machine["cpu"] in lines[0]
+    assert report.machine["date"] in lines[0]
+
+
+def test_a_figure_s_own_reason_beats_its_part_s(report):
+    _, overhead, slot = report.figures
+    assert reason_of(overhead, {"overhead": "a", "overhead_cpu": "b"}) == "b"
+    assert reason_of(slot, {"overhead": "a"}) is None
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"schema": 99}', '{"schema": 1, "figures": [{}], "missing": []}'])
+def test_another_file_is_refused_in_one_line(tmp_path, capsys, text):
+    path = tmp_path / "bench.json"
+    path.write_text(text)
+    with pytest.raises(UsageError):
+        read_report(path)
+    assert main(["bench", "report", str(path)]) == 2
+    complaint = capsys.readouterr().err
+    assert complaint.startswith(f"poseline: {path} ")
+    assert complaint.count("\n") == 1
+
+
+def test_the_command_renders_with_the_reasons_beside(report, tmp_path, capsys):
+    report.write(tmp_path / "bench.json")
+    (tmp_path / REASONS_FILE).write_text(json.dumps({"overhead": "because"}))
+    assert main(["bench", "report", str(tmp_path / "bench.json")]) == 0
+    assert capsys.readouterr().out == render(report, {"overhead": "because"})
+    assert read_reasons(tmp_path / "none.json") == {}
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["--pairs", "2", "decode"], "the options of `poseline bench decode` stand behind its name"),
+        (["--only", "first", "--plot", "x.svg"], "the plot shows time over people; add `--only people`"),
+        (["--out", "/no/such/folder/x.json"], "there is no folder /no/such/folder; make it"),
+        (["--model", "movenet-multipose-384@bf16"], "name the model without it"),
+    ],
+)
+def test_what_cannot_be_asked_is_said_before_anything_starts(tmp_path, capsys, args, words):
+    assert main(["--home", str(tmp_path), "bench", *args]) == 2
+    assert words in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not BENCH_JSON.exists(), reason="nothing was measured yet: docs/bench.json is not there")
+def test_the_readme_says_what_was_measured():
+    report, reasons = read_report(BENCH_JSON), read_reasons(BENCH_JSON.with_name(REASONS_FILE))
+    section = (ROOT / "README.md").read_text().partition(BEGIN)[2].partition(END)[0]
+    assert section == render(report, reasons)
+    assert NO_REASON not in section
+    if report.plot:
+        assert (BENCH_JSON.parent / report.plot).is_file()
+
+
+def test_a_worker_that_competes_is_refused(tmp_path, monkeypatch, capsys):
+    running = ServiceStatus("worker", "running", 1, None, "")
+    monkeypatch.setattr("pipeline.local.stack.status", lambda home: StackStatus(home, (running,)))
+    assert main(["--home", str(tmp_path), "bench"]) == 2
+    complaint = "the local stack's worker would compete for the processor; `poseline down` stops it"
+    assert capsys.readouterr().err == f"poseline: {complaint}\n"
