@@ -26,6 +26,9 @@ from pipeline.services.upload import Upload, check_team, printable, register_obj
 
 VIDEO_ENDINGS = {".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".ts", ".mts", ".m2ts", ".mpg", ".mpeg"}
 _POLL_S = 0.2
+#: Of a run that takes longer than `_SOON_S`: looking cost the machine 1 ms a frame.
+_LONG_POLL_S = 0.6
+_SOON_S = 10.0
 #: A database that restarts is back within so long.
 _PATIENCE_S = 30.0
 
@@ -162,7 +165,7 @@ def _watch(console: Console, asked: Asked) -> RunRow:
             if not workers and time.monotonic() - begun_at > 5:
                 console.step("no worker is there yet; start one with `poseline worker` (or look at `poseline status`)")
                 warned = True
-            time.sleep(_POLL_S)
+            time.sleep(_POLL_S if time.monotonic() - begun_at < _SOON_S else _LONG_POLL_S)
 
 
 def facts(run: RunRow) -> dict[str, object]:

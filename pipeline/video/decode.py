@@ -8,6 +8,7 @@ out, and the parent holds the list.
 from __future__ import annotations
 
 import contextlib
+import gc
 import socket
 import time
 from collections.abc import Iterator
@@ -40,6 +41,9 @@ SEEK_MARGINS_S = (0, 2, 10)
 # Packets decoded past the last wanted frame, for a stream whose frames come late.
 GRACE_PACKETS = 16
 MAX_DEMUX_ERRORS = 100
+# A frame whose side data was asked for refers to itself, so only a collection frees it. Left to Python's own pace 720p
+# took 217 MB after 200 frames, on memory that was new for each: with this 41 MB, and a fifth less processor time.
+COLLECT_EVERY = 16
 #: Formats without an index, in which a packet's own place in the file is the one quick way to it.
 SOUGHT_BY_BYTE = {"mpegts"}
 
@@ -82,6 +86,7 @@ def send_frames(job: socket.socket, file: ParentFile, limits: Limits, ring: Ring
     wanted = set(span.keys.tolist())
     free = list(range(ring.slots))
     last: int | None = None
+    written = 0
     for key, frame in _iter_keyed(file, limits, Ticker(job, limits), span):
         grant_cpu(limits)  # one packet, the last above all, can bring out many frames
         if key is None or key not in wanted or (last is not None and key <= last):
@@ -98,6 +103,9 @@ def send_frames(job: socket.socket, file: ParentFile, limits: Limits, ring: Ring
             continue
         wire.send(job, Kind.FRAME, wire.FRAME.pack(key, slot))
         last = key
+        written += 1
+        if not written % COLLECT_EVERY:
+            gc.collect()
         wanted.discard(key)
         if not wanted:
             break

@@ -290,7 +290,7 @@ def test_what_a_child_has_left(source, info, monkeypatch):
 
 @LINUX
 def test_a_child_cannot_shrink_the_ring_under_its_parent():
-    fd = make_ring((10, 30))
+    fd = make_ring((10, 30), 5)
     with pytest.raises(PermissionError):
         os.ftruncate(fd, 0)
     os.close(fd)
