@@ -9,6 +9,7 @@ PoselineError                   exit 1
 ├── ModelUnusable               weights are missing, changed, or do not follow their contract
 ├── OutputUnusable              a model gave no numbers for these pictures
 ├── DeviceUnavailable           asked for a GPU, got something else
+│   └── DeviceLost              a GPU broke off at work; only a new process gets it back
 ├── VideoRejected               the upload is not a video that can be analysed
 ├── SourceGone                  the stored object changed or went away since it was ingested
 ├── DecodeFailed                the decoder broke off: crash, hang, limit
@@ -95,6 +96,10 @@ class OutputUnusable(PoselineError):
 
 class DeviceUnavailable(PoselineError):
     """The device asked for is not there; `poseline doctor` says what is missing."""
+
+
+class DeviceLost(DeviceUnavailable):
+    """The GPU broke off at work; start this worker again."""
 
 
 class VideoRejected(PoselineError):

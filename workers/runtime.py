@@ -6,6 +6,7 @@ A worker computes with what it was asked for, and finds what it should, or it do
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from celery import Celery, signals
 import pipeline
 from pipeline.db.engine import transaction
 from pipeline.db.workers import ALIVE_S, DeviceRow, remove_worker, report_worker
-from pipeline.errors import PoselineError, ServiceUnavailable
+from pipeline.errors import DeviceLost, PoselineError, ServiceUnavailable
 from pipeline.inference.catalogue import BUNDLED_MODEL
 from pipeline.inference.engines import Placement
 from pipeline.inference.sessions import Device
@@ -52,6 +53,14 @@ class Runtime:
             return False
         self._ticked_at[:] = [now]
         return True
+
+    def end(self, error: DeviceLost) -> None:
+        """Leave in good order, for whoever supervises to start this worker anew: a lost GPU fails all work at once, and
+        would take it from workers that are well."""
+        if not self.stopping.is_set():
+            log.critical("worker_ends", reason=error.message)
+            self.stopping.set()
+            os.kill(os.getpid(), signal.SIGTERM)
 
     def report(self) -> None:
         """Say in Postgres that this worker is alive."""
@@ -111,6 +120,9 @@ def serve(app: Celery, settings: Settings, device: Device) -> Callable[[], Runti
         except PoselineError as error:
             log.critical("worker_refuses", reason=error.message)
             raise SystemExit(error.exit_code) from error
+        except Exception as error:  # Celery would log it, take messages, and have nothing to work with
+            log.exception("worker_refuses")
+            raise SystemExit(1) from error
         made.append(runtime)
         app.conf[COMPUTES] = shown(runtime.computes)
         threading.Thread(target=runtime.report_until_stopped, name="report", daemon=True).start()

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from celery import Celery
 
-from pipeline.errors import PoselineError
+from pipeline.errors import DeviceLost, PoselineError
 from pipeline.queue import DETECT, FINISH, INGEST, TICK
 from pipeline.services.detect import detect_chunk
 from pipeline.services.finish import finish_run
@@ -30,7 +30,11 @@ def register_tasks(app: Celery, runtime: Callable[[], Runtime]) -> None:
     @app.task(name=DETECT, throws=(PoselineError,))
     def detect(run_id: str, idx: int) -> None:
         here = runtime()
-        detect_chunk(here.system, here.models, UUID(run_id), int(idx), here.name, here.stopping)
+        try:
+            detect_chunk(here.system, here.models, UUID(run_id), int(idx), here.name, here.stopping)
+        except DeviceLost as error:
+            here.end(error)
+            raise
 
     @app.task(name=FINISH, throws=(PoselineError,))
     def finish(run_id: str) -> None:

@@ -113,7 +113,10 @@ def render(report: Report, reasons: Mapping[str, str], folder: str = "docs") -> 
     missed = [figure for figure in report.figures if figure.met is False]
     if missed:
         lines += ["", "Goals that were missed, and why:", ""]
-        lines += [f"- {figure.words}: {reason_of(figure, reasons) or NO_REASON}" for figure in missed]
+        words: dict[str, list[str]] = {}
+        for figure in missed:
+            words.setdefault(reason_of(figure, reasons) or NO_REASON, []).append(figure.words)
+        lines += [f"- {'; '.join(figures)}: {reason}" for reason, figures in words.items()]
     if report.missing:
         lines += ["", "Not on this machine: " + "; ".join(f"{each.name} ({each.reason})" for each in report.missing)]
     if report.plot:

@@ -23,6 +23,8 @@ from pipeline.services.system import System, build_system
 from pipeline.settings import Settings
 
 FOLDER = "bench"
+#: Tells our folder from one of the same name that somebody else made.
+_MARK = ".poseline-bench"
 _KINDS = {"postgres": "postgres", "seaweedfs": "store", "valkey": "broker", "beat": "beat"}
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
@@ -99,6 +101,8 @@ def _nothing_left(place: Home) -> Iterator[None]:
     home = place.path.parent
     had_home = home.exists()
     _remove(place)
+    place.path.mkdir(parents=True)
+    (place.path / _MARK).touch()
     try:
         yield
     finally:
@@ -110,9 +114,12 @@ def _nothing_left(place: Home) -> Iterator[None]:
 
 
 def _remove(place: Home) -> None:
-    if place.path.exists():
-        stack.down(place.path)
-        shutil.rmtree(place.path, ignore_errors=True)
+    if not place.path.exists():
+        return
+    if any(place.path.iterdir()) and not (place.path / _MARK).exists():
+        raise UsageError(f"{place.path} is not what `poseline bench` makes; choose another place with --home")
+    stack.down(place.path)
+    shutil.rmtree(place.path, ignore_errors=True)
 
 
 @contextmanager

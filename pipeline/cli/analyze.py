@@ -14,6 +14,7 @@ import click
 from pipeline.cli.console import Console, common, pass_console, this_command
 from pipeline.cli.progress import Bar
 from pipeline.core.states import RunState, VideoState, is_final
+from pipeline.db.chunks import select_trouble
 from pipeline.db.engine import transaction
 from pipeline.db.runs import RunRow, select_run
 from pipeline.db.workers import select_workers
@@ -143,7 +144,7 @@ def _say_how_to_come_back(console: Console, waiting: Sequence[Asked]) -> None:
 
 
 def _watch(console: Console, asked: Asked) -> RunRow:
-    warned = False
+    warned, told = False, None
     begun_at = answered_at = time.monotonic()
     with Bar(console, f"analysing {asked.name}", None) as bar:
         while True:
@@ -151,6 +152,7 @@ def _watch(console: Console, asked: Asked) -> RunRow:
                 with transaction(console.system.engine) as connection:
                     run = select_run(connection, asked.run_id)
                     workers = warned or select_workers(connection)
+                    trouble = select_trouble(connection, asked.run_id)
                 answered_at = time.monotonic()
             except ServiceUnavailable:
                 if time.monotonic() - answered_at > _PATIENCE_S:
@@ -165,6 +167,9 @@ def _watch(console: Console, asked: Asked) -> RunRow:
             if not workers and time.monotonic() - begun_at > 5:
                 console.step("no worker is there yet; start one with `poseline worker` (or look at `poseline status`)")
                 warned = True
+            if trouble not in {None, told}:
+                console.step(f"{asked.name}: {trouble} (it is tried again)")
+                told = trouble
             time.sleep(_POLL_S if time.monotonic() - begun_at < _SOON_S else _LONG_POLL_S)
 
 

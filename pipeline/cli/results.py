@@ -10,7 +10,7 @@ from pipeline.cli.analyze import facts, sentence
 from pipeline.cli.console import Console, common, pass_console
 from pipeline.cli.progress import Bar
 from pipeline.core.states import RunState
-from pipeline.db.chunks import count_chunks
+from pipeline.db.chunks import count_chunks, select_trouble
 from pipeline.db.engine import transaction
 from pipeline.db.runs import RunRow, find_run, select_run, select_runs
 from pipeline.db.videos import select_video
@@ -59,6 +59,7 @@ def show(console: Console, run_id: str) -> None:
         run = select_run(connection, find_run(connection, run_id))
         video = select_video(connection, run.video_id)
         chunks = count_chunks(connection, run.id)
+        trouble = select_trouble(connection, run.id)
     more = {
         "model_fingerprint": run.model_fingerprint,
         "frames_done": run.frames_done,
@@ -70,6 +71,7 @@ def show(console: Console, run_id: str) -> None:
         "first_pts": video.first_pts,
         "time_base": str(video.time_base) if video.time_base else None,
         "frames_to_decode": run.frames_to_decode,
+        "trouble": trouble,
     }
     if console.facts({**facts(run), **more}):
         return
@@ -80,6 +82,8 @@ def show(console: Console, run_id: str) -> None:
         console.say(f"          {note}")
     console.say(f"  frames  {run.frames_done} of {run.frames if run.frames is not None else '?'}{_cost(run)}")
     console.say("  chunks  " + ", ".join(f"{count} {state}" for state, count in chunks.items()))
+    if trouble is not None:
+        console.say(f"  trouble {trouble} (it is tried again)")
     if run.state is RunState.DONE:
         console.say(f"  {sentence(run)}")
 

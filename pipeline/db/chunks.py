@@ -238,3 +238,18 @@ def take_back_chunk(connection: Connection, lease: Lease, backoff_s: float) -> N
             not_before=func.clock_timestamp() + backoff(backoff_s, chunk.c.errors + chunk.c.kills),
         ).where(lease.is_mine())
     )
+
+
+def select_trouble(connection: Connection, run_id: UUID) -> str | None:
+    """Why a chunk of the run that is still to be done was handed back, the latest of them."""
+    words: str | None = connection.execute(
+        select(chunk.c.last_error)
+        .where(
+            chunk.c.run_id == run_id,
+            chunk.c.last_error.is_not(None),
+            chunk.c.state.in_([ChunkState.READY, ChunkState.QUEUED, ChunkState.RUNNING]),
+        )
+        .order_by(chunk.c.not_before.desc())
+        .limit(1)
+    ).scalar_one_or_none()
+    return words

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
@@ -18,17 +19,20 @@ TWO_STAGE_BATCH = 8
 _REPEATS = 5
 
 
-def best_batch(network: Network) -> int:
+def best_batch(network: Network, slots: int = 1) -> int:
     """The smallest batch that no larger one beats by much; 1 on a CPU, where frames go one by one.
 
     A batch that the device has no memory for ends the search, and the one before is taken.
+
+    Args:
+        slots: threads that will bring such batches at once, and so do here.
     """
     if not network.session.facts.is_gpu:
         return 1
     best, best_s = 1, float("inf")
     for batch in TRIED:
         try:
-            frame_s = _seconds_a_frame(network, batch)
+            frame_s = _seconds_a_frame(network, batch, slots)
         except DeviceUnavailable:
             if batch == 1:
                 raise
@@ -39,12 +43,13 @@ def best_batch(network: Network) -> int:
     return best
 
 
-def _seconds_a_frame(network: Network, batch: int) -> float:
+def _seconds_a_frame(network: Network, batch: int, slots: int) -> float:
     pictures = np.full((batch, 3, network.spec.height_px, network.spec.width_px), 114, np.float32)
-    network.run(pictures)  # the first of a size chooses kernels and takes memory
     took_s = []
-    for _ in range(_REPEATS):
-        begun_s = time.perf_counter()
-        network.run(pictures)
-        took_s.append(time.perf_counter() - begun_s)
-    return statistics.median(took_s) / batch
+    with ThreadPoolExecutor(slots) as pool:
+        for _ in range(1 + _REPEATS):
+            begun_s = time.perf_counter()
+            list(pool.map(lambda _: network.run(pictures), range(slots)))
+            took_s.append(time.perf_counter() - begun_s)
+    # The first of a size chooses kernels and takes memory.
+    return statistics.median(took_s[1:]) / (batch * slots)

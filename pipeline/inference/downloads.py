@@ -25,8 +25,8 @@ from pipeline.inference.partials import Begun, Partial, without_query
 #: Called with bytes so far and bytes in all, None where the server does not say.
 OnProgress = Callable[[int, int | None], None]
 
-#: No model comes near it: RTMO-l, the largest, has about 45 million float32 parameters.
-MAX_BYTES = 400 * 2**20
+#: No model comes near it: YOLOX-x, the largest, has 99 million float32 parameters.
+MAX_BYTES = 800 * 2**20
 SILENCE_S = 30.0
 DEADLINE_S = 3600.0
 #: Before each new try of a download that broke off and has got no further since.

@@ -6,6 +6,7 @@ What is right is known for the bundled model, and for any other it is what onnxr
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -216,7 +217,8 @@ def _bin_px(wanted: Sequence[FramePoses], spec: ModelSpec) -> float:
         return 0.0
     sides = [side for poses in wanted for side in poses.boxes_xyxy[:, 2:] - poses.boxes_xyxy[:, :2]]
     size = (spec.pose.width_px, spec.pose.height_px)
-    return max((float((side * 1.25 / size).max()) / 2 for side in sides), default=0.0)
+    # One in each direction.
+    return max((math.sqrt(2) * float((side * 1.25 / size).max()) / 2 for side in sides), default=0.0)
 
 
 def _is_reference(facts: DeviceFacts) -> bool:

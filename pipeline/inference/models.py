@@ -66,7 +66,7 @@ def build_model(spec: ModelSpec, path_of: Callable[[NetworkSpec], Path], placeme
 
     if spec.detector is None:
         only = network(spec.pose)
-        return OneStage(only, spec, best_batch(only))
+        return OneStage(only, spec, best_batch(only, placement.slots))
     detector = Detector(network(spec.detector), spec.score_threshold, spec.nms_threshold)
     pose = network(spec.pose)
     # Crops are batched over frames; a detector takes one at a time.

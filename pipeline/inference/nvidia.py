@@ -26,7 +26,12 @@ LIBRARIES = {
 
 
 def cuda_name() -> str:
-    """The first card, for people."""
+    """The card that CUDA calls device 0, which is the one in use; where it cannot say, the first of the machine."""
+    with contextlib.suppress(OSError, AttributeError):
+        cuda, device, name = ctypes.CDLL("libcuda.so.1"), ctypes.c_int(), ctypes.create_string_buffer(256)
+        asked = (cuda.cuInit(0), cuda.cuDeviceGet(ctypes.byref(device), 0), cuda.cuDeviceGetName(name, 256, device))
+        if not any(asked) and name.value:
+            return name.value.decode("utf-8", "replace")
     for listing in sorted((_DRIVER / "gpus").glob("*/information")):
         with contextlib.suppress(OSError):
             for line in listing.read_text().splitlines():

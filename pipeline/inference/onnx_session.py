@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as vendor
 
-from pipeline.errors import DeviceUnavailable, ModelUnusable
+from pipeline.errors import DeviceLost, DeviceUnavailable, ModelUnusable
 from pipeline.inference.nvidia import cuda_name, driver_version, missing_libraries
 from pipeline.inference.sessions import INPUT_NAME, MOST_BATCHED, DeviceFacts, Float32s, Port, Precision, cpu_name
 from pipeline.inference.spec import NetworkSpec
@@ -55,7 +56,7 @@ class OnnxSession:
             return tuple(self._session.run(list(outputs), {self.inputs[0].name: batch}))
         except VENDOR_ERRORS as error:
             if self.facts.is_gpu:
-                raise DeviceUnavailable(f"the GPU broke off: {_one_line(error)}; start this worker again") from error
+                raise DeviceLost(f"the GPU broke off: {_one_line(error)}; start this worker again") from error
             raise ModelUnusable(f"the network broke off: {_one_line(error)}") from error
 
 
@@ -120,10 +121,15 @@ def _with_options(
     }
     if spec is not None:
         # One engine for every batch: without the span TensorRT builds anew, for minutes, for each larger one.
-        for name, batch in (("min", 1), ("opt", _TENSORRT_BATCH), ("max", MOST_BATCHED)):
+        is_single = spec.decoder in {"yolox", "rtmdet"}
+        opt, most = (1, 1) if is_single else (_TENSORRT_BATCH, MOST_BATCHED)
+        for name, batch in (("min", 1), ("opt", opt), ("max", most)):
             options[f"trt_profile_{name}_shapes"] = f"{INPUT_NAME}:{batch}x3x{spec.height_px}x{spec.width_px}"
     if engines_path is not None:
-        engines_path.mkdir(parents=True, exist_ok=True)
+        try:
+            engines_path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DeviceUnavailable(f"engines cannot be kept in {engines_path} ({error}); set POSELINE_HOME") from error
         options |= {
             "trt_engine_cache_enable": "1",
             "trt_engine_cache_path": str(engines_path),
@@ -154,6 +160,8 @@ def _require(provider: str) -> None:
         mend = "run on a Mac" if provider == COREML else "put onnxruntime-gpu in its place"
         raise DeviceUnavailable(f"no {title}: this onnxruntime is built without it; {mend}, or use the cpu device")
     if provider in {CUDA, TENSORRT}:
+        # TensorRT has no option for it, and reads this when its first session is made (microsoft/onnxruntime#26029).
+        os.environ.setdefault("NVIDIA_TF32_OVERRIDE", "0")
         with contextlib.redirect_stdout(io.StringIO()):  # it prints what it does not find
             ort.preload_dlls()  # CUDA and cuDNN out of NVIDIA's wheels, where they are installed
 

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.core.poses import FramePoses
+from pipeline.errors import OutputUnusable
 from pipeline.inference.contracts import SIMCC_SPLIT, Network
 from pipeline.inference.detectors import Detector
 from pipeline.inference.pictures import Image, Normalisation, Planes, check_pictures
@@ -64,6 +65,8 @@ class TwoStage:
             people = keypoints[at : at + len(boxes)].copy()
             people[:, :, :2] /= scale
             at += len(boxes)
+            if not (np.isfinite(people).all() and np.isfinite(boxes).all()):
+                raise OutputUnusable(f"{self.spec.name} gave poses that are not numbers; try another model")
             poses.append(
                 FramePoses(np.clip(scores, 0, 1), boxes / np.float32(scale), people)
                 if len(boxes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import lzma
 import os
 import tempfile
 import zipfile
@@ -50,7 +51,7 @@ def unpack(came: Path, folder: Path, where: str) -> tuple[Path, str]:
                 raise ModelUnusable(f"{where} holds {len(found)} files called {ZIP_MEMBER}, not one")
             with archive.open(found[0]) as member:
                 return _copy(member, folder, f"{ZIP_MEMBER} in {where}")
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError) as error:
         raise ModelUnusable(f"{where} is no sound zip file ({error}); try again, or name another place") from error
 
 

@@ -7,6 +7,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -36,14 +38,22 @@ def describe(path: Path, precision: Precision = "fp32") -> ModelSpec:
 
     if not path.is_file():
         raise ModelUnusable(f"there is no file {path}; check the path")
-    session = open_onnx(path, CPU)
+    # From a folder of its own: what lies in files beside it would be in no fingerprint, and on no other machine.
+    with tempfile.TemporaryDirectory() as folder:
+        alone = Path(shutil.copy(path, Path(folder) / path.name))
+        try:
+            session = open_onnx(alone, CPU)
+        except ModelUnusable as error:
+            reason = error.message.replace(str(alone), str(path)).removesuffix("; fetch it again")
+            raise ModelUnusable(f"{reason}; its weights have to be inside the file") from error
+        sha256 = sha256_of(alone)
     side_px = input_side_px(session.inputs)
     if side_px is None:
         raise ModelUnusable(
             f"{path} does not follow RTMO's contract: it takes {', '.join(map(str, session.inputs))}, not squares of "
             "one size, [batch, 3, side, side]"
         )
-    network = NetworkSpec("rtmo", sha256_of(path), side_px, side_px)
+    network = NetworkSpec("rtmo", sha256, side_px, side_px)
     _, keypoints = Network(session, network, path).run(np.full((1, 3, side_px, side_px), 114, np.float32))
     known, said = keypoints_of(keypoints.shape[2]), _read_beside(path.with_suffix(".json"))
     names = said.get("keypoint_names", known.names)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast, get_args
 
 from pipeline.errors import ModelUnusable, UnknownModel
-from pipeline.inference.catalogue import ENTRIES, Entry, find_entry
+from pipeline.inference.catalogue import ENTRIES, Entry, comes_with_poseline, find_entry
 from pipeline.inference.checksums import CHECKSUMS_FILE, read_checksums, sha256_of
 from pipeline.inference.sessions import Precision
 from pipeline.inference.spec import ModelSpec
@@ -82,7 +82,7 @@ def find_model(name: str, models_path: Path) -> FoundModel:
         spec = describe(path, precision)
         return FoundModel(spec, {spec.pose.weights_sha256: path})
     entry = find_entry(name)
-    recorded = read_checksums(models_path)
+    recorded = {} if entry.is_bundled else read_checksums(models_path)
     sha256s, paths = {}, {}
     for weights in entry.weights:
         path = weights.file_in(models_path)
@@ -102,7 +102,7 @@ def find_model(name: str, models_path: Path) -> FoundModel:
 
 def find_weights(sha256: str, models_path: Path) -> Path | None:
     """The file of this machine that is recorded with that SHA-256, whatever its name; its bytes are not read."""
-    recorded = read_checksums(models_path)
+    recorded = {} if comes_with_poseline(sha256) else read_checksums(models_path)
     for entry in ENTRIES.values():
         for weights in entry.weights:
             if sha256 == (weights.sha256 or recorded.get(weights.name)):

@@ -14,7 +14,7 @@ def about_run(run: RunRow, video: VideoRow) -> dict[str, Any]:
     """Facts of a done run that never change, so that the same run always gives the same bytes."""
     spec, time_base = run.model_spec, video.time_base
     assert time_base is not None
-    networks = [network for network in (spec["detector"], spec["pose"]) if network]
+    networks = [network for network in (spec.get("detector"), spec.get("pose")) if network]
     return {
         "run": str(run.id),
         "video": {
@@ -29,7 +29,7 @@ def about_run(run: RunRow, video: VideoRow) -> dict[str, Any]:
             "name": run.model,
             "fingerprint": run.model_fingerprint,
             "weights_sha256": [network["weights_sha256"] for network in networks],
-            "precision": spec["precision"],
+            "precision": spec.get("precision", "fp32"),
             "score_threshold": spec["score_threshold"],
             "licence": spec["licence"],
             "source": spec["source"],

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from uuid import UUID
 
@@ -17,7 +18,8 @@ from pipeline.db.frames import FrameRow, FrameSpool, encode_frames
 from pipeline.db.leases import hand_back
 from pipeline.db.runs import mark_failed
 from pipeline.db.videos import select_frame_index, select_video
-from pipeline.errors import LeaseLost, SourceGone, Stopping, in_one_line, is_outage
+from pipeline.errors import LeaseLost, ModelUnusable, OutputUnusable, SourceGone, Stopping, in_one_line, is_outage
+from pipeline.inference.models import PoseModel
 from pipeline.logs import bind, get_logger
 from pipeline.services.dispatch import dispatch
 from pipeline.services.keep import keep_lease
@@ -25,9 +27,12 @@ from pipeline.services.limits import limits_of_ready
 from pipeline.services.models import ModelCache
 from pipeline.services.system import System
 from pipeline.storage.blocks import ObjectSource
-from pipeline.video.sandbox import iter_frames
+from pipeline.video.sandbox import Frame, batch_within, iter_frames
 
 log = get_logger(__name__)
+
+#: TensorRT builds its engines for minutes; a slow store sends weights for as long.
+LONGEST_LOAD_S = 1800
 
 NO_FRAME = "the decoder gave no frame: the video is damaged here"
 
@@ -89,6 +94,7 @@ def _analyse(
     limits = limits_of_ready(system, video)
     first, stop = claimed.plan.first_frame, claimed.plan.first_frame + claimed.plan.frames
     ticks = 0
+    loading = _Loading()
 
     def on_tick() -> None:  # frames before the chunk's own are decoded, too, and may take long
         nonlocal ticks
@@ -98,11 +104,13 @@ def _analyse(
         system,
         claimed.lease,
         progress=lambda: spool.frames,
-        signs=lambda: spool.frames + ticks,
+        signs=lambda: spool.frames + ticks + loading.signs(),
         column="frames_done",
         stopping=stopping,
     ) as keeper:
-        model = models.load(claimed.model_fingerprint)
+        model = models.load(claimed.model_fingerprint, keeper.interrupted)
+        loading.over()
+        batch_frames = batch_within(video.size, model.spec.side_px, model.batch)
         frames = iter_frames(
             ObjectSource(system.store, video.source),
             index=index,
@@ -111,19 +119,48 @@ def _analyse(
             size=video.size,
             limits=limits,
             side=model.spec.side_px,
-            batch=model.batch,
+            batch=batch_frames,
             interrupted=keeper.interrupted,
             on_tick=on_tick,
         )
         next_no = first
-        while batch := list(islice(frames, model.batch)):
-            found = model.detect([frame.image for frame in batch], [frame.scale for frame in batch])
+        while batch := list(islice(frames, batch_frames)):
+            found = _detect(model, batch)
             for frame, poses in zip(batch, found, strict=True):
                 _add_missing(spool, index, next_no, frame.number, NO_FRAME)
                 spool.add(FrameRow(frame.number, frame.pts, poses))
                 next_no = frame.number + 1
             keeper.check()
         _add_missing(spool, index, next_no, stop, NO_FRAME)
+
+
+class _Loading:
+    """A model that is loaded gives no frames: its time is a sign of work, but not for ever."""
+
+    def __init__(self) -> None:
+        self._begun_at: float | None = time.monotonic()
+
+    def signs(self) -> int:
+        """Seconds, up to a bound; 0 once it is over."""
+        begun_at = self._begun_at
+        return 0 if begun_at is None else int(min(time.monotonic() - begun_at, LONGEST_LOAD_S))
+
+    def over(self) -> None:
+        """The model is there."""
+        self._begun_at = None
+
+
+def _detect(model: PoseModel, batch: Sequence[Frame]) -> list[FramePoses]:
+    """
+    Raises:
+        OutputUnusable: the model broke off on these frames. It was sound when it was loaded, so they are at fault, and
+            trying them for ever would not help.
+        DeviceLost: its device broke off.
+    """
+    try:
+        return model.detect([frame.image for frame in batch], [frame.scale for frame in batch])
+    except ModelUnusable as error:
+        raise OutputUnusable(error.message) from error
 
 
 def _add_missing(spool: FrameSpool, index: FrameIndex, first: int, stop: int, reason: str) -> None:

@@ -6,7 +6,7 @@ import threading
 
 from pipeline.db.engine import transaction
 from pipeline.db.runs import select_model_spec
-from pipeline.errors import ModelUnusable
+from pipeline.errors import DeviceLost, DeviceUnavailable, ModelUnusable, Stopping
 from pipeline.inference.engines import Placement
 from pipeline.inference.golden import GoldenReport
 from pipeline.inference.models import PoseModel
@@ -18,6 +18,8 @@ from pipeline.services.system import System
 from pipeline.services.weights import locate_weights
 
 log = get_logger(__name__)
+
+_PATIENCE_S = 0.5
 
 
 class ModelCache:
@@ -42,14 +44,23 @@ class ModelCache:
             self._load(found)
             return self._reports[found.spec.fingerprint]
 
-    def load(self, fingerprint: str) -> PoseModel:
+    def load(self, fingerprint: str, interrupted: threading.Event | None = None) -> PoseModel:
         """The model of that fingerprint, whatever it is called here.
 
+        Args:
+            interrupted: set it to have `Stopping` raised while another slot loads.
+
         Raises:
+            Stopping: `interrupted` was set.
             ModelUnusable: its weights are neither on this machine nor in the store, or are not what they were.
             DeviceUnavailable: the device is not there, cannot work at the model's precision, or computes wrongly.
         """
-        with self._lock:
+        if fingerprint in self._loaded:  # slots at work do not wait for one that loads
+            return self._loaded[fingerprint]
+        while not self._lock.acquire(timeout=_PATIENCE_S):
+            if interrupted is not None and interrupted.is_set():
+                raise Stopping
+        try:
             if fingerprint in self._loaded:
                 return self._loaded[fingerprint]
             with transaction(self._system.engine) as connection:
@@ -57,11 +68,16 @@ class ModelCache:
             if spec.fingerprint != fingerprint:
                 raise ModelUnusable(f"{spec.name} was asked for by another version of Poseline; update this worker")
             return self._load(FoundModel(spec, {n: locate_weights(self._system, n) for n in spec.weights_sha256s}))
+        finally:
+            self._lock.release()
 
     def _load(self, found: FoundModel) -> PoseModel:
         fingerprint = found.spec.fingerprint
         if fingerprint not in self._loaded:
-            model = load_model(found, self._placement)
+            try:
+                model = load_model(found, self._placement)
+            except DeviceLost as error:  # one model too large for this GPU is no reason to leave the others
+                raise DeviceUnavailable(error.message) from error
             report = check(found, model, self._placement)
             for words in report.warnings:
                 log.warning("model_suspect", reason=words)

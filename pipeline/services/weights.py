@@ -50,13 +50,22 @@ def locate_weights(system: System, sha256: str) -> Path:
         return here
     folder = system.settings.home / "weights"
     path = folder / f"{sha256}.onnx"
-    if path.is_file():
-        return path
-    folder.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=folder)
+    try:
+        if not (path.is_file() and sha256_of(path) == sha256):
+            _bring(system, sha256, path)
+    except OSError as error:
+        raise ModelUnusable(f"weights cannot be kept in {folder} ({error}); set POSELINE_HOME") from error
+    return path
+
+
+def _bring(system: System, sha256: str, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
             system.store.download(_key(sha256), file)
+            file.flush()
+            os.fsync(file.fileno())
         if sha256_of(Path(name)) != sha256:
             raise ModelUnusable(
                 f"the store's {_key(sha256)} is not what its name says; remove it there and ask for the run again"
@@ -69,7 +78,6 @@ def locate_weights(system: System, sha256: str) -> Path:
         ) from error
     finally:
         Path(name).unlink(missing_ok=True)
-    return path
 
 
 def _is_kept(system: System, sha256: str) -> bool:

@@ -19,6 +19,7 @@ from pipeline.video.letterbox import Image
 
 #: Pictures that are decoded ahead of a caller who takes one at a time.
 AHEAD = 5
+_MOST_BYTES = 256 * 2**20
 #: A slot's number goes over the wire as one byte.
 MOST_SLOTS = 256
 
@@ -33,6 +34,13 @@ def slots_for(batch: int) -> int:
     if batch < 1 or slots > MOST_SLOTS:
         raise ValueError(f"a batch must be 1 to {(MOST_SLOTS - AHEAD + 1) // 2}, got {batch}")
     return slots
+
+
+def batch_for(shape: tuple[int, int], wanted: int) -> int:
+    """The batch that was wanted, or a smaller one where pictures are so large that the ring would be."""
+    while wanted > 1 and slots_for(wanted) * _stride(shape) > _MOST_BYTES:
+        wanted //= 2
+    return wanted
 
 
 def make_ring(shape: tuple[int, int], slots: int) -> int:

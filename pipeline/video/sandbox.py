@@ -23,11 +23,11 @@ from pipeline.video import wire
 from pipeline.video.job import Job, protocol_broken
 from pipeline.video.letterbox import Image, scale_to
 from pipeline.video.limits import Limits
-from pipeline.video.ring import Ring, make_ring, slots_for
+from pipeline.video.ring import Ring, batch_for, make_ring, slots_for
 from pipeline.video.source import ByteSource
 from pipeline.video.wire import Kind
 
-__all__ = ["Frame", "Limits", "VideoInfo", "iter_frames", "probe"]
+__all__ = ["Frame", "Limits", "VideoInfo", "batch_within", "iter_frames", "probe"]
 
 
 @dataclass(frozen=True)
@@ -113,6 +113,11 @@ def probe(
         return _read_info(payload, rows, limits)
     except (ValueError, LookupError, TypeError, ArithmeticError, RecursionError) as error:
         raise protocol_broken(str(error)) from error
+
+
+def batch_within(size: tuple[int, int], side: int | None, wanted: int) -> int:
+    """How many pictures a caller of `iter_frames` should hold at once who would like to hold `wanted`."""
+    return batch_for((size[1], size[0]) if side is None else (side, side), wanted)
 
 
 def iter_frames(

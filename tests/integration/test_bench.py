@@ -17,6 +17,7 @@ from pipeline.bench.every import measure
 from pipeline.bench.measure import BenchFailed
 from pipeline.bench.site import FOLDER, Site
 from pipeline.bench.size import Size
+from pipeline.cli.main import main
 from pipeline.inference.catalogue import BUNDLED_MODEL
 from pipeline.local.home import Home
 from pipeline.local.servers import MARK
@@ -120,3 +121,12 @@ def test_a_worker_that_ends_fails_the_measurement(servers, system, tmp_path):
         open_crew(site, Engine("coreml", "fp32", BUNDLED_MODEL, ""), slots=1),
     ):
         pytest.fail("it did start")
+
+
+def test_a_folder_that_is_not_its_own_is_left_alone(tmp_path, capsys):
+    theirs = tmp_path / FOLDER / "results.csv"
+    theirs.parent.mkdir()
+    theirs.write_text("mine")
+    assert main(["--home", str(tmp_path), "bench", "--only", "first", "--pairs", "1"]) == 2
+    assert "is not what `poseline bench` makes" in capsys.readouterr().err
+    assert theirs.read_text() == "mine"

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from pipeline.core.states import RunState
+from pipeline.db.chunks import select_trouble
+from pipeline.db.engine import transaction
 from pipeline.errors import ModelUnusable, is_outage
 from pipeline.inference.checksums import sha256_of
 from pipeline.inference.engines import Placement
@@ -94,7 +96,31 @@ def test_weights_that_are_nowhere_are_an_outage_that_says_so(system: System, cli
     with pytest.raises(ModelUnusable, match="neither on this machine nor in the store") as caught:
         detect_chunk(there, ModelCache(there, Placement("cpu")), run_id, 0, "w")
     assert is_outage(caught.value)
+    with transaction(system.engine) as connection:
+        assert select_trouble(connection, run_id) == caught.value.message
     assert not list((there.settings.home / "weights").iterdir())
     ask(system, make_video(tmp_path / "next.mp4", frames=3), model=str(mine))
     detect_chunk(there, ModelCache(there, Placement("cpu")), run_id, 0, "w")
     assert sql(system, "SELECT state FROM chunk WHERE run_id = :id", id=run_id) == [("done",)]
+
+
+def test_a_file_that_was_damaged_here_is_fetched_again(system: System, clip: Path, mine: Path, tmp_path: Path):
+    run_id = begun(system, clip, mine)
+    there = other_machine(system, tmp_path)
+    kept = there.settings.home / "weights" / f"{sha256_of(mine)}.onnx"
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes(b"\0" * 1000)  # as a power cut leaves it
+    detect_chunk(there, ModelCache(there, Placement("cpu")), run_id, 0, "w")
+    assert kept.read_bytes() == mine.read_bytes()
+    assert sql(system, "SELECT state, last_error FROM chunk WHERE run_id = :id", id=run_id) == [("done", None)]
+
+
+def test_no_room_for_weights_is_an_outage(system: System, clip: Path, mine: Path, tmp_path: Path):
+    run_id = begun(system, clip, mine)
+    there = other_machine(system, tmp_path)
+    there.settings.home.mkdir(parents=True)
+    (there.settings.home / "weights").write_text("a file where the folder should be")
+    with pytest.raises(ModelUnusable, match="set POSELINE_HOME") as caught:
+        detect_chunk(there, ModelCache(there, Placement("cpu")), run_id, 0, "w")
+    assert is_outage(caught.value)
+    assert sql(system, "SELECT state, errors FROM chunk WHERE run_id = :id", id=run_id) == [("ready", 0)]

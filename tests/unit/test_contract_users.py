@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from pipeline.errors import DeviceUnavailable, ModelUnusable, UnknownModel, UsageError
@@ -246,3 +247,14 @@ def test_two_networks_that_are_the_same_file(tmp_path):
     specs = [find_model(name, tmp_path).spec for name in ("rtmpose-s", "rtmpose-s-feet", "rtmw-m")]
     assert len({spec.detector for spec in specs}) == 1
     assert len({spec.fingerprint for spec in specs}) == 3
+
+
+def test_weights_in_a_file_beside_are_refused(tmp_path):
+    """They would be in no fingerprint, and on no other machine."""
+    path = mine(tmp_path)
+    model = onnx.load(path)
+    onnx.save(model, path, save_as_external_data=True, location="mine.data", size_threshold=0)
+    assert (tmp_path / "mine.data").stat().st_size
+    with pytest.raises(ModelUnusable, match="have to be inside the file") as caught:
+        describe(path)
+    assert str(path) in caught.value.message

@@ -327,14 +327,14 @@ class WholePictures:
 
 
 def test_two_stages_see_whole_pictures_and_may_be_a_bin_off():
-    """A bin of a person of 240 px is 240 * 1.25 / 256 / 2 = 0.59 px."""
+    """A bin of a person of 240 px is 240 * 1.25 / 256 / 2 = 0.59 px, and 0.83 px across the corner."""
 
     def off_by(off_px: float) -> GoldenReport:
         gpu = WholePictures(GPU_FACTS, off_px)
         return check_model(gpu, letterbox, "cuda", lambda: WholePictures(CPU_FACTS, 0))
 
-    assert off_by(1.0).require().figures is not None
-    assert "within 1.1 px" in lines_of(off_by(1.2))
+    assert off_by(1.3).require().figures is not None
+    assert "within 1.3 px" in lines_of(off_by(1.4))
 
 
 def test_the_kept_poses_are_readable_and_in_order():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,12 @@ import onnxruntime
 import pytest
 from onnx import TensorProto
 
-from pipeline.errors import DeviceUnavailable, ModelUnusable
+from pipeline.errors import DeviceLost, DeviceUnavailable, ModelUnusable
+from pipeline.inference import onnx_session
 from pipeline.inference.contracts import Network
 from pipeline.inference.engines import PRECISIONS, Placement, open_session
-from pipeline.inference.onnx_session import CPU, CUDA
-from pipeline.inference.sessions import Session
+from pipeline.inference.onnx_session import CPU, CUDA, TENSORRT, OnnxSession
+from pipeline.inference.sessions import DeviceFacts, Port, Session
 from pipeline.inference.spec import NetworkSpec
 from tests.unit.onnx_maker import make_model
 
@@ -123,3 +125,37 @@ def test_a_batch_that_does_not_fit_is_translated(tmp_path):
     session = open_on(make_model(tmp_path / "m.onnx", side_px=64))
     with pytest.raises(ModelUnusable, match="broke off"):
         session.run(np.zeros((1, 3, 32, 32), np.float32), ("dets", "keypoints"))
+
+
+@pytest.mark.parametrize(("is_gpu", "kind"), [(True, DeviceLost), (False, ModelUnusable)])
+def test_a_call_that_breaks_off_says_whose_fault_it_is(is_gpu, kind):
+    class Breaking:
+        def get_inputs(self):
+            return []
+
+        get_outputs = get_inputs
+
+        def run(self, *_: object) -> None:
+            raise RuntimeError("CUDNN_STATUS_EXECUTION_FAILED")
+
+    session = OnnxSession(Breaking(), DeviceFacts("onnxruntime", "p", "n", is_gpu=is_gpu))
+    session.inputs = (Port("input", (None,), True),)
+    with pytest.raises(kind, match="broke off: CUDNN") as caught:
+        session.run(np.zeros((1, 3, 8, 8), np.float32), ("dets",))
+    assert type(caught.value) is kind
+
+
+def test_tensorrt_is_told_what_it_will_see_and_computes_in_true_fp32(tmp_path, monkeypatch):
+    monkeypatch.setattr(onnx_session, "available", lambda: frozenset({TENSORRT, CUDA, CPU}))
+    monkeypatch.delenv("NVIDIA_TF32_OVERRIDE", raising=False)
+    onnx_session._require(TENSORRT)
+    assert os.environ["NVIDIA_TF32_OVERRIDE"] == "0"
+    (name, options), (fallback, cuda) = onnx_session._with_options(TENSORRT, SPEC, "fp16", tmp_path / "engines")
+    assert (name, fallback, cuda["use_tf32"]) == (TENSORRT, CUDA, "0")
+    assert (options["trt_fp16_enable"], options["trt_bf16_enable"]) == ("1", "0")
+    assert options["trt_profile_max_shapes"] == "input:64x3x64x64"
+    assert options["trt_engine_cache_path"] == str(tmp_path / "engines")
+    assert (tmp_path / "engines").is_dir()
+    detector = NetworkSpec("yolox", "0" * 64, 64, 64)
+    [(_, single), _] = onnx_session._with_options(TENSORRT, detector, "fp32", None)
+    assert single["trt_profile_max_shapes"] == "input:1x3x64x64"

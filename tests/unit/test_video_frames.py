@@ -12,7 +12,7 @@ import pytest
 from pipeline.core.chunks import plan_chunks
 from pipeline.video.letterbox import letterbox
 from pipeline.video.ring import slots_for
-from pipeline.video.sandbox import Limits, VideoInfo, iter_frames, probe
+from pipeline.video.sandbox import Limits, VideoInfo, batch_within, iter_frames, probe
 from pipeline.video.source import ByteSource, open_source
 from tests.unit.plain_decode import digest, plain_pictures
 from tests.unit.video_cases import CASES
@@ -167,3 +167,10 @@ def test_a_caller_may_hold_a_batch_while_the_next_is_decoded(tmp_path, batch):
 def test_a_batch_that_shared_memory_cannot_hold_is_refused(batch):
     with pytest.raises(ValueError, match="batch must be 1 to 126"):
         slots_for(batch)
+
+
+def test_a_batch_of_very_large_pictures_is_smaller():
+    assert batch_within((1280, 720), 640, 32) == 32
+    assert batch_within((1920, 1080), None, 8) == 8
+    assert batch_within((3840, 2160), None, 8) == 2
+    assert batch_within((8192, 4320), None, 8) == 1
