@@ -43,6 +43,14 @@ def running(stack_id):
     return found
 
 
+def command_of(process):
+    """Nothing of one that ends just now."""
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
 def id_of(home):
     return Home.at(home / FOLDER).read_stack().stack_id
 
@@ -96,7 +104,7 @@ def test_ctrl_c_leaves_nothing(tmp_path):
     command = [sys.executable, "-m", "pipeline.cli.main", "--home", str(tmp_path), "bench", "--only", "first"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         workers = wait_until(
-            lambda: [child for child in psutil.Process(process.pid).children() if "worker" in child.cmdline()],
+            lambda: [child for child in psutil.Process(process.pid).children() if "worker" in command_of(child)],
             what="a worker",
         )
         decoders = wait_until(workers[0].children, what="its decoders")
