@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import cast, get_args
 
 from pipeline.errors import UsageError
-from pipeline.inference.sessions import Device
+from pipeline.inference.engines.sessions import Device
 from pipeline.logs import configure_logs
 from pipeline.queue import build_celery
 from pipeline.settings import load_settings

@@ -21,8 +21,8 @@ from pipeline.db.engine import transaction
 from pipeline.db.workers import ALIVE_S, DeviceRow, remove_worker, report_worker
 from pipeline.errors import DeviceLost, PoselineError, ServiceUnavailable
 from pipeline.inference.catalogue import BUNDLED_MODEL
-from pipeline.inference.engines import Placement
-from pipeline.inference.sessions import Device
+from pipeline.inference.engines.placement import Placement
+from pipeline.inference.engines.sessions import Device
 from pipeline.logs import get_logger
 from pipeline.queue import build_task_queue
 from pipeline.services.models import ModelCache

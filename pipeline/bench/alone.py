@@ -22,7 +22,7 @@ import numpy as np
 from pipeline.bench.engines import Engine
 from pipeline.bench.measure import BenchFailed, last_words
 from pipeline.inference.contracts import Network
-from pipeline.inference.engines import Placement, open_session
+from pipeline.inference.engines.placement import Placement, open_session
 from pipeline.inference.pictures import Image, Planes
 from pipeline.inference.zoo import FoundModel, find_model
 from pipeline.video.keeper import child_environment

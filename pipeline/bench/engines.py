@@ -7,8 +7,8 @@ from pathlib import Path
 
 from pipeline.bench.figures import NotHere
 from pipeline.errors import DeviceUnavailable, UsageError
-from pipeline.inference.engines import Placement
-from pipeline.inference.sessions import Device, Precision
+from pipeline.inference.engines.placement import Placement
+from pipeline.inference.engines.sessions import Device, Precision
 from pipeline.inference.zoo import find_model, load_model, split_precision
 
 #: CoreML and CUDA come in where they are. TensorRT takes minutes to build its engines and is left out.

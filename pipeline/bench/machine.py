@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 
 import pipeline
-from pipeline.inference.sessions import cpu_name
+from pipeline.inference.engines.sessions import cpu_name
 
 _PACKAGES = {
     "onnxruntime": ("onnxruntime", "onnxruntime-gpu"),

@@ -12,7 +12,7 @@ from pipeline.bench.figures import Figure, Goal, in_rotation, ratio_figure
 from pipeline.bench.ground import Ground
 from pipeline.bench.standin import DETECTOR_SIDE_PX, WORDS, build_standin
 from pipeline.errors import ModelUnusable
-from pipeline.inference.engines import Placement
+from pipeline.inference.engines.placement import Placement
 from pipeline.inference.models import PoseModel
 from pipeline.inference.zoo import FoundModel, find_model, load_model
 

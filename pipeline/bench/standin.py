@@ -23,8 +23,8 @@ import numpy.typing as npt
 
 from pipeline.errors import UsageError
 from pipeline.inference.contracts import SIMCC_SPLIT
+from pipeline.inference.engines.sessions import INPUT_NAME
 from pipeline.inference.keypoints import COCO_17
-from pipeline.inference.sessions import INPUT_NAME
 from pipeline.inference.spec import Decoder, ModelSpec, NetworkSpec
 
 NAME = "stand-in with RTMPose-s's arithmetic"

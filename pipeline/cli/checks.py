@@ -8,8 +8,8 @@ import click
 
 from pipeline.cli.console import Console, common, pass_console
 from pipeline.errors import DeviceUnavailable, ModelUnusable, PoselineError
-from pipeline.inference.engines import Placement
-from pipeline.inference.sessions import Device
+from pipeline.inference.engines.placement import Placement
+from pipeline.inference.engines.sessions import Device
 from pipeline.inference.zoo import FoundModel, find_model, list_models, load_model
 
 _AGREEMENT = ("px_median", "px_max", "oks_min", "score_off")

@@ -15,8 +15,8 @@ from pipeline.db.migrate import check_revision
 from pipeline.db.workers import select_workers
 from pipeline.errors import PoselineError
 from pipeline.inference.catalogue import BUNDLED_MODEL
-from pipeline.inference.engines import Placement
-from pipeline.inference.lacks import nvidia_words, onnxruntime_words, openvino_words
+from pipeline.inference.engines.lacks import nvidia_words, onnxruntime_words, openvino_words
+from pipeline.inference.engines.placement import Placement
 from pipeline.inference.zoo import find_model, load_model
 from pipeline.local import stack
 from pipeline.settings import configured_by_environment
@@ -107,7 +107,7 @@ def _model(console: Console) -> str:
 
 
 def _nvidia() -> str:
-    from pipeline.inference.onnx_session import CUDA, available  # noqa: PLC0415
+    from pipeline.inference.engines.onnx_session import CUDA, available  # noqa: PLC0415
 
     return nvidia_words(has_cuda_build=CUDA in available())
 

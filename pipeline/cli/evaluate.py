@@ -12,7 +12,7 @@ from pipeline.cli.console import Console, common, pass_console
 from pipeline.cli.progress import Bar
 from pipeline.errors import UsageError
 from pipeline.inference.catalogue import BUNDLED_MODEL
-from pipeline.inference.sessions import Device
+from pipeline.inference.engines.sessions import Device
 from pipeline.inference.zoo import split_precision
 from pipeline.services.evaluate import (
     MOST_PEOPLE,

@@ -12,10 +12,10 @@ from pipeline.cli.checks import check
 from pipeline.cli.console import Console, common, pass_console
 from pipeline.cli.progress import Bar
 from pipeline.inference.catalogue import Weights
-from pipeline.inference.checksums import CHECKSUMS_FILE
-from pipeline.inference.fetching import FetchedFile, Fetcher, needed_weights
-from pipeline.inference.places import PUBLISHER, find_place
-from pipeline.inference.places import mirror as find_mirror
+from pipeline.inference.weights.checksums import CHECKSUMS_FILE
+from pipeline.inference.weights.fetching import FetchedFile, Fetcher, needed_weights
+from pipeline.inference.weights.places import PUBLISHER, find_place
+from pipeline.inference.weights.places import mirror as find_mirror
 from pipeline.inference.zoo import FoundModel, find_model, list_models
 
 

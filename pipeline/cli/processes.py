@@ -17,7 +17,7 @@ from pipeline.cli.console import Console, common, pass_console
 from pipeline.db.engine import transaction
 from pipeline.db.migrate import check_revision, upgrade
 from pipeline.errors import PoselineError, UsageError
-from pipeline.inference.sessions import Device
+from pipeline.inference.engines.sessions import Device
 from pipeline.queue import CONTROL, FRAMES
 
 _DEVICES: dict[Device, str] = {

@@ -12,7 +12,7 @@ from pipeline.cli.console import Console, common, pass_console
 from pipeline.db.engine import transaction
 from pipeline.db.workers import WorkerRow, select_workers
 from pipeline.errors import ServiceUnavailable
-from pipeline.inference.sessions import Device
+from pipeline.inference.engines.sessions import Device
 from pipeline.local import stack
 from pipeline.local.stack import StackStatus
 from pipeline.queue import CONTROL, FRAMES

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import UnknownModel
+from pipeline.inference.engines.sessions import Precision
 from pipeline.inference.keypoints import COCO_17, COCO_133, HALPE_26, HAND_21, Keypoints
-from pipeline.inference.sessions import Precision
 from pipeline.inference.spec import Decoder, ModelSpec, NetworkSpec
 
 BUNDLED_MODEL = "movenet-multipose-384"

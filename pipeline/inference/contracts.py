@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.errors import ModelUnusable, OutputUnusable
-from pipeline.inference.sessions import INPUT_NAME, Float32s, Port, Session
+from pipeline.inference.engines.sessions import INPUT_NAME, Float32s, Port, Session
 from pipeline.inference.spec import Decoder, NetworkSpec
 
 #: Pixels of a SimCC bin, mmpose's `simcc_split_ratio`, as bins per pixel.

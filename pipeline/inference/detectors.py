@@ -16,8 +16,8 @@ from rtmlib.tools.object_detection.post_processings import multiclass_nms
 
 from pipeline.errors import OutputUnusable
 from pipeline.inference.contracts import YOLOX_STRIDES, Network
+from pipeline.inference.engines.sessions import Float32s
 from pipeline.inference.pictures import AS_IT_IS, Image, Normalisation, Planes
-from pipeline.inference.sessions import Float32s
 
 #: `RTMDet.__init__` of rtmlib 0.0.16: ImageNet's, in the order of BGR.
 _RTMDET = Normalisation(mean=(103.53, 116.28, 123.675), std=(57.375, 57.12, 58.395))

@@ -16,11 +16,11 @@ from pipeline.core.agreement import Agreement, AgreementFigures, compare_poses, 
 from pipeline.core.poses import FramePoses
 from pipeline.errors import DeviceUnavailable, ModelUnusable, OutputUnusable, PoselineError
 from pipeline.inference.catalogue import ENTRIES
+from pipeline.inference.engines.onnx_session import COREML, CPU, CUDA, TENSORRT
+from pipeline.inference.engines.openvino_session import PROVIDER as OPENVINO
+from pipeline.inference.engines.sessions import Device, DeviceFacts
 from pipeline.inference.golden_poses import Letterbox, Sight, known_poses, look
 from pipeline.inference.models import PoseModel
-from pipeline.inference.onnx_session import COREML, CPU, CUDA, TENSORRT
-from pipeline.inference.openvino_session import PROVIDER as OPENVINO
-from pipeline.inference.sessions import Device, DeviceFacts
 from pipeline.inference.spec import ModelSpec
 
 #: In fp32, as the README promises of rtmlib's poses. Engines add up in different orders: OpenVINO 2026.4 is off by

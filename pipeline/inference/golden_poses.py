@@ -15,9 +15,9 @@ import orjson
 
 from pipeline.core.poses import FramePoses
 from pipeline.errors import ModelUnusable
+from pipeline.inference.engines.sessions import DeviceFacts
 from pipeline.inference.models import PoseModel
 from pipeline.inference.pictures import Image
-from pipeline.inference.sessions import DeviceFacts
 from pipeline.inference.spec import ModelSpec
 
 FOLDER = Path(__file__).parent / "golden_set"

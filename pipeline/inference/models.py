@@ -10,10 +10,10 @@ from pipeline.core.poses import FramePoses
 from pipeline.inference.calibration import TWO_STAGE_BATCH, best_batch
 from pipeline.inference.contracts import Network
 from pipeline.inference.detectors import Detector
-from pipeline.inference.engines import Placement, open_session
+from pipeline.inference.engines.placement import Placement, open_session
+from pipeline.inference.engines.sessions import DeviceFacts
 from pipeline.inference.pictures import Image
 from pipeline.inference.rtmo import OneStage
-from pipeline.inference.sessions import DeviceFacts
 from pipeline.inference.spec import ModelSpec, NetworkSpec
 from pipeline.inference.topdown import TwoStage
 

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.inference.sessions import Float32s
+from pipeline.inference.engines.sessions import Float32s
 
 Image = npt.NDArray[np.uint8]
 

@@ -15,8 +15,8 @@ from rtmlib.tools.object_detection.post_processings import multiclass_nms
 from pipeline.core.poses import FramePoses
 from pipeline.errors import OutputUnusable
 from pipeline.inference.contracts import Network
+from pipeline.inference.engines.sessions import DeviceFacts, Float32s
 from pipeline.inference.pictures import Image, Planes, check_pictures
-from pipeline.inference.sessions import DeviceFacts, Float32s
 from pipeline.inference.spec import ModelSpec
 
 

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from pipeline.errors import ModelUnusable
+from pipeline.inference.engines.sessions import Precision
 from pipeline.inference.keypoints import COCO_17
-from pipeline.inference.sessions import Precision
 
 Decoder = Literal["rtmo", "yolox", "rtmdet", "simcc"]
 

@@ -16,8 +16,8 @@ from pipeline.core.poses import FramePoses
 from pipeline.errors import OutputUnusable
 from pipeline.inference.contracts import SIMCC_SPLIT, Network
 from pipeline.inference.detectors import Detector
+from pipeline.inference.engines.sessions import MOST_BATCHED, DeviceFacts, Float32s
 from pipeline.inference.pictures import Image, Normalisation, Planes, check_pictures
-from pipeline.inference.sessions import MOST_BATCHED, DeviceFacts, Float32s
 from pipeline.inference.spec import ModelSpec
 
 #: Of ImageNet, in RGB (mmpose, `PoseDataPreprocessor` of every RTMPose config).

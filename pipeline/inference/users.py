@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 
 from pipeline.errors import ModelUnusable, UsageError
-from pipeline.inference.checksums import sha256_of
 from pipeline.inference.contracts import Network, input_side_px
+from pipeline.inference.engines.sessions import Precision
 from pipeline.inference.keypoints import keypoints_of
-from pipeline.inference.sessions import Precision
 from pipeline.inference.spec import ModelSpec, NetworkSpec
+from pipeline.inference.weights.checksums import sha256_of
 
 #: What rtmlib 0.0.16 takes for any RTMO (`rtmlib.RTMO.__init__`).
 SCORE_THRESHOLD, NMS_THRESHOLD = 0.7, 0.45
@@ -34,7 +34,7 @@ def describe(path: Path, precision: Precision = "fp32") -> ModelSpec:
         ModelUnusable: it is not there, is no ONNX, or does not follow RTMO's contract.
         UsageError: what stands in the JSON file beside it cannot be.
     """
-    from pipeline.inference.onnx_session import CPU, open_onnx  # noqa: PLC0415 - takes 0.2 s, and few need it
+    from pipeline.inference.engines.onnx_session import CPU, open_onnx  # noqa: PLC0415 - takes 0.2 s, and few need it
 
     if not path.is_file():
         raise ModelUnusable(f"there is no file {path}; check the path")

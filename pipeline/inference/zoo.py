@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, cast, get_args
 
 from pipeline.errors import ModelUnusable, UnknownModel
 from pipeline.inference.catalogue import ENTRIES, Entry, comes_with_poseline, find_entry
-from pipeline.inference.checksums import CHECKSUMS_FILE, read_checksums, sha256_of
-from pipeline.inference.sessions import Precision
+from pipeline.inference.engines.sessions import Precision
 from pipeline.inference.spec import ModelSpec
 from pipeline.inference.users import describe
+from pipeline.inference.weights.checksums import CHECKSUMS_FILE, read_checksums, sha256_of
 
 if TYPE_CHECKING:
-    from pipeline.inference.engines import Placement
+    from pipeline.inference.engines.placement import Placement
     from pipeline.inference.models import PoseModel
 
 

@@ -27,8 +27,8 @@ from pipeline.core.agreement import sigmas_for
 from pipeline.core.coco import AnnotatedImage, Annotations, parse_annotations
 from pipeline.core.poses import FramePoses
 from pipeline.errors import OutputUnusable, UsageError
-from pipeline.inference.engines import Placement
-from pipeline.inference.sessions import Device
+from pipeline.inference.engines.placement import Placement
+from pipeline.inference.engines.sessions import Device
 from pipeline.inference.zoo import find_model, load_model
 from pipeline.services.export import checked_target
 from pipeline.video.letterbox import letterbox

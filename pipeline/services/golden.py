@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pipeline.inference.catalogue import BUNDLED_MODEL
-from pipeline.inference.engines import Placement
+from pipeline.inference.engines.placement import Placement
 from pipeline.inference.golden import GoldenReport, check_model
 from pipeline.inference.golden_poses import POSES_FILE, look, written_poses
 from pipeline.inference.models import PoseModel

@@ -7,7 +7,7 @@ import threading
 from pipeline.db.engine import transaction
 from pipeline.db.runs import select_model_spec
 from pipeline.errors import DeviceLost, DeviceUnavailable, ModelUnusable, Stopping
-from pipeline.inference.engines import Placement
+from pipeline.inference.engines.placement import Placement
 from pipeline.inference.golden import GoldenReport
 from pipeline.inference.models import PoseModel
 from pipeline.inference.spec import ModelSpec

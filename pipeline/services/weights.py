@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pipeline.errors import ModelUnusable, UsageError
 from pipeline.inference.catalogue import comes_with_poseline
-from pipeline.inference.checksums import sha256_of
+from pipeline.inference.weights.checksums import sha256_of
 from pipeline.inference.zoo import FoundModel, find_weights
 from pipeline.services.system import System
 from pipeline.storage.objects import ObjectMissing

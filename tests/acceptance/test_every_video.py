@@ -12,7 +12,7 @@ from uuid import UUID
 import numpy as np
 import pytest
 
-from pipeline.inference.checksums import sha256_of, write_checksums
+from pipeline.inference.weights.checksums import sha256_of, write_checksums
 from pipeline.services.system import System
 from tests.harness import ask, processes, sql, wait_done
 from tests.unit.case_maker import Case

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import psutil
 
-from pipeline.inference.engines import Placement
+from pipeline.inference.engines.placement import Placement
 from pipeline.inference.models import build_model
 from pipeline.inference.spec import ModelSpec, NetworkSpec
 from pipeline.services.models import ModelCache

@@ -14,12 +14,12 @@ import pytest
 
 from pipeline.core.poses import FramePoses
 from pipeline.errors import ModelUnusable, OutputUnusable
-from pipeline.inference.checksums import sha256_of, write_checksums
 from pipeline.inference.contracts import Network
-from pipeline.inference.engines import Placement, open_session
+from pipeline.inference.engines.placement import Placement, open_session
+from pipeline.inference.engines.sessions import DeviceFacts, Session
 from pipeline.inference.models import PoseModel
 from pipeline.inference.rtmo import OneStage
-from pipeline.inference.sessions import DeviceFacts, Session
+from pipeline.inference.weights.checksums import sha256_of, write_checksums
 from pipeline.inference.zoo import find_model
 from pipeline.services.detect import detect_chunk
 from pipeline.services.finish import finish_run

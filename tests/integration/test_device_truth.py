@@ -15,13 +15,13 @@ from pipeline.core.states import RunState
 from pipeline.db.engine import transaction
 from pipeline.db.workers import DeviceRow, WorkerRow, report_worker, select_workers
 from pipeline.errors import DeviceUnavailable
-from pipeline.inference.checksums import sha256_of, write_checksums
 from pipeline.inference.contracts import Network
-from pipeline.inference.engines import Placement, open_session
+from pipeline.inference.engines.onnx_session import CPU, CUDA
+from pipeline.inference.engines.placement import Placement, open_session
+from pipeline.inference.engines.sessions import DeviceFacts, Float32s, Session
 from pipeline.inference.models import PoseModel
-from pipeline.inference.onnx_session import CPU, CUDA
 from pipeline.inference.rtmo import OneStage
-from pipeline.inference.sessions import DeviceFacts, Float32s, Session
+from pipeline.inference.weights.checksums import sha256_of, write_checksums
 from pipeline.inference.zoo import FoundModel
 from pipeline.queue import build_celery
 from pipeline.services.detect import detect_chunk

@@ -15,8 +15,8 @@ from pipeline.db.engine import transaction
 from pipeline.db.videos import select_frame_index
 from pipeline.errors import RunFailed, SourceGone
 from pipeline.inference.catalogue import find_entry
-from pipeline.inference.checksums import sha256_of, write_checksums
-from pipeline.inference.engines import Placement
+from pipeline.inference.engines.placement import Placement
+from pipeline.inference.weights.checksums import sha256_of, write_checksums
 from pipeline.services.detect import detect_chunk
 from pipeline.services.finish import finish_run, results_key
 from pipeline.services.ingest import ingest_video

@@ -13,8 +13,8 @@ from pipeline.core.states import RunState
 from pipeline.db.chunks import select_trouble
 from pipeline.db.engine import transaction
 from pipeline.errors import ModelUnusable, is_outage
-from pipeline.inference.checksums import sha256_of
-from pipeline.inference.engines import Placement
+from pipeline.inference.engines.placement import Placement
+from pipeline.inference.weights.checksums import sha256_of
 from pipeline.services.detect import detect_chunk
 from pipeline.services.finish import finish_run
 from pipeline.services.ingest import ingest_video

@@ -11,14 +11,14 @@ import numpy as np
 
 from pipeline.core.poses import FramePoses
 from pipeline.inference.catalogue import Entry, Weights, find_entry
-from pipeline.inference.checksums import read_checksums, sha256_of, write_checksums
 from pipeline.inference.contracts import Network
 from pipeline.inference.detectors import Detector
-from pipeline.inference.engines import Placement
+from pipeline.inference.engines.placement import Placement
+from pipeline.inference.engines.sessions import Float32s, Session
 from pipeline.inference.models import PoseModel
 from pipeline.inference.rtmo import OneStage
-from pipeline.inference.sessions import Float32s, Session
 from pipeline.inference.topdown import TwoStage
+from pipeline.inference.weights.checksums import read_checksums, sha256_of, write_checksums
 from pipeline.inference.zoo import find_model, load_model
 from tests.unit.twin_maker import Body, Image, Mark, expected, expected_body, paint, paint_bodies, scale_of
 from tests.unit.twin_rtmo import make_rtmo_twin

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.inference.checksums import read_checksums, write_checksums
-from pipeline.inference.fetching import Fetcher, needed_weights
-from pipeline.inference.places import mirror
+from pipeline.inference.weights.checksums import read_checksums, write_checksums
+from pipeline.inference.weights.fetching import Fetcher, needed_weights
+from pipeline.inference.weights.places import mirror
 from pipeline.inference.zoo import FoundModel, find_model
 
 #: What mmdeploy's zips hold beside the network, as large as a few reads.

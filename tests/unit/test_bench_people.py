@@ -15,7 +15,7 @@ from pipeline.bench.plot import check_plot, draw_people
 from pipeline.bench.standin import DETECTOR_MACS, POSE_MACS, WORDS, build_standin
 from pipeline.errors import UsageError
 from pipeline.inference.catalogue import BUNDLED_MODEL
-from pipeline.inference.engines import Placement
+from pipeline.inference.engines.placement import Placement
 from pipeline.inference.zoo import FoundModel, find_model, load_model
 from pipeline.video.sample import make_clip
 from tests.harness import DEMO_CLIP

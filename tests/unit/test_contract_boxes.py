@@ -14,8 +14,8 @@ from pipeline.errors import OutputUnusable
 from pipeline.inference.catalogue import find_entry
 from pipeline.inference.contracts import Network
 from pipeline.inference.detectors import Detector
-from pipeline.inference.engines import Placement, open_session
-from pipeline.inference.sessions import DeviceFacts, Float32s, Port
+from pipeline.inference.engines.placement import Placement, open_session
+from pipeline.inference.engines.sessions import DeviceFacts, Float32s, Port
 from pipeline.inference.spec import ModelSpec, NetworkSpec
 from pipeline.inference.topdown import TwoStage
 from tests.unit.contract_maker import NEAR_PX, NEAR_SCORE, Scene, assert_found, detect, load_twins, two_stage_scene

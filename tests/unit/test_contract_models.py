@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from pipeline.inference.catalogue import ALIASES, BUNDLED_MODEL, ENTRIES, find_entry
-from pipeline.inference.checksums import sha256_of
 from pipeline.inference.models import PoseModel
+from pipeline.inference.weights.checksums import sha256_of
 from pipeline.inference.zoo import find_model, list_models
 from tests.unit.contract_maker import (
     Scene,

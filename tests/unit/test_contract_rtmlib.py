@@ -15,7 +15,7 @@ from rtmlib import RTMO, YOLOX, RTMDet, RTMPose
 
 from pipeline.core.poses import FramePoses
 from pipeline.inference.catalogue import find_entry
-from pipeline.inference.engines import Placement
+from pipeline.inference.engines.placement import Placement
 from pipeline.inference.models import PoseModel
 from pipeline.inference.zoo import find_model, load_model
 from tests.unit.contract_maker import (

@@ -12,10 +12,10 @@ import pytest
 
 from pipeline.errors import DeviceUnavailable, ModelUnusable, UnknownModel, UsageError
 from pipeline.inference.catalogue import ALIASES, BUNDLED_MODEL, find_entry
-from pipeline.inference.checksums import sha256_of
-from pipeline.inference.engines import Placement
+from pipeline.inference.engines.placement import Placement
 from pipeline.inference.keypoints import COCO_17, HALPE_26
 from pipeline.inference.users import describe
+from pipeline.inference.weights.checksums import sha256_of
 from pipeline.inference.zoo import find_model, load_model, split_precision
 from tests.unit.contract_maker import assert_found, detect, one_stage_scene, people_at, put_twins
 from tests.unit.onnx_maker import make_model

@@ -21,7 +21,7 @@ from pipeline.core.agreement import COCO_SIGMAS, oks
 from pipeline.core.coco import parse_annotations
 from pipeline.errors import OutputUnusable, UsageError
 from pipeline.inference.catalogue import find_entry
-from pipeline.inference.checksums import sha256_of, write_checksums
+from pipeline.inference.weights.checksums import sha256_of, write_checksums
 from pipeline.services.evaluate import CocoFigures, evaluate_coco, read_annotations, write_results
 from tests.unit.coco_maker import NAMES, SIDE_PX, Seen, content, person, pose, unmarked, write_set
 from tests.unit.onnx_maker import make_model

@@ -18,15 +18,15 @@ from pipeline.errors import DeviceUnavailable, ModelUnusable, is_outage
 from pipeline.inference import golden
 from pipeline.inference.catalogue import BUNDLED_MODEL
 from pipeline.inference.contracts import Network
-from pipeline.inference.engines import Placement, open_session
+from pipeline.inference.engines.onnx_session import CPU, CUDA
+from pipeline.inference.engines.placement import Placement, open_session
+from pipeline.inference.engines.sessions import DeviceFacts, Float32s, Session
 from pipeline.inference.golden import GoldenReport, check_model
 from pipeline.inference.golden_poses import FOLDER, POSES_FILE, golden_pictures, known_poses, look
 from pipeline.inference.keypoints import HAND_21
 from pipeline.inference.models import PoseModel
-from pipeline.inference.onnx_session import CPU, CUDA
 from pipeline.inference.pictures import Image
 from pipeline.inference.rtmo import OneStage
-from pipeline.inference.sessions import DeviceFacts, Float32s, Session
 from pipeline.inference.spec import ModelSpec, NetworkSpec
 from pipeline.inference.zoo import FoundModel, find_model, load_model
 from pipeline.services.golden import check, expected_poses

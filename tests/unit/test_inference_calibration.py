@@ -11,7 +11,7 @@ from pipeline.errors import DeviceUnavailable
 from pipeline.inference import calibration
 from pipeline.inference.calibration import best_batch
 from pipeline.inference.contracts import Network
-from pipeline.inference.sessions import DeviceFacts, Port
+from pipeline.inference.engines.sessions import DeviceFacts, Port
 from pipeline.inference.spec import NetworkSpec
 
 SPEC = NetworkSpec("rtmo", "0" * 64, 64, 64)

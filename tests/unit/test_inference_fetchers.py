@@ -35,8 +35,8 @@ def models(tmp_path) -> Path:
 CHILD = """
 import sys
 from pathlib import Path
-from pipeline.inference.fetching import Fetcher, needed_weights
-from pipeline.inference.places import mirror
+from pipeline.inference.weights.fetching import Fetcher, needed_weights
+from pipeline.inference.weights.places import mirror
 say = lambda *words: print(*words, flush=True)
 [weights] = needed_weights(["rtmo-t"])
 Fetcher(Path(sys.argv[1]), mirror(sys.argv[2]), say=say).fetch(weights, say)

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from pipeline.errors import ModelUnusable, ServiceUnavailable, UnknownModel, UsageError
-from pipeline.inference import downloads
 from pipeline.inference.catalogue import BUNDLED_MODEL, find_entry
-from pipeline.inference.engines import Placement
-from pipeline.inference.fetching import Fetcher, needed_weights
-from pipeline.inference.places import PUBLISHER, Web, mirror
+from pipeline.inference.engines.placement import Placement
+from pipeline.inference.weights import downloads
+from pipeline.inference.weights.fetching import Fetcher, needed_weights
+from pipeline.inference.weights.places import PUBLISHER, Web, mirror
 from pipeline.inference.zoo import find_model, list_models, load_model
 from tests.unit.model_publisher import Publisher, fetch, left_in, publishing, zipped
 from tests.unit.onnx_maker import ONE_PERSON, make_model

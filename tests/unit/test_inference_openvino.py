@@ -19,9 +19,9 @@ from onnx import TensorProto, helper
 
 import pipeline.inference
 from pipeline.errors import DeviceUnavailable, ModelUnusable
-from pipeline.inference import openvino_session
-from pipeline.inference.openvino_argmax import speed_up_argmaxes
-from pipeline.inference.openvino_session import PROVIDER, open_openvino
+from pipeline.inference.engines import openvino_session
+from pipeline.inference.engines.openvino_argmax import speed_up_argmaxes
+from pipeline.inference.engines.openvino_session import PROVIDER, open_openvino
 from tests.unit.onnx_maker import make_model
 
 openvino = pytest.importorskip("openvino")
@@ -222,7 +222,7 @@ def test_where_it_is_not_installed_the_mend_is_said():
     code = (
         "import sys; sys.modules['openvino'] = None\n"
         "from pathlib import Path\n"
-        "from pipeline.inference.openvino_session import open_openvino\n"
+        "from pipeline.inference.engines.openvino_session import open_openvino\n"
         "from pipeline.errors import DeviceUnavailable\n"
         "try: open_openvino(Path('m.onnx'), precision='fp32', slots=1)\n"
         "except DeviceUnavailable as error: print(error.message)\n"
@@ -244,7 +244,7 @@ def test_its_telemetry_is_never_imported(tmp_path, guarded):
     (telemetry / "backend" / "__init__.py").touch()
     code = (
         "from pathlib import Path\n"
-        "from pipeline.inference.openvino_session import open_openvino\n"
+        "from pipeline.inference.engines.openvino_session import open_openvino\n"
         f"open_openvino(Path({str(BUNDLED)!r}), precision='fp32', slots=1)\n"
         if guarded
         else "import openvino\n"
@@ -265,7 +265,7 @@ def test_a_signal_after_a_network_was_dropped_elsewhere_does_not_end_the_process
     code = (
         "import faulthandler, gc, signal, sys, threading\n"
         "from pathlib import Path\n"
-        "from pipeline.inference.openvino_session import open_openvino\n"
+        "from pipeline.inference.engines.openvino_session import open_openvino\n"
         "faulthandler.enable()\n"
         "signal.signal(signal.SIGUSR1, lambda *_: print('heard'))\n"
         "kept = [open_openvino(Path(sys.argv[1]), precision='fp32', slots=1)]\n"

@@ -13,9 +13,9 @@ import pytest
 
 from pipeline.errors import ModelUnusable, UsageError
 from pipeline.inference.catalogue import find_entry
-from pipeline.inference.fetching import FetchedFile, Fetcher, needed_weights
-from pipeline.inference.pins import add_pin, read_pins
-from pipeline.inference.places import Disk, Web, find_place
+from pipeline.inference.weights.fetching import FetchedFile, Fetcher, needed_weights
+from pipeline.inference.weights.pins import add_pin, read_pins
+from pipeline.inference.weights.places import Disk, Web, find_place
 from pipeline.inference.zoo import find_model
 from tests.unit.model_publisher import Publisher, left_in, publishing, zipped
 from tests.unit.onnx_maker import ONE_PERSON, make_model

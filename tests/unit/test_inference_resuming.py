@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from pipeline.errors import ModelUnusable, ServiceUnavailable
-from pipeline.inference import downloads
 from pipeline.inference.catalogue import find_entry
-from pipeline.inference.fetching import Fetcher
-from pipeline.inference.places import Web, mirror
+from pipeline.inference.weights import downloads
+from pipeline.inference.weights.fetching import Fetcher
+from pipeline.inference.weights.places import Web, mirror
 from pipeline.inference.zoo import find_model
 from tests.unit.model_publisher import Publisher, fetch, http_date, left_in, publishing
 from tests.unit.onnx_maker import ONE_PERSON, make_model

@@ -17,9 +17,9 @@ from pipeline.core.poses import FramePoses
 from pipeline.errors import ModelUnusable, OutputUnusable
 from pipeline.inference.catalogue import BUNDLED_MODEL
 from pipeline.inference.contracts import Network
-from pipeline.inference.engines import Placement, open_session
+from pipeline.inference.engines.placement import Placement, open_session
+from pipeline.inference.engines.sessions import DeviceFacts, Port
 from pipeline.inference.rtmo import OneStage
-from pipeline.inference.sessions import DeviceFacts, Port
 from pipeline.inference.spec import ModelSpec, NetworkSpec
 from pipeline.inference.zoo import FoundModel, find_model
 

@@ -13,11 +13,11 @@ import pytest
 from onnx import TensorProto
 
 from pipeline.errors import DeviceLost, DeviceUnavailable, ModelUnusable
-from pipeline.inference import onnx_session
 from pipeline.inference.contracts import Network
-from pipeline.inference.engines import PRECISIONS, Placement, open_session
-from pipeline.inference.onnx_session import CPU, CUDA, TENSORRT, OnnxSession
-from pipeline.inference.sessions import DeviceFacts, Port, Session
+from pipeline.inference.engines import onnx_session
+from pipeline.inference.engines.onnx_session import CPU, CUDA, TENSORRT, OnnxSession
+from pipeline.inference.engines.placement import PRECISIONS, Placement, open_session
+from pipeline.inference.engines.sessions import DeviceFacts, Port, Session
 from pipeline.inference.spec import NetworkSpec
 from tests.unit.onnx_maker import make_model
 

@@ -15,7 +15,7 @@ import pytest
 
 from pipeline.errors import ModelUnusable, UnknownModel, UsageError
 from pipeline.inference.catalogue import ALIASES, BUNDLED_MODEL, ENTRIES, comes_with_poseline, find_entry
-from pipeline.inference.engines import Placement
+from pipeline.inference.engines.placement import Placement
 from pipeline.inference.spec import ModelSpec
 from pipeline.inference.users import NMS_THRESHOLD, SCORE_THRESHOLD, describe
 from pipeline.inference.zoo import FoundModel, find_model, find_weights, list_models, load_model, split_precision
@@ -60,7 +60,7 @@ def test_the_bundled_model_is_what_its_card_says(models):
 
 def test_naming_models_does_not_load_an_engine():
     code = (
-        "import sys, pipeline.inference.zoo, pipeline.inference.fetching\n"
+        "import sys, pipeline.inference.zoo, pipeline.inference.weights.fetching\n"
         "sys.exit(bool({'onnxruntime', 'rtmlib', 'openvino', 'cv2'} & set(sys.modules)))"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -7,8 +7,8 @@ import importlib.util
 import pytest
 
 from pipeline.errors import DeviceUnavailable
-from pipeline.inference.lacks import nvidia_words, onnxruntime_words, openvino_words
-from pipeline.inference.nvidia import LIBRARIES
+from pipeline.inference.engines.lacks import nvidia_words, onnxruntime_words, openvino_words
+from pipeline.inference.engines.nvidia import LIBRARIES
 
 
 def test_one_onnxruntime_is_well_and_two_are_not():
@@ -42,7 +42,7 @@ def test_of_a_build_for_cuda_every_missing_library_is_named_with_its_source():
 
 def test_openvino_and_bf16_are_told_apart(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: "found")
-    monkeypatch.setattr("pipeline.inference.lacks.version", lambda _: "2026.4")
+    monkeypatch.setattr("pipeline.inference.engines.lacks.version", lambda _: "2026.4")
     assert openvino_words({"avx2"}) == "2026.4; this CPU has no bf16"
     assert "this CPU has no bf16" in openvino_words({"avx2"})
     assert "this CPU has bf16 (amx_bf16)" in openvino_words({"avx512_bf16", "amx_bf16"})

@@ -11,8 +11,8 @@ import pytest
 
 from pipeline.cli.main import main
 from pipeline.inference.catalogue import BUNDLED_MODEL
-from pipeline.inference.checksums import write_checksums
-from pipeline.inference.onnx_session import CPU, CUDA
+from pipeline.inference.engines.onnx_session import CPU, CUDA
+from pipeline.inference.weights.checksums import write_checksums
 from tests.unit.onnx_maker import make_model
 
 NEVER = np.array([[10, 20, 110, 220, 0.1]], np.float32)

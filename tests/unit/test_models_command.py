@@ -13,7 +13,7 @@ import pytest
 from pipeline.cli.main import main
 from pipeline.cli.progress import Bar
 from pipeline.inference.catalogue import BUNDLED_MODEL
-from pipeline.inference.fetching import needed_weights
+from pipeline.inference.weights.fetching import needed_weights
 from tests.unit.model_publisher import Publisher, left_in, publishing, zipped
 from tests.unit.onnx_maker import make_model
 from tests.unit.twin_simcc import make_simcc_twin

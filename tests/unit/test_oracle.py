@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipeline.inference.engines import Placement
+from pipeline.inference.engines.placement import Placement
 from pipeline.inference.models import PoseModel, build_model
 from pipeline.inference.spec import ModelSpec, NetworkSpec
 from pipeline.video.letterbox import letterbox

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from pipeline.errors import ModelUnusable
-from pipeline.inference import downloads
+from pipeline.inference.weights import downloads
 
 #: What mmdeploy calls the network in its zips.
 ZIP_MEMBER = "end2end.onnx"

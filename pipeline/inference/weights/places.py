@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 
 from pipeline.errors import ModelUnusable, UsageError
 from pipeline.inference.catalogue import PUBLISHER_PREFIXES, Weights
-from pipeline.inference.downloads import require_safe
-from pipeline.inference.partials import without_query
-from pipeline.inference.unpacking import ZIP_MEMBER
+from pipeline.inference.weights.downloads import require_safe
+from pipeline.inference.weights.partials import without_query
+from pipeline.inference.weights.unpacking import ZIP_MEMBER
 
 _FILE_ENDINGS = (".zip", ".onnx")
 

@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from pipeline.errors import DeviceUnavailable
-from pipeline.inference.nvidia import cuda_name, driver_version, missing_libraries
+from pipeline.inference.engines.nvidia import cuda_name, driver_version, missing_libraries
 
 #: Builds of onnxruntime that unpack into one folder (PyPI); two of them overwrite each other's files.
 _BUILDS = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino", "onnxruntime-directml", "onnxruntime-silicon")

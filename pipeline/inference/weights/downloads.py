@@ -20,7 +20,7 @@ from typing import IO
 from urllib.parse import urlsplit
 
 from pipeline.errors import ModelUnusable, ServiceUnavailable, UsageError
-from pipeline.inference.partials import Begun, Partial, without_query
+from pipeline.inference.weights.partials import Begun, Partial, without_query
 
 #: Called with bytes so far and bytes in all, None where the server does not say.
 OnProgress = Callable[[int, int | None], None]

@@ -13,7 +13,7 @@ import re
 from pathlib import Path
 
 from pipeline.errors import ModelUnusable, UsageError
-from pipeline.inference.checksums import replace_record
+from pipeline.inference.weights.checksums import replace_record
 
 
 def read_pins(path: Path) -> dict[str, str]:

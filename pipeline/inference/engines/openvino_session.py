@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 
 from pipeline.errors import DeviceUnavailable, ModelUnusable
-from pipeline.inference.openvino_argmax import speed_up_argmaxes
-from pipeline.inference.sessions import DeviceFacts, Float32s, Port, Precision, cpu_name
+from pipeline.inference.engines.openvino_argmax import speed_up_argmaxes
+from pipeline.inference.engines.sessions import DeviceFacts, Float32s, Port, Precision, cpu_name
 
 PROVIDER = "OpenVINO CPU"
 

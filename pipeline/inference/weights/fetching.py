@@ -9,12 +9,12 @@ from pathlib import Path
 
 from pipeline.errors import ModelUnusable, OutputUnusable, ServiceUnavailable, UsageError
 from pipeline.inference.catalogue import BUNDLED_MODEL, Weights, find_entry
-from pipeline.inference.checksums import CHECKSUMS_FILE, only_writer, read_checksums, sha256_of, write_checksums
-from pipeline.inference.downloads import OnProgress, download
-from pipeline.inference.partials import Partial, discard_partials, without_query
-from pipeline.inference.pins import add_pin, hold_against
-from pipeline.inference.places import PUBLISHER, Disk, Place, Web
-from pipeline.inference.unpacking import unpack
+from pipeline.inference.weights.checksums import CHECKSUMS_FILE, only_writer, read_checksums, sha256_of, write_checksums
+from pipeline.inference.weights.downloads import OnProgress, download
+from pipeline.inference.weights.partials import Partial, discard_partials, without_query
+from pipeline.inference.weights.pins import add_pin, hold_against
+from pipeline.inference.weights.places import PUBLISHER, Disk, Place, Web
+from pipeline.inference.weights.unpacking import unpack
 from pipeline.inference.zoo import split_precision
 
 
@@ -187,7 +187,7 @@ class Fetcher:
 
 def _check(weights: Weights, sha256: str, path: Path, where: str) -> None:
     from pipeline.inference.contracts import Network  # noqa: PLC0415 - as in zoo.load_model
-    from pipeline.inference.onnx_session import CPU, open_onnx  # noqa: PLC0415
+    from pipeline.inference.engines.onnx_session import CPU, open_onnx  # noqa: PLC0415
 
     try:
         Network(open_onnx(path, CPU), weights.spec(sha256), path)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.errors import DeviceUnavailable, ModelUnusable
-from pipeline.inference import onnx_session
-from pipeline.inference.sessions import Device, Precision, Session
+from pipeline.inference.engines import onnx_session
+from pipeline.inference.engines.sessions import Device, Precision, Session
 from pipeline.inference.spec import NetworkSpec
 
 #: What each device can compute with.
@@ -84,7 +84,7 @@ def _open(path: Path, device: Device, placement: Placement, spec: NetworkSpec, p
             f"{device} cannot work in {precision}; {' or '.join(able)} can, or ask for the model without @{precision}"
         )
     if device == "openvino":
-        from pipeline.inference.openvino_session import open_openvino  # noqa: PLC0415
+        from pipeline.inference.engines.openvino_session import open_openvino  # noqa: PLC0415
 
         return open_openvino(path, precision=precision, slots=placement.slots, threads=placement.threads)
     provider = _PROVIDERS[device]

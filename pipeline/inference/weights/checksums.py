@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from pipeline.errors import ModelUnusable
-from pipeline.inference.unpacking import TEMPORARY_PREFIX
+from pipeline.inference.weights.unpacking import TEMPORARY_PREFIX
 
 CHECKSUMS_FILE = "checksums.json"
 
