@@ -11,15 +11,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console as Terminal
 from rich.table import Table
 
-from pipeline.local import stack
-from pipeline.services.system import System, build_system
-from pipeline.settings import Settings, configured_by_environment, load_settings
+if TYPE_CHECKING:
+    from pipeline.services.system import System
+    from pipeline.settings import Settings
 
 DEFAULT_HOME = Path(".poseline")
 
@@ -48,6 +48,8 @@ class Console:
 
     @cached_property
     def settings(self) -> Settings:
+        from pipeline.settings import load_settings  # noqa: PLC0415  not for a line of help
+
         return load_settings(self.home)
 
     @property
@@ -58,6 +60,8 @@ class Console:
 
     @cached_property
     def system(self) -> System:
+        from pipeline.services.system import build_system  # noqa: PLC0415
+
         return build_system(self.settings)
 
     def close(self) -> None:
@@ -92,6 +96,9 @@ class Console:
 
     def ensure_stack(self) -> None:
         """Have servers to work with: those that the environment names, or the local stack, started if need be."""
+        from pipeline.local import stack  # noqa: PLC0415
+        from pipeline.settings import configured_by_environment  # noqa: PLC0415
+
         if not configured_by_environment():
             stack.up(self.home, on_step=self.step)
 

@@ -8,43 +8,17 @@ import traceback
 import click
 
 import pipeline
-from pipeline.cli import analyze, bench, demo, doctor, evaluate, models, processes, results, stack, teams
+from pipeline.cli.commands import Commands
 from pipeline.cli.console import Console, common
 from pipeline.errors import PoselineError, in_one_line
 from pipeline.logs import configure_logs
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(pipeline.__version__, prog_name="poseline")
 @common
 def poseline() -> None:
     """Find every person's pose in every frame of your team's videos."""
-
-
-for _command in (
-    analyze.analyze,
-    analyze.ingest,
-    results.runs,
-    results.show,
-    results.verify,
-    results.export,
-    results.preview,
-    models.models,
-    teams.teams,
-    stack.up,
-    stack.down,
-    stack.status,
-    doctor.doctor,
-    demo.demo,
-    bench.bench,
-    evaluate.evaluate,
-    processes.worker,
-    processes.beat,
-    processes.flower,
-    processes.db,
-    processes.store,
-):
-    poseline.add_command(_command)
 
 
 def main(args: list[str]) -> int:
