@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import struct
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any, cast
 from uuid import UUID
@@ -29,8 +31,15 @@ _TRAILER = struct.pack("!h", -1)
 _FLOAT4_OID = 700
 _FLOAT4_ARRAY_OID = 1021
 _ELEMENT = np.dtype([("length", ">i4"), ("value", ">f4")])
-_EMPTY_ARRAY = struct.pack("!iii", 0, 0, _FLOAT4_OID)
-_FIXED = struct.Struct("!h i16s ii ii iq ih")
+_EMPTY_ARRAY = struct.pack("!iiii", 12, 0, 0, _FLOAT4_OID)
+_ARRAY = struct.Struct("!iiiiii")  # bytes, dimensions, has nulls, type, size, lower bound
+#: A row's fields before its arrays: name, type, and what it holds in every row.
+_FIXED = (
+    *(("columns", ">i2", 9), ("run_id_size", ">i4", 16), ("run_id", "V16", bytes(16))),
+    *(("frame_no_size", ">i4", 4), ("frame_no", ">i4", 0), ("chunk_idx_size", ">i4", 4), ("chunk_idx", ">i4", 0)),
+    *(("pts_size", ">i4", 8), ("pts", ">i8", 0), ("people_size", ">i4", 2), ("people", ">i2", 0)),
+    ("missing", ">i4", -1),
+)
 _COPY = """
 COPY frame (run_id, frame_no, chunk_idx, pts, people, missing, scores, boxes, keypoints) FROM STDIN (FORMAT BINARY)
 """
@@ -40,6 +49,8 @@ WHERE run_id = %s ORDER BY frame_no
 """
 _FETCH_ROWS = 500
 _PIECE_BYTES = 256 * 1024
+#: Encoded at a time: by one a frame took 5 us, by 60 it takes 1.4.
+_PIECE_FRAMES = 60
 _IN_MEMORY_BYTES = 2**20
 #: A long chunk is one statement, and its work is not to be thrown away for being slow.
 _PATIENCE = "SET LOCAL statement_timeout = '15min'"
@@ -55,30 +66,69 @@ class FrameRow:
     missing: str | None = None
 
 
-def _array_field(values: Float32s) -> bytes:
-    flat = values.reshape(-1)
-    if not flat.size:
-        return struct.pack("!i", len(_EMPTY_ARRAY)) + _EMPTY_ARRAY
-    elements = np.empty(flat.size, _ELEMENT)
-    elements["length"] = 4
-    elements["value"] = flat
-    body = elements.tobytes()
-    return struct.pack("!iiiiii", 20 + len(body), 1, 0, _FLOAT4_OID, flat.size, 1) + body
+@lru_cache(maxsize=256)
+def _row_of(people: int, points: int) -> np.ndarray[Any, np.dtype[np.void]]:
+    """One row of COPY as a record, all but its frame, and `shape (1,)`."""
+    arrays = {"scores": people, "boxes": 4 * people, "keypoints": 3 * points * people}
+    fields: list[Any] = [(name, kind) for name, kind, _ in _FIXED]
+    for name, size in arrays.items():
+        fields.append((f"{name}_head", f"V{_ARRAY.size if size else len(_EMPTY_ARRAY)}"))
+        fields += [(name, _ELEMENT, (size,))] * bool(size)
+    row = np.zeros(1, np.dtype(fields))
+    for name, _, value in _FIXED:
+        row[name] = value
+    row["people"] = people
+    for name, size in arrays.items():
+        head = _ARRAY.pack(20 + 8 * size, 1, 0, _FLOAT4_OID, size, 1) if size else _EMPTY_ARRAY
+        row[f"{name}_head"] = np.void(head)
+        if size:
+            row[name]["length"] = 4
+    return row
+
+
+def _encode_alike(run_id: UUID, chunk_idx: int, rows: Sequence[FrameRow]) -> bytes:
+    """Rows with as many people and keypoints each, and none missing."""
+    poses = [row.poses for row in rows]
+    people, points = _shape(rows[0])
+    table = np.repeat(_row_of(people, points), len(rows))
+    table["run_id"] = np.void(run_id.bytes)
+    table["chunk_idx"] = chunk_idx
+    table["frame_no"] = [row.frame_no for row in rows]
+    table["pts"] = [row.pts for row in rows]
+    if people:
+        table["scores"]["value"] = [each.scores for each in poses]
+        table["boxes"]["value"] = np.stack([each.boxes_xyxy for each in poses]).reshape(len(rows), -1)
+    if people * points:
+        table["keypoints"]["value"] = np.stack([each.keypoints for each in poses]).reshape(len(rows), -1)
+    return table.tobytes()
+
+
+def _encode_missing(run_id: UUID, chunk_idx: int, row: FrameRow, reason: str) -> bytes:
+    """A frame that could not be had, and why."""
+    row_bytes = _encode_alike(run_id, chunk_idx, (FrameRow(row.frame_no, row.pts, FramePoses.nobody()),))
+    at = _row_of(0, 0).dtype.fields["missing"][1]  # type: ignore[index]
+    words = reason.encode()
+    return row_bytes[:at] + struct.pack("!i", len(words)) + words + row_bytes[at + 4 :]
 
 
 def encode_frames(run_id: UUID, chunk_idx: int, rows: Iterable[FrameRow]) -> Iterator[bytes]:
-    """The rows as binary COPY, without its header and trailer, a piece a row."""
-    for row in rows:
-        missing = None if row.missing is None else row.missing.encode()
-        yield b"".join(
-            (
-                _FIXED.pack(9, 16, run_id.bytes, 4, row.frame_no, 4, chunk_idx, 8, row.pts, 2, len(row.poses)),
-                struct.pack("!i", -1) if missing is None else struct.pack("!i", len(missing)) + missing,
-                _array_field(row.poses.scores),
-                _array_field(row.poses.boxes_xyxy),
-                _array_field(row.poses.keypoints),
-            )
-        )
+    """The rows as binary COPY, without its header and trailer, in pieces; in no order, for Postgres has none."""
+    rows = iter(rows)
+    while some := list(islice(rows, _PIECE_FRAMES)):
+        alike: dict[tuple[int, int], list[FrameRow]] = {}
+        for row in some:
+            if row.missing is None:
+                alike.setdefault(_shape(row), []).append(row)
+            else:
+                yield _encode_missing(run_id, chunk_idx, row, row.missing)
+        for group in alike.values():
+            yield _encode_alike(run_id, chunk_idx, group)
+
+
+def _shape(row: FrameRow) -> tuple[int, int]:
+    """People, and keypoints of each."""
+    people, points, _ = row.poses.keypoints.shape
+    return people, points if people else 0
 
 
 class FrameSpool:
@@ -90,21 +140,29 @@ class FrameSpool:
     def __init__(self, run_id: UUID, chunk_idx: int, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._run_id, self._chunk_idx = run_id, chunk_idx
+        self._waiting: list[FrameRow] = []
         self._file = cast("IO[bytes]", tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES, dir=str(folder)))  # noqa: SIM115
         self.frames = 0
         self.people = 0
 
     def add(self, row: FrameRow) -> None:
         """One frame more."""
-        self._file.writelines(encode_frames(self._run_id, self._chunk_idx, (row,)))
+        self._waiting.append(row)
         self.frames += 1
         self.people += len(row.poses)
+        if len(self._waiting) == _PIECE_FRAMES:
+            self._write()
 
     def pieces(self) -> Iterator[bytes]:
         """All of them, as `copy_frames` takes them."""
+        self._write()
         self._file.seek(0)
         while piece := self._file.read(_PIECE_BYTES):
             yield piece
+
+    def _write(self) -> None:
+        self._file.writelines(encode_frames(self._run_id, self._chunk_idx, self._waiting))
+        self._waiting.clear()
 
     def __enter__(self) -> FrameSpool:
         return self
@@ -128,7 +186,7 @@ class _Float4ArrayLoader(Loader):
     format = Format.BINARY
 
     def load(self, data: Buffer) -> Float32s:
-        if len(data) <= len(_EMPTY_ARRAY):
+        if len(data) < _ARRAY.size:
             return np.zeros(0, np.float32)
         return np.frombuffer(data, _ELEMENT, offset=20)["value"].astype(np.float32)
 

@@ -153,7 +153,7 @@ chunk = Table(
 frame = Table(
     "frame",
     metadata,
-    Column("run_id", Uuid, ForeignKey("run.id", ondelete="CASCADE"), primary_key=True),
+    Column("run_id", Uuid, primary_key=True),
     Column("frame_no", Integer, primary_key=True),
     Column("chunk_idx", Integer, nullable=False),
     Column("pts", BigInteger, nullable=False),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from uuid import UUID, uuid4
 
@@ -17,7 +18,7 @@ from pipeline.core.spans import FrameIndex
 from pipeline.core.states import RunState
 from pipeline.db import chunks, runs, uploads, videos
 from pipeline.db.engine import transaction
-from pipeline.db.frames import FrameRow, encode_frames, iter_frame_rows
+from pipeline.db.frames import FrameRow, FrameSpool, copy_frames, encode_frames, iter_frame_rows
 from pipeline.db.leases import hand_back, renew_lease
 from pipeline.errors import LeaseLost
 from pipeline.services.reconcile import tick
@@ -93,6 +94,53 @@ def test_frames_come_back_as_they_went_in(system: System) -> None:
     assert sql(system, "SELECT count(*), count(DISTINCT person), max(cardinality(keypoints_xyc)) FROM pose") == [
         (30, 2, 51)
     ]
+
+
+def test_frames_of_every_shape_come_back(system: System) -> None:
+    run_id, rng = make_run(system, frames=200), np.random.default_rng(0)
+    shapes = [(0, 0), (1, 17), (3, 17), (30, 133), (1, 1), (2, 0)]
+
+    def poses(people: int, points: int) -> FramePoses:
+        return FramePoses(rng.random(people), rng.random((people, 4)), rng.random((people, points, 3)))
+
+    written = [
+        FrameRow(no, 2**40 - no, FramePoses.nobody(), f"damaged: “{no}”") if no % 7 == 3
+        else FrameRow(no, -no, poses(*shapes[no % len(shapes)]))
+        for no in range(200)
+    ]  # fmt: skip
+    with FrameSpool(run_id, 0, system.settings.scratch_path) as spool, transaction(system.engine) as connection:
+        for row in written:
+            spool.add(row)
+        copy_frames(connection, spool.pieces())
+    read = list(iter_frame_rows(system.engine, run_id))
+    assert [(row.frame_no, row.pts, row.missing) for row in read] == [(r.frame_no, r.pts, r.missing) for r in written]
+    for got, want in zip(read, written, strict=True):
+        assert len(got.poses) == len(want.poses)
+        for column in ("scores", "boxes_xyxy", "keypoints"):
+            assert np.array_equal(getattr(got.poses, column), getattr(want.poses, column)) or not len(want.poses)
+    assert sql(system, "SELECT DISTINCT chunk_idx FROM frame") == [(0,)]
+
+
+def test_frames_go_with_their_run_though_a_chunk_is_just_ending(system: System) -> None:
+    run_id, other = make_run(system), make_run(system, "other")
+    for each in (run_id, other):
+        claimed = claim(system, each, 0)
+        assert claimed is not None
+        commit(system, claimed)
+    late = claim(system, run_id, 1)
+    too_late = claim(system, run_id, 2)
+    assert late is not None
+    assert too_late is not None
+    with ThreadPoolExecutor(1) as pool:
+        with transaction(system.engine) as connection:
+            chunks.commit_chunk(connection, late, encoded(late, rows_for(late)))
+            deleted = pool.submit(sql, system, f"DELETE FROM run WHERE id = '{run_id}'")
+            waits = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+            wait_until(lambda: sql(system, waits) != [(0,)], 10)
+        deleted.result(10)
+    with pytest.raises(LeaseLost):
+        commit(system, too_late)
+    assert sql(system, "SELECT DISTINCT run_id FROM frame") == [(other,)]
 
 
 def test_a_chunk_is_claimed_once(system: System) -> None:
