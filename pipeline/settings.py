@@ -51,6 +51,7 @@ class Settings(BaseSettings):
     max_errors: int = Field(default=5, ge=1, description="reported errors before a piece is given up")
     max_kills: int = Field(default=3, ge=1, description="silent deaths of its worker before a piece is given up")
     max_missing_share: float = Field(default=0.05, ge=0, le=1, description="of a run's frames, before it fails")
+    models_kept: int = Field(default=2, ge=1, description="models that a worker holds in memory")
     window_per_slot: int = Field(default=2, ge=1, description="messages in Redis per worker slot")
 
     upload_expiry_s: float = Field(default=86_400, gt=0, description="an upload not complete by then is removed")

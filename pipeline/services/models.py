@@ -1,8 +1,10 @@
-"""A worker's models: each loaded and checked once, on first use, and shared by all slots."""
+"""A worker's models: each loaded and checked on first use, shared by all slots, and let go for others."""
 
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Sequence
 
 from pipeline.db.engine import transaction
 from pipeline.db.runs import select_model_spec
@@ -30,7 +32,7 @@ class ModelCache:
         self._placement = placement
         self._lock = threading.Lock()
         self._loaded: dict[str, PoseModel] = {}
-        self._reports: dict[str, GoldenReport] = {}
+        self._used_at_s: dict[str, float] = {}
 
     def preload(self, name: str) -> GoldenReport:
         """Load a model before a run asks for it, and say what came of its check.
@@ -41,8 +43,7 @@ class ModelCache:
         """
         found = find_model(name, self._system.settings.models_path)
         with self._lock:
-            self._load(found)
-            return self._reports[found.spec.fingerprint]
+            return self._load(found)
 
     def load(self, fingerprint: str, interrupted: threading.Event | None = None) -> PoseModel:
         """The model of that fingerprint, whatever it is called here.
@@ -55,39 +56,52 @@ class ModelCache:
             ModelUnusable: its weights are neither on this machine nor in the store, or are not what they were.
             DeviceUnavailable: the device is not there, cannot work at the model's precision, or computes wrongly.
         """
-        if fingerprint in self._loaded:  # slots at work do not wait for one that loads
-            return self._loaded[fingerprint]
+        self._used_at_s[fingerprint] = time.monotonic()
+        model = self._loaded.get(fingerprint)
+        if model is not None:  # slots at work do not wait for one that loads
+            return model
         while not self._lock.acquire(timeout=_PATIENCE_S):
             if interrupted is not None and interrupted.is_set():
                 raise Stopping
         try:
-            if fingerprint in self._loaded:
-                return self._loaded[fingerprint]
+            model = self._loaded.get(fingerprint)
+            if model is not None:
+                return model
             with transaction(self._system.engine) as connection:
                 spec = ModelSpec.from_facts(select_model_spec(connection, fingerprint))
             if spec.fingerprint != fingerprint:
                 raise ModelUnusable(f"{spec.name} was asked for by another version of Poseline; update this worker")
-            return self._load(FoundModel(spec, {n: locate_weights(self._system, n) for n in spec.weights_sha256s}))
+            self._load(FoundModel(spec, {n: locate_weights(self._system, n) for n in spec.weights_sha256s}))
+            return self._loaded[fingerprint]
         finally:
             self._lock.release()
 
-    def _load(self, found: FoundModel) -> PoseModel:
-        fingerprint = found.spec.fingerprint
-        if fingerprint not in self._loaded:
-            try:
-                model = load_model(found, self._placement)
-            except DeviceLost as error:  # one model too large for this GPU is no reason to leave the others
-                raise DeviceUnavailable(error.message) from error
-            report = check(found, model, self._placement)
-            for words in report.warnings:
-                log.warning("model_suspect", reason=words)
-            self._reports[fingerprint] = report.require()
-            self._loaded[fingerprint] = model
-            log.info(
-                "model_checked",
-                model=report.model,
-                against=report.against or None,
-                people=report.people,
-                frame_ms=round(report.frame_ms or 0, 2),
-            )
-        return self._loaded[fingerprint]
+    def _load(self, found: FoundModel) -> GoldenReport:
+        """Load a model and check it. One that was loaded and never asked for goes first, and once this one is sound,
+        those that were asked for longest ago."""
+        self._let_go([each for each in self._loaded if each not in self._used_at_s])
+        try:
+            model = load_model(found, self._placement)
+        except DeviceLost as error:  # one model too large for this GPU is no reason to leave the others
+            raise DeviceUnavailable(error.message) from error
+        report = check(found, model, self._placement)
+        for words in report.warnings:
+            log.warning("model_suspect", reason=words)
+        report.require()
+        by_use = sorted(self._loaded, key=self._used_at_s.__getitem__)
+        self._let_go(by_use[: max(0, len(by_use) + 1 - self._system.settings.models_kept)])
+        self._loaded[found.spec.fingerprint] = model
+        log.info(
+            "model_checked",
+            model=report.model,
+            against=report.against or None,
+            people=report.people,
+            frame_ms=round(report.frame_ms or 0, 2),
+        )
+        return report
+
+    def _let_go(self, fingerprints: Sequence[str]) -> None:
+        """Hold these no longer; a slot at work with one keeps it until its chunk ends."""
+        for fingerprint in fingerprints:
+            del self._loaded[fingerprint]
+            log.info("model_let_go", fingerprint=fingerprint[:12])
