@@ -209,7 +209,7 @@ def sentence(run: RunRow) -> str:
         f"{took_s:.1f} s, {frames / max(took_s, 0.01):.1f} frames/s"
     )
     missing = summary["frames_missing"]
-    return words + (f"; {_count(missing, 'frame')} could not be read" if missing else "")
+    return words + (f"; {_count(missing, 'frame')} could not be analysed" if missing else "")
 
 
 def _count(number: int, noun: str) -> str:

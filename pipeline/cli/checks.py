@@ -7,7 +7,7 @@ from typing import Any, get_args
 import click
 
 from pipeline.cli.console import Console, common, pass_console
-from pipeline.errors import DeviceUnavailable, ModelUnusable, PoselineError
+from pipeline.errors import DeviceUnavailable, ModelUnusable, OutputUnusable, PoselineError
 from pipeline.inference.engines.placement import Placement
 from pipeline.inference.engines.sessions import Device
 from pipeline.inference.zoo import FoundModel, find_model, list_models, load_model
@@ -54,7 +54,7 @@ def _row(found: FoundModel, placement: Placement) -> dict[str, Any]:
 
     try:
         report = golden.check(found, load_model(found, placement), placement)
-    except (ModelUnusable, DeviceUnavailable) as error:
+    except (ModelUnusable, DeviceUnavailable, OutputUnusable) as error:
         return _facts(found, problem=error.message)
     figures = report.figures
     return _facts(

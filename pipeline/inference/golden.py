@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,6 +77,7 @@ class GoldenReport:
         Raises:
             DeviceUnavailable: the device is another than was asked for, or computes wrongly.
             ModelUnusable: the model finds what it should not.
+            OutputUnusable: it gives no numbers, on whatever.
         """
         if self.problem is not None:
             raise self.problem
@@ -96,16 +98,23 @@ def check_model(
 
     Raises:
         ModelUnusable, DeviceUnavailable: the reference cannot be had.
+        OutputUnusable: the reference gives no numbers.
     """
     spec, facts = model.spec, model.facts
     problem: PoselineError | None = _another_device(facts, device, spec)
     if problem is not None:
         return GoldenReport(spec.full_name, facts, problem=problem)
+    ask = reference if reference is not None and not _is_reference(facts) else None
     try:
         sight = _look(model, letterbox)
+    except OutputUnusable as error:
+        if ask is not None:
+            _look(ask(), letterbox)  # where the CPU gives none either, the device is not at fault
+        problem = error if _is_reference(facts) else DeviceUnavailable(f"{error.message}; use the cpu device")
+        return GoldenReport(spec.full_name, facts, problem=problem)
     except (ModelUnusable, DeviceUnavailable) as error:
         return GoldenReport(spec.full_name, facts, problem=error)
-    judge = _look(reference(), letterbox) if reference is not None and not _is_reference(facts) else None
+    judge = _look(ask(), letterbox) if ask is not None else None
     known = known_poses(spec)
     wanted = known if known is not None else judge.poses() if judge else None
     against = "known poses" if known is not None else "the CPU, computed here" if judge else ""
@@ -139,16 +148,18 @@ def check_model(
 
 
 def _look(model: PoseModel, letterbox: Letterbox) -> Sight:
-    try:
+    """
+    Raises:
+        OutputUnusable: it gives no numbers.
+    """
+    with suppress(OutputUnusable):
         sight = look(model, letterbox)
-        if not all(np.isfinite(poses.keypoints).all() for _, poses in sight.seen):
-            raise OutputUnusable
-    except OutputUnusable as error:
-        raise ModelUnusable(
-            f"{model.spec.full_name} gives scores, boxes or keypoints that are not numbers, on {_where(model.facts)}; "
-            + ("use another model" if _is_reference(model.facts) else "use the cpu device, or another model")
-        ) from error
-    return sight
+        if all(np.isfinite(poses.keypoints).all() for _, poses in sight.seen):
+            return sight
+    raise OutputUnusable(
+        f"{model.spec.full_name} gives scores, boxes or keypoints that are not numbers, on {_where(model.facts)}"
+        + ("; use another model" if _is_reference(model.facts) else "")
+    )
 
 
 def _another_device(facts: DeviceFacts, device: Device, spec: ModelSpec) -> DeviceUnavailable | None:

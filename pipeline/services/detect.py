@@ -34,7 +34,7 @@ log = get_logger(__name__)
 #: TensorRT builds its engines for minutes; a slow store sends weights for as long.
 LONGEST_LOAD_S = 1800
 
-NO_FRAME = "the decoder gave no frame: the video is damaged here"
+NO_FRAME = "the decoder gave no frame: the video is damaged here; export it anew"
 
 
 def detect_chunk(

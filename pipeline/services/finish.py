@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import tempfile
 import threading
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -32,7 +33,7 @@ class Tally:
 
     ledger: LedgerCheck
     frames: int = 0
-    missing: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
     with_people: int = 0
     poses: int = 0
     most_people: int = 0
@@ -41,10 +42,16 @@ class Tally:
         self.ledger.add(row.frame_no, row.pts)
         people = len(row.poses)
         self.frames += 1
-        self.missing += row.missing is not None
+        if row.missing is not None:
+            self.reasons[row.missing] += 1
         self.with_people += people > 0
         self.poses += people
         self.most_people = max(self.most_people, people)
+
+    @property
+    def missing(self) -> int:
+        """Frames without poses, each for one of the reasons."""
+        return self.reasons.total()
 
 
 def results_key(run_id: UUID) -> str:
@@ -137,8 +144,8 @@ def _verdict(tally: Tally, index: FrameIndex, max_missing_share: float) -> str |
         return f"the frames are not the video's: {findings}; analyse the video again and report this"
     if tally.missing > max_missing_share * len(index):
         return (
-            f"{tally.missing} of {len(index)} frames could not be read, more than "
-            f"{max_missing_share:.0%}; upload the video again"
+            f"{tally.missing} of {len(index)} frames could not be analysed, more than {max_missing_share:.0%}: "
+            f"{tally.reasons.most_common(1)[0][0]}"
         )
     return None
 

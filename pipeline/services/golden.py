@@ -21,6 +21,7 @@ def check(found: FoundModel, model: PoseModel, placement: Placement) -> GoldenRe
 
     Raises:
         ModelUnusable, DeviceUnavailable: the CPU cannot be asked.
+        OutputUnusable: it gives no numbers.
     """
     plain = replace(found, spec=replace(found.spec, precision="fp32"))
     return check_model(model, letterbox, placement.device, lambda: load_model(plain, Placement("cpu")))

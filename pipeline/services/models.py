@@ -54,6 +54,7 @@ class ModelCache:
         Raises:
             Stopping: `interrupted` was set.
             ModelUnusable: its weights are neither on this machine nor in the store, or are not what they were.
+            OutputUnusable: it gives no numbers, on any device.
             DeviceUnavailable: the device is not there, cannot work at the model's precision, or computes wrongly.
         """
         self._used_at_s[fingerprint] = time.monotonic()

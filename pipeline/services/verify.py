@@ -158,7 +158,7 @@ def _look_at_frames(system: System, run: RunRow, index: FrameIndex) -> tuple[Che
     findings = tally.ledger.findings()
     found = f"{findings.rows} rows: {findings}"
     if tally.missing:
-        found += f"; {tally.missing} of them could not be read"
+        found += f"; {tally.missing} of them could not be analysed"
     told, now = run.summary or {}, summarise(run, tally, index)
     wrong = [f"{name} {told.get(name)} for {now[name]}" for name in now if told.get(name) != now[name]]
     if wrong and findings.clean:

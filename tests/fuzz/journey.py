@@ -204,7 +204,7 @@ class Journey:
             outcome.problems.append(f"its run is {run.state}, but not the ledger's frames ({run.reason})")
         elif run.state is RunState.FAILED:
             outcome.reason = run.reason or ""
-            if "could not be read" not in outcome.reason:
+            if "could not be analysed" not in outcome.reason:
                 outcome.problems.append(f"its run failed: {outcome.reason}")
 
 

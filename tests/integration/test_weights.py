@@ -12,7 +12,7 @@ import pytest
 from pipeline.core.states import RunState
 from pipeline.db.chunks import select_trouble
 from pipeline.db.engine import transaction
-from pipeline.errors import ModelUnusable, is_outage
+from pipeline.errors import ModelUnusable, OutputUnusable, is_outage
 from pipeline.inference.engines.placement import Placement
 from pipeline.inference.weights.checksums import sha256_of
 from pipeline.services.detect import detect_chunk
@@ -124,3 +124,15 @@ def test_no_room_for_weights_is_an_outage(system: System, clip: Path, mine: Path
         detect_chunk(there, ModelCache(there, Placement("cpu")), run_id, 0, "w")
     assert is_outage(caught.value)
     assert sql(system, "SELECT state, errors FROM chunk WHERE run_id = :id", id=run_id) == [("ready", 0)]
+
+
+def test_a_model_that_never_gives_numbers_ends_its_run_and_says_so(system: System, clip: Path, tmp_path: Path):
+    dazzled = make_model(tmp_path / "dazzled.onnx", side_px=64, keypoints=KEYPOINTS, dazzled=True)
+    run_id = begun(system, clip, dazzled)
+    strict = replace(system, settings=system.settings.model_copy(update={"max_errors": 1}))
+    with pytest.raises(OutputUnusable, match="dazzled gives scores, boxes or keypoints that are not numbers"):
+        detect_chunk(strict, ModelCache(strict, Placement("cpu")), run_id, 0, "w")
+    finish_run(strict, run_id, "w")
+    run = run_of(system, run_id)
+    assert run.state is RunState.FAILED
+    assert "not numbers" in (run.reason or "")

@@ -22,9 +22,14 @@ def make_model(
     output_names: Sequence[str] = ("dets", "keypoints"),
     dets: np.ndarray = ONE_PERSON,
     keypoints: int = 17,
+    dazzled: bool = False,
 ) -> Path:
     """A graph that sees the same people, dets float32 `[K, c]`, in every frame of any batch, and scores them by the
-    frame's first pixel: 0 keeps the score, each count of blue takes 1/255 away."""
+    frame's first pixel: 0 keeps the score, each count of blue takes 1/255 away.
+
+    Args:
+        dazzled: it gives no numbers for frames with a value above 150.
+    """
     rows = len(dets)
     steps = np.linspace(0, 1, keypoints, dtype=np.float32)[None, :, None]
     places = dets[:, None, :2] + steps * (dets[:, None, 2:4] - dets[:, None, :2])
@@ -41,16 +46,25 @@ def make_model(
         "axes3": np.array([1, 2, 3], np.int64),
         "axis3": np.array([3], np.int64),
         "none": np.array([0], np.float32),
+        "bright": np.array([150], np.float32),
     }
     nodes = [
         helper.make_node("Slice", [input_name, "zero3", "ones3", "axes3"], ["pixel_raw"]),
         helper.make_node("Cast", ["pixel_raw"], ["pixel"], to=TensorProto.FLOAT),
         helper.make_node("Squeeze", ["pixel", "axis3"], ["blue"]),
         helper.make_node("Mul", ["blue", "fade"], ["faded"]),
-        helper.make_node("Add", ["people", "faded"], [output_names[0]]),
+        helper.make_node("Add", ["people", "faded"], ["scored" if dazzled else output_names[0]]),
         helper.make_node("Mul", ["pixel", "none"], ["nothing"]),
         helper.make_node("Add", ["points", "nothing"], list(output_names[1:2]) or ["unused"]),
     ]
+    if dazzled:
+        nodes += [
+            helper.make_node("ReduceMax", [input_name], ["brightest"], axes=[1, 2, 3], keepdims=0),
+            helper.make_node("Sub", ["bright", "brightest"], ["below"]),
+            helper.make_node("Sqrt", ["below"], ["root"]),
+            helper.make_node("Mul", ["root", "none"], ["no_number"]),
+            helper.make_node("Add", ["scored", "no_number"], [output_names[0]]),
+        ]
     shapes = (["batch", rows, dets.shape[1]], ["batch", rows, keypoints, 3])
     outputs = [
         helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)

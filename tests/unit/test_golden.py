@@ -14,7 +14,7 @@ import orjson
 import pytest
 
 from pipeline.core.poses import FramePoses
-from pipeline.errors import DeviceUnavailable, ModelUnusable, is_outage
+from pipeline.errors import DeviceUnavailable, ModelUnusable, OutputUnusable, is_outage
 from pipeline.inference import golden
 from pipeline.inference.catalogue import BUNDLED_MODEL
 from pipeline.inference.contracts import Network
@@ -167,9 +167,8 @@ def test_another_precision_than_was_asked_for_is_refused(session, reference):
         (scored(0.97), r"0 lost, .*, 0\.02 of score"),
         (scored(0), r" [56] lost, 0 too many"),
         (crowded, r" 0 lost, [34] too many"),
-        (spoilt, "not numbers"),
     ],
-    ids=["moved", "elsewhere", "scored", "blind", "crowded", "no number"],
+    ids=["moved", "elsewhere", "scored", "blind", "crowded"],
 )
 def test_wrong_poses_are_refused_with_the_mend(bundled, session, change, says):
     on_gpu = report_of(bundled, session, GPU_FACTS, change)
@@ -179,9 +178,23 @@ def test_wrong_poses_are_refused_with_the_mend(bundled, session, change, says):
     assert "use the cpu device" in lines_of(on_gpu)
     assert re.search(says, lines_of(on_cpu))
     assert isinstance(on_cpu.problem, ModelUnusable)
-    if says != "not numbers":
+    assert isinstance(on_gpu.problem, DeviceUnavailable)
+    assert on_cpu.problem.message.endswith("; install Poseline again")
+
+
+def test_no_numbers_on_a_device_are_the_devices_fault_where_the_cpu_gives_some(bundled, session, reference):
+    for ask in (reference, None):
+        on_gpu = report_of(bundled, session, GPU_FACTS, spoilt, ask)
         assert isinstance(on_gpu.problem, DeviceUnavailable)
-        assert on_cpu.problem.message.endswith("; install Poseline again")
+        assert re.search(r"not numbers, on a card .*; use the cpu device$", lines_of(on_gpu))
+
+
+def test_no_numbers_on_the_cpu_are_the_models_fault_and_not_tried_for_ever(bundled, session):
+    on_cpu = report_of(bundled, session, CPU_FACTS, spoilt)
+    assert isinstance(on_cpu.problem, OutputUnusable)
+    assert not is_outage(on_cpu.problem)
+    with pytest.raises(OutputUnusable, match=r"not numbers, on a chip .*; use another model"):
+        report_of(bundled, session, GPU_FACTS, spoilt, lambda: one_stage(bundled, Stub(session, CPU_FACTS, spoilt)))
 
 
 def test_a_last_digit_is_not_refused(bundled, session):
