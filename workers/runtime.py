@@ -62,7 +62,7 @@ class Runtime:
             self.stopping.set()
             os.kill(os.getpid(), signal.SIGTERM)
 
-    def report(self) -> None:
+    def report(self, *, starts: bool = False) -> None:
         """Say in Postgres that this worker is alive."""
         with transaction(self.system.engine) as connection:
             report_worker(
@@ -72,6 +72,7 @@ class Runtime:
                 slots=self.slots,
                 version=pipeline.__version__,
                 computes=self.computes,
+                starts=starts,
             )
 
     def report_until_stopped(self) -> None:
@@ -116,7 +117,7 @@ def serve(app: Celery, settings: Settings, device: Device) -> Callable[[], Runti
     def start(sender: str, instance: Any, **_: object) -> None:
         try:
             runtime = build_runtime(app, settings, sender, instance.concurrency, device)
-            runtime.report()
+            runtime.report(starts=True)
         except PoselineError as error:
             log.critical("worker_refuses", reason=error.message)
             raise SystemExit(error.exit_code) from error

@@ -48,15 +48,18 @@ class WorkerRow:
 
 
 def report_worker(
-    connection: Connection, *, name: str, pid: int, slots: int, version: str, computes: DeviceRow
+    connection: Connection, *, name: str, pid: int, slots: int, version: str, computes: DeviceRow, starts: bool = False
 ) -> None:
-    """Say that this worker is alive."""
+    """Say that this worker is alive.
+
+    Args:
+        starts: for the first time; one of the same name may have died without a word.
+    """
     facts = {"pid": pid, "slots": slots, "version": version, **asdict(computes)}
-    started = func.clock_timestamp()
-    statement = insert(worker).values(name=name, **facts, started_at=started, seen_at=started)
-    connection.execute(
-        statement.on_conflict_do_update(index_elements=["name"], set_={**facts, "seen_at": func.clock_timestamp()})
-    )
+    now = func.clock_timestamp()
+    statement = insert(worker).values(name=name, **facts, started_at=now, seen_at=now)
+    renewed = {**facts, "seen_at": now, **({"started_at": now} if starts else {})}
+    connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_=renewed))
 
 
 def remove_worker(connection: Connection, name: str) -> None:

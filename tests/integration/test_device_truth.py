@@ -63,6 +63,17 @@ def test_what_a_worker_says_comes_back(system: System) -> None:
     assert row.computes == replace(computes, golden_ms=2.5)
 
 
+def test_a_worker_that_starts_anew_under_its_name_has_begun_anew(system: System) -> None:
+    begun_at = []
+    for starts in (True, False, True):
+        with transaction(system.engine) as connection:
+            report_worker(
+                connection, name="w", pid=1, slots=1, version="1", computes=DeviceRow("a", "b"), starts=starts
+            )
+        begun_at.append(alive(system)[0].started_at)
+    assert begun_at[0] == begun_at[1] < begun_at[2]
+
+
 def test_a_worker_of_the_version_before_may_still_report(system: System) -> None:
     sql(
         system,
