@@ -33,6 +33,8 @@ class Settings(BaseSettings):
     home: Path = Field(default=Path(".poseline"), description="local state: stack, scratch files")
     models_dir: Path | None = Field(default=None, description="fetched models; HOME/models by default")
 
+    models_pins: Path | None = Field(default=None, description="the SHA-256s of models that the team trusts")
+
     flower_port: int = 5555
     flower_user: str = "poseline"
     flower_password: SecretStr | None = None

@@ -71,7 +71,7 @@ def analyze(console: Console, paths: tuple[str, ...], team: str, model: str, out
     check_team(team)
     sources = _expand(paths)
     _check_folder(out)
-    find_model(model, console.models_path)
+    find_model(model, console.models_path, console.pins_path)
     console.ensure_stack()
     waiting: list[Asked] = []
     results = []
@@ -109,7 +109,7 @@ def ingest(console: Console, paths: tuple[str, ...], team: str, model: str) -> N
     """Like `analyze` without waiting: upload, ask for the runs, print their ids."""
     check_team(team)
     sources = _expand(paths)
-    find_model(model, console.models_path)
+    find_model(model, console.models_path, console.pins_path)
     console.ensure_stack()
     asked: list[Asked] = []
     failures = _ask(console, sources, team, model, asked)

@@ -7,10 +7,10 @@ from typing import Any, get_args
 import click
 
 from pipeline.cli.console import Console, common, pass_console
-from pipeline.errors import DeviceUnavailable, ModelUnusable, OutputUnusable, PoselineError
+from pipeline.errors import PoselineError, UnknownModel
 from pipeline.inference.engines.placement import Placement
 from pipeline.inference.engines.sessions import Device
-from pipeline.inference.zoo import FoundModel, find_model, list_models, load_model
+from pipeline.inference.zoo import find_model, list_models, load_model
 
 _AGREEMENT = ("px_median", "px_max", "oks_min", "score_off")
 
@@ -31,11 +31,10 @@ def check(console: Console, names: tuple[str, ...], device: Device) -> None:
     the bundled model, or else against the same model on the CPU.
     """
     wanted = names or tuple(state.name for state in list_models(console.models_path) if state.is_here)
-    found = [find_model(name, console.models_path) for name in wanted]
     rows = []
-    for each in found:
-        console.step(f"checking {each.spec.full_name}")
-        rows.append(_row(each, Placement(device)))
+    for name in wanted:
+        console.step(f"checking {name}")
+        rows.append(_row(console, name, Placement(device)))
     if not console.facts(rows):
         console.table(
             ("model", "engine", "provider", "people", "ms/frame", "px median", "px max", "OKS", "held against", ""),
@@ -46,19 +45,27 @@ def check(console: Console, names: tuple[str, ...], device: Device) -> None:
                 console.say(words if words.startswith(row["name"]) else f"{row['name']}: {words}")
     wrong = [row["name"] for row in rows if not row["ok"]]
     if wrong:
-        raise ChecksFailed(f"{len(wrong)} of {len(rows)} models must not be used here: {', '.join(wrong)}")
+        raise ChecksFailed(f"{len(wrong)} of {len(rows)} models cannot be used here: {', '.join(wrong)}")
 
 
-def _row(found: FoundModel, placement: Placement) -> dict[str, Any]:
+def _row(console: Console, name: str, placement: Placement) -> dict[str, Any]:
+    """What came of one, whatever is wrong with it.
+
+    Raises:
+        UnknownModel: nobody knows that name.
+    """
     from pipeline.services import golden  # noqa: PLC0415 - with onnxruntime and OpenCV, 0.3 s
 
     try:
+        found = find_model(name, console.models_path, console.pins_path)
         report = golden.check(found, load_model(found, placement), placement)
-    except (ModelUnusable, DeviceUnavailable, OutputUnusable) as error:
-        return _facts(found, problem=error.message)
+    except UnknownModel:
+        raise
+    except PoselineError as error:
+        return _facts(name, problem=error.message)
     figures = report.figures
     return _facts(
-        found,
+        found.spec.full_name,
         problem=report.problem.message if report.problem else None,
         engine=report.facts.engine,
         provider=report.facts.provider,
@@ -75,14 +82,14 @@ def _row(found: FoundModel, placement: Placement) -> dict[str, Any]:
     )
 
 
-def _facts(found: FoundModel, *, problem: str | None, **facts: Any) -> dict[str, Any]:
+def _facts(name: str, *, problem: str | None, **facts: Any) -> dict[str, Any]:
     known = ("engine", "provider", "device", "people", "frame_ms", "against", "reference_ms", *_AGREEMENT)
     return {
-        "name": found.spec.full_name,
+        "name": name,
         "ok": problem is None,
         "problem": problem,
         "warnings": list(facts.get("warnings", ())),
-        **{name: facts.get(name) for name in known},
+        **{fact: facts.get(fact) for fact in known},
     }
 
 
@@ -91,6 +98,6 @@ def _cells(row: dict[str, Any]) -> tuple[object, ...]:
         None if row[name] is None else f"{row[name]:{form}}"
         for name, form in (("frame_ms", ".3g"), ("px_median", ".2f"), ("px_max", ".2f"), ("oks_min", ".3f"))
     ]
-    verdict = "WRONG" if not row["ok"] else "odd" if row["warnings"] else "ok"
+    verdict = "no" if not row["ok"] else "odd" if row["warnings"] else "ok"
     against = row["against"] or (row["engine"] and "nothing known")
     return row["name"], row["engine"], row["provider"], row["people"], *numbers, against, verdict

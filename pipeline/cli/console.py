@@ -58,6 +58,12 @@ class Console:
         named = os.environ.get("POSELINE_MODELS_DIR")
         return Path(named) if named else self.home / "models"
 
+    @property
+    def pins_path(self) -> Path | None:
+        """The team's pins, also where no server is configured."""
+        named = os.environ.get("POSELINE_MODELS_PINS")
+        return Path(named) if named else None
+
     @cached_property
     def system(self) -> System:
         from pipeline.services.system import build_system  # noqa: PLC0415

@@ -60,7 +60,7 @@ def coco(
     """
     if out is not None:
         _check_out(out)
-    named = named_model(model, console.models_path, device, threads)
+    named = named_model(model, console.models_path, device, threads, console.pins_path)
     wanted = read_annotations(annotations, images, named.keypoint_names, limit)
     detect = named.load()
     with Bar(console, f"evaluating {model}", len(wanted.images), "images") as bar:
@@ -94,6 +94,11 @@ def coco(
         f"\n{outcome.images} images, {outcome.people} people annotated, {outcome.people_found} found; "
         f"{outcome.seconds:.1f} s, {outcome.images / max(outcome.seconds, 1e-6):.1f} images/s"
     )
+    if not published:
+        console.say(
+            "No published figure compares with it: RTMPose's are for annotated boxes or another detector's, and of "
+            "others there is none."
+        )
     if published and not wanted.is_val2017:
         which = f"the first {outcome.images} images" if limit else "another set of images"
         console.say(f"The published figures are for all 5,000 images of COCO val2017; this was {which}.")
@@ -109,4 +114,4 @@ def _check_out(out: Path) -> None:
 
 
 def _percent(value: float | None) -> str:
-    return "" if value is None else f"{100 * value:.1f}"
+    return "-" if value is None else f"{100 * value:.1f}"

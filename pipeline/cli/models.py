@@ -11,7 +11,7 @@ import click
 from pipeline.cli.checks import check
 from pipeline.cli.console import Console, common, pass_console
 from pipeline.cli.progress import Bar
-from pipeline.inference.catalogue import Weights
+from pipeline.inference.catalogue import ALIASES, Weights
 from pipeline.inference.weights.checksums import CHECKSUMS_FILE
 from pipeline.inference.weights.fetching import FetchedFile, Fetcher, needed_weights
 from pipeline.inference.weights.places import PUBLISHER, find_place
@@ -32,9 +32,23 @@ def models(context: click.Context, console: Console) -> None:
         {
             "name": state.name,
             "on_this_machine": state.is_here,
+            "also": [alias for alias, name in ALIASES.items() if name == state.name],
+            "fingerprint": state.spec.fingerprint if state.spec else None,
             "input_px": [state.entry.pose.width_px, state.entry.pose.height_px],
             "keypoints": len(state.entry.keypoints.names),
+            "keypoint_names": state.entry.keypoints.names,
+            "skeleton": state.entry.keypoints.skeleton,
+            "score_threshold": state.entry.score_threshold,
+            "nms_threshold": state.entry.nms_threshold,
             "stages": len(state.entry.weights),
+            "weights": {
+                weights.name: sha256
+                for weights, sha256 in zip(
+                    state.entry.weights,
+                    state.spec.weights_sha256s if state.spec else [None] * len(state.entry.weights),
+                    strict=True,
+                )
+            },
             "licence": state.entry.licence,
             "source": state.entry.source,
             "from": state.entry.origin,

@@ -49,9 +49,17 @@ class RunRow:
 
 
 def ensure_model(connection: Connection, fingerprint: str, name: str, spec: Mapping[str, Any]) -> None:
-    """Keep what a model was, beside the runs that it made."""
+    """Keep what a model is, beside the runs that it made.
+
+    Its name, licence, source and limbs are no part of its fingerprint: what was said of them last counts.
+    """
+    given = insert(model).values(fingerprint=fingerprint, name=name, spec=dict(spec))
     connection.execute(
-        insert(model).values(fingerprint=fingerprint, name=name, spec=dict(spec)).on_conflict_do_nothing()
+        given.on_conflict_do_update(
+            index_elements=["fingerprint"],
+            set_={"name": given.excluded.name, "spec": given.excluded.spec},
+            where=(model.c.name != given.excluded.name) | (model.c.spec != given.excluded.spec),
+        )
     )
 
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pipeline.errors import ModelUnusable, UsageError
+from pipeline.errors import ModelUnusable, UnknownModel, UsageError
 from pipeline.inference.contracts import Network, input_side_px
 from pipeline.inference.engines.sessions import Precision
 from pipeline.inference.keypoints import keypoints_of
@@ -24,20 +25,48 @@ from pipeline.inference.weights.checksums import sha256_of
 #: What rtmlib 0.0.16 takes for any RTMO (`rtmlib.RTMO.__init__`).
 SCORE_THRESHOLD, NMS_THRESHOLD = 0.7, 0.45
 
-_KNOWN = frozenset({"keypoint_names", "skeleton", "score_threshold", "nms_threshold", "licence", "source"})
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_share(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
+
+
+def _are_names(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(name, str) for name in value)
+
+
+def _are_limbs(value: object) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(limb, list) and len(limb) == 2 and all(type(end) is int for end in limb) for limb in value
+    )
+
+
+#: What may stand in the file beside a model, and in what form.
+_SHAPES: dict[str, tuple[Callable[[object], bool], str]] = {
+    "keypoint_names": (_are_names, 'a list of names, ["nose", ...]'),
+    "skeleton": (_are_limbs, "a list of pairs of keypoints by their place, [[0, 1], ...]"),
+    "score_threshold": (_is_share, "a number within 0..1"),
+    "nms_threshold": (_is_share, "a number within 0..1"),
+    "licence": (_is_text, 'a text, "MIT"'),
+    "source": (_is_text, "a text"),
+}
 
 
 def describe(path: Path, precision: Precision = "fp32") -> ModelSpec:
     """The model in a file, opened and run once to learn what it takes and gives.
 
     Raises:
-        ModelUnusable: it is not there, is no ONNX, or does not follow RTMO's contract.
+        UnknownModel: it is not there.
+        ModelUnusable: it is no ONNX, or does not follow RTMO's contract.
         UsageError: what stands in the JSON file beside it cannot be.
     """
     from pipeline.inference.engines.onnx_session import CPU, open_onnx  # noqa: PLC0415 - takes 0.2 s, and few need it
 
     if not path.is_file():
-        raise ModelUnusable(f"there is no file {path}; check the path")
+        raise UnknownModel(f"there is no file {path}; check the path")
     # From a folder of its own: what lies in files beside it would be in no fingerprint, and on no other machine.
     with tempfile.TemporaryDirectory() as folder:
         alone = Path(shutil.copy(path, Path(folder) / path.name))
@@ -45,7 +74,9 @@ def describe(path: Path, precision: Precision = "fp32") -> ModelSpec:
             session = open_onnx(alone, CPU)
         except ModelUnusable as error:
             reason = error.message.replace(str(alone), str(path)).removesuffix("; fetch it again")
-            raise ModelUnusable(f"{reason}; its weights have to be inside the file") from error
+            is_apart = "external" in reason.lower()
+            mend = "its weights have to be inside the file" if is_apart else "it has to be a whole ONNX file"
+            raise ModelUnusable(f"{reason}; {mend}") from error
         sha256 = sha256_of(alone)
     side_px = input_side_px(session.inputs)
     if side_px is None:
@@ -80,11 +111,11 @@ def describe(path: Path, precision: Precision = "fp32") -> ModelSpec:
 def _read_beside(path: Path) -> dict[str, Any]:
     try:
         said = json.loads(path.read_text())
-        if not isinstance(said, dict) or not set(said) <= _KNOWN:
-            raise ValueError(f"it may hold {', '.join(sorted(_KNOWN))}")
-        names = said.get("keypoint_names", [])
-        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            raise ValueError('keypoint_names must be a list of names, ["nose", ...]')
+        if not isinstance(said, dict) or not set(said) <= set(_SHAPES):
+            raise ValueError(f"it may hold {', '.join(_SHAPES)}")
+        for name, (is_sound, words) in _SHAPES.items():
+            if name in said and not is_sound(said[name]):
+                raise ValueError(f"{name} must be {words}")
         return said
     except FileNotFoundError:
         return {}

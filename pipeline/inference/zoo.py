@@ -18,6 +18,7 @@ from pipeline.inference.engines.sessions import Precision
 from pipeline.inference.spec import ModelSpec
 from pipeline.inference.users import describe
 from pipeline.inference.weights.checksums import CHECKSUMS_FILE, read_checksums, sha256_of
+from pipeline.inference.weights.pins import hold_against
 
 if TYPE_CHECKING:
     from pipeline.inference.engines.placement import Placement
@@ -26,10 +27,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ModelState:
-    """A known model, and whether all its weights are on this machine."""
+    """A known model.
+
+    Args:
+        spec: what it is with the weights on this machine; None where one is not here.
+    """
 
     entry: Entry
-    is_here: bool
+    spec: ModelSpec | None
+
+    @property
+    def is_here(self) -> bool:
+        """Whether all its weights are."""
+        return self.spec is not None
 
     @property
     def name(self) -> str:
@@ -60,21 +70,24 @@ def list_models(models_path: Path) -> list[ModelState]:
         ModelUnusable: the recorded checksums cannot be read.
     """
     recorded = read_checksums(models_path)
-    return [
-        ModelState(
-            entry,
-            all(w.file_in(models_path).is_file() and (w.sha256 or recorded.get(w.name)) for w in entry.weights),
-        )
-        for entry in ENTRIES.values()
-    ]
+    states = []
+    for entry in ENTRIES.values():
+        sha256s = {w.name: w.sha256 or recorded.get(w.name, "") for w in entry.weights}
+        is_here = all(sha256s[w.name] and w.file_in(models_path).is_file() for w in entry.weights)
+        states.append(ModelState(entry, _spec_with(entry, sha256s, models_path) if is_here else None))
+    return states
 
 
-def find_model(name: str, models_path: Path) -> FoundModel:
+def find_model(name: str, models_path: Path, pins_path: Path | None = None) -> FoundModel:
     """The model called `name`, without reading its weights, but for a file of the user's.
+
+    Args:
+        pins_path: the team's pins, see `pins.py`.
 
     Raises:
         UnknownModel: there is none of this name.
-        ModelUnusable: it is not on this machine, or its checksum is not.
+        ModelUnusable: it is not on this machine, or its checksum is not; or the team has pinned other weights.
+        UsageError: the pins cannot be read.
     """
     name, precision = split_precision(name)
     if name.endswith(".onnx"):
@@ -91,9 +104,19 @@ def find_model(name: str, models_path: Path) -> FoundModel:
             raise ModelUnusable(entry.with_mend(f"{entry.name} is not on this machine"))
         if sha256 is None:
             raise ModelUnusable(entry.with_mend(f"{path} has no checksum in {CHECKSUMS_FILE}"))
+        if pins_path is not None:
+            hold_against(pins_path, weights.name, sha256, str(path))
         sha256s[weights.name], paths[sha256] = sha256, path
+    return FoundModel(_spec_with(entry, sha256s, models_path, precision), paths)
+
+
+def _spec_with(entry: Entry, sha256s: Mapping[str, str], models_path: Path, precision: Precision = "fp32") -> ModelSpec:
+    """
+    Raises:
+        ModelUnusable: a checksum is none.
+    """
     try:
-        return FoundModel(entry.spec(sha256s, precision), paths)
+        return entry.spec(sha256s, precision)
     except ValueError as error:
         raise ModelUnusable(
             f"{models_path / CHECKSUMS_FILE} holds no SHA-256 for {entry.name}; remove it and fetch the model again"

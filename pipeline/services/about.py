@@ -11,7 +11,8 @@ from pipeline.db.videos import VideoRow
 
 
 def about_run(run: RunRow, video: VideoRow) -> dict[str, Any]:
-    """Facts of a done run that never change, so that the same run always gives the same bytes."""
+    """Facts of a done run, so that the same run gives the same bytes; of its model's name, licence, source and limbs
+    what was said of them last."""
     spec, time_base = run.model_spec, video.time_base
     assert time_base is not None
     networks = [network for network in (spec.get("detector"), spec.get("pose")) if network]

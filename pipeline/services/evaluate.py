@@ -80,7 +80,7 @@ class NamedModel:
     """A model to evaluate.
 
     Args:
-        fingerprint: of the model as runs name it, with its own thresholds.
+        fingerprint: of the model with the thresholds of evaluation.
         load: makes it ready to detect with the thresholds of evaluation.
     """
 
@@ -107,7 +107,13 @@ class Evaluation:
     seconds: float
 
 
-def named_model(name: str, models_path: Path, device: Device = "auto", threads: int | None = None) -> NamedModel:
+def named_model(
+    name: str,
+    models_path: Path,
+    device: Device = "auto",
+    threads: int | None = None,
+    pins_path: Path | None = None,
+) -> NamedModel:
     """The model called `name`; its weights are read by `load` only.
 
     Raises:
@@ -115,10 +121,10 @@ def named_model(name: str, models_path: Path, device: Device = "auto", threads: 
         ModelUnusable: it is not on this machine; or, from `load`, its weights cannot be used.
         DeviceUnavailable: from `load`, the device is not there.
     """
-    found = find_model(name, models_path)
+    found = find_model(name, models_path, pins_path)
+    spec = dataclasses.replace(found.spec, score_threshold=SCORE_THRESHOLD, nms_threshold=NMS_THRESHOLD)
 
     def load() -> Detect:
-        spec = dataclasses.replace(found.spec, score_threshold=SCORE_THRESHOLD, nms_threshold=NMS_THRESHOLD)
         model = load_model(
             dataclasses.replace(found, spec=spec), Placement(device, threads=threads or os.cpu_count() or 1)
         )
@@ -129,7 +135,7 @@ def named_model(name: str, models_path: Path, device: Device = "auto", threads: 
 
         return detect
 
-    return NamedModel(name, found.spec.fingerprint, found.spec.keypoint_names, load)
+    return NamedModel(name, spec.fingerprint, spec.keypoint_names, load)
 
 
 def read_annotations(

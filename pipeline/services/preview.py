@@ -31,6 +31,8 @@ Image = npt.NDArray[np.uint8]
 COLOURS = [(0, 159, 230), (233, 180, 86), (115, 158, 0), (66, 228, 240), (178, 114, 0), (0, 94, 213), (167, 121, 204)]
 #: Joints less certain than this are not drawn.
 MIN_CONFIDENCE = 0.2
+#: In sides of the picture; what lies further off is not drawn, and OpenCV could not count so far.
+FARTHEST = 16
 SHEET_COLUMNS, SHEET_ROWS = 3, 2
 SHEET_WIDTH_PX = 1800
 VIDEO_SIDE_PX = 1280
@@ -77,6 +79,7 @@ def draw_people(image: Image, row: FrameRow, skeleton: Sequence[Sequence[int]], 
         colour = COLOURS[i % len(COLOURS)]
         points = row.poses.keypoints[i, :, :2] * scale
         sure = row.poses.keypoints[i, :, 2] >= MIN_CONFIDENCE
+        sure &= (np.abs(points) < FARTHEST * max(image.shape)).all(axis=1)
         at = [(round(float(x)), round(float(y))) for x, y in points]
         for a, b in skeleton:
             if sure[a] and sure[b]:

@@ -35,9 +35,9 @@ def request_run(
     Raises:
         UnknownModel: there is no such model.
         VideoRejected: the video turned out to be none.
-        ModelUnusable: its weights are not on this machine, or are not what they were.
+        ModelUnusable: its weights are not on this machine, or are not what they were, or not what the team pinned.
     """
-    found = find_model(model_name, system.settings.models_path)
+    found = find_model(model_name, system.settings.models_path, system.settings.models_pins)
     keep_weights(system, found, on_step)
     spec = found.spec
     with transaction(system.engine) as connection:

@@ -78,6 +78,15 @@ def test_the_same_weights_are_sent_once(system: System, clip: Path, mine: Path):
     assert f"{PREFIX}{sha256_of(mine)}.onnx" in list(system.store.list_keys(PREFIX))
 
 
+def test_what_is_said_of_a_model_last_counts(system: System, clip: Path, mine: Path, tmp_path: Path):
+    run_id = ask(system, clip, model=str(mine))
+    assert run_of(system, run_id).model_spec["licence"] == "unknown"
+    mine.with_suffix(".json").write_text('{"licence": "MIT", "skeleton": [[0, 1]]}')
+    assert ask(system, clip, model=str(mine)) == run_id
+    spec = run_of(system, run_id).model_spec
+    assert (spec["licence"], spec["skeleton"]) == ("MIT", [[0, 1]])
+
+
 def test_other_bytes_under_their_name_never_run(system: System, clip: Path, mine: Path, tmp_path: Path):
     run_id = begun(system, clip, mine)
     foreign = make_model(tmp_path / "foreign.onnx", side_px=64, keypoints=KEYPOINTS)

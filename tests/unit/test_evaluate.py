@@ -22,6 +22,7 @@ from pipeline.core.coco import parse_annotations
 from pipeline.errors import OutputUnusable, UsageError
 from pipeline.inference.catalogue import find_entry
 from pipeline.inference.weights.checksums import sha256_of, write_checksums
+from pipeline.inference.zoo import find_model
 from pipeline.services.evaluate import CocoFigures, evaluate_coco, read_annotations, write_results
 from tests.unit.coco_maker import NAMES, SIDE_PX, Seen, content, person, pose, unmarked, write_set
 from tests.unit.onnx_maker import make_model
@@ -371,13 +372,14 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert facts["thresholds"] == {"score": 0.1, "nms_iou": 0.65}
     assert facts["published_for_val2017"]["ap"] == 0.574
     assert (facts["is_val2017"], facts["most_people_per_image"], len(facts["fingerprint"])) == (False, 20, 64)
+    assert facts["fingerprint"] != find_model("rtmo-t", home / "models").spec.fingerprint, "other thresholds"
     assert len(json.loads(out.read_text())) == 4
 
     code, words, _ = run("--device", "cpu", "--limit", "1")
     assert code == 0
     rows = [line.split() for line in words.splitlines()]
     assert ["AP", "100.0", "57.4"] in rows
-    assert ["AP", "medium"] in rows  # nothing to measure, nothing published
+    assert ["AP", "medium", "-", "-"] in rows  # nothing to measure, nothing published
     assert "1 images, 2 people annotated, 2 found" in words
     assert "all 5,000 images of COCO val2017; this was the first 1 images" in words
     assert "Running per image" not in words

@@ -209,9 +209,12 @@ def test_what_is_known_of_a_file_stands_beside_it(tmp_path):
         ("[]", "it may hold keypoint_names"),
         ('{"scores": 1}', "it may hold keypoint_names"),
         ('{"keypoint_names": ["a"]}', "names 1 keypoints, but .* gives 17"),
-        ('{"score_threshold": 2}', "must be within 0..1"),
+        ('{"score_threshold": 2}', "must be a number within 0..1"),
         ('{"skeleton": [[0, 17]]}', "must join keypoints"),
-        ('{"skeleton": 3}', "cannot be used"),
+        ('{"skeleton": 3}', "must be a list of pairs"),
+        ('{"skeleton": [[0, 1, 2]]}', "must be a list of pairs"),
+        ('{"score_threshold": "0.3"}', "must be a number within 0..1"),
+        ('{"licence": 5}', 'must be a text, "MIT"'),
     ],
 )
 def test_what_cannot_be_beside_a_file_is_one_line(tmp_path, beside, says):
@@ -222,10 +225,10 @@ def test_what_cannot_be_beside_a_file_is_one_line(tmp_path, beside, says):
 
 
 def test_a_file_that_is_no_such_network_is_refused(tmp_path):
-    with pytest.raises(ModelUnusable, match=r"there is no file .*gone\.onnx"):
+    with pytest.raises(UnknownModel, match=r"there is no file .*gone\.onnx"):
         describe(tmp_path / "gone.onnx")
     (tmp_path / "text.onnx").write_text("text")
-    with pytest.raises(ModelUnusable, match="cannot be loaded"):
+    with pytest.raises(ModelUnusable, match=r"cannot be loaded .*a whole ONNX file"):
         describe(tmp_path / "text.onnx")
     for broken in ({"input_shape": ["batch", 3, 64, 96]}, {"output_names": ["dets"]}, {"dets": ONE_PERSON[:, :4]}):
         with pytest.raises(ModelUnusable, match="RTMO's contract"):

@@ -45,7 +45,7 @@ def test_one_that_must_not_be_used_gives_one_line_and_the_exit_code(tmp_path, ca
     assert code == 1
     assert f"rtmo-t: {folder / 'rtmo-t.onnx'} changed" in out
     assert "mine found nobody in 3 pictures of people; is it a model of bodies" in out
-    assert "1 of 2 models must not be used here: rtmo-t" in err
+    assert "1 of 2 models cannot be used here: rtmo-t" in err
 
 
 @pytest.mark.skipif(CUDA in onnxruntime.get_available_providers(), reason="this onnxruntime has CUDA")
@@ -53,6 +53,17 @@ def test_a_device_that_is_not_there_is_said_of_each(tmp_path, capsys):
     code, out, _ = check(tmp_path, capsys, BUNDLED_MODEL, "--device", "cuda", "--json")
     assert code == 1
     assert "no CUDA" in json.loads(out)[0]["problem"]
+
+
+def test_one_that_is_no_model_at_all_does_not_keep_the_others_from_being_checked(tmp_path, capsys):
+    (tmp_path / "text.onnx").write_text("no network")
+    nan = make_model(tmp_path / "nan.onnx", dets=np.full((1, 5), np.nan, np.float32))
+    names = [str(tmp_path / "text.onnx"), str(nan), "rtmo-s", BUNDLED_MODEL]
+    code, out, _ = check(tmp_path, capsys, "--json", "--device", "cpu", *names)
+    rows = json.loads(out)
+    assert code == 1
+    assert [(row["name"], row["ok"]) for row in rows] == [(name, name == BUNDLED_MODEL) for name in names]
+    assert all(row["problem"] for row in rows[:-1])
 
 
 def test_a_name_that_nobody_knows_is_asked_wrongly(tmp_path, capsys):

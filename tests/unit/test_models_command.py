@@ -14,6 +14,7 @@ from pipeline.cli.main import main
 from pipeline.cli.progress import Bar
 from pipeline.inference.catalogue import BUNDLED_MODEL
 from pipeline.inference.weights.fetching import needed_weights
+from pipeline.inference.zoo import find_model
 from tests.unit.model_publisher import Publisher, left_in, publishing, zipped
 from tests.unit.onnx_maker import make_model
 from tests.unit.twin_simcc import make_simcc_twin
@@ -84,6 +85,42 @@ def test_settings_name_the_mirror_and_the_pins(home, folder, publisher, tmp_path
     assert set(json.loads((tmp_path / "weights.json").read_text())) == {"rtmo-t"}
     assert fetch(home, "rtmpose-s", "--from", str(folder)) == 0, "who names a place means that one"
     assert len(publisher.paths) == 1
+
+
+def test_pins_hold_wherever_a_model_is_asked_for_by_its_name(home, folder, tmp_path, monkeypatch, capsys):
+    assert fetch(home, "rtmo-t", "--from", str(folder)) == 0
+    pins = tmp_path / "weights.json"
+    pins.write_text(json.dumps({"rtmo-t": "0" * 64}))
+    monkeypatch.setenv("POSELINE_MODELS_PINS", str(pins))
+    video = tmp_path / "clip.mp4"
+    video.touch()
+    capsys.readouterr()
+    for command in (["models", "check", "rtmo-t"], ["ingest", str(video), "--model", "rtmo-t"]):
+        assert main(["--home", str(home), *command]) == 1
+        said = capsys.readouterr()
+        assert f"is not the rtmo-t that {pins} pins" in said.out + said.err
+    pins.write_text(json.dumps(["rtmo-t"]))
+    assert main(["--home", str(home), "ingest", str(video), "--model", "rtmo-t"]) == 2
+    assert "cannot be used for pins (it is no object of names)" in capsys.readouterr().err
+
+
+def test_the_list_says_what_each_model_is(home, folder, capsys):
+    assert fetch(home, "rtmpose-s", "--from", str(folder)) == 0
+    capsys.readouterr()
+    assert main(["--home", str(home), "models", "--json"]) == 0
+    models = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
+    here, away = models["rtmpose-s"], models["rtmw-l"]
+    assert here["on_this_machine"]
+    assert here["fingerprint"] == find_model("rtmpose-lightweight", home / "models").spec.fingerprint
+    assert list(here["weights"]) == ["yolox-tiny-humanart", "rtmpose-s"]
+    assert all(len(sha256) == 64 for sha256 in here["weights"].values())
+    assert here["also"] == ["rtmpose-lightweight"]
+    assert not away["on_this_machine"]
+    assert away["fingerprint"] is None
+    assert set(away["weights"].values()) == {None}
+    assert len(away["keypoint_names"]) == away["keypoints"] == 133
+    assert max(map(max, away["skeleton"])) < 133
+    assert (away["score_threshold"], away["nms_threshold"]) == (0.3, 0.45)
 
 
 @pytest.mark.parametrize(

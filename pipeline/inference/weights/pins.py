@@ -1,7 +1,7 @@
 """A team's own file of weights that it trusts: `{"rtmo-s": "SHA-256", …}`, to be committed beside its code.
 
-It is held against at every fetch, so that all machines of a team get the same weights. Nothing else reads it: a run
-names its weights by SHA-256, so a worker that was given others has none for it.
+It is held against at every fetch, and wherever a model is asked for by its name, so that all machines of a team work
+with the same weights. Workers do not read it: a run names its weights by SHA-256.
 """
 
 from __future__ import annotations
@@ -24,8 +24,10 @@ def read_pins(path: Path) -> dict[str, str]:
     """
     try:
         pins = json.loads(path.read_text())
+        if not isinstance(pins, dict):
+            raise ValueError("it is no object of names")
         for name, sha256 in pins.items():
-            if not re.fullmatch(r"[0-9a-f]{64}", sha256):
+            if not isinstance(sha256, str) or not re.fullmatch(r"[0-9a-f]{64}", sha256):
                 raise ValueError(f"no SHA-256 for {name}")
     except FileNotFoundError:
         if not path.parent.is_dir():
@@ -33,7 +35,7 @@ def read_pins(path: Path) -> dict[str, str]:
                 f"{path.parent} is no folder, so {path.name} cannot be kept there; make it first"
             ) from None
         return {}
-    except (OSError, ValueError, AttributeError, TypeError) as error:
+    except (OSError, ValueError) as error:
         raise UsageError(
             f'{path} cannot be used for pins ({error}); it holds {{"NAME": "64 lower-case hex digits"}}'
         ) from error
