@@ -13,9 +13,11 @@ from uuid import UUID
 from celery import Celery
 from kombu import Queue
 from kombu.exceptions import OperationalError
+from kombu.utils.scheduling import round_robin_cycle
 from redis import Redis
 from redis.exceptions import RedisError
 
+from pipeline.core.precision import PRECISIONS, Precision
 from pipeline.errors import ServiceUnavailable
 from pipeline.logs import get_logger
 from pipeline.settings import Settings
@@ -24,8 +26,11 @@ log = get_logger(__name__)
 
 #: Short work that keeps things moving: ingest, finish, ticks. Taken before frames.
 CONTROL = "control"
-#: Chunks of frames, for the workers with a model.
+#: Chunks of frames, for the workers with a model. Those in reduced precision have queues of their own, so that they
+#: come to workers that can compute in it.
 FRAMES = "frames"
+FRAMES_IN: dict[Precision, str] = {each: FRAMES if each == "fp32" else f"{FRAMES}-{each}" for each in PRECISIONS}
+QUEUES = (CONTROL, *FRAMES_IN.values())
 
 INGEST = "poseline.ingest"
 DETECT = "poseline.detect"
@@ -35,8 +40,16 @@ TICK = "poseline.tick"
 #: The event that beat sends after each tick.
 TICKED = "poseline-ticked"
 
-_QUEUE_OF = {INGEST: CONTROL, FINISH: CONTROL, TICK: CONTROL, DETECT: FRAMES}
 _KEY_PREFIX = "poseline:"
+
+
+class ControlFirst(round_robin_cycle):  # type: ignore[type-arg]  # generic to checkers only
+    """The order in which a worker looks at its queues: control always first, those of frames in turn."""
+
+    def rotate(self, last_used: str) -> None:
+        """The queue that gave a message goes to the end."""
+        if last_used != CONTROL:
+            super().rotate(last_used)
 
 
 def build_celery(settings: Settings) -> Celery:
@@ -49,8 +62,7 @@ def build_celery(settings: Settings) -> Celery:
         task_ignore_result=True,
         task_acks_late=False,
         task_default_queue=CONTROL,
-        task_queues=[Queue(CONTROL), Queue(FRAMES)],
-        task_routes={name: {"queue": queue} for name, queue in _QUEUE_OF.items()},
+        task_queues=[Queue(name) for name in QUEUES],
         task_create_missing_queues=False,
         worker_prefetch_multiplier=1,
         worker_disable_prefetch=True,
@@ -61,7 +73,7 @@ def build_celery(settings: Settings) -> Celery:
         broker_connection_max_retries=None,
         broker_transport_options={
             "global_keyprefix": _KEY_PREFIX,
-            "queue_order_strategy": "priority",
+            "queue_order_strategy": f"{__name__}:{ControlFirst.__name__}",  # a class would break `inspect stats`
             "visibility_timeout": 3600,
             "socket_timeout": 10,
             "socket_connect_timeout": 5,
@@ -90,15 +102,15 @@ class TaskQueue:
 
     def send_ingest(self, video_id: UUID) -> None:
         """Say that a video waits to be ingested."""
-        self._send(INGEST, str(video_id))
+        self._send(INGEST, CONTROL, str(video_id))
 
-    def send_detect(self, run_id: UUID, idx: int) -> None:
+    def send_detect(self, run_id: UUID, idx: int, precision: Precision = "fp32") -> None:
         """Say that a chunk waits to be analysed."""
-        self._send(DETECT, str(run_id), idx)
+        self._send(DETECT, FRAMES_IN[precision], str(run_id), idx)
 
     def send_finish(self, run_id: UUID) -> None:
         """Say that a run waits to be finished."""
-        self._send(FINISH, str(run_id))
+        self._send(FINISH, CONTROL, str(run_id))
 
     def waiting(self, queue: str) -> int:
         """How many messages wait in a queue.
@@ -142,11 +154,11 @@ class TaskQueue:
             replies = self._app.control.ping(timeout=timeout_s) or []
         return sorted(name for reply in replies for name in reply)
 
-    def _send(self, task: str, *args: object) -> None:
+    def _send(self, task: str, queue: str, *args: object) -> None:
         # Not an error: the row waits in Postgres, and the reconciler sends the message again.
         try:
             with _broker_errors():
-                self._app.send_task(task, args=args, retry=False)
+                self._app.send_task(task, args=args, queue=queue, retry=False)
         except ServiceUnavailable as error:
             log.warning("message_not_sent", task=task, reason=error.message)
 

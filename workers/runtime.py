@@ -10,13 +10,14 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from celery import Celery, signals
 
 import pipeline
+from pipeline.core.precision import Precision
 from pipeline.db.engine import transaction
 from pipeline.db.workers import ALIVE_S, DeviceRow, remove_worker, report_worker
 from pipeline.errors import DeviceLost, PoselineError, ServiceUnavailable
@@ -24,7 +25,7 @@ from pipeline.inference.catalogue import BUNDLED_MODEL
 from pipeline.inference.engines.placement import Placement
 from pipeline.inference.engines.sessions import Device
 from pipeline.logs import get_logger
-from pipeline.queue import build_task_queue
+from pipeline.queue import FRAMES_IN, build_task_queue
 from pipeline.services.models import ModelCache
 from pipeline.services.system import System, build_system
 from pipeline.settings import Settings
@@ -42,6 +43,7 @@ class Runtime:
     system: System
     models: ModelCache
     computes: DeviceRow
+    precisions: tuple[Precision, ...] = ("fp32",)
     stopping: threading.Event = field(default_factory=threading.Event)
     stopped: threading.Event = field(default_factory=threading.Event)
     _ticked_at: list[float] = field(default_factory=list)
@@ -72,6 +74,7 @@ class Runtime:
                 slots=self.slots,
                 version=pipeline.__version__,
                 computes=self.computes,
+                precisions=self.precisions,
                 starts=starts,
             )
 
@@ -117,6 +120,8 @@ def serve(app: Celery, settings: Settings, device: Device) -> Callable[[], Runti
     def start(sender: str, instance: Any, **_: object) -> None:
         try:
             runtime = build_runtime(app, settings, sender, instance.concurrency, device)
+            consumed = app.amqp.queues.consume_from
+            runtime = replace(runtime, precisions=tuple(p for p, queue in FRAMES_IN.items() if queue in consumed))
             runtime.report(starts=True)
         except PoselineError as error:
             log.critical("worker_refuses", reason=error.message)
@@ -125,7 +130,7 @@ def serve(app: Celery, settings: Settings, device: Device) -> Callable[[], Runti
             log.exception("worker_refuses")
             raise SystemExit(1) from error
         made.append(runtime)
-        app.conf[COMPUTES] = shown(runtime.computes)
+        app.conf[COMPUTES] = shown(runtime.computes) | {"precisions": list(runtime.precisions)}
         threading.Thread(target=runtime.report_until_stopped, name="report", daemon=True).start()
         log.info(
             "worker_starts",

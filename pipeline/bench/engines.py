@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.bench.figures import NotHere
+from pipeline.core.precision import Precision
 from pipeline.errors import DeviceUnavailable, UsageError
 from pipeline.inference.engines.placement import Placement
-from pipeline.inference.engines.sessions import Device, Precision
+from pipeline.inference.engines.sessions import Device
 from pipeline.inference.zoo import find_model, load_model, split_precision
 
 #: CoreML and CUDA come in where they are. TensorRT takes minutes to build its engines and is left out.

@@ -14,13 +14,13 @@ import click
 from pipeline.cli.console import Console, common, pass_console, this_command
 from pipeline.cli.progress import Bar
 from pipeline.core.states import RunState, VideoState, is_final
-from pipeline.db.chunks import select_trouble
 from pipeline.db.engine import transaction
 from pipeline.db.runs import RunRow, select_run
 from pipeline.db.workers import select_workers
 from pipeline.errors import PoselineError, RunFailed, ServiceUnavailable, UsageError
 from pipeline.inference.catalogue import BUNDLED_MODEL
 from pipeline.inference.zoo import find_model
+from pipeline.services.ability import require_able, trouble_of
 from pipeline.services.export import FORMATS, Format, export_run
 from pipeline.services.request import request_run
 from pipeline.services.upload import Upload, check_team, printable, register_object, upload_file
@@ -71,8 +71,9 @@ def analyze(console: Console, paths: tuple[str, ...], team: str, model: str, out
     check_team(team)
     sources = _expand(paths)
     _check_folder(out)
-    find_model(model, console.models_path, console.pins_path)
+    spec = find_model(model, console.models_path, console.pins_path).spec
     console.ensure_stack()
+    require_able(console.system, spec.full_name, spec.precision)
     waiting: list[Asked] = []
     results = []
     try:
@@ -109,8 +110,9 @@ def ingest(console: Console, paths: tuple[str, ...], team: str, model: str) -> N
     """Like `analyze` without waiting: upload, ask for the runs, print their ids."""
     check_team(team)
     sources = _expand(paths)
-    find_model(model, console.models_path, console.pins_path)
+    spec = find_model(model, console.models_path, console.pins_path).spec
     console.ensure_stack()
+    require_able(console.system, spec.full_name, spec.precision)
     asked: list[Asked] = []
     failures = _ask(console, sources, team, model, asked)
     rows = [{"name": one.name, "video": str(one.upload.video.id), "run": str(one.run_id)} for one in asked]
@@ -152,7 +154,7 @@ def _watch(console: Console, asked: Asked) -> RunRow:
                 with transaction(console.system.engine) as connection:
                     run = select_run(connection, asked.run_id)
                     workers = warned or select_workers(connection)
-                    trouble = select_trouble(connection, asked.run_id)
+                    trouble = trouble_of(connection, asked.run_id)
                 answered_at = time.monotonic()
             except ServiceUnavailable:
                 if time.monotonic() - answered_at > _PATIENCE_S:
@@ -168,7 +170,7 @@ def _watch(console: Console, asked: Asked) -> RunRow:
                 console.step("no worker is there yet; start one with `poseline worker` (or look at `poseline status`)")
                 warned = True
             if trouble not in {None, told}:
-                console.step(f"{asked.name}: {trouble} (it is tried again)")
+                console.step(f"{asked.name}: {trouble}")
                 told = trouble
             time.sleep(_POLL_S if time.monotonic() - begun_at < _SOON_S else _LONG_POLL_S)
 

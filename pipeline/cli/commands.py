@@ -21,6 +21,7 @@ SECTIONS = {
         "ingest": Entry("analyze:ingest", "The same without waiting."),
         "runs": Entry("results:runs", "List the newest runs."),
         "show": Entry("results:show", "Show one run: how far it is, what it found, what went wrong."),
+        "cancel": Entry("results:cancel", "End runs that nobody wants any more."),
         "export": Entry("results:export", "Write a run's poses to a file."),
         "preview": Entry("results:preview", "Draw a run's skeletons on its video or a contact sheet."),
         "verify": Entry("results:verify", "Hold a run's frames against its stored video."),

@@ -17,8 +17,9 @@ from pipeline.cli.console import Console, common, pass_console
 from pipeline.db.engine import transaction
 from pipeline.db.migrate import check_revision, upgrade
 from pipeline.errors import PoselineError, UsageError
+from pipeline.inference.engines.ability import precisions_on
 from pipeline.inference.engines.sessions import Device
-from pipeline.queue import CONTROL, FRAMES
+from pipeline.queue import CONTROL, FRAMES, FRAMES_IN
 
 _DEVICES: dict[Device, str] = {
     "auto": "auto: the best that works here.",
@@ -56,9 +57,11 @@ def worker(console: Console, device: Device, slots: int | None, queues: str, nam
     It shows the bundled model the golden pictures first, and does not start on another device than the one asked for,
     nor on one that finds something else in them.
     """
-    unknown = set(queues.split(",")) - {CONTROL, FRAMES}
+    wanted = queues.split(",")
+    unknown = set(wanted) - {CONTROL, FRAMES}
     if unknown:
         raise UsageError(f"there is no queue {sorted(unknown)[0]!r}; the queues are {CONTROL} and {FRAMES}")
+    of_frames = [FRAMES_IN[precision] for precision in precisions_on(device)]
     with transaction(console.system.engine) as connection:
         check_revision(connection)
     node = name or f"worker-{secrets.token_hex(3)}"
@@ -66,7 +69,7 @@ def worker(console: Console, device: Device, slots: int | None, queues: str, nam
         console,
         "worker",
         f"--concurrency={slots or os.cpu_count() or 1}",
-        f"--queues={queues}",
+        f"--queues={','.join(name for each in wanted for name in (of_frames if each == FRAMES else [each]))}",
         f"--hostname={node}@%h",
         "--without-gossip",
         "--without-mingle",

@@ -9,11 +9,12 @@ import click
 from pipeline.cli.analyze import facts, sentence
 from pipeline.cli.console import Console, common, pass_console
 from pipeline.cli.progress import Bar
-from pipeline.core.states import RunState
-from pipeline.db.chunks import count_chunks, select_trouble
+from pipeline.core.states import RunState, is_final
+from pipeline.db.chunks import count_chunks, count_computed_with
 from pipeline.db.engine import transaction
-from pipeline.db.runs import RunRow, find_run, select_run, select_runs
+from pipeline.db.runs import RunRow, find_run, mark_cancelled, select_run, select_runs
 from pipeline.db.videos import select_video
+from pipeline.services.ability import trouble_of
 from pipeline.services.export import FORMATS, Format, export_run
 from pipeline.services.preview import preview_run
 from pipeline.services.verify import verify_run
@@ -59,7 +60,8 @@ def show(console: Console, run_id: str) -> None:
         run = select_run(connection, find_run(connection, run_id))
         video = select_video(connection, run.video_id)
         chunks = count_chunks(connection, run.id)
-        trouble = select_trouble(connection, run.id)
+        trouble = None if is_final(run.state) else trouble_of(connection, run.id)
+        computed_with = count_computed_with(connection, run.id)
     more = {
         "model_fingerprint": run.model_fingerprint,
         "frames_done": run.frames_done,
@@ -72,6 +74,7 @@ def show(console: Console, run_id: str) -> None:
         "time_base": str(video.time_base) if video.time_base else None,
         "frames_to_decode": run.frames_to_decode,
         "trouble": trouble,
+        "computed_with": computed_with,
     }
     if console.facts({**facts(run), **more}):
         return
@@ -82,10 +85,30 @@ def show(console: Console, run_id: str) -> None:
         console.say(f"          {note}")
     console.say(f"  frames  {run.frames_done} of {run.frames if run.frames is not None else '?'}{_cost(run)}")
     console.say("  chunks  " + ", ".join(f"{count} {state}" for state, count in chunks.items()))
+    for words, count in computed_with.items():
+        console.say(f"  with    {words}: {count} frames")
     if trouble is not None:
-        console.say(f"  trouble {trouble} (it is tried again)")
+        console.say(f"  trouble {trouble}")
     if run.state is RunState.DONE:
         console.say(f"  {sentence(run)}")
+
+
+@click.command()
+@click.argument("run_ids", metavar="RUN...", nargs=-1, required=True)
+@common
+@pass_console
+def cancel(console: Console, run_ids: tuple[str, ...]) -> None:
+    """End runs that nobody wants any more. What they found is kept; asked for again, a run begins anew."""
+    rows = []
+    for run_id in run_ids:
+        with transaction(console.system.engine) as connection:
+            run = select_run(connection, find_run(connection, run_id))
+            was_open = mark_cancelled(connection, run.id)
+            state = select_run(connection, run.id).state
+        rows.append({"run": str(run.id), "state": state, "was_open": was_open})
+    if not console.facts(rows):
+        for row in rows:
+            console.say(f"run {row['run']}: {row['state']}" + ("" if row["was_open"] else " already, nothing changed"))
 
 
 @click.command()

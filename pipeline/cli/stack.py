@@ -12,23 +12,30 @@ from pipeline.cli.console import Console, common, pass_console
 from pipeline.db.engine import transaction
 from pipeline.db.workers import WorkerRow, select_workers
 from pipeline.errors import ServiceUnavailable
+from pipeline.inference.catalogue import BUNDLED_MODEL
+from pipeline.inference.engines.placement import Placement
 from pipeline.inference.engines.sessions import Device
 from pipeline.local import stack
 from pipeline.local.stack import StackStatus
-from pipeline.queue import CONTROL, FRAMES
+from pipeline.queue import QUEUES
 from pipeline.settings import configured_by_environment
 
 
 @click.command()
 @click.option("--slots", type=click.IntRange(1, 256), help="Chunks at once [default: one per core]")
 @click.option(
-    "--device", type=click.Choice(get_args(Device)), help="Of the worker; see `worker --help` [default: auto]"
+    "--device",
+    type=click.Choice(get_args(Device)),
+    help="Of the worker; see `worker --help` [default: that of the running stack, or auto]",
 )
 @click.option("--flower-port", type=click.IntRange(1, 65535), help="[default: a free one]")
 @common
 @pass_console
 def up(console: Console, slots: int | None, device: Device | None, flower_port: int | None) -> None:
     """Start the local stack: Postgres, Valkey, SeaweedFS, a worker, beat, Flower. Twice is fine."""
+    if device is not None:
+        console.step(f"checking {device}")
+        _check(device, console)
     status = stack.up(console.home, slots=slots, device=device, flower_port=flower_port, on_step=console.step)
     if not console.facts(_facts(status)):
         _say_services(console, status)
@@ -55,13 +62,16 @@ def status(context: click.Context, console: Console) -> None:
     if found is not None and not found.running:
         if not console.facts({**_facts(found), "workers": []}):
             _say_services(console, found)
-            console.say("the local stack is not running; `poseline up` starts it")
+            if any(service.state == "running" for service in found.services):
+                console.say(f"the local stack runs in part; why the rest does not is in {found.home / 'logs'}")
+            else:
+                console.say("the local stack is not running; `poseline up` starts it")
         context.exit(1)
     try:
         with transaction(console.system.engine) as connection:
             workers = select_workers(connection)
         answering = console.system.queue.ping_workers()
-        waiting = {name: console.system.queue.waiting(name) for name in (CONTROL, FRAMES)}
+        waiting = {name: console.system.queue.waiting(name) for name in QUEUES}
     except ServiceUnavailable:
         if found is not None:
             _say_services(console, found)
@@ -73,19 +83,34 @@ def status(context: click.Context, console: Console) -> None:
         _say_services(console, found)
         console.say("")
     console.table(
-        ("worker", "answers", "slots", "device", "provider", "engine", "driver", "ms/frame"),
+        ("worker", "answers", "slots", "device", "provider", "engine", "driver", "ms/frame", "computes in"),
         [
             (
                 *(r["name"], "yes" if r["answers"] else "no", r["slots"]),
                 *(r["device"], r["provider"], r["engine"], r["driver"]),
                 r["golden_ms"] and f"{r['golden_ms']:.3g}",
+                ", ".join(r["precisions"]),
             )
             for r in rows
         ],
     )
     for why in sorted({r["why"] for r in rows} - {""}):
-        console.say(f"why there: {why}")
+        console.say(f"why {', '.join(r['name'] for r in rows if r['why'] == why)} there: {why}")
     console.say("\nwaiting: " + ", ".join(f"{count} in {name}" for name, count in waiting.items()))
+
+
+def _check(device: Device, console: Console) -> None:
+    """Try a device before anything is started or stopped for it.
+
+    Raises:
+        DeviceUnavailable: it is not there, or computes wrongly.
+    """
+    from pipeline.inference.zoo import find_model, load_model  # noqa: PLC0415 - with onnxruntime and OpenCV, 0.3 s
+    from pipeline.services import golden  # noqa: PLC0415
+
+    placement = Placement(device, cache_path=console.home / "engines")
+    found = find_model(BUNDLED_MODEL, console.models_path)
+    golden.check(found, load_model(found, placement), placement).require()
 
 
 def flower_words(console: Console) -> str:

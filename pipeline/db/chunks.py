@@ -9,11 +9,12 @@ from uuid import UUID
 from sqlalchemy import Connection, delete, func, insert, select, text, update
 
 from pipeline.core.chunks import ChunkPlan
+from pipeline.core.precision import Precision
 from pipeline.core.states import ChunkState, RunState
 from pipeline.db.engine import advisory_key
 from pipeline.db.frames import copy_frames
 from pipeline.db.leases import UNLEASED, Lease, after, backoff, lease_values
-from pipeline.db.tables import chunk, frame, run
+from pipeline.db.tables import chunk, frame, model, run
 from pipeline.db.transitions import move_to
 from pipeline.errors import LeaseLost
 
@@ -91,14 +92,23 @@ def claim_chunk(connection: Connection, run_id: UUID, idx: int, worker: str, lea
     )
 
 
-def commit_chunk(connection: Connection, claimed: ClaimedChunk, frames: Iterable[bytes]) -> bool:
+def commit_chunk(
+    connection: Connection, claimed: ClaimedChunk, frames: Iterable[bytes], computed_with: str = ""
+) -> bool:
     """The chunk's encoded frames and its end, in the caller's one transaction. Returns whether it was the run's last.
+
+    Args:
+        computed_with: engine and device, for people.
 
     Raises:
         LeaseLost: another worker owns it now, or the run was ended; nothing may be kept.
     """
     done = move_to(
-        ChunkState.DONE, **UNLEASED, frames_done=claimed.plan.frames, finished_at=func.clock_timestamp()
+        ChunkState.DONE,
+        **UNLEASED,
+        frames_done=claimed.plan.frames,
+        finished_at=func.clock_timestamp(),
+        computed_with=computed_with,
     ).where(claimed.lease.is_mine())
     return _end_chunk(connection, claimed.run_id, claimed.plan, frames, connection.execute(done).rowcount)
 
@@ -153,6 +163,7 @@ WITH busy AS (
            array_position(ARRAY['live', 'fresh', 'reprocess'], run.lane) AS lane,
            row_number() OVER (PARTITION BY team.id, run.lane ORDER BY run.created_at, run.id, first.idx) AS turn
     FROM run JOIN video ON video.id = run.video_id JOIN team ON team.id = video.team_id
+    JOIN model ON model.fingerprint = run.model_fingerprint AND model.precision = :precision
     CROSS JOIN LATERAL (
         SELECT idx FROM chunk
         WHERE run_id = run.id AND state = 'ready' AND not_before <= clock_timestamp()
@@ -166,19 +177,20 @@ LIMIT :limit
 """)
 
 
-def queue_ready_chunks(connection: Connection, window: int) -> list[tuple[UUID, int]]:
-    """Mark as queued what may be sent now: fair between teams, at most `window` messages waiting in all."""
+def queue_ready_chunks(connection: Connection, window: int, precision: Precision = "fp32") -> list[tuple[UUID, int]]:
+    """Mark as queued what may be sent now, of the runs in this precision: fair between teams, at most `window` messages
+    waiting in all."""
     # Whoever holds the lock is refilling the window; the next chunk's end or tick sees what it missed.
     if not connection.execute(text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": DISPATCH_LOCK}).scalar_one():
         return []
     waiting = connection.execute(
         select(func.count())
-        .select_from(chunk.join(run))
-        .where(chunk.c.state == ChunkState.QUEUED, run.c.state == RunState.RUNNING)
+        .select_from(chunk.join(run).join(model))
+        .where(chunk.c.state == ChunkState.QUEUED, run.c.state == RunState.RUNNING, model.c.precision == precision)
     ).scalar_one()
     if waiting >= window:
         return []
-    picked = connection.execute(_PICK, {"limit": window - waiting}).all()
+    picked = connection.execute(_PICK, {"limit": window - waiting, "precision": precision}).all()
     queued = []
     for run_id, idx in picked:
         moved = connection.execute(
@@ -200,11 +212,15 @@ def count_chunks(connection: Connection, run_id: UUID) -> dict[str, int]:
     return {state: counts[state] for state in ChunkState if state in counts}
 
 
-def requeue_lost_chunks(connection: Connection, older_than_s: float) -> int:
-    """Chunks whose message was sent that long ago and never arrived are ready again. Returns how many."""
+def requeue_lost_chunks(connection: Connection, older_than_s: float, precision: Precision = "fp32") -> int:
+    """Chunks of this precision whose message was sent that long ago and never arrived are ready again. Returns how
+    many."""
+    of_precision = (
+        select(run.c.id).join(model).where(run.c.id == chunk.c.run_id, model.c.precision == precision).exists()
+    )
     return connection.execute(
         move_to(ChunkState.READY, queued_at=None).where(
-            chunk.c.state == ChunkState.QUEUED, chunk.c.queued_at < after(-older_than_s)
+            chunk.c.state == ChunkState.QUEUED, chunk.c.queued_at < after(-older_than_s), of_precision
         )
     ).rowcount
 
@@ -238,6 +254,17 @@ def take_back_chunk(connection: Connection, lease: Lease, backoff_s: float) -> N
             not_before=func.clock_timestamp() + backoff(backoff_s, chunk.c.errors + chunk.c.kills),
         ).where(lease.is_mine())
     )
+
+
+def count_computed_with(connection: Connection, run_id: UUID) -> dict[str, int]:
+    """With what a run's frames were computed: frames by engine and device."""
+    rows = connection.execute(
+        select(chunk.c.computed_with, func.sum(chunk.c.frames))
+        .where(chunk.c.run_id == run_id, chunk.c.computed_with != "")
+        .group_by(chunk.c.computed_with)
+        .order_by(chunk.c.computed_with)
+    )
+    return {row[0]: int(row[1]) for row in rows}
 
 
 def select_trouble(connection: Connection, run_id: UUID) -> str | None:

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Select, Text, cast, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from pipeline.core.chunks import ChunkPlan
+from pipeline.core.precision import Precision
 from pipeline.core.states import ChunkState, RunState, VideoState
 from pipeline.db.chunks import insert_chunks
 from pipeline.db.leases import UNLEASED, Lease, after, lease_values
@@ -61,6 +62,19 @@ def ensure_model(connection: Connection, fingerprint: str, name: str, spec: Mapp
             where=(model.c.name != given.excluded.name) | (model.c.spec != given.excluded.spec),
         )
     )
+
+
+def select_precision(connection: Connection, run_id: UUID) -> Precision:
+    """In which a run is to be computed."""
+    statement = select(model.c.precision).join(run, run.c.model_fingerprint == model.c.fingerprint)
+    precision: Precision = connection.execute(statement.where(run.c.id == run_id)).scalar_one()
+    return precision
+
+
+def mark_cancelled(connection: Connection, run_id: UUID) -> bool:
+    """End a run that nobody wants any more; who works on it finds its lease gone. Returns whether it was open."""
+    cancelled = move_to(RunState.CANCELLED, **UNLEASED, reason="cancelled", finished_at=func.clock_timestamp())
+    return connection.execute(cancelled.where(run.c.id == run_id)).rowcount == 1
 
 
 def insert_run(

@@ -7,6 +7,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Computed,
     DateTime,
     Float,
     ForeignKey,
@@ -62,6 +63,7 @@ model = Table(
     Column("name", Text, nullable=False),
     Column("spec", JSONB, nullable=False),
     Column("created_at", _now(), nullable=False, server_default=func.now()),
+    Column("precision", Text, Computed("coalesce(spec ->> 'precision', 'fp32')", persisted=True), nullable=False),
 )
 
 video = Table(
@@ -144,6 +146,7 @@ chunk = Table(
     Column("frames_done", Integer, nullable=False, server_default="0"),
     Column("started_at", _now()),
     Column("finished_at", _now()),
+    Column("computed_with", Text, nullable=False, server_default=""),
     *_lease_columns(),
     Index("chunk_ready", "run_id", "idx", postgresql_where=text("state = 'ready'")),
     Index("chunk_open", "state", "not_before", postgresql_where=text("state in ('ready', 'queued', 'running')")),
@@ -177,6 +180,7 @@ worker = Table(
     Column("driver", Text, nullable=False, server_default=""),
     Column("why", Text, nullable=False, server_default=""),
     Column("golden_ms", REAL),
+    Column("precisions", ARRAY(Text), nullable=False, server_default="{fp32}"),
     Column("checked_at", _now()),
     Column("started_at", _now(), nullable=False, server_default=func.now()),
     Column("seen_at", _now(), nullable=False, server_default=func.now()),

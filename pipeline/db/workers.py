@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 
+from pipeline.core.precision import Precision
 from pipeline.db.tables import worker
 
 #: A worker not seen for so long is gone.
@@ -44,18 +46,28 @@ class WorkerRow:
     slots: int
     version: str
     started_at: datetime
+    precisions: tuple[Precision, ...]
     computes: DeviceRow
 
 
 def report_worker(
-    connection: Connection, *, name: str, pid: int, slots: int, version: str, computes: DeviceRow, starts: bool = False
+    connection: Connection,
+    *,
+    name: str,
+    pid: int,
+    slots: int,
+    version: str,
+    computes: DeviceRow,
+    precisions: Sequence[Precision] = ("fp32",),
+    starts: bool = False,
 ) -> None:
     """Say that this worker is alive.
 
     Args:
+        precisions: in which it takes frames.
         starts: for the first time; one of the same name may have died without a word.
     """
-    facts = {"pid": pid, "slots": slots, "version": version, **asdict(computes)}
+    facts = {"pid": pid, "slots": slots, "version": version, "precisions": list(precisions), **asdict(computes)}
     now = func.clock_timestamp()
     statement = insert(worker).values(name=name, **facts, started_at=now, seen_at=now)
     renewed = {**facts, "seen_at": now, **({"started_at": now} if starts else {})}
@@ -76,7 +88,13 @@ def select_workers(connection: Connection) -> list[WorkerRow]:
     )
     return [
         WorkerRow(
-            r.name, r.pid, r.slots, r.version, r.started_at, DeviceRow(*(getattr(r, f.name) for f in fields(DeviceRow)))
+            name=r.name,
+            pid=r.pid,
+            slots=r.slots,
+            version=r.version,
+            started_at=r.started_at,
+            precisions=tuple(r.precisions),
+            computes=DeviceRow(*(getattr(r, f.name) for f in fields(DeviceRow))),
         )
         for r in rows
     ]

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.core.precision import Precision
 from pipeline.errors import UnknownModel
-from pipeline.inference.engines.sessions import Precision
 from pipeline.inference.keypoints import COCO_17, COCO_133, HALPE_26, HAND_21, Keypoints
 from pipeline.inference.spec import Decoder, ModelSpec, NetworkSpec
 

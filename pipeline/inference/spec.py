@@ -15,8 +15,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+from pipeline.core.precision import Precision
 from pipeline.errors import ModelUnusable
-from pipeline.inference.engines.sessions import Precision
 from pipeline.inference.keypoints import COCO_17
 
 Decoder = Literal["rtmo", "yolox", "rtmdet", "simcc"]

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.core.precision import Precision
 from pipeline.errors import ModelUnusable, UnknownModel, UsageError
 from pipeline.inference.contracts import Network, input_side_px
-from pipeline.inference.engines.sessions import Precision
 from pipeline.inference.keypoints import keypoints_of
 from pipeline.inference.spec import ModelSpec, NetworkSpec
 from pipeline.inference.weights.checksums import sha256_of

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast, get_args
 
+from pipeline.core.precision import Precision
 from pipeline.errors import ModelUnusable, UnknownModel
 from pipeline.inference.catalogue import ENTRIES, Entry, comes_with_poseline, find_entry
-from pipeline.inference.engines.sessions import Precision
 from pipeline.inference.spec import ModelSpec
 from pipeline.inference.users import describe
 from pipeline.inference.weights.checksums import CHECKSUMS_FILE, read_checksums, sha256_of

@@ -54,9 +54,9 @@ def detect_chunk(
                 return
         try:
             with FrameSpool(run_id, idx, system.settings.scratch_path) as spool:
-                _analyse(system, models, claimed, spool, stopping)
+                computed_with = _analyse(system, models, claimed, spool, stopping)
                 with transaction(system.engine) as connection:
-                    last = commit_chunk(connection, claimed, spool.pieces())
+                    last = commit_chunk(connection, claimed, spool.pieces(), computed_with)
         except LeaseLost:
             log.warning("chunk_lease_lost")
             return
@@ -85,7 +85,8 @@ def _analyse(
     claimed: ClaimedChunk,
     spool: FrameSpool,
     stopping: threading.Event | None,
-) -> None:
+) -> str:
+    """Fill the spool. Returns with what."""
     with transaction(system.engine) as connection:
         video = select_video(connection, claimed.video_id)
         index = select_frame_index(connection, claimed.video_id)
@@ -132,6 +133,7 @@ def _analyse(
                 next_no = frame.number + 1
             keeper.check()
         _add_missing(spool, index, next_no, stop, NO_FRAME)
+    return model.facts.words
 
 
 class _Loading:

@@ -16,7 +16,7 @@ from pipeline.db.videos import mark_rejected, select_unsent_ingests
 from pipeline.db.workers import delete_gone_workers
 from pipeline.errors import ServiceUnavailable
 from pipeline.logs import get_logger
-from pipeline.queue import CONTROL, FRAMES
+from pipeline.queue import CONTROL, FRAMES_IN
 from pipeline.services.detect import give_up
 from pipeline.services.dispatch import dispatch
 from pipeline.services.plan import plan_runs
@@ -94,7 +94,10 @@ def _repair(system: System) -> None:
 def _resend(system: System) -> None:
     patience_s = system.settings.resend_after_s
     with transaction(system.engine) as connection:
-        lost = requeue_lost_chunks(connection, _age(system, FRAMES, patience_s))
+        lost = sum(
+            requeue_lost_chunks(connection, _age(system, queue, patience_s), precision)
+            for precision, queue in FRAMES_IN.items()
+        )
         age_s = _age(system, CONTROL, patience_s)
         ingests = select_unsent_ingests(connection, age_s)
         finishes = select_unsent_finishes(connection, age_s)

@@ -11,6 +11,7 @@ from pipeline.db.engine import transaction
 from pipeline.db.runs import ensure_model, insert_run
 from pipeline.db.videos import hold_for_run
 from pipeline.inference.zoo import find_model
+from pipeline.services.ability import require_able
 from pipeline.services.dispatch import dispatch
 from pipeline.services.plan import plan_runs
 from pipeline.services.system import System
@@ -34,12 +35,14 @@ def request_run(
 
     Raises:
         UnknownModel: there is no such model.
+        UsageError: no worker here computes in its precision.
         VideoRejected: the video turned out to be none.
         ModelUnusable: its weights are not on this machine, or are not what they were, or not what the team pinned.
     """
     found = find_model(model_name, system.settings.models_path, system.settings.models_pins)
-    keep_weights(system, found, on_step)
     spec = found.spec
+    require_able(system, spec.full_name, spec.precision)
+    keep_weights(system, found, on_step)
     with transaction(system.engine) as connection:
         video_id = hold_for_run(connection, video_id)
         ensure_model(connection, spec.fingerprint, spec.full_name, json.loads(spec.to_json()))

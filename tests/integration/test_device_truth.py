@@ -99,6 +99,7 @@ def test_celery_carries_the_words_of_the_database(settings: Settings, system: Sy
         pool = stats[row.name]["pool"]
         assert shown(row.computes).items() <= pool.items()
         assert pool["max-concurrency"] == 1
+        assert pool["precisions"] == ["fp32"]
 
 
 @pytest.mark.skipif(CUDA in onnxruntime.get_available_providers(), reason="this onnxruntime has CUDA")

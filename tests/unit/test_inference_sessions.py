@@ -16,7 +16,7 @@ from pipeline.errors import DeviceLost, DeviceUnavailable, ModelUnusable
 from pipeline.inference.contracts import Network
 from pipeline.inference.engines import onnx_session
 from pipeline.inference.engines.onnx_session import CPU, CUDA, TENSORRT, OnnxSession
-from pipeline.inference.engines.placement import PRECISIONS, Placement, open_session
+from pipeline.inference.engines.placement import COMPUTES_IN, Placement, open_session
 from pipeline.inference.engines.sessions import DeviceFacts, Port, Session
 from pipeline.inference.spec import NetworkSpec
 from tests.unit.onnx_maker import make_model
@@ -77,7 +77,7 @@ def test_cuda_is_cuda_or_refused(tmp_path):
     ("device", "precision"), [("cpu", "bf16"), ("cpu", "fp16"), ("cuda", "fp16"), ("coreml", "bf16")]
 )
 def test_a_precision_that_a_device_has_not_is_refused_not_replaced(tmp_path, device, precision):
-    assert precision not in PRECISIONS[device]
+    assert precision not in COMPUTES_IN[device]
     path = make_model(tmp_path / "m.onnx", side_px=64)
     with pytest.raises(DeviceUnavailable, match=rf"{device} cannot work in {precision}; .*tensorrt can"):
         open_on(path, device, precision=precision)

@@ -47,4 +47,4 @@ def test_openvino_and_bf16_are_told_apart(monkeypatch):
     assert "this CPU has no bf16" in openvino_words({"avx2"})
     assert "this CPU has bf16 (amx_bf16)" in openvino_words({"avx512_bf16", "amx_bf16"})
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
-    assert openvino_words({"avx2"}) == "not installed; this CPU has no bf16; `pip install openvino` brings it"
+    assert openvino_words({"avx2"}) == "not installed; this CPU has no bf16; `pip install poseline[openvino]` brings it"

@@ -81,10 +81,16 @@ def openvino_words(flags: set[str] | None = None) -> str:
         flags: the processor's, in Linux's words; None to look.
     """
     own = _cpu_flags() if flags is None else flags
-    bf16 = next((f"this CPU has bf16 ({flag})" for flag in _BF16_FLAGS if flag in own), "this CPU has no bf16")
+    flag = next((flag for flag in _BF16_FLAGS if flag in own), None)
+    bf16 = "this CPU has no bf16" if flag is None else f"this CPU has bf16 ({flag})"
     if importlib.util.find_spec("openvino") is None:
-        return f"not installed; {bf16}; `pip install openvino` brings it"
-    return f"{version('openvino')}; {bf16}" + ("" if "no bf16" in bf16 else ", models named NAME@bf16 use it")
+        return f"not installed; {bf16}; `pip install poseline[openvino]` brings it"
+    return f"{version('openvino')}; {bf16}" + ("" if flag is None else ", models named NAME@bf16 use it")
+
+
+def has_bf16() -> bool:
+    """Whether this machine's processor computes in bf16 by itself."""
+    return not _cpu_flags().isdisjoint(_BF16_FLAGS)
 
 
 def _installed() -> dict[str, str]:

@@ -12,17 +12,10 @@ from typing import Any
 import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as vendor
 
+from pipeline.core.precision import Precision
 from pipeline.errors import DeviceLost, DeviceUnavailable, ModelUnusable
 from pipeline.inference.engines.nvidia import cuda_name, driver_version, missing_libraries
-from pipeline.inference.engines.sessions import (
-    INPUT_NAME,
-    MOST_BATCHED,
-    DeviceFacts,
-    Float32s,
-    Port,
-    Precision,
-    cpu_name,
-)
+from pipeline.inference.engines.sessions import INPUT_NAME, MOST_BATCHED, DeviceFacts, Float32s, Port, cpu_name
 from pipeline.inference.spec import NetworkSpec
 
 CPU = "CPUExecutionProvider"

@@ -20,9 +20,10 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.core.precision import Precision
 from pipeline.errors import DeviceUnavailable, ModelUnusable
 from pipeline.inference.engines.openvino_argmax import speed_up_argmaxes
-from pipeline.inference.engines.sessions import DeviceFacts, Float32s, Port, Precision, cpu_name
+from pipeline.inference.engines.sessions import DeviceFacts, Float32s, Port, cpu_name
 
 PROVIDER = "OpenVINO CPU"
 

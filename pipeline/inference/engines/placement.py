@@ -6,13 +6,14 @@ import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pipeline.core.precision import Precision
 from pipeline.errors import DeviceUnavailable, ModelUnusable
 from pipeline.inference.engines import onnx_session
-from pipeline.inference.engines.sessions import Device, Precision, Session
+from pipeline.inference.engines.sessions import Device, Session
 from pipeline.inference.spec import NetworkSpec
 
 #: What each device can compute with.
-PRECISIONS: dict[Device, tuple[Precision, ...]] = {
+COMPUTES_IN: dict[Device, tuple[Precision, ...]] = {
     "cpu": ("fp32",),
     "openvino": ("fp32", "bf16"),
     "cuda": ("fp32",),
@@ -22,7 +23,7 @@ PRECISIONS: dict[Device, tuple[Precision, ...]] = {
 
 #: What `auto` tries, best first. Not for fp32: TensorRT, which takes minutes to build its engines, and OpenVINO, which
 #: is no faster than onnxruntime at it (31.0 frames/s against 31.6 in two slots; in bf16 58).
-_AUTO: dict[Precision, tuple[Device, ...]] = {
+AUTO: dict[Precision, tuple[Device, ...]] = {
     "fp32": ("coreml", "cpu") if sys.platform == "darwin" else ("cuda", "cpu"),
     "bf16": ("tensorrt", "openvino"),
     "fp16": ("tensorrt",),
@@ -62,14 +63,17 @@ def open_session(path: Path, placement: Placement, spec: NetworkSpec, precision:
         session = _open(path, placement.device, placement, spec, precision)
         return _because(session, "it was asked for")
     missing: list[str] = []
-    for device in _AUTO[precision]:
+    for device in AUTO[precision]:
         try:
             session = _open(path, device, placement, spec, precision)
         except DeviceUnavailable as error:
             missing.append(error.message)
         else:
             return _because(session, "; ".join(missing) or "the best that Poseline knows")
-    raise DeviceUnavailable("; ".join(missing))
+    if precision == "fp32":
+        raise DeviceUnavailable("; ".join(missing))
+    reasons = "; ".join(words.partition("; ")[0] for words in missing)
+    raise DeviceUnavailable(f"nothing here computes in {precision} ({reasons}); ask for the model without @{precision}")
 
 
 def _because(session: Session, why: str) -> Session:
@@ -78,8 +82,8 @@ def _because(session: Session, why: str) -> Session:
 
 
 def _open(path: Path, device: Device, placement: Placement, spec: NetworkSpec, precision: Precision) -> Session:
-    if precision not in PRECISIONS[device]:
-        able = [name for name, precisions in PRECISIONS.items() if precision in precisions]
+    if precision not in COMPUTES_IN[device]:
+        able = [name for name, precisions in COMPUTES_IN.items() if precision in precisions]
         raise DeviceUnavailable(
             f"{device} cannot work in {precision}; {' or '.join(able)} can, or ask for the model without @{precision}"
         )

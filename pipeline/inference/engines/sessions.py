@@ -17,13 +17,12 @@ from typing import Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.core.precision import Precision
+
 Float32s = npt.NDArray[np.float32]
 
 #: What a person may ask for: `cpu` is onnxruntime's, `openvino` another engine on the same chip.
 Device = Literal["auto", "cpu", "openvino", "cuda", "tensorrt", "coreml"]
-
-#: Of the arithmetic inside the network. What is not fp32 is asked for by a person and is another model to a run.
-Precision = Literal["fp32", "bf16", "fp16"]
 
 
 #: Of every network that OpenMMLab exports (mmdeploy).
@@ -70,6 +69,12 @@ class DeviceFacts:
     #: last bit of a score.
     is_gpu: bool = False
     why: str = ""
+
+    @property
+    def words(self) -> str:
+        """All of it but why, for people: what a chunk was computed with."""
+        driver = f", driver {self.driver}" if self.driver else ""
+        return f"{self.engine} ({self.provider}) in {self.precision} on {self.name}{driver}"
 
 
 class Session(Protocol):
