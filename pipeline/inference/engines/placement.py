@@ -69,11 +69,17 @@ def open_session(path: Path, placement: Placement, spec: NetworkSpec, precision:
         except DeviceUnavailable as error:
             missing.append(error.message)
         else:
-            return _because(session, "; ".join(missing) or "the best that Poseline knows")
+            return _because(session, _reasons(missing) or "the best that Poseline knows")
     if precision == "fp32":
         raise DeviceUnavailable("; ".join(missing))
-    reasons = "; ".join(words.partition("; ")[0] for words in missing)
-    raise DeviceUnavailable(f"nothing here computes in {precision} ({reasons}); ask for the model without @{precision}")
+    raise DeviceUnavailable(
+        f"nothing here computes in {precision} ({_reasons(missing)}); ask for the model without @{precision}"
+    )
+
+
+def _reasons(missing: list[str]) -> str:
+    """Without their mends: who did not ask for a device needs none."""
+    return "; ".join(words.partition("; ")[0] for words in missing)
 
 
 def _because(session: Session, why: str) -> Session:
