@@ -10,6 +10,8 @@ from pipeline.bench import first, memory, people, rows, scaling, whole
 from pipeline.bench.engines import Engine, find_engines
 from pipeline.bench.figures import Figure
 from pipeline.bench.ground import Ground
+from pipeline.bench.interrupt import interruptible
+from pipeline.bench.lock import only_bench
 from pipeline.bench.machine import machine_facts
 from pipeline.bench.progress import Meter
 from pipeline.bench.report import Report
@@ -44,23 +46,26 @@ def measure(
         plot: name of the picture that will be made.
 
     Raises:
-        UsageError: a worker of the local stack runs, or the model cannot be measured.
+        UsageError: another bench or a worker of the local stack runs, or the model cannot be measured.
         BenchFailed: a measurement could not be made.
     """
-    check_alone(home)
-    machine = machine_facts()
-    if machine["load_average_before"][0] > _BUSY * machine["cores"]:
-        say(f"the machine is busy (load average {machine['load_average_before'][0]}): these figures will say little")
-    engines, missing = find_engines(model, models_path)
-    for each in missing:
-        say(f"not here: {each.name} ({each.reason})")
-    groups = [(name, work) for name, names, work in _GROUPS if set(names) & set(parts)]
-    guesses_s = {name: _guess_s(name, size, engines) for name, _ in groups}
-    with open_site(home, models_path, say) as site:
-        meter = Meter(say, guesses_s)
-        ground = Ground(site, clip, find_model(model, models_path), tuple(engines), size, meter)
-        clip_facts = _clip_facts(ground)
-        figures = [figure for _, work in groups for figure in work(ground, parts)]
+    with interruptible(), only_bench(home):
+        check_alone(home)
+        machine = machine_facts()
+        if machine["load_average_before"][0] > _BUSY * machine["cores"]:
+            say(
+                f"the machine is busy (load average {machine['load_average_before'][0]}): these figures will say little"
+            )
+        engines, missing = find_engines(model, models_path)
+        for each in missing:
+            say(f"not here: {each.name} ({each.reason})")
+        groups = [(name, work) for name, names, work in _GROUPS if set(names) & set(parts)]
+        guesses_s = {name: _guess_s(name, size, engines) for name, _ in groups}
+        with open_site(home, models_path, say) as site:
+            meter = Meter(say, guesses_s)
+            ground = Ground(site, clip, find_model(model, models_path), tuple(engines), size, meter)
+            clip_facts = _clip_facts(ground)
+            figures = [figure for _, work in groups for figure in work(ground, parts)]
     order = {part: at for at, part in enumerate(PARTS)}
     figures.sort(key=lambda figure: order[_part_of(figure)])
     return Report(machine, clip_facts, model, size.pairs, tuple(figures), tuple(missing), plot)

@@ -9,13 +9,12 @@ from uuid import UUID
 from sqlalchemy import text
 
 from pipeline.bench.crew import Crew, ask, open_crew
-from pipeline.bench.figures import Figure, Goal, level_figure
+from pipeline.bench.figures import Figure, level_figure
+from pipeline.bench.goals import goal_of
 from pipeline.bench.ground import Ground
 from pipeline.bench.measure import BenchFailed
 from pipeline.db.engine import transaction
 from pipeline.db.runs import mark_failed
-
-FIRST = Goal("at most", 2.0, "s")
 
 _POLL_S = 0.01
 _PATIENCE_S = 120.0
@@ -35,7 +34,7 @@ def measure_first(ground: Ground) -> list[Figure]:
             _wait_idle(crew)
             waits_s.append(_first_wait_s(crew, clip))
     words = f"upload complete to the first poses in SQL, {engine.title}"
-    return [level_figure("first", words, "s", waits_s, FIRST)]
+    return [level_figure("first", words, "s", waits_s, goal_of("first"))]
 
 
 def _first_wait_s(crew: Crew, clip: Path) -> float:

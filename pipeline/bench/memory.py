@@ -7,13 +7,12 @@ import contextlib
 import psutil
 
 from pipeline.bench.crew import analyse, open_crew
+from pipeline.bench.derived import each_slot_mb, fewest_slots_mb, note_of
 from pipeline.bench.engines import Engine
-from pipeline.bench.figures import Figure, Goal, level_figure
+from pipeline.bench.figures import Figure, level_figure
+from pipeline.bench.goals import goal_of
 from pipeline.bench.ground import Ground
 from pipeline.bench.usage import Memory, memory_of
-
-WORKER = Goal("under", 600.0, "MB")
-SLOT = Goal("under", 80.0, "MB")
 
 
 def measure_memory(ground: Ground) -> list[Figure]:
@@ -42,27 +41,27 @@ def measure_memory(ground: Ground) -> list[Figure]:
 
 def memory_figures(engine: Engine, peaks: dict[int, Memory]) -> list[Figure]:
     """Of a worker with the fewest slots, and of each slot more."""
-    fewest, most = min(peaks), max(peaks)
+    fewest = min(peaks)
     mb = {slots: memory.tree / 1e6 for slots, memory in peaks.items()}
     process = {slots: memory.process / 1e6 for slots, memory in peaks.items()}
     how = "PSS" if peaks[fewest].is_shared else "RSS"
-    note = f"{how}, decoders and all; {process[fewest]:.0f} MB without them"
-    details = {"note": note, "tree_mb": mb, "process_mb": process, "measure": how}
+    details = {"tree_mb": mb, "process_mb": process, "measure": how}
+    slot_mb, between = each_slot_mb(mb)
     return [
         level_figure(
             f"memory_{engine.name}",
             f"memory of a worker of {fewest} slots, {engine.title}",
             "MB",
-            [mb[fewest]],
-            WORKER,
-            details,
+            [fewest_slots_mb(mb)],
+            goal_of(f"memory_{engine.name}"),
+            {"note": note_of(f"memory_{engine.name}", details), **details},
         ),
         level_figure(
             f"slot_{engine.name}",
             f"memory of each slot more, {engine.title}",
             "MB",
-            [(mb[most] - mb[fewest]) / max(1, most - fewest)],
-            SLOT,
-            {"note": f"{mb[fewest]:.0f} MB at {fewest}, {mb[most]:.0f} MB at {most}"},
+            [slot_mb],
+            goal_of(f"slot_{engine.name}"),
+            {"note": between},
         ),
     ]

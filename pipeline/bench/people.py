@@ -8,7 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pipeline.bench.crowd import Crowd, cut_out_best, make_crowd
-from pipeline.bench.figures import Figure, Goal, in_rotation, ratio_figure
+from pipeline.bench.derived import note_of
+from pipeline.bench.figures import Figure, in_rotation, ratio_figure
+from pipeline.bench.goals import goal_of
 from pipeline.bench.ground import Ground
 from pipeline.bench.standin import DETECTOR_SIDE_PX, WORDS, build_standin
 from pipeline.errors import ModelUnusable
@@ -16,7 +18,6 @@ from pipeline.inference.engines.placement import Placement
 from pipeline.inference.models import PoseModel
 from pipeline.inference.zoo import FoundModel, find_model, load_model
 
-PEOPLE = Goal("at most", 1.05)
 TWO_STAGE = "rtmpose-s"
 
 
@@ -89,25 +90,24 @@ def people_figures(single: Curve, double: Curve, people: Sequence[int], *, is_st
     """The most people over the fewest, of each; the curves are in the first one's details."""
     fewest, most = min(people), max(people)
     figures = []
-    for name, curve, goal in (("people", single, PEOPLE), ("people_two_stage", double, None)):
+    for name, curve, stages in (("people", single, "one stage"), ("people_two_stage", double, "two stages")):
         pairs = [(row[most], row[fewest]) for row in curve.rounds_ms]
-        counts = ", ".join(f"{curve.found[count]} of {count}" for count in people)
+        details = {
+            "title": curve.title,
+            "is_standin": is_standin and curve is double,
+            "people": list(people),
+            "found": [curve.found[count] for count in people],
+            "ms": [curve.median_ms(count) for count in people],
+        }
         figures.append(
             ratio_figure(
                 name,
-                f"time of a frame with {most} people, {'one stage' if goal else 'two stages'}: {curve.title}",
+                f"time of a frame with {most} people, {stages}: {curve.title}",
                 "ms/frame",
                 pairs,
-                goal,
+                goal_of(name),
                 plain=f"with {fewest}" if fewest > 1 else "with one",
-                details={
-                    "note": f"people found: {counts}",
-                    "title": curve.title,
-                    "is_standin": is_standin and goal is None,
-                    "people": list(people),
-                    "found": [curve.found[count] for count in people],
-                    "ms": [curve.median_ms(count) for count in people],
-                },
+                details={"note": note_of(name, details), **details},
             )
         )
     return figures

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.bench.figures import Figure
-from pipeline.bench.people import PEOPLE
+from pipeline.bench.goals import goal_of
+from pipeline.bench.targets import check_target, written_whole
 from pipeline.errors import UsageError
 
 ENDINGS = (".svg", ".png")
@@ -27,8 +28,7 @@ def check_plot(path: Path) -> None:
     """
     if path.suffix not in ENDINGS:
         raise UsageError(f"{path}: the plot is written as {' or '.join(ENDINGS)}")
-    if not path.parent.is_dir():
-        raise UsageError(f"there is no folder {path.parent} for the plot")
+    check_target(path, "--plot")
     _matplotlib("figure")
 
 
@@ -36,7 +36,7 @@ def draw_people(figures: Sequence[Figure], path: Path) -> Path:
     """Draw what `measure_people` found.
 
     Raises:
-        UsageError: matplotlib is not installed, or these figures have no curves.
+        UsageError: matplotlib is not installed, these figures have no curves, or the file cannot be written.
     """
     check_plot(path)
     curves = {figure.name: figure.details for figure in figures if "ms" in figure.details}
@@ -60,12 +60,14 @@ def draw_people(figures: Sequence[Figure], path: Path) -> Path:
         figure.text(0.03, 0.875, _subtitle(one, two), color=_SOFT, fontsize=10)
         # No date, no version: the picture depends on the figures alone.
         bare = {"Date": None, "Creator": None} if path.suffix == ".svg" else {"Software": None}
-        figure.savefig(path, facecolor=_PAPER, metadata=bare)
+        with written_whole(path, "--plot") as part:
+            figure.savefig(part, format=path.suffix.removeprefix("."), facecolor=_PAPER, metadata=bare)
     return path
 
 
 def _title(one: Mapping[str, Any]) -> str:
-    if PEOPLE.holds(one["ms"][-1] / one["ms"][0]):
+    goal = goal_of("people")
+    if goal is not None and goal.holds(one["ms"][-1] / one["ms"][0]):
         return "One stage takes the same time however many people there are"
     return "Time of a frame over the number of people in it"
 

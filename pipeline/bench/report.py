@@ -1,4 +1,4 @@
-"""What came of it: as JSON that is kept, and from that as the README's section, so that both say the same."""
+"""What came of it: as JSON that is kept (see `reading`), and from that as the README's section."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.bench.figures import Figure, NotHere
-from pipeline.errors import UsageError
+from pipeline.bench.targets import written_whole
 
 SCHEMA = 1
 #: Beside the JSON, written by a person: why a goal was missed, by figure; see `reason_of`.
@@ -44,36 +44,13 @@ class Report:
         return {"schema": SCHEMA, **asdict(self)}
 
     def write(self, path: Path) -> None:
-        """Write the JSON, whole or not at all."""
-        part = path.with_name(f".{path.name}.part")
-        part.write_text(json.dumps(self.facts(), indent=1) + "\n")
-        part.replace(path)
+        """Write the JSON, whole or not at all.
 
-
-def read_report(path: Path) -> Report:
-    """What `Report.write` wrote.
-
-    Raises:
-        UsageError: it is something else.
-    """
-    facts = _read_json(path)
-    if facts.pop("schema", None) != SCHEMA:
-        raise UsageError(f"{path} is not of this version's `poseline bench --out`; measure again")
-    try:
-        figures = [Figure(**{**each, "pairs": tuple(map(tuple, each["pairs"]))}) for each in facts.pop("figures")]
-        missing = tuple(NotHere(**each) for each in facts.pop("missing"))
-        return Report(**facts, figures=tuple(figures), missing=missing)
-    except (TypeError, KeyError, AttributeError) as error:
-        raise UsageError(f"{path} is not what `poseline bench --out` wrote ({error}); measure again") from error
-
-
-def read_reasons(path: Path) -> dict[str, str]:
-    """Why goals were missed, in a person's words; none where there is no such file.
-
-    Raises:
-        UsageError: it cannot be read.
-    """
-    return {str(name): str(words) for name, words in _read_json(path).items()} if path.exists() else {}
+        Raises:
+            UsageError: it cannot be written.
+        """
+        with written_whole(path, "--out") as part:
+            part.write_text(json.dumps(self.facts(), indent=1) + "\n")
 
 
 def reason_of(figure: Figure, reasons: Mapping[str, str]) -> str | None:
@@ -146,15 +123,3 @@ def _amount(value: float, unit: str) -> str:
 
 def _row(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cells) + " |"
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text())
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise UsageError(f"{path} is not JSON ({error})") from error
-    if not isinstance(found, dict):
-        raise UsageError(f"{path} holds no facts")
-    return found

@@ -18,7 +18,9 @@ from uuid import UUID, uuid4
 import numpy as np
 from sqlalchemy import text
 
-from pipeline.bench.figures import Figure, Goal, in_rotation, ratio_figure
+from pipeline.bench.derived import note_of
+from pipeline.bench.figures import Figure, in_rotation, ratio_figure
+from pipeline.bench.goals import goal_of
 from pipeline.bench.ground import Ground
 from pipeline.bench.measure import in_turn
 from pipeline.core.objects import StoredObject
@@ -33,8 +35,6 @@ from pipeline.db.videos import IndexedVideo, claim_ingest, mark_ready
 from pipeline.services.plan import plan_runs
 from pipeline.services.system import System
 from pipeline.video.sample import KEYFRAME_EVERY, RATE
-
-ROWS = Goal("at least", 0.7)
 
 _LEASE_S = 86_400.0
 _PEOPLE = 2
@@ -60,20 +60,16 @@ def measure_rows(ground: Ground) -> list[Figure]:
                 partial(_by_bare_copy, system, pieces),
             )
             pairs.append((frames / ours_s, frames / bare_s))
-    one = ratio_figure("", "", "", as_one, None, plain="")
+    details = {"as_one_chunk": as_one, "people_a_frame": _PEOPLE}
     return [
         ratio_figure(
             "postgres",
             f"frames into Postgres, in chunks of {system.settings.chunk_frames}",
             "frames/s",
             in_chunks,
-            ROWS,
+            goal_of("postgres"),
             plain="a bare COPY and commit of each chunk's bytes",
-            details={
-                "note": f"as one chunk {one.ours:,.0f} frames/s, {one.outcome:.2f} of one bare COPY",
-                "as_one_chunk": one.pairs,
-                "people_a_frame": _PEOPLE,
-            },
+            details={"note": note_of("postgres", details), **details},
         )
     ]
 

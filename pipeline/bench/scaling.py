@@ -5,10 +5,10 @@ from __future__ import annotations
 import statistics
 
 from pipeline.bench.crew import Analysis, analyse, open_crew
-from pipeline.bench.figures import Figure, Goal, in_rotation, ratio_figure
+from pipeline.bench.derived import note_of
+from pipeline.bench.figures import Figure, in_rotation, ratio_figure
+from pipeline.bench.goals import goal_of
 from pipeline.bench.ground import Ground
-
-SCALING = Goal("at least", 1.9)
 
 
 def measure_scaling(ground: Ground) -> list[Figure]:
@@ -23,18 +23,16 @@ def measure_scaling(ground: Ground) -> list[Figure]:
             with open_crew(ground.site, ground.cpu_engine, slots=1, processes=processes) as crew:
                 taken[processes].append(analyse(crew, clip))
     busy = {processes: statistics.median(map(busy_cores, runs)) for processes, runs in taken.items()}
-    note = (
-        f"{busy[2]:.2f} of {ground.cores} cores busy with two, {busy[1]:.2f} with one, whose decoder works ahead of it"
-    )
+    details = {"busy_cores_two": busy[2], "busy_cores_one": busy[1], "cores": ground.cores}
     return [
         ratio_figure(
             "scaling",
             f"two workers of one slot, {ground.cpu_engine.title}",
             "frames/s",
             [(two.rate, one.rate) for two, one in zip(taken[2], taken[1], strict=True)],
-            SCALING,
+            goal_of("scaling"),
             plain="one worker of one slot",
-            details={"note": note, "busy_cores_two": busy[2], "busy_cores_one": busy[1], "cores": ground.cores},
+            details={"note": note_of("scaling", details), **details},
         )
     ]
 

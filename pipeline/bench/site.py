@@ -7,13 +7,12 @@ removed by the next.
 from __future__ import annotations
 
 import shutil
-import signal
-import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.bench.interrupt import undisturbed
 from pipeline.bench.usage import client_cpu_s, own_cpu_s, tree_cpu_s
 from pipeline.errors import UsageError
 from pipeline.local import stack
@@ -26,7 +25,6 @@ FOLDER = "bench"
 #: Tells our folder from one of the same name that somebody else made.
 _MARK = ".poseline-bench"
 _KINDS = {"postgres": "postgres", "seaweedfs": "store", "valkey": "broker", "beat": "beat"}
-_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(frozen=True)
@@ -64,7 +62,7 @@ class Site:
 
 @contextmanager
 def open_site(home: Path, models_path: Path, on_step: Callable[[str], None]) -> Iterator[Site]:
-    """Start servers and beat in `HOME/bench`.
+    """Start servers and beat in `HOME/bench`; see `only_bench` for who else may.
 
     Raises:
         UsageError: the local stack of this home has a worker that runs, which would compete.
@@ -72,7 +70,7 @@ def open_site(home: Path, models_path: Path, on_step: Callable[[str], None]) -> 
     """
     check_alone(home)
     place = Home.at(home / FOLDER)
-    with _interruptible(), _nothing_left(place):
+    with _nothing_left(place):
         found = stack.up(place.path, only=(*SERVERS, "beat"), on_step=on_step)
         written = place.read_stack()
         assert written is not None
@@ -98,19 +96,14 @@ def check_alone(home: Path) -> None:
 @contextmanager
 def _nothing_left(place: Home) -> Iterator[None]:
     """Have nothing there before the block and nothing after, whatever ends it."""
-    home = place.path.parent
-    had_home = home.exists()
     _remove(place)
     place.path.mkdir(parents=True)
     (place.path / _MARK).touch()
     try:
         yield
     finally:
-        with _signals((signal.SIGINT, *_SIGNALS), signal.SIG_IGN):  # a second Ctrl-C must not break this off
+        with undisturbed():
             _remove(place)
-            if not had_home:
-                with suppress(OSError):
-                    home.rmdir()
 
 
 def _remove(place: Home) -> None:
@@ -120,28 +113,3 @@ def _remove(place: Home) -> None:
         raise UsageError(f"{place.path} is not what `poseline bench` makes; choose another place with --home")
     stack.down(place.path)
     shutil.rmtree(place.path, ignore_errors=True)
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Have SIGTERM and a closed terminal end the block as Ctrl-C does."""
-
-    def leave(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    with _signals(_SIGNALS, leave):
-        yield
-
-
-@contextmanager
-def _signals(numbers: tuple[signal.Signals, ...], handler: signal.Handlers | Callable[..., None]) -> Iterator[None]:
-    """Handle signals so in the block; only the main thread can, and only it gets them."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    kept = {number: signal.signal(number, handler) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, before in kept.items():
-            signal.signal(number, before)

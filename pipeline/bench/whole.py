@@ -11,16 +11,12 @@ from dataclasses import dataclass
 
 from pipeline.bench.alone import convert_alone, decode_alone, infer_alone
 from pipeline.bench.crew import Analysis, analyse, open_crew
+from pipeline.bench.derived import SYSTEM_WORDS, best_figure, note_of
 from pipeline.bench.engines import Engine
-from pipeline.bench.figures import Figure, Goal, in_rotation, level_figure, medians, ratio_figure
+from pipeline.bench.figures import Figure, in_rotation, level_figure, medians, ratio_figure
+from pipeline.bench.goals import goal_of
 from pipeline.bench.ground import Ground
 from pipeline.bench.rtmlib_loop import Loop, run_loop
-
-SYSTEM_CPU = Goal("at least", 1.2)
-SYSTEM_BEST = Goal("at least", 1.5)
-SYSTEM_REDUCED = Goal("at least", 2.0)
-LIMIT = Goal("at least", 0.9)
-OVERHEAD = Goal("at most", 2.0, "ms")
 
 _SERVERS = ("postgres", "store", "broker", "beat", "supervisor")
 _LOOP = "rtmlib in a plain loop"
@@ -106,21 +102,15 @@ def system_figures(loops: Sequence[Loop], turns: Mapping[Engine, Sequence[Turn]]
     figures = {}
     for engine, taken in turns.items():
         pairs = [(turn.analysis.rate, loop.rate) for turn, loop in zip(taken, loops, strict=True)]
-        goal = SYSTEM_REDUCED if engine.precision != "fp32" else SYSTEM_CPU if engine.device == "cpu" else None
         details = {
             "wall_s": [turn.analysis.wall_s for turn in taken],
             "loop_wall_s": [loop.wall_s for loop in loops],
             "loop_cpu_s": [loop.cpu_s for loop in loops],
         }
-        words = f"whole system, {engine.title}"
-        figures[engine] = ratio_figure(
-            f"system_{engine.name}", words, "frames/s", pairs, goal, plain=_LOOP, details=details
-        )
+        name, words = f"system_{engine.name}", f"{SYSTEM_WORDS}{engine.title}"
+        figures[engine] = ratio_figure(name, words, "frames/s", pairs, goal_of(name), plain=_LOOP, details=details)
     full = [engine for engine in figures if engine.precision == "fp32"]
-    best = max(full, key=lambda engine: figures[engine].outcome)
-    pairs = [(ours, against) for ours, against in figures[best].pairs if against is not None]
-    words = f"whole system, best engine in fp32: {best.title}"
-    again = ratio_figure("system_best", words, "frames/s", pairs, SYSTEM_BEST, plain=_LOOP)
+    again = best_figure([figures[engine] for engine in full])
     return [*(figures[engine] for engine in full), again, *(figures[e] for e in figures if e not in full)]
 
 
@@ -131,7 +121,7 @@ def limit_figure(engine: Engine, turns: Sequence[Turn], cores: int) -> Figure:
         f"share of the limit, {engine.title}",
         "frames/s",
         [(turn.analysis.rate, turn.limit(cores)) for turn in turns],
-        LIMIT,
+        goal_of(f"limit_{engine.name}"),
         plain=f"{cores} cores with nothing but decoding, conversion and the network",
         details={"alone_cpu_ms": medians([turn.alone_ms for turn in turns]), "cores": cores},
     )
@@ -143,19 +133,19 @@ def overhead_figure(engine: Engine, turns: Sequence[Turn]) -> Figure:
     by_kind = medians(excess)
     servers = medians([{"ms": sum(row[kind] for kind in _SERVERS)} for row in excess])["ms"]
     without = medians([{"ms": sum(ms for kind, ms in row.items() if kind not in _SERVERS)} for row in excess])["ms"]
-    parts = ", ".join(f"{kind} {ms:.2f}" for kind, ms in by_kind.items())
+    details = {
+        "excess_cpu_ms": by_kind,
+        "servers_cpu_ms": servers,
+        "without_servers_cpu_ms": without,
+        "total_cpu_ms": medians([turn.kinds_ms for turn in turns]),
+        "alone_cpu_ms": medians([turn.alone_ms for turn in turns]),
+    }
+    name = f"overhead_{engine.name}"
     return level_figure(
-        f"overhead_{engine.name}",
+        name,
         f"processor time besides the three, servers and all, {engine.title}",
         "ms/frame",
         [turn.overhead_ms for turn in turns],
-        OVERHEAD,
-        {
-            "note": f"{without:.2f} without the servers, {servers:.2f} in them: {parts}",
-            "excess_cpu_ms": by_kind,
-            "servers_cpu_ms": servers,
-            "without_servers_cpu_ms": without,
-            "total_cpu_ms": medians([turn.kinds_ms for turn in turns]),
-            "alone_cpu_ms": medians([turn.alone_ms for turn in turns]),
-        },
+        goal_of(name),
+        {"note": note_of(name, details), **details},
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from importlib.resources import as_file, files
 from pathlib import Path
 
@@ -11,8 +12,10 @@ import click
 from click.core import ParameterSource
 
 from pipeline.bench.figures import Figure
-from pipeline.bench.report import HEADINGS, REASONS_FILE, Report, notes, read_reasons, read_report, render, rows
+from pipeline.bench.reading import read_reasons, read_report
+from pipeline.bench.report import HEADINGS, REASONS_FILE, Report, notes, render, rows
 from pipeline.bench.size import DECODE_PAIRS, DECODE_PARTS, PARTS, Size
+from pipeline.bench.targets import check_target, is_same_target
 from pipeline.cli.console import Console, common, pass_console
 from pipeline.cli.demo import CLIP
 from pipeline.errors import UsageError
@@ -27,7 +30,7 @@ def _pairs(default: int) -> Callable[[click.decorators.FC], click.decorators.FC]
     )
 
 
-_FILE = click.Path(dir_okay=False, path_type=Path)
+_FILE = click.Path(path_type=Path)
 
 
 @click.group(invoke_without_command=True)
@@ -64,9 +67,11 @@ def bench(
     from pipeline.bench.plot import check_plot, draw_people  # noqa: PLC0415
 
     chosen = parts or PARTS
-    if out is not None and not out.absolute().parent.is_dir():
-        raise UsageError(f"there is no folder {out.parent}; make it, or choose another --out")
+    if out is not None:
+        check_target(out, "--out")
     if plot is not None:
+        if out is not None and is_same_target(out, plot):
+            raise UsageError("--out and --plot name one file; choose another for one of them")
         if "people" not in chosen:
             raise UsageError("the plot shows time over people; add `--only people`")
         check_plot(plot)
@@ -81,11 +86,11 @@ def bench(
             say=console.step,
             plot=plot.name if plot else None,
         )
-    if out is not None:
-        report.write(out)
-    if plot is not None:
-        draw_people(report.figures, plot)
-    _say(console, report, [path for path in (out, plot) if path])
+    # Said before anything is written: half an hour is not lost with a disk that is full.
+    if not console.facts(report.facts()):
+        _say(console, report)
+    wanted = ((out, report.write), (plot, partial(draw_people, report.figures)))
+    _write(console, [(path, write) for path, write in wanted if path is not None])
 
 
 _OWN = ("pairs", "seconds", "parts", "model", "out", "plot")
@@ -100,7 +105,7 @@ _OWN = ("pairs", "seconds", "parts", "model", "out", "plot")
 def report_(console: Console, file: Path, reasons: Path | None, plot: Path | None) -> None:
     """Print the README's section for the figures in FILE, as Markdown."""
     found = read_report(file)
-    words = read_reasons(reasons or file.with_name(REASONS_FILE))
+    words = _reasons(console, found, reasons, file.with_name(REASONS_FILE))
     if plot is not None:
         from pipeline.bench.plot import draw_people  # noqa: PLC0415
 
@@ -130,17 +135,41 @@ def decode(console: Console, pairs: int, parts: tuple[str, ...]) -> None:
         _table(console, figures)
 
 
-def _say(console: Console, report: Report, written: Sequence[Path]) -> None:
-    if console.facts(report.facts()):
-        return
+def _reasons(console: Console, report: Report, named: Path | None, beside: Path) -> dict[str, str]:
+    if named is not None:
+        if not named.exists():
+            raise UsageError(f"there is no file {named}; check --reasons")
+        return read_reasons(named)
+    if not beside.exists() and any(figure.met is False for figure in report.figures):
+        console.step(f"goals were missed, and there is no {beside} to say why; name another file with --reasons")
+    return read_reasons(beside)
+
+
+def _write(console: Console, files: Sequence[tuple[Path, Callable[[Path], object]]]) -> None:
+    """Write each of them, whatever becomes of the others.
+
+    Raises:
+        UsageError: not all could be written.
+    """
+    failed: list[UsageError] = []
+    for path, write in files:
+        try:
+            write(path)
+        except UsageError as error:
+            failed.append(error)
+        else:
+            console.say(f"  {path}")
+    if failed:
+        raise UsageError("; ".join(error.message for error in failed))
+
+
+def _say(console: Console, report: Report) -> None:
     console.table(HEADINGS, rows(report.figures))
     console.say("")
     for note in notes(report.figures):
         console.say(note)
     for each in report.missing:
         console.say(f"not on this machine: {each.name} ({each.reason})")
-    for path in written:
-        console.say(f"  {path}")
 
 
 def _table(console: Console, figures: Sequence[Figure]) -> None:

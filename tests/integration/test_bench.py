@@ -15,6 +15,7 @@ from pipeline.bench.crew import open_crew
 from pipeline.bench.engines import Engine
 from pipeline.bench.every import measure
 from pipeline.bench.measure import BenchFailed
+from pipeline.bench.reading import read_report
 from pipeline.bench.site import FOLDER, Site
 from pipeline.bench.size import Size
 from pipeline.cli.main import main
@@ -55,18 +56,22 @@ def id_of(home):
     return Home.at(home / FOLDER).read_stack().stack_id
 
 
-def test_small_figures_of_the_whole_path_and_nothing_stays(clip, tmp_path, monkeypatch):
+def test_small_figures_of_the_whole_path_and_nothing_stays(clip, tmp_path, monkeypatch, capsys):
+    home = tmp_path / "made" / "home"
     monkeypatch.setattr("pipeline.bench.engines.CANDIDATES", (("cpu", "fp32"), ("cpu", "bf16")))
     said, ids = [], []
 
     def say(words):
         said.append(words)
         if "round 1" in words:
-            ids.append(id_of(tmp_path))
+            ids.append(id_of(home))
             assert running(ids[0])
+            # Another one of this home is refused, and takes nothing away.
+            assert main(["--home", str(home), "bench", "--only", "first"]) == 2
+            assert f"another `poseline bench` runs in {home}; wait for it" in capsys.readouterr().err
 
     report = measure(
-        tmp_path,
+        home,
         tmp_path / "models",
         clip=clip,
         model=BUNDLED_MODEL,
@@ -83,7 +88,8 @@ def test_small_figures_of_the_whole_path_and_nothing_stays(clip, tmp_path, monke
     ]
     assert report.clip["frames"] == 30
     assert (report.clip["width"], report.clip["height"]) == (1280, 720)
-    json.dumps(report.facts())
+    report.write(tmp_path / "bench.json")
+    assert json.dumps(read_report(tmp_path / "bench.json").facts()) == json.dumps(report.facts())
     system, limit, overhead = figures["system_cpu"], figures["limit_cpu"], figures["overhead_cpu"]
     assert system.ours == limit.ours == pytest.approx(30 / system.details["wall_s"][0])
     assert 0 < limit.outcome < 1.2

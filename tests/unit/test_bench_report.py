@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pipeline.bench.figures import Goal, NotHere, level_figure, ratio_figure
 from pipeline.bench.machine import machine_facts
-from pipeline.bench.report import (
-    NO_REASON,
-    REASONS_FILE,
-    Report,
-    read_reasons,
-    read_report,
-    reason_of,
-    render,
-)
+from pipeline.bench.reading import read_reasons, read_report
+from pipeline.bench.report import NO_REASON, REASONS_FILE, Report, reason_of, render
 from pipeline.cli.main import main
 from pipeline.errors import UsageError
 from pipeline.local.status import ServiceStatus, StackStatus
@@ -27,17 +21,34 @@ BENCH_JSON = ROOT / "docs" / "bench.json"
 BEGIN, END = "<!-- bench:begin -->\n", "<!-- bench:end -->"
 
 
+OVERHEAD = {
+    "note": "1.50 without the servers, 1.00 in them: worker 1.50, postgres 1.00",
+    "excess_cpu_ms": {"worker": 1.5, "postgres": 1.0},
+    "without_servers_cpu_ms": 1.5,
+    "servers_cpu_ms": 1.0,
+}
+MEMORY = {
+    "note": "PSS, decoders and all; 300 MB without them",
+    "tree_mb": {"2": 400.0, "4": 2869.0},
+    "process_mb": {"2": 300.0, "4": 310.0},
+    "measure": "PSS",
+}
+
+
 @pytest.fixture
 def report():
     return Report(
         machine=machine_facts(),
         clip={"name": "demo.mp4", "width": 1280, "height": 720, "codec": "h264", "frames": 1840, "seconds": 61.3},
         model="movenet",
-        pairs=3,
+        pairs=1,
         figures=(
             ratio_figure("system_cpu", "whole system", "frames/s", [(30, 20)], Goal("at least", 1.2), plain="the loop"),
-            level_figure("overhead_cpu", "overhead", "ms/frame", [2.5], Goal("at most", 2, "ms"), {"note": "much"}),
-            level_figure("slot_cpu", "a slot", "MB", [1234.5], Goal("under", 80, "MB")),
+            level_figure("overhead_cpu", "overhead", "ms/frame", [2.5], Goal("at most", 2, "ms"), OVERHEAD),
+            level_figure("memory_cpu", "a worker", "MB", [400.0], Goal("under", 600, "MB"), MEMORY),
+            level_figure(
+                "slot_cpu", "a slot", "MB", [1234.5], Goal("under", 80, "MB"), {"note": "400 MB at 2, 2869 MB at 4"}
+            ),
         ),
         missing=(NotHere("cuda", "no GPU here"),),
         plot="people.svg",
@@ -58,7 +69,7 @@ def test_the_section_has_the_table_the_reasons_and_the_machine(report):
     assert "| whole system | 30 frames/s | 20 frames/s, the loop | 1.50 | at least 1.2 | yes |" in lines
     assert "| overhead | 2.5 ms/frame |  |  | at most 2 ms | no |" in lines
     assert "- overhead: because" in lines
-    assert "- overhead: much." in lines
+    assert f"- overhead: {OVERHEAD['note']}." in lines
     assert f"- a slot: {NO_REASON}" in lines
     assert "| a slot | 1,234 MB |  |  | under 80 MB | no |" in lines
     assert lines[-1] == "![Time of a frame over the number of people in it](docs/people.svg)"
@@ -68,7 +79,7 @@ def test_the_section_has_the_table_the_reasons_and_the_machine(report):
 
 
 def test_a_figure_s_own_reason_beats_its_part_s(report):
-    _, overhead, slot = report.figures
+    _, overhead, _, slot = report.figures
     assert reason_of(overhead, {"overhead": "a", "overhead_cpu": "b"}) == "b"
     assert reason_of(slot, {"overhead": "a"}) is None
 
@@ -89,8 +100,24 @@ def test_the_command_renders_with_the_reasons_beside(report, tmp_path, capsys):
     report.write(tmp_path / "bench.json")
     (tmp_path / REASONS_FILE).write_text(json.dumps({"overhead": "because"}))
     assert main(["bench", "report", str(tmp_path / "bench.json")]) == 0
-    assert capsys.readouterr().out == render(report, {"overhead": "because"})
-    assert read_reasons(tmp_path / "none.json") == {}
+    assert capsys.readouterr() == (render(report, {"overhead": "because"}), "")
+
+
+def test_that_reasons_are_not_there_is_told(report, tmp_path, capsys):
+    report.write(tmp_path / "bench.json")
+    file = str(tmp_path / "bench.json")
+    assert main(["bench", "report", file]) == 0
+    out, err = capsys.readouterr()
+    assert out == render(report, {})
+    assert err.startswith(f"goals were missed, and there is no {tmp_path / REASONS_FILE} to say why; ")
+    assert err.count("\n") == 1
+    # One that was named is wanted.
+    assert main(["bench", "report", file, "--reasons", str(tmp_path / "none.json")]) == 2
+    assert capsys.readouterr() == ("", f"poseline: there is no file {tmp_path / 'none.json'}; check --reasons\n")
+    # Where all goals are met there is nothing to say.
+    replace(report, figures=report.figures[:1]).write(tmp_path / "bench.json")
+    assert main(["bench", "report", file]) == 0
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize(
