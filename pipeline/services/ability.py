@@ -16,8 +16,8 @@ from pipeline.services.system import System
 
 _MENDS: dict[Precision, str] = {
     "fp32": "`poseline worker`",
-    "bf16": "`poseline worker --device openvino` on a processor with bf16, or `--device tensorrt`",
-    "fp16": "`poseline worker --device tensorrt`",
+    "bf16": "`poseline worker` or `up` with `--device openvino`, on a processor with bf16, or with `--device tensorrt`",
+    "fp16": "`poseline worker` or `up` with `--device tensorrt`",
 }
 
 
