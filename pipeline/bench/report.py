@@ -84,21 +84,35 @@ def render(report: Report, reasons: Mapping[str, str], folder: str = "docs") -> 
     Args:
         folder: where the picture is, from the README.
     """
-    lines = [_where(report), "", _row(("what", *HEADINGS[1:])), _row(["---"] * len(HEADINGS))]
-    lines += [_row(each) for each in rows(report.figures)]
-    lines += ["", *(f"- {note}" for note in notes(report.figures))]
-    missed = [figure for figure in report.figures if figure.met is False]
-    if missed:
-        lines += ["", "Goals that were missed, and why:", ""]
-        words: dict[str, list[str]] = {}
-        for figure in missed:
-            words.setdefault(reason_of(figure, reasons) or NO_REASON, []).append(figure.words)
-        lines += [f"- {'; '.join(figures)}: {reason}" for reason, figures in words.items()]
-    if report.missing:
-        lines += ["", "Not on this machine: " + "; ".join(f"{each.name} ({each.reason})" for each in report.missing)]
+    lines = [_where(report), ""]
     if report.plot:
-        lines += ["", f"![Time of a frame over the number of people in it]({folder}/{report.plot})"]
+        lines += [f"![Time of a frame over the number of people in it]({folder}/{report.plot})", ""]
+    why = _numbered(report.figures, reasons)
+    lines += [_row(("what", *HEADINGS[1:])), _row(["---"] * len(HEADINGS))]
+    for figure, cells in zip(report.figures, rows(report.figures), strict=True):
+        mark = f" ({why[reason_of(figure, reasons) or NO_REASON]})" if figure.met is False else ""
+        lines.append(_row([*cells[:-1], cells[-1] + mark]))
+    if why:
+        lines += ["", "Goals that were missed, and why:", ""]
+        lines += [f"{number}. {_sentence(reason)}" for reason, number in why.items()]
+    if report.missing:
+        here = "; ".join(f"{each.name} ({each.reason.partition('; ')[0]})" for each in report.missing)
+        lines += ["", f"Not on this machine: {here}."]
+    said = notes(report.figures)
+    if said:
+        lines += ["", "<details><summary>More of each figure</summary>", "", *(f"- {note}" for note in said)]
+        lines += ["", "</details>"]
     return "\n".join(lines) + "\n"
+
+
+def _numbered(figures: Sequence[Figure], reasons: Mapping[str, str]) -> dict[str, int]:
+    """Each reason for a goal that was missed, once, in the order of the table, from 1."""
+    found = dict.fromkeys(reason_of(figure, reasons) or NO_REASON for figure in figures if figure.met is False)
+    return {reason: number for number, reason in enumerate(found, 1)}
+
+
+def _sentence(words: str) -> str:
+    return f"{words[:1].upper()}{words[1:]}"
 
 
 def _where(report: Report) -> str:

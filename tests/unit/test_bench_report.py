@@ -67,13 +67,13 @@ def test_the_section_has_the_table_the_reasons_and_the_machine(report):
     text = render(report, {"overhead": "because"})
     lines = text.splitlines()
     assert "| whole system | 30 frames/s | 20 frames/s, the loop | 1.50 | at least 1.2 | yes |" in lines
-    assert "| overhead | 2.5 ms/frame |  |  | at most 2 ms | no |" in lines
-    assert "- overhead: because" in lines
+    assert "| overhead | 2.5 ms/frame |  |  | at most 2 ms | no (1) |" in lines
+    assert "1. Because" in lines
     assert f"- overhead: {OVERHEAD['note']}." in lines
-    assert f"- a slot: {NO_REASON}" in lines
-    assert "| a slot | 1,234 MB |  |  | under 80 MB | no |" in lines
-    assert lines[-1] == "![Time of a frame over the number of people in it](docs/people.svg)"
-    assert "cuda (no GPU here)" in text
+    assert f"2. {NO_REASON[0].upper()}{NO_REASON[1:]}" in lines
+    assert "| a slot | 1,234 MB |  |  | under 80 MB | no (2) |" in lines
+    assert lines[2] == "![Time of a frame over the number of people in it](docs/people.svg)"
+    assert "Not on this machine: cuda (no GPU here)." in lines
     assert report.machine["cpu"] in lines[0]
     assert report.machine["date"] in lines[0]
 
