@@ -7,6 +7,7 @@ PoselineError                   exit 1
 ├── ServiceUnavailable          a server that Poseline needs does not answer
 ├── StackError                  the local stack could not start or stop
 ├── ModelUnusable               weights are missing, changed, or do not follow their contract
+├── ModelUnsound                a model gives no numbers, or others than it should, wherever it is loaded
 ├── OutputUnusable              a model gave no numbers for these pictures
 ├── DeviceUnavailable           asked for a GPU, got something else
 │   └── DeviceLost              a GPU broke off at work; only a new process gets it back
@@ -88,6 +89,10 @@ class StackError(PoselineError):
 
 class ModelUnusable(PoselineError):
     """The model's weights cannot be used."""
+
+
+class ModelUnsound(PoselineError):
+    """The model gives no poses on any device; use another one."""
 
 
 class OutputUnusable(PoselineError):

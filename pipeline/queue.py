@@ -6,7 +6,7 @@ carry ids alone, have no result, and are never retried by Celery. Why, with what
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from uuid import UUID
 
@@ -45,6 +45,10 @@ _KEY_PREFIX = "poseline:"
 
 class ControlFirst(round_robin_cycle):  # type: ignore[type-arg]  # generic to checkers only
     """The order in which a worker looks at its queues: control always first, those of frames in turn."""
+
+    def update(self, it: Iterable[str]) -> None:
+        """Take these queues."""
+        super().update(sorted(it, key=lambda queue: queue != CONTROL))
 
     def rotate(self, last_used: str) -> None:
         """The queue that gave a message goes to the end."""

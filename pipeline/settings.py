@@ -20,7 +20,7 @@ ENV_FILE = "poseline.env"
 class Settings(BaseSettings):
     """One process's settings; every field is `POSELINE_` plus its name in capitals."""
 
-    model_config = SettingsConfigDict(env_prefix="POSELINE_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="POSELINE_", env_ignore_empty=True, frozen=True, extra="ignore")
 
     database_url: SecretStr = Field(description="postgresql://user:password@host:port/name")
     broker_url: SecretStr = Field(description="redis://user:password@host:port/0")

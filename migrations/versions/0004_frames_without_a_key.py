@@ -15,9 +15,11 @@ branch_labels = None
 depends_on = None
 
 # Named so that it fires after the constraints' own triggers (`RI_…`; Postgres goes by the alphabet): by then the run's
-# chunks are gone, whoever was just ending one has ended it, and its frames are seen.
+# chunks are gone, whoever was just ending one has ended it, and its frames are seen. Like a cascade it runs with the
+# rights of the tables' owner, whoever deletes.
 FRAMES_GO_WITH_THEIR_RUN = """
-CREATE FUNCTION delete_frames_of_run() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION delete_frames_of_run() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 BEGIN
     DELETE FROM frame WHERE run_id = OLD.id;
     RETURN NULL;
@@ -30,5 +32,8 @@ CREATE TRIGGER run_frames AFTER DELETE ON run FOR EACH ROW EXECUTE FUNCTION dele
 def upgrade() -> None:
     op.execute("SET LOCAL lock_timeout = '4s'")
     op.execute("SET LOCAL statement_timeout = '60s'")
+    # In the order in which workers take them, and all before the first is changed: two that wait for each other would
+    # cost a chunk's work.
+    op.execute("LOCK TABLE chunk, frame, run, model, worker IN ACCESS EXCLUSIVE MODE")
     op.execute("ALTER TABLE frame DROP CONSTRAINT frame_run_id_fkey")
     op.execute(FRAMES_GO_WITH_THEIR_RUN)

@@ -13,6 +13,7 @@ import click
 
 from pipeline.cli.console import Console, common, pass_console, this_command
 from pipeline.cli.progress import Bar
+from pipeline.cli.words import facts, sentence
 from pipeline.core.states import RunState, VideoState, is_final
 from pipeline.db.engine import transaction
 from pipeline.db.runs import RunRow, select_run
@@ -20,7 +21,7 @@ from pipeline.db.workers import select_workers
 from pipeline.errors import PoselineError, RunFailed, ServiceUnavailable, UsageError
 from pipeline.inference.catalogue import BUNDLED_MODEL
 from pipeline.inference.zoo import find_model
-from pipeline.services.ability import require_able, trouble_of
+from pipeline.services.ability import lack_of, trouble_of
 from pipeline.services.export import FORMATS, Format, export_run
 from pipeline.services.request import request_run
 from pipeline.services.upload import Upload, check_team, printable, register_object, upload_file
@@ -73,7 +74,10 @@ def analyze(console: Console, paths: tuple[str, ...], team: str, model: str, out
     _check_folder(out)
     spec = find_model(model, console.models_path, console.pins_path).spec
     console.ensure_stack()
-    require_able(console.system, spec.full_name, spec.precision)
+    with transaction(console.system.engine) as connection:
+        lack = lack_of(connection, spec.precision)
+    if lack is not None:  # a run that stands already can be had all the same
+        console.step(lack)
     waiting: list[Asked] = []
     results = []
     try:
@@ -112,7 +116,10 @@ def ingest(console: Console, paths: tuple[str, ...], team: str, model: str) -> N
     sources = _expand(paths)
     spec = find_model(model, console.models_path, console.pins_path).spec
     console.ensure_stack()
-    require_able(console.system, spec.full_name, spec.precision)
+    with transaction(console.system.engine) as connection:
+        lack = lack_of(connection, spec.precision)
+    if lack is not None:  # a run that stands already can be had all the same
+        console.step(lack)
     asked: list[Asked] = []
     failures = _ask(console, sources, team, model, asked)
     rows = [{"name": one.name, "video": str(one.upload.video.id), "run": str(one.run_id)} for one in asked]
@@ -173,49 +180,6 @@ def _watch(console: Console, asked: Asked) -> RunRow:
                 console.step(f"{asked.name}: {trouble}")
                 told = trouble
             time.sleep(_POLL_S if time.monotonic() - begun_at < _SOON_S else _LONG_POLL_S)
-
-
-def facts(run: RunRow) -> dict[str, object]:
-    """A run for a script."""
-    took_s = took(run)
-    return {
-        "run": str(run.id),
-        "video": str(run.video_id),
-        "name": run.video,
-        "team": run.team,
-        "model": run.model,
-        "state": run.state,
-        "reason": run.reason,
-        "notes": list(run.notes),
-        "seconds": took_s,
-        "frames_per_second": round(run.frames / took_s, 2) if run.frames and took_s else None,
-        **(run.summary or {}),
-    }
-
-
-def took(run: RunRow) -> float | None:
-    """Seconds from the first chunk's begin to the end: what waited in the queue before is not the analysis's."""
-    begun_at = run.began_at or run.started_at
-    if begun_at is None or run.finished_at is None:
-        return None
-    return round((run.finished_at - begun_at).total_seconds(), 2)
-
-
-def sentence(run: RunRow) -> str:
-    """A run in a coach's words."""
-    summary, took_s = run.summary or {}, took(run) or 0.0
-    frames, seen = summary["frames"], summary["frames_with_people"]
-    words = (
-        f"{_count(frames, 'frame')} ({summary['video_s']:.1f} s of video), people in {seen} of them, "
-        f"{summary['most_people']} at once at most, {_count(summary['poses'], 'pose')}; "
-        f"{took_s:.1f} s, {frames / max(took_s, 0.01):.1f} frames/s"
-    )
-    missing = summary["frames_missing"]
-    return words + (f"; {_count(missing, 'frame')} could not be analysed" if missing else "")
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _check_folder(out: Path) -> None:

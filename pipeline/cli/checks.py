@@ -7,10 +7,10 @@ from typing import Any, get_args
 import click
 
 from pipeline.cli.console import Console, common, pass_console
-from pipeline.errors import PoselineError, UnknownModel
+from pipeline.errors import PoselineError
 from pipeline.inference.engines.placement import Placement
 from pipeline.inference.engines.sessions import Device
-from pipeline.inference.zoo import find_model, list_models, load_model
+from pipeline.inference.zoo import find_model, list_models, load_model, require_known
 
 _AGREEMENT = ("px_median", "px_max", "oks_min", "score_off")
 
@@ -31,10 +31,12 @@ def check(console: Console, names: tuple[str, ...], device: Device) -> None:
     the bundled model, or else against the same model on the CPU.
     """
     wanted = names or tuple(state.name for state in list_models(console.models_path) if state.is_here)
+    for name in wanted:
+        require_known(name)
     rows = []
     for name in wanted:
         console.step(f"checking {name}")
-        rows.append(_row(console, name, Placement(device)))
+        rows.append(_row(console, name, Placement(device, cache_path=console.home / "engines")))
     if not console.facts(rows):
         console.table(
             ("model", "engine", "provider", "people", "ms/frame", "px median", "px max", "OKS", "held against", ""),
@@ -49,18 +51,12 @@ def check(console: Console, names: tuple[str, ...], device: Device) -> None:
 
 
 def _row(console: Console, name: str, placement: Placement) -> dict[str, Any]:
-    """What came of one, whatever is wrong with it.
-
-    Raises:
-        UnknownModel: nobody knows that name.
-    """
+    """What came of one, whatever is wrong with it."""
     from pipeline.services import golden  # noqa: PLC0415 - with onnxruntime and OpenCV, 0.3 s
 
     try:
         found = find_model(name, console.models_path, console.pins_path)
         report = golden.check(found, load_model(found, placement), placement)
-    except UnknownModel:
-        raise
     except PoselineError as error:
         return _facts(name, problem=error.message)
     figures = report.figures

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import click
 
-from pipeline.cli.analyze import ask, facts, sentence, wait_for
+from pipeline.cli.analyze import ask, wait_for
 from pipeline.cli.console import Console, common, pass_console, this_command
 from pipeline.cli.progress import Bar
 from pipeline.cli.stack import flower_words
+from pipeline.cli.words import facts, sentence
 from pipeline.inference.catalogue import BUNDLED_MODEL
 from pipeline.services.export import export_run
 from pipeline.services.preview import preview_run

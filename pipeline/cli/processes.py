@@ -17,7 +17,6 @@ from pipeline.cli.console import Console, common, pass_console
 from pipeline.db.engine import transaction
 from pipeline.db.migrate import check_revision, upgrade
 from pipeline.errors import PoselineError, UsageError
-from pipeline.inference.engines.ability import precisions_on
 from pipeline.inference.engines.sessions import Device
 from pipeline.queue import CONTROL, FRAMES, FRAMES_IN
 
@@ -47,7 +46,7 @@ def _become_celery(console: Console, *args: str, **environment: str) -> None:
     "--device", type=click.Choice(get_args(Device)), default="auto", show_default=True, help=" ".join(_DEVICES.values())
 )
 @click.option("--slots", type=click.IntRange(1, 256), help="Chunks at once [default: one per core]")
-@click.option("--queues", default=f"{CONTROL},{FRAMES}", show_default=True, help="Which work, first things first.")
+@click.option("--queues", default=f"{CONTROL},{FRAMES}", show_default=True, help="Which work.")
 @click.option("--name", help="The worker's name in Flower [default: made up]")
 @common
 @pass_console
@@ -57,6 +56,8 @@ def worker(console: Console, device: Device, slots: int | None, queues: str, nam
     It shows the bundled model the golden pictures first, and does not start on another device than the one asked for,
     nor on one that finds something else in them.
     """
+    from pipeline.inference.engines.ability import precisions_on  # noqa: PLC0415 - with onnxruntime, 0.2 s
+
     wanted = queues.split(",")
     unknown = set(wanted) - {CONTROL, FRAMES}
     if unknown:

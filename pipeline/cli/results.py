@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from pipeline.cli.analyze import facts, sentence
 from pipeline.cli.console import Console, common, pass_console
 from pipeline.cli.progress import Bar
+from pipeline.cli.words import facts, sentence
 from pipeline.core.states import RunState, is_final
 from pipeline.db.chunks import count_chunks, count_computed_with
 from pipeline.db.engine import transaction
@@ -99,13 +99,14 @@ def show(console: Console, run_id: str) -> None:
 @pass_console
 def cancel(console: Console, run_ids: tuple[str, ...]) -> None:
     """End runs that nobody wants any more. What they found is kept; asked for again, a run begins anew."""
+    with transaction(console.system.engine) as connection:
+        found = [find_run(connection, run_id) for run_id in run_ids]
     rows = []
-    for run_id in run_ids:
+    for each in found:
         with transaction(console.system.engine) as connection:
-            run = select_run(connection, find_run(connection, run_id))
-            was_open = mark_cancelled(connection, run.id)
-            state = select_run(connection, run.id).state
-        rows.append({"run": str(run.id), "state": state, "was_open": was_open})
+            was_open = mark_cancelled(connection, each)
+            state = select_run(connection, each).state
+        rows.append({"run": str(each), "state": state, "was_open": was_open})
     if not console.facts(rows):
         for row in rows:
             console.say(f"run {row['run']}: {row['state']}" + ("" if row["was_open"] else " already, nothing changed"))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any, get_args
@@ -11,9 +14,8 @@ import click
 from pipeline.cli.console import Console, common, pass_console
 from pipeline.db.engine import transaction
 from pipeline.db.workers import WorkerRow, select_workers
-from pipeline.errors import ServiceUnavailable
+from pipeline.errors import DeviceUnavailable, ServiceUnavailable
 from pipeline.inference.catalogue import BUNDLED_MODEL
-from pipeline.inference.engines.placement import Placement
 from pipeline.inference.engines.sessions import Device
 from pipeline.local import stack
 from pipeline.local.stack import StackStatus
@@ -33,7 +35,7 @@ from pipeline.settings import configured_by_environment
 @pass_console
 def up(console: Console, slots: int | None, device: Device | None, flower_port: int | None) -> None:
     """Start the local stack: Postgres, Valkey, SeaweedFS, a worker, beat, Flower. Twice is fine."""
-    if device is not None:
+    if device is not None and device != stack.worker_device(console.home):
         console.step(f"checking {device}")
         _check(device, console)
     status = stack.up(console.home, slots=slots, device=device, flower_port=flower_port, on_step=console.step)
@@ -100,17 +102,19 @@ def status(context: click.Context, console: Console) -> None:
 
 
 def _check(device: Device, console: Console) -> None:
-    """Try a device before anything is started or stopped for it.
+    """Try a device before anything is started or stopped for it, in a process that holds nothing of it afterwards.
 
     Raises:
         DeviceUnavailable: it is not there, or computes wrongly.
     """
-    from pipeline.inference.zoo import find_model, load_model  # noqa: PLC0415 - with onnxruntime and OpenCV, 0.3 s
-    from pipeline.services import golden  # noqa: PLC0415
-
-    placement = Placement(device, cache_path=console.home / "engines")
-    found = find_model(BUNDLED_MODEL, console.models_path)
-    golden.check(found, load_model(found, placement), placement).require()
+    home = ("--home", str(console.home))
+    command = ("models", "check", BUNDLED_MODEL, "--device", device, "--json")
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline.cli.main", *home, *command], stdout=subprocess.PIPE, text=True, check=False
+    )
+    problem = json.loads(done.stdout)[0]["problem"] if done.stdout else f"{device} could not be checked"
+    if problem is not None:
+        raise DeviceUnavailable(problem)
 
 
 def flower_words(console: Console) -> str:

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import Connection, delete, func, insert, select, text, update
 
 from pipeline.core.chunks import ChunkPlan
-from pipeline.core.precision import Precision
+from pipeline.core.precision import PRECISIONS, Precision
 from pipeline.core.states import ChunkState, RunState
 from pipeline.db.engine import advisory_key
 from pipeline.db.frames import copy_frames
@@ -18,7 +18,7 @@ from pipeline.db.tables import chunk, frame, model, run
 from pipeline.db.transitions import move_to
 from pipeline.errors import LeaseLost
 
-DISPATCH_LOCK = advisory_key("poseline.dispatch")
+DISPATCH_LOCKS = {precision: advisory_key(f"poseline.dispatch.{precision}") for precision in PRECISIONS}
 
 
 @dataclass(frozen=True)
@@ -157,6 +157,7 @@ _PICK = text("""
 WITH busy AS (
     SELECT video.team_id, count(*) AS chunks
     FROM chunk JOIN run ON run.id = chunk.run_id JOIN video ON video.id = run.video_id
+    JOIN model ON model.fingerprint = run.model_fingerprint AND model.precision = :precision
     WHERE chunk.state IN ('queued', 'running') AND run.state = 'running' GROUP BY video.team_id
 ), offered AS (
     SELECT run.id AS run_id, first.idx, run.created_at, team.id AS team_id, team.weight,
@@ -181,7 +182,9 @@ def queue_ready_chunks(connection: Connection, window: int, precision: Precision
     """Mark as queued what may be sent now, of the runs in this precision: fair between teams, at most `window` messages
     waiting in all."""
     # Whoever holds the lock is refilling the window; the next chunk's end or tick sees what it missed.
-    if not connection.execute(text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": DISPATCH_LOCK}).scalar_one():
+    if not connection.execute(
+        text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": DISPATCH_LOCKS[precision]}
+    ).scalar_one():
         return []
     waiting = connection.execute(
         select(func.count())

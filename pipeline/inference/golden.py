@@ -110,7 +110,11 @@ def check_model(
     except OutputUnusable as error:
         if ask is not None:
             _look(ask(), letterbox)  # where the CPU gives none either, the device is not at fault
-        problem = error if _is_reference(facts) else DeviceUnavailable(f"{error.message}; use the cpu device")
+        problem = error
+        if spec.precision != "fp32":
+            problem = OutputUnusable(f"{error.message}; ask for the model without @{spec.precision}")
+        elif not _is_reference(facts):
+            problem = DeviceUnavailable(f"{error.message}; use the cpu device")
         return GoldenReport(spec.full_name, facts, problem=problem)
     except (ModelUnusable, DeviceUnavailable) as error:
         return GoldenReport(spec.full_name, facts, problem=error)
@@ -216,6 +220,8 @@ def _disagreement(
         f"{spec.full_name} on {_where(facts)}: expected {agreement.people_wanted} people in {agreement.frames} "
         f"pictures {wish}, came {came}"
     )
+    if spec.precision != "fp32":  # the device itself was found sound in fp32
+        return OutputUnusable(f"{words}; ask for the model without @{spec.precision}")
     if not _is_reference(facts):
         return DeviceUnavailable(f"{words}; use the cpu device")
     entry = ENTRIES.get(spec.name)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast, get_args
 
 from pipeline.core.precision import Precision
-from pipeline.errors import ModelUnusable, UnknownModel
+from pipeline.errors import ModelUnusable, UnknownModel, UsageError
 from pipeline.inference.catalogue import ENTRIES, Entry, comes_with_poseline, find_entry
 from pipeline.inference.spec import ModelSpec
 from pipeline.inference.users import describe
@@ -105,6 +105,8 @@ def find_model(name: str, models_path: Path, pins_path: Path | None = None) -> F
         if sha256 is None:
             raise ModelUnusable(entry.with_mend(f"{path} has no checksum in {CHECKSUMS_FILE}"))
         if pins_path is not None:
+            if not pins_path.is_file():
+                raise UsageError(f"there are no pins at {pins_path}; `poseline models fetch --pins` writes them")
             hold_against(pins_path, weights.name, sha256, str(path))
         sha256s[weights.name], paths[sha256] = sha256, path
     return FoundModel(_spec_with(entry, sha256s, models_path, precision), paths)
@@ -121,6 +123,18 @@ def _spec_with(entry: Entry, sha256s: Mapping[str, str], models_path: Path, prec
         raise ModelUnusable(
             f"{models_path / CHECKSUMS_FILE} holds no SHA-256 for {entry.name}; remove it and fetch the model again"
         ) from error
+
+
+def require_known(name: str) -> None:
+    """
+    Raises:
+        UnknownModel: there is no model or file of this name.
+    """
+    name, _ = split_precision(name)
+    if not name.endswith(".onnx"):
+        find_entry(name)
+    elif not Path(name).is_file():
+        raise UnknownModel(f"there is no file {name}; check the path")
 
 
 def find_weights(sha256: str, models_path: Path) -> Path | None:

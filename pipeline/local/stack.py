@@ -19,7 +19,17 @@ from pipeline.local.servers import write_configs
 from pipeline.local.status import ServiceStatus, StackStatus, iter_services
 from pipeline.settings import Settings
 
-__all__ = ["PROCESSES", "SERVERS", "ServiceStatus", "StackStatus", "down", "prepare_servers", "status", "up"]
+__all__ = [
+    "PROCESSES",
+    "SERVERS",
+    "ServiceStatus",
+    "StackStatus",
+    "down",
+    "prepare_servers",
+    "status",
+    "up",
+    "worker_device",
+]
 
 _START_ATTEMPTS = 3
 
@@ -112,6 +122,15 @@ def status(home: Path) -> StackStatus:
             place.path, tuple(ServiceStatus(n, "stopped", None, None, "") for n in (*SERVERS, *PROCESSES))
         )
     return StackStatus(place.path, tuple(iter_services(place, stack)))
+
+
+def worker_device(home: Path) -> str | None:
+    """What the worker of a running stack was asked to compute on; None where none runs."""
+    place = Home.at(home)
+    if place.read_stack() is None or supervisor(place) is None:
+        return None
+    wish = Wish.of(place)
+    return wish.device if "worker" in wish.services else None
 
 
 def _with_servers(only: Collection[str] | None) -> tuple[str, ...]:

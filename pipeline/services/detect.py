@@ -18,7 +18,16 @@ from pipeline.db.frames import FrameRow, FrameSpool, encode_frames
 from pipeline.db.leases import hand_back
 from pipeline.db.runs import mark_failed
 from pipeline.db.videos import select_frame_index, select_video
-from pipeline.errors import LeaseLost, ModelUnusable, OutputUnusable, SourceGone, Stopping, in_one_line, is_outage
+from pipeline.errors import (
+    LeaseLost,
+    ModelUnsound,
+    ModelUnusable,
+    OutputUnusable,
+    SourceGone,
+    Stopping,
+    in_one_line,
+    is_outage,
+)
 from pipeline.inference.models import PoseModel
 from pipeline.logs import bind, get_logger
 from pipeline.services.dispatch import dispatch
@@ -65,7 +74,7 @@ def detect_chunk(
                 hand_back(connection, claimed.lease)
             log.info("chunk_handed_back")
             return
-        except SourceGone as error:
+        except (SourceGone, ModelUnsound) as error:
             with transaction(system.engine) as connection:
                 mark_failed(connection, run_id, error.message)
             log.warning("run_failed", reason=error.message)

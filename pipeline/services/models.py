@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from pipeline.db.engine import transaction
 from pipeline.db.runs import select_model_spec
-from pipeline.errors import DeviceLost, DeviceUnavailable, ModelUnusable, Stopping
+from pipeline.errors import DeviceLost, DeviceUnavailable, ModelUnsound, ModelUnusable, OutputUnusable, Stopping
 from pipeline.inference.engines.placement import Placement
 from pipeline.inference.golden import GoldenReport
 from pipeline.inference.models import PoseModel
@@ -32,6 +32,7 @@ class ModelCache:
         self._placement = placement
         self._lock = threading.Lock()
         self._loaded: dict[str, PoseModel] = {}
+        self._sound: dict[str, GoldenReport] = {}
         self._used_at_s: dict[str, float] = {}
 
     def preload(self, name: str) -> GoldenReport:
@@ -54,7 +55,7 @@ class ModelCache:
         Raises:
             Stopping: `interrupted` was set.
             ModelUnusable: its weights are neither on this machine nor in the store, or are not what they were.
-            OutputUnusable: it gives no numbers, on any device.
+            ModelUnsound: it gives no numbers on any device, or loses people in reduced precision.
             DeviceUnavailable: the device is not there, cannot work at the model's precision, or computes wrongly.
         """
         self._used_at_s[fingerprint] = time.monotonic()
@@ -85,21 +86,31 @@ class ModelCache:
             model = load_model(found, self._placement)
         except DeviceLost as error:  # one model too large for this GPU is no reason to leave the others
             raise DeviceUnavailable(error.message) from error
-        report = check(found, model, self._placement)
-        for words in report.warnings:
-            log.warning("model_suspect", reason=words)
-        report.require()
+        report = self._checked(found, model)
         by_use = sorted(self._loaded, key=self._used_at_s.__getitem__)
         self._let_go(by_use[: max(0, len(by_use) + 1 - self._system.settings.models_kept)])
         self._loaded[found.spec.fingerprint] = model
-        log.info(
-            "model_checked",
-            model=report.model,
-            against=report.against or None,
-            people=report.people,
-            frame_ms=round(report.frame_ms or 0, 2),
-        )
         return report
+
+    def _checked(self, found: FoundModel, model: PoseModel) -> GoldenReport:
+        """What came of a model's check; one that passed it here and comes back passes by."""
+        fingerprint = found.spec.fingerprint
+        if fingerprint not in self._sound:
+            try:
+                report = check(found, model, self._placement).require()
+            except OutputUnusable as error:
+                raise ModelUnsound(error.message) from error
+            for words in report.warnings:
+                log.warning("model_suspect", reason=words)
+            log.info(
+                "model_checked",
+                model=report.model,
+                against=report.against or None,
+                people=report.people,
+                frame_ms=round(report.frame_ms or 0, 2),
+            )
+            self._sound[fingerprint] = report
+        return self._sound[fingerprint]
 
     def _let_go(self, fingerprints: Sequence[str]) -> None:
         """Hold these no longer; a slot at work with one keeps it until its chunk ends."""

@@ -93,12 +93,11 @@ def _repair(system: System) -> None:
 
 def _resend(system: System) -> None:
     patience_s = system.settings.resend_after_s
+    # Redis is asked first: it may take its time, and rows that are locked meanwhile would be waited for.
+    ages_s = {precision: _age(system, queue, patience_s) for precision, queue in FRAMES_IN.items()}
+    age_s = _age(system, CONTROL, patience_s)
     with transaction(system.engine) as connection:
-        lost = sum(
-            requeue_lost_chunks(connection, _age(system, queue, patience_s), precision)
-            for precision, queue in FRAMES_IN.items()
-        )
-        age_s = _age(system, CONTROL, patience_s)
+        lost = sum(requeue_lost_chunks(connection, ages_s[precision], precision) for precision in FRAMES_IN)
         ingests = select_unsent_ingests(connection, age_s)
         finishes = select_unsent_finishes(connection, age_s)
     for video_id in ingests:

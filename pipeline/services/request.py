@@ -10,8 +10,9 @@ from uuid import UUID
 from pipeline.db.engine import transaction
 from pipeline.db.runs import ensure_model, insert_run
 from pipeline.db.videos import hold_for_run
+from pipeline.errors import UsageError
 from pipeline.inference.zoo import find_model
-from pipeline.services.ability import require_able
+from pipeline.services.ability import lack_of
 from pipeline.services.dispatch import dispatch
 from pipeline.services.plan import plan_runs
 from pipeline.services.system import System
@@ -41,12 +42,14 @@ def request_run(
     """
     found = find_model(model_name, system.settings.models_path, system.settings.models_pins)
     spec = found.spec
-    require_able(system, spec.full_name, spec.precision)
     keep_weights(system, found, on_step)
     with transaction(system.engine) as connection:
         video_id = hold_for_run(connection, video_id)
         ensure_model(connection, spec.fingerprint, spec.full_name, json.loads(spec.to_json()))
         run_id, new = insert_run(connection, video_id, spec.fingerprint)
+        lack = lack_of(connection, spec.precision) if new else None
+        if lack is not None:  # and with it what was just inserted is gone
+            raise UsageError(lack)
         planned = plan_runs(connection, system.settings, video_id)
     if planned:
         dispatch(system)

@@ -14,12 +14,12 @@ from pipeline.core.states import RunState
 from pipeline.db.chunks import claim_chunk
 from pipeline.db.engine import transaction
 from pipeline.db.leases import renew_lease
-from pipeline.db.workers import DeviceRow, remove_worker, report_worker
+from pipeline.db.workers import DeviceRow, report_worker
 from pipeline.errors import LeaseLost, UsageError
 from pipeline.inference.catalogue import BUNDLED_MODEL
 from pipeline.inference.engines.lacks import has_bf16
 from pipeline.queue import FRAMES, FRAMES_IN
-from pipeline.services.ability import require_able, trouble_of
+from pipeline.services.ability import trouble_of
 from pipeline.services.dispatch import dispatch
 from pipeline.services.ingest import ingest_video
 from pipeline.services.system import System
@@ -75,21 +75,28 @@ def test_chunks_that_nobody_can_do_are_not_sent_and_not_in_the_way(system: Syste
     assert states(system, plain)["queued"] == 3 * window, "of all three slots"
 
 
-def test_a_wish_that_nobody_here_can_do_is_refused_with_the_mend(system: System, clip: Path) -> None:
-    require_able(system, BF16, "bf16")  # nobody is there at all
+def test_a_wish_that_nobody_here_can_do_is_refused_with_the_mend(system: System, clip: Path, tmp_path: Path) -> None:
+    standing = begun(system, clip, BF16)  # nobody is there at all
     there_is(system, "plain", "fp32")
+    there_is(system, "control")
     with pytest.raises(
         UsageError, match=r"no worker here computes in bf16 \(plain in fp32\): start one with"
     ) as caught:
-        ask(system, clip, model=BF16)
-    assert caught.value.message.endswith(f"or ask for {BUNDLED_MODEL}")
-    assert sql(system, "SELECT count(*) FROM run") == [(0,)]
-    there_is(system, "able", "fp32", "bf16")
-    run_id = begun(system, clip, BF16)
+        ask(system, make_video(tmp_path / "other.mp4", frames=3), model=BF16)
+    assert caught.value.message.endswith("or ask for the model without @bf16")
+    assert sql(system, "SELECT id FROM run") == [(standing,)]
+    assert ask(system, clip, model=BF16) == standing, "a run that stands is given all the same"
     with transaction(system.engine) as connection:
-        assert trouble_of(connection, run_id) is None
-        remove_worker(connection, "able")
-        assert "no worker here computes in bf16" in (trouble_of(connection, run_id) or "")
+        assert "no worker here computes in bf16" in (trouble_of(connection, standing) or "")
+    there_is(system, "able", "fp32", "bf16")
+    with transaction(system.engine) as connection:
+        assert trouble_of(connection, standing) is None
+
+
+def test_a_worker_without_frames_keeps_nobody_from_asking(system: System, clip: Path) -> None:
+    there_is(system, "control")
+    for model in (BUNDLED_MODEL, BF16):
+        assert states(system, begun(system, clip, model))
 
 
 @pytest.mark.skipif(
@@ -126,6 +133,8 @@ def test_a_cancelled_run_ends_whoever_works_on_it(
     assert claimed is not None
     for name, value in environment(settings).items():
         monkeypatch.setenv(name, value)
+    assert main(["cancel", str(run_id), "0000"]) == 2
+    assert run_of(system, run_id).state is RunState.RUNNING
     capsys.readouterr()
     assert main(["cancel", str(run_id)[:8]]) == 0
     assert capsys.readouterr().out == f"run {run_id}: cancelled\n"

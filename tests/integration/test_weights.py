@@ -12,7 +12,7 @@ import pytest
 from pipeline.core.states import RunState
 from pipeline.db.chunks import select_trouble
 from pipeline.db.engine import transaction
-from pipeline.errors import ModelUnusable, OutputUnusable, is_outage
+from pipeline.errors import ModelUnsound, ModelUnusable, OutputUnusable, is_outage
 from pipeline.inference.engines.placement import Placement
 from pipeline.inference.weights.checksums import sha256_of
 from pipeline.services.detect import detect_chunk
@@ -138,10 +138,27 @@ def test_no_room_for_weights_is_an_outage(system: System, clip: Path, mine: Path
 def test_a_model_that_never_gives_numbers_ends_its_run_and_says_so(system: System, clip: Path, tmp_path: Path):
     dazzled = make_model(tmp_path / "dazzled.onnx", side_px=64, keypoints=KEYPOINTS, dazzled=True)
     run_id = begun(system, clip, dazzled)
+    with pytest.raises(ModelUnsound, match="dazzled gives scores, boxes or keypoints that are not numbers") as caught:
+        detect_chunk(system, ModelCache(system, Placement("cpu")), run_id, 0, "w")
+    run = run_of(system, run_id)
+    assert (run.state, run.reason) == (RunState.FAILED, caught.value.message)
+
+
+def test_frames_that_break_a_sound_model_say_so_in_the_end(system: System, clip: Path, mine: Path, monkeypatch):
+    run_id = begun(system, clip, mine)
     strict = replace(system, settings=system.settings.model_copy(update={"max_errors": 1}))
-    with pytest.raises(OutputUnusable, match="dazzled gives scores, boxes or keypoints that are not numbers"):
-        detect_chunk(strict, ModelCache(strict, Placement("cpu")), run_id, 0, "w")
+    models = ModelCache(strict, Placement("cpu"))
+    model = models.load(run_of(system, run_id).model_fingerprint)
+
+    def breaks_off(*_: object) -> None:
+        raise OutputUnusable("it gave no numbers for these; try another model")
+
+    monkeypatch.setattr(model, "detect", breaks_off)
+    with pytest.raises(OutputUnusable):
+        detect_chunk(strict, models, run_id, 0, "w")
     finish_run(strict, run_id, "w")
     run = run_of(system, run_id)
     assert run.state is RunState.FAILED
-    assert "not numbers" in (run.reason or "")
+    assert run.reason == (
+        "12 of 12 frames could not be analysed, more than 5%: it gave no numbers for these; try another model"
+    )

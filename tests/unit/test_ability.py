@@ -9,6 +9,7 @@ import pytest
 
 from pipeline.core.precision import PRECISIONS
 from pipeline.inference.engines import ability
+from pipeline.inference.engines.onnx_session import TENSORRT
 from pipeline.inference.engines.placement import AUTO, COMPUTES_IN
 from pipeline.queue import CONTROL, FRAMES, FRAMES_IN, QUEUES, ControlFirst
 
@@ -17,10 +18,11 @@ from pipeline.queue import CONTROL, FRAMES, FRAMES_IN, QUEUES, ControlFirst
 def machine(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Says what is installed and what the processor and the driver are."""
 
-    def make(*installed: str, bf16: bool = False, driver: str = "") -> None:
+    def make(*installed: str, bf16: bool = False, driver: str = "", with_tensorrt: bool = True) -> None:
         monkeypatch.setattr(importlib.util, "find_spec", lambda name: name if name in installed else None)
         monkeypatch.setattr(ability, "has_bf16", lambda: bf16)
         monkeypatch.setattr(ability, "driver_version", lambda: driver)
+        monkeypatch.setattr(ability, "available", lambda: {TENSORRT} if with_tensorrt else set())
         monkeypatch.setattr(ability, "_LIBRARY_FOLDERS", ())
         monkeypatch.delenv("LD_LIBRARY_PATH", raising=False)
 
@@ -45,6 +47,8 @@ def test_tensorrt_brings_both_where_its_library_and_a_driver_are(
     assert ability.precisions_on("auto") == ability.precisions_on("tensorrt") == PRECISIONS
     machine("tensorrt_libs")
     assert ability.precisions_on("tensorrt") == ("fp32",), "no driver"
+    machine("tensorrt_libs", driver="580.1", with_tensorrt=False)
+    assert ability.precisions_on("tensorrt") == ("fp32",), "an onnxruntime without it"
     machine(driver="580.1")
     assert ability.precisions_on("tensorrt") == ("fp32",), "no library"
     (tmp_path / "libnvinfer.so.10").touch()
@@ -60,7 +64,7 @@ def test_every_precision_has_a_queue_and_a_device() -> None:
 
 def test_control_comes_first_and_frames_take_turns() -> None:
     cycle = ControlFirst()
-    cycle.update([CONTROL, FRAMES, FRAMES_IN["bf16"]])
+    cycle.update([FRAMES, CONTROL, FRAMES_IN["bf16"]])
     seen = []
     for gives in (FRAMES, CONTROL, FRAMES_IN["bf16"], CONTROL):
         cycle.rotate(gives)

@@ -207,8 +207,11 @@ def test_reduced_precision_may_be_off_by_more_but_lose_nobody(session):
     bf16 = find_model(f"{BUNDLED_MODEL}@bf16", Path())
     facts = replace(GPU_FACTS, precision="bf16")
     report_of(bf16, session, facts, moved(1)).require()
-    assert "OKS of 0.9" in lines_of(report_of(bf16, session, facts, moved(6)))
-    assert "0 too many" in lines_of(report_of(bf16, session, facts, scored(0.1)))
+    for change, says in ((moved(6), "OKS of 0.9"), (scored(0.1), "0 too many"), (spoilt, "not numbers")):
+        problem = report_of(bf16, session, facts, change).problem
+        assert isinstance(problem, OutputUnusable), "no other device is better at it"
+        assert says in problem.message
+        assert problem.message.endswith("; ask for the model without @bf16")
 
 
 def test_batches_are_as_full_as_at_work(bundled, session, reference):

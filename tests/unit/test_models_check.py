@@ -67,4 +67,7 @@ def test_one_that_is_no_model_at_all_does_not_keep_the_others_from_being_checked
 
 
 def test_a_name_that_nobody_knows_is_asked_wrongly(tmp_path, capsys):
-    assert check(tmp_path, capsys, "rtmo-z")[0] == 2
+    code, out, err = check(tmp_path, capsys, BUNDLED_MODEL, "rtmo-z")
+    assert (code, out) == (2, "")
+    assert "checking" not in err, "before anything is"
+    assert check(tmp_path, capsys, str(tmp_path / "none.onnx"))[0] == 2

@@ -102,6 +102,9 @@ def test_pins_hold_wherever_a_model_is_asked_for_by_its_name(home, folder, tmp_p
     pins.write_text(json.dumps(["rtmo-t"]))
     assert main(["--home", str(home), "ingest", str(video), "--model", "rtmo-t"]) == 2
     assert "cannot be used for pins (it is no object of names)" in capsys.readouterr().err
+    pins.unlink()
+    assert main(["--home", str(home), "ingest", str(video), "--model", "rtmo-t"]) == 2
+    assert f"there are no pins at {pins}" in capsys.readouterr().err
 
 
 def test_the_list_says_what_each_model_is(home, folder, capsys):

@@ -13,6 +13,7 @@ from pathlib import Path
 from pipeline.core.precision import PRECISIONS, Precision
 from pipeline.inference.engines.lacks import has_bf16
 from pipeline.inference.engines.nvidia import driver_version
+from pipeline.inference.engines.onnx_session import TENSORRT, available
 from pipeline.inference.engines.placement import AUTO, COMPUTES_IN
 from pipeline.inference.engines.sessions import Device
 
@@ -37,7 +38,7 @@ def _is_here(device: Device) -> bool:
     """Of a device that computes in reduced precision."""
     if device == "openvino":
         return importlib.util.find_spec("openvino") is not None and has_bf16()
-    if device == "tensorrt":
+    if device == "tensorrt" and TENSORRT in available():
         return bool(driver_version()) and (importlib.util.find_spec("tensorrt_libs") is not None or _has_nvinfer())
     return False
 
