@@ -37,15 +37,17 @@ class Network:
 
     Args:
         path: of its file, for what is said of it.
+        name: of its model; by default the file's.
 
     Raises:
         ModelUnusable: it does not.
     """
 
-    def __init__(self, session: Session, spec: NetworkSpec, path: Path) -> None:
+    def __init__(self, session: Session, spec: NetworkSpec, path: Path, name: str | None = None) -> None:
         self.session = session
         self.spec = spec
         self._path = path
+        self._name = name or path.stem
         if not spec.is_current:
             raise ModelUnusable(
                 f"{path} needs {spec.preprocessing} and {spec.decoding}, which this version of Poseline has not"
@@ -87,7 +89,7 @@ class Network:
             )
         # A score that is not a number is below every threshold, so a broken network would look like empty frames.
         if not all(np.isfinite(array).all() for array in (given if self.spec.decoder == "simcc" else given[:1])):
-            raise OutputUnusable(f"{self._path.stem} gave scores or boxes that are not numbers; try another model")
+            raise OutputUnusable(f"{self._name} gave scores or boxes that are not numbers; try another model")
         return given
 
     def require_keypoints(self, count: int) -> None:

@@ -62,7 +62,7 @@ def build_model(spec: ModelSpec, path_of: Callable[[NetworkSpec], Path], placeme
 
     def network(wanted: NetworkSpec) -> Network:
         path = path_of(wanted)
-        return Network(open_session(path, placement, wanted, spec.precision), wanted, path)
+        return Network(open_session(path, placement, wanted, spec.precision), wanted, path, spec.name)
 
     if spec.detector is None:
         only = network(spec.pose)

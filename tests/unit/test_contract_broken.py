@@ -11,8 +11,11 @@ import pytest
 from onnx import TensorProto, helper
 
 from pipeline.errors import ModelUnusable, OutputUnusable
+from pipeline.inference.engines.placement import Placement
 from pipeline.inference.models import PoseModel
+from pipeline.inference.zoo import FoundModel, find_model, load_model
 from tests.unit.contract_maker import detect, load_twins, one_stage_scene, people_at, two_stage_scene
+from tests.unit.onnx_maker import make_model
 from tests.unit.twin_rtmo import make_rtmo_twin
 from tests.unit.twin_simcc import make_simcc_twin
 from tests.unit.twin_yolox import make_rtmdet_twin, make_yolox_twin
@@ -256,3 +259,12 @@ def test_a_size_beyond_all_numbers_is_no_box(tmp_path, width):
     model, picture = broken(tmp_path, "raw", enormous)
     with pytest.raises(OutputUnusable, match="not numbers"):
         detect(model, picture)
+
+
+def test_no_numbers_are_said_of_the_model_whatever_its_file_is_called(tmp_path):
+    path = make_model(tmp_path / "dazzled.onnx", side_px=64, dazzled=True)
+    found = find_model(str(path), tmp_path)
+    kept = path.rename(tmp_path / f"{found.spec.pose.weights_sha256}.onnx")
+    model = load_model(FoundModel(found.spec, {found.spec.pose.weights_sha256: kept}), Placement("cpu"))
+    with pytest.raises(OutputUnusable, match=r"^dazzled gave scores or boxes that are not numbers"):
+        model.detect([np.full((64, 64, 3), 255, np.uint8)], [1.0])
