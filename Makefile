@@ -36,7 +36,7 @@ unit: $(READY)
 	$(BIN)/python -m pytest
 
 soak: $(READY)  ## Run the long tests: 20,000 damaged files, an hour of video, 2,000 drawn ones.
-	POSELINE_SOAK=2000 $(BIN)/python -m pytest --timeout 7200 tests/soak tests/unit/test_video_properties.py tests/integration/test_bytes_read.py
+	POSELINE_SOAK=2000 $(BIN)/python -m pytest --timeout 7200 tests/soak tests/unit/video/test_properties.py tests/integration/services/test_bytes_read.py
 
 bench: $(READY)  ## Measure this machine; takes half an hour, and writes docs/bench.json and its picture.
 	@$(BIN)/poseline bench --out docs/bench.json --plot docs/bench-people.svg

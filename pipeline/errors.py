@@ -6,9 +6,9 @@ PoselineError                   exit 1
 │   └── NotFound
 ├── ServiceUnavailable          a server that Poseline needs does not answer
 ├── StackError                  the local stack could not start or stop
-├── ModelUnusable               weights are missing, changed, or do not follow their contract
-├── ModelUnsound                a model gives no numbers, or others than it should, wherever it is loaded
-├── OutputUnusable              a model gave no numbers for these pictures
+├── InvalidWeights               weights are missing, changed, or do not follow their contract
+├── BrokenModel                a model gives no numbers, or others than it should, wherever it is loaded
+├── InvalidOutput              a model gave no numbers for these pictures
 ├── DeviceUnavailable           asked for a GPU, got something else
 │   └── DeviceLost              a GPU broke off at work; only a new process gets it back
 ├── VideoRejected               the upload is not a video that can be analysed
@@ -48,7 +48,7 @@ def is_outage(error: Exception) -> bool:
     """Whether what went wrong is this machine's or a server's fault and will pass: no reason to give work up."""
     if isinstance(error, OSError):
         return error.errno in _EXHAUSTED
-    return isinstance(error, ServiceUnavailable | ModelUnusable | DeviceUnavailable)
+    return isinstance(error, ServiceUnavailable | InvalidWeights | DeviceUnavailable)
 
 
 def in_one_line(error: Exception) -> str:
@@ -87,15 +87,15 @@ class StackError(PoselineError):
     """The local stack could not be started; `poseline doctor` says why."""
 
 
-class ModelUnusable(PoselineError):
+class InvalidWeights(PoselineError):
     """The model's weights cannot be used."""
 
 
-class ModelUnsound(PoselineError):
+class BrokenModel(PoselineError):
     """The model gives no poses on any device; use another one."""
 
 
-class OutputUnusable(PoselineError):
+class InvalidOutput(PoselineError):
     """The model gave something that is no pose for a part of this video; try another model."""
 
 

@@ -1,7 +1,7 @@
 """Logs are static snake_case events with facts beside them: `log.info("chunk_done", frames=120)`.
 
 Never interpolate a fact into the event. What holds for all that follows (run, chunk, task) is bound once with
-`bound_facts`. One formatter serves Celery's lines too.
+`bound_context`. One formatter serves Celery's lines too.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import cast
 
 import structlog
 
-bound_facts = structlog.contextvars.bound_contextvars
+bound_context = structlog.contextvars.bound_contextvars
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:
@@ -65,4 +65,4 @@ def configure_logs(level: str = "INFO", *, as_json: bool = False) -> None:
 
 def bind(**facts: object) -> AbstractContextManager[None]:
     """Facts for every line inside the block."""
-    return cast("AbstractContextManager[None]", bound_facts(**facts))
+    return cast("AbstractContextManager[None]", bound_context(**facts))

@@ -51,7 +51,7 @@ class Settings(BaseSettings):
     )
     backoff_s: float = Field(default=2.0, ge=0, description="first pause before a failed piece is tried again")
     max_errors: int = Field(default=5, ge=1, description="reported errors before a piece is given up")
-    max_kills: int = Field(default=3, ge=1, description="silent deaths of its worker before a piece is given up")
+    max_expirations: int = Field(default=3, ge=1, description="silent deaths of its worker before a piece is given up")
     max_missing_share: float = Field(default=0.05, ge=0, le=1, description="of a run's frames, before it fails")
     models_kept: int = Field(default=2, ge=1, description="models that a worker holds in memory")
     window_per_slot: int = Field(default=2, ge=1, description="messages in Redis per worker slot")

@@ -20,7 +20,8 @@ from pipeline.db.migrate import upgrade
 from pipeline.local import stack
 from pipeline.services.system import System, build_system
 from pipeline.settings import Settings, load_settings
-from tests.harness import DEMO_CLIP, ask, cut, export_bytes, processes, wait_done
+from tests.support.harness import ask, cut, export_bytes, processes, wait_done
+from tests.support.paths import DEMO_CLIP
 
 _redis_numbers = itertools.cycle(range(1, 16))
 

@@ -26,7 +26,7 @@ from pipeline.inference.engines.placement import Placement
 from pipeline.inference.engines.sessions import Device
 from pipeline.logs import get_logger
 from pipeline.queue import FRAMES_IN, build_task_queue
-from pipeline.services.models import ModelCache
+from pipeline.services.model_cache import ModelCache
 from pipeline.services.system import System, build_system
 from pipeline.settings import Settings
 from workers.pool import COMPUTES, shown
@@ -94,7 +94,7 @@ def build_runtime(app: Celery, settings: Settings, name: str, slots: int, device
 
     Raises:
         DeviceUnavailable: the device is not there, is another than was asked for, or computes wrongly.
-        ModelUnusable: the bundled model is damaged.
+        InvalidWeights: the bundled model is damaged.
     """
     # A slot holds a connection for its transaction, another for its lease; the reporter and ticks need one each.
     system = build_system(settings, queue=build_task_queue(settings, app), pool_size=2 * slots + 2)

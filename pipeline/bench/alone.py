@@ -23,10 +23,10 @@ from pipeline.bench.engines import Engine
 from pipeline.bench.measure import BenchFailed, last_words
 from pipeline.inference.contracts import Network
 from pipeline.inference.engines.placement import Placement, open_session
-from pipeline.inference.pictures import Image, Planes
+from pipeline.inference.preprocessing import Image, InputBuffer
 from pipeline.inference.zoo import FoundModel, find_model
-from pipeline.video.keeper import child_environment
 from pipeline.video.yardstick import iter_plainly, upright_of
+from pipeline.video.zygote_client import child_environment
 
 #: Few enough to stay in the processor's cache, as a frame does that was just decoded.
 _PICTURES = 8
@@ -78,7 +78,7 @@ def _timed(frames: Iterable[object]) -> Alone:
 
 def _convert(clip: Path, side: int, frames: int) -> Alone:
     pictures = list(itertools.islice(iter_plainly(clip), _PICTURES))
-    upright, planes = upright_of(pictures[0], side), Planes()
+    upright, planes = upright_of(pictures[0], side), InputBuffer()
     square = np.empty((side, side, 3), np.uint8)
 
     def convert(number: int) -> object:
@@ -91,7 +91,7 @@ def _convert(clip: Path, side: int, frames: int) -> Alone:
 def _infer(clip: Path, found: FoundModel, placement: Placement, frames: int) -> Alone:
     spec = found.spec
     session = open_session(found.path, placement, spec.pose, spec.precision)
-    network, planes = Network(session, spec.pose, found.path), Planes()
+    network, planes = Network(session, spec.pose, found.path), InputBuffer()
     batches = [planes.of([square]).copy() for square in squares_of(clip, spec.pose.width_px, _PICTURES)]
 
     def infer(number: int) -> object:

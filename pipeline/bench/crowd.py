@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.bench.measure import BenchFailed
-from pipeline.inference.models import PoseModel
-from pipeline.inference.pictures import Image
-from pipeline.video.letterbox import PAD, letterbox
+from pipeline.core.letterbox import PAD, letterbox
+from pipeline.inference.pose_model import PoseModel
+from pipeline.inference.preprocessing import Image
 from pipeline.video.yardstick import iter_plainly
 
 _EVERY = 6

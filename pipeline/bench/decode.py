@@ -22,8 +22,8 @@ from pipeline.bench.workload import read_video
 from pipeline.core.objects import StoredObject
 from pipeline.inference.catalogue import BUNDLED_MODEL, find_entry
 from pipeline.services.system import System
+from pipeline.video.reader import probe
 from pipeline.video.sample import RATE, loop_clip, make_clip
-from pipeline.video.sandbox import probe
 from pipeline.video.source import open_source
 from pipeline.video.yardstick import decode_plainly
 

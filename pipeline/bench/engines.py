@@ -58,7 +58,7 @@ def find_engines(model: str, models_path: Path) -> tuple[list[Engine], list[NotH
 
     Raises:
         UsageError: the model is not of one stage, or its name has a precision, which is this command's to choose.
-        ModelUnusable: the model is not on this machine.
+        InvalidWeights: the model is not on this machine.
     """
     if split_precision(model)[1] != "fp32":
         raise UsageError(f"{model}: every precision is measured anyway; name the model without it")

@@ -18,7 +18,7 @@ from pipeline.bench.report import Report
 from pipeline.bench.site import check_alone, open_site
 from pipeline.bench.size import PARTS, Size
 from pipeline.inference.zoo import find_model
-from pipeline.video.sandbox import probe
+from pipeline.video.reader import probe
 from pipeline.video.source import open_source
 
 #: What takes part in a guess of the time, found on two cores: frames a second of an engine with all and with one slot,

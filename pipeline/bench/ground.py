@@ -13,8 +13,8 @@ from pipeline.bench.progress import Meter
 from pipeline.bench.site import Site
 from pipeline.bench.size import Size
 from pipeline.inference.zoo import FoundModel
+from pipeline.video.reader import probe
 from pipeline.video.sample import RATE, loop_clip
-from pipeline.video.sandbox import probe
 from pipeline.video.source import open_source
 
 

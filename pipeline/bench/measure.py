@@ -16,8 +16,8 @@ import psutil
 from pipeline.core.objects import StoredObject
 from pipeline.errors import PoselineError
 from pipeline.services.system import System
-from pipeline.video import keeper
-from pipeline.video.sandbox import VideoInfo, iter_frames
+from pipeline.video import zygote_client
+from pipeline.video.reader import VideoInfo, iter_frames
 from pipeline.video.source import open_source
 
 T = TypeVar("T")
@@ -59,7 +59,7 @@ def decode_behind_the_wall(system: System, path: Path, info: VideoInfo, side: in
 
 def _children_cpu_s() -> float:
     """Processor time of all decoder children that have ended; 0 where the system does not tell."""
-    times = psutil.Process(keeper.zygote().pid).cpu_times()
+    times = psutil.Process(zygote_client.zygote().pid).cpu_times()
     return float(times.children_user + times.children_system)
 
 

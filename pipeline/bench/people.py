@@ -13,9 +13,9 @@ from pipeline.bench.figures import Figure, in_rotation, ratio_figure
 from pipeline.bench.goals import goal_of
 from pipeline.bench.ground import Ground
 from pipeline.bench.standin import DETECTOR_SIDE_PX, WORDS, build_standin
-from pipeline.errors import ModelUnusable
+from pipeline.errors import InvalidWeights
 from pipeline.inference.engines.placement import Placement
-from pipeline.inference.models import PoseModel
+from pipeline.inference.pose_model import PoseModel
 from pipeline.inference.zoo import FoundModel, find_model, load_model
 
 TWO_STAGE = "rtmpose-s"
@@ -60,7 +60,7 @@ def _two_stage(ground: Ground, crowds: Mapping[int, Crowd], side_px: int) -> tup
     try:
         real = load_model(find_model(TWO_STAGE, ground.site.models_path), Placement("cpu"))
         return TWO_STAGE, dict.fromkeys(crowds, real)
-    except ModelUnusable:
+    except InvalidWeights:
         pass
     models: dict[int, PoseModel] = {}
     for count, crowd in crowds.items():

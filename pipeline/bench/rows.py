@@ -23,9 +23,9 @@ from pipeline.bench.figures import Figure, in_rotation, ratio_figure
 from pipeline.bench.goals import goal_of
 from pipeline.bench.ground import Ground
 from pipeline.bench.measure import in_turn
+from pipeline.core.frame_index import FrameIndex
 from pipeline.core.objects import StoredObject
 from pipeline.core.poses import FramePoses
-from pipeline.core.spans import FrameIndex
 from pipeline.db.chunks import claim_chunk, commit_chunk
 from pipeline.db.engine import transaction
 from pipeline.db.frames import FrameRow, FrameSpool, copy_frames, encode_frames

@@ -21,11 +21,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.core.keypoints import COCO_17
+from pipeline.core.model_spec import Decoder, ModelSpec, NetworkSpec
 from pipeline.errors import UsageError
 from pipeline.inference.contracts import SIMCC_SPLIT
 from pipeline.inference.engines.sessions import INPUT_NAME
-from pipeline.inference.keypoints import COCO_17
-from pipeline.inference.spec import Decoder, ModelSpec, NetworkSpec
 
 NAME = "stand-in with RTMPose-s's arithmetic"
 WORDS = f"{NAME}, weights not on this machine"

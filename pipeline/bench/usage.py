@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from pipeline.video import keeper
+from pipeline.video import zygote_client
 
 
 def tree_cpu_s(pid: int) -> float:
@@ -41,7 +41,7 @@ def worker_cpu_s(pid: int) -> dict[str, float]:
 
 def client_cpu_s() -> float:
     """Of this process, which uploads and waits, and of the decoder behind which it looks at what it uploads."""
-    return own_cpu_s(os.getpid()) + tree_cpu_s(keeper.zygote().pid)
+    return own_cpu_s(os.getpid()) + tree_cpu_s(zygote_client.zygote().pid)
 
 
 def spent(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, float]:

@@ -22,13 +22,13 @@ from pipeline.db.frames import FrameRow, FrameSpool
 from pipeline.db.runs import ensure_model, insert_run, select_run
 from pipeline.db.uploads import insert_video, mark_stored
 from pipeline.db.videos import claim_ingest, mark_ready, select_frame_index, select_video
-from pipeline.services.fetch import fetched
 from pipeline.services.ingest import indexed
+from pipeline.services.local_copy import local_copy
 from pipeline.services.plan import plan_runs
 from pipeline.services.system import System, build_system
 from pipeline.settings import load_settings
 from pipeline.storage.blocks import ObjectSource
-from pipeline.video.sandbox import VideoInfo, iter_frames, probe
+from pipeline.video.reader import VideoInfo, iter_frames, probe
 from pipeline.video.source import FileSource
 
 SIDE_PX = 384
@@ -64,7 +64,7 @@ def _ingest(system: System, connection: Connection, source: StoredObject) -> UUI
 
 def read_video(system: System, source: StoredObject) -> tuple[str, VideoInfo]:
     """What ingest does with a video's bytes: SHA-256, and what the probe finds."""
-    with fetched(system, source) as whole:
+    with local_copy(system, source) as whole:
         return whole.sha256, probe(FileSource(whole.file), system.limits)
 
 

@@ -12,8 +12,8 @@ from uuid import UUID
 import click
 
 from pipeline.cli.console import Console, common, pass_console, this_command
+from pipeline.cli.formatting import facts, summary_line
 from pipeline.cli.progress import Bar
-from pipeline.cli.words import facts, sentence
 from pipeline.core.states import RunState, VideoState, is_final
 from pipeline.db.engine import transaction
 from pipeline.db.runs import RunRow, select_run
@@ -21,7 +21,7 @@ from pipeline.db.workers import select_workers
 from pipeline.errors import PoselineError, RunFailed, ServiceUnavailable, UsageError
 from pipeline.inference.catalogue import BUNDLED_MODEL
 from pipeline.inference.zoo import find_model
-from pipeline.services.ability import lack_of, trouble_of
+from pipeline.services.capabilities import blocking_reason, missing_capability
 from pipeline.services.export import FORMATS, Format, export_run
 from pipeline.services.request import request_run
 from pipeline.services.upload import Upload, check_team, printable, register_object, upload_file
@@ -36,7 +36,7 @@ _PATIENCE_S = 30.0
 
 
 @dataclass(frozen=True)
-class Asked:
+class Submission:
     """One video that was asked for, and its run."""
 
     name: str
@@ -75,10 +75,10 @@ def analyze(console: Console, paths: tuple[str, ...], team: str, model: str, out
     spec = find_model(model, console.models_path, console.pins_path).spec
     console.ensure_stack()
     with transaction(console.system.engine) as connection:
-        lack = lack_of(connection, spec.precision)
+        lack = missing_capability(connection, spec.precision)
     if lack is not None:  # a run that stands already can be had all the same
         console.step(lack)
-    waiting: list[Asked] = []
+    waiting: list[Submission] = []
     results = []
     try:
         failures = _ask(console, sources, team, model, waiting)
@@ -88,7 +88,7 @@ def analyze(console: Console, paths: tuple[str, ...], team: str, model: str, out
                 run = wait_for(console, one)
                 written = export_run(console.system, run.id, _file_for(out, one, asked, form), form)
                 results.append({**facts(run), "known": one.known, "files": [str(path) for path in written]})
-                console.say(f"{one.name}: {sentence(run)}")
+                console.say(f"{one.name}: {summary_line(run)}")
                 for note in run.notes:
                     console.say(f"  {note}")
                 console.say(f"  {written[0]}")
@@ -117,10 +117,10 @@ def ingest(console: Console, paths: tuple[str, ...], team: str, model: str) -> N
     spec = find_model(model, console.models_path, console.pins_path).spec
     console.ensure_stack()
     with transaction(console.system.engine) as connection:
-        lack = lack_of(connection, spec.precision)
+        lack = missing_capability(connection, spec.precision)
     if lack is not None:  # a run that stands already can be had all the same
         console.step(lack)
-    asked: list[Asked] = []
+    asked: list[Submission] = []
     failures = _ask(console, sources, team, model, asked)
     rows = [{"name": one.name, "video": str(one.upload.video.id), "run": str(one.run_id)} for one in asked]
     if not console.facts(rows):
@@ -128,7 +128,7 @@ def ingest(console: Console, paths: tuple[str, ...], team: str, model: str) -> N
     _raise_first(console, failures, len(sources))
 
 
-def wait_for(console: Console, asked: Asked) -> RunRow:
+def wait_for(console: Console, asked: Submission) -> RunRow:
     """Wait for a run with a bar.
 
     Raises:
@@ -141,7 +141,7 @@ def wait_for(console: Console, asked: Asked) -> RunRow:
     return run
 
 
-def _say_how_to_come_back(console: Console, waiting: Sequence[Asked]) -> None:
+def _say_how_to_come_back(console: Console, waiting: Sequence[Submission]) -> None:
     me = this_command(console.home)
     for one in waiting:
         short = str(one.run_id)[:8]
@@ -152,7 +152,7 @@ def _say_how_to_come_back(console: Console, waiting: Sequence[Asked]) -> None:
         )
 
 
-def _watch(console: Console, asked: Asked) -> RunRow:
+def _watch(console: Console, asked: Submission) -> RunRow:
     warned, told = False, None
     begun_at = answered_at = time.monotonic()
     with Bar(console, f"analysing {asked.name}", None) as bar:
@@ -161,7 +161,7 @@ def _watch(console: Console, asked: Asked) -> RunRow:
                 with transaction(console.system.engine) as connection:
                     run = select_run(connection, asked.run_id)
                     workers = warned or select_workers(connection)
-                    trouble = trouble_of(connection, asked.run_id)
+                    trouble = blocking_reason(connection, asked.run_id)
                 answered_at = time.monotonic()
             except ServiceUnavailable:
                 if time.monotonic() - answered_at > _PATIENCE_S:
@@ -212,7 +212,7 @@ def _expand(paths: Sequence[str]) -> list[str]:
 
 
 def _ask(
-    console: Console, sources: Sequence[str], team: str, model: str, asked: list[Asked]
+    console: Console, sources: Sequence[str], team: str, model: str, asked: list[Submission]
 ) -> list[tuple[str, PoselineError]]:
     """Ask for each source's run; those asked for are added to `asked` as they come. Returns what failed."""
     failures: list[tuple[str, PoselineError]] = []
@@ -224,7 +224,7 @@ def _ask(
     return failures
 
 
-def ask(console: Console, source: str, team: str, model: str) -> Asked:
+def ask(console: Console, source: str, team: str, model: str) -> Submission:
     """Bring one video in and ask for its run."""
     if source.startswith("s3://"):
         upload = register_object(console.system, source, team)
@@ -243,10 +243,10 @@ def ask(console: Console, source: str, team: str, model: str) -> Asked:
         console.step(f"{name}: the same content {when}, as run {request.run_id}")
     elif upload.known:
         console.step(f"{name}: the same content was uploaded before, as {upload.video.name}")
-    return Asked(name, upload, request.run_id, request.known)
+    return Submission(name, upload, request.run_id, request.known)
 
 
-def _file_for(out: Path, one: Asked, asked: Sequence[Asked], form: Format) -> Path:
+def _file_for(out: Path, one: Submission, asked: Sequence[Submission], form: Format) -> Path:
     stem = Path(one.name).stem or "video"
     alone = sum(Path(other.name).stem == Path(one.name).stem for other in asked) == 1
     return out / (f"{stem}.{form}" if alone else f"{stem}-{str(one.run_id)[:8]}.{form}")

@@ -33,9 +33,9 @@ SECTIONS = {
     },
     "This machine": {
         "demo": Entry("demo:demo", "Start the local stack and analyse the bundled clip."),
-        "up": Entry("stack:up", "Start the local stack: servers, a worker, Flower."),
-        "down": Entry("stack:down", "Stop it; its data stays."),
-        "status": Entry("stack:status", "Say what runs: servers, workers, queues."),
+        "up": Entry("local_stack:up", "Start the local stack: servers, a worker, Flower."),
+        "down": Entry("local_stack:down", "Stop it; its data stays."),
+        "status": Entry("local_stack:status", "Say what runs: servers, workers, queues."),
         "doctor": Entry("doctor:doctor", "Check every part; say what is wrong and the mend."),
     },
     "Your own servers": {

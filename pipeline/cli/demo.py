@@ -10,9 +10,9 @@ import click
 
 from pipeline.cli.analyze import ask, wait_for
 from pipeline.cli.console import Console, common, pass_console, this_command
+from pipeline.cli.formatting import facts, summary_line
+from pipeline.cli.local_stack import flower_words
 from pipeline.cli.progress import Bar
-from pipeline.cli.stack import flower_words
-from pipeline.cli.words import facts, sentence
 from pipeline.inference.catalogue import BUNDLED_MODEL
 from pipeline.services.export import export_run
 from pipeline.services.preview import preview_run
@@ -50,7 +50,7 @@ def demo(console: Console, out: Path) -> None:
     if console.facts({**facts(run), **where}):
         return
     url, me = console.system.engine.url, this_command(console.home)
-    console.say(f"\n{sentence(run)}\n")
+    console.say(f"\n{summary_line(run)}\n")
     console.say(f"  poses          {poses}")
     console.say(f"  video          {video}")
     console.say(f"  contact sheet  {sheet}")

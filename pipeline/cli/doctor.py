@@ -15,7 +15,7 @@ from pipeline.db.migrate import check_revision
 from pipeline.db.workers import select_workers
 from pipeline.errors import PoselineError
 from pipeline.inference.catalogue import BUNDLED_MODEL
-from pipeline.inference.engines.lacks import nvidia_words, onnxruntime_words, openvino_words
+from pipeline.inference.engines.diagnostics import describe_nvidia, describe_onnxruntime, describe_openvino
 from pipeline.inference.engines.placement import Placement
 from pipeline.inference.zoo import find_model, load_model
 from pipeline.local import stack
@@ -24,7 +24,7 @@ from pipeline.settings import configured_by_environment
 _FREE_BYTES = 2 * 2**30
 
 
-class Unwell(PoselineError):
+class DoctorFailed(PoselineError):
     """Something is wrong."""
 
 
@@ -37,10 +37,10 @@ def doctor(console: Console) -> None:
         ("python", _python),
         ("opencv", _opencv),
         ("disk", lambda: _disk(console)),
-        ("engine", onnxruntime_words),
+        ("engine", describe_onnxruntime),
         ("model", lambda: _model(console)),
         ("nvidia", _nvidia),
-        ("openvino", openvino_words),
+        ("openvino", describe_openvino),
         ("settings", lambda: _settings(console)),
         ("postgres", lambda: _postgres(console)),
         ("redis", lambda: _redis(console)),
@@ -62,7 +62,7 @@ def doctor(console: Console) -> None:
             console.say(f"{'ok   ' if line['ok'] else 'WRONG'}  {line['part']:<9} {line['words']}")
     wrong = sum(not line["ok"] for line in found)
     if wrong:
-        raise Unwell(f"{wrong} of {len(found)} parts {'is' if wrong == 1 else 'are'} not well; see above")
+        raise DoctorFailed(f"{wrong} of {len(found)} parts {'is' if wrong == 1 else 'are'} not well; see above")
 
 
 def _python() -> str:
@@ -77,7 +77,7 @@ def _opencv() -> str:
         except PackageNotFoundError:
             continue
     if len(installed) != 1 or "headless" not in installed[0]:
-        raise Unwell(
+        raise DoctorFailed(
             f"{', '.join(installed) or 'no OpenCV'} is installed, only opencv-python-headless should be; "
             "install from requirements.lock with --no-deps (`make install`)"
         )
@@ -90,7 +90,9 @@ def _disk(console: Console) -> str:
         home = home.parent
     free = shutil.disk_usage(home).free
     if free < _FREE_BYTES:
-        raise Unwell(f"only {free / 2**30:.1f} GiB free at {home}; make room, or choose another place with --home")
+        raise DoctorFailed(
+            f"only {free / 2**30:.1f} GiB free at {home}; make room, or choose another place with --home"
+        )
     return f"{free / 2**30:.0f} GiB free at {home}"
 
 
@@ -109,14 +111,14 @@ def _model(console: Console) -> str:
 def _nvidia() -> str:
     from pipeline.inference.engines.onnx_session import CUDA, available  # noqa: PLC0415
 
-    return nvidia_words(has_cuda_build=CUDA in available())
+    return describe_nvidia(has_cuda_build=CUDA in available())
 
 
 def _settings(console: Console) -> str:
     if configured_by_environment():
         return f"from the environment: {console.settings.s3_endpoint}"
     if not stack.status(console.home).running:
-        raise Unwell(f"the local stack in {console.home} is not running; start it with `poseline up`")
+        raise DoctorFailed(f"the local stack in {console.home} is not running; start it with `poseline up`")
     return f"from {console.home / 'poseline.env'}"
 
 
@@ -130,7 +132,7 @@ def _postgres(console: Console) -> str:
 def _redis(console: Console) -> str:
     policy = console.system.queue.eviction_policy()
     if policy != "noeviction":
-        raise Unwell(f"Redis may throw messages away (maxmemory-policy {policy}); set it to noeviction")
+        raise DoctorFailed(f"Redis may throw messages away (maxmemory-policy {policy}); set it to noeviction")
     return "answers, noeviction"
 
 
@@ -143,7 +145,7 @@ def _workers(console: Console) -> str:
     with transaction(console.system.engine) as connection:
         workers = select_workers(connection)
     if not workers:
-        raise Unwell("no worker is alive; start one with `poseline worker` (or `poseline up`)")
+        raise DoctorFailed("no worker is alive; start one with `poseline worker` (or `poseline up`)")
     return ", ".join(
         f"{w.name} ({w.slots} slots, {w.computes.device}, {w.computes.engine or w.computes.provider})" for w in workers
     )
@@ -152,5 +154,7 @@ def _workers(console: Console) -> str:
 def _service(console: Console, name: str) -> str:
     [service] = [each for each in stack.status(console.home).services if each.name == name]
     if service.state != "running":
-        raise Unwell(f"{service.state}{f': {service.detail}' if service.detail else ''}; start it with `poseline up`")
+        raise DoctorFailed(
+            f"{service.state}{f': {service.detail}' if service.detail else ''}; start it with `poseline up`"
+        )
     return f"answers on port {service.port}" if service.port else f"runs as process {service.pid}"

@@ -8,14 +8,14 @@ from typing import Any
 
 import click
 
-from pipeline.cli.checks import check
 from pipeline.cli.console import Console, common, pass_console
+from pipeline.cli.models_check import check
 from pipeline.cli.progress import Bar
 from pipeline.inference.catalogue import ALIASES, Weights
 from pipeline.inference.weights.checksums import CHECKSUMS_FILE
-from pipeline.inference.weights.fetching import FetchedFile, Fetcher, needed_weights
-from pipeline.inference.weights.places import PUBLISHER, find_place
-from pipeline.inference.weights.places import mirror as find_mirror
+from pipeline.inference.weights.fetcher import FetchedFile, Fetcher, needed_weights
+from pipeline.inference.weights.sources import PUBLISHER, find_place
+from pipeline.inference.weights.sources import mirror as find_mirror
 from pipeline.inference.zoo import FoundModel, find_model, list_models
 
 

@@ -56,7 +56,7 @@ def worker(console: Console, device: Device, slots: int | None, queues: str, nam
     It shows the bundled model the golden pictures first, and does not start on another device than the one asked for,
     nor on one that finds something else in them.
     """
-    from pipeline.inference.engines.ability import precisions_on  # noqa: PLC0415 - with onnxruntime, 0.2 s
+    from pipeline.inference.engines.capabilities import precisions_on  # noqa: PLC0415 - with onnxruntime, 0.2 s
 
     wanted = queues.split(",")
     unknown = set(wanted) - {CONTROL, FRAMES}

@@ -7,14 +7,14 @@ from pathlib import Path
 import click
 
 from pipeline.cli.console import Console, common, pass_console
+from pipeline.cli.formatting import facts, summary_line
 from pipeline.cli.progress import Bar
-from pipeline.cli.words import facts, sentence
 from pipeline.core.states import RunState, is_final
 from pipeline.db.chunks import count_chunks, count_computed_with
 from pipeline.db.engine import transaction
 from pipeline.db.runs import RunRow, find_run, mark_cancelled, select_run, select_runs
 from pipeline.db.videos import select_video
-from pipeline.services.ability import trouble_of
+from pipeline.services.capabilities import blocking_reason
 from pipeline.services.export import FORMATS, Format, export_run
 from pipeline.services.preview import preview_run
 from pipeline.services.verify import verify_run
@@ -60,7 +60,7 @@ def show(console: Console, run_id: str) -> None:
         run = select_run(connection, find_run(connection, run_id))
         video = select_video(connection, run.video_id)
         chunks = count_chunks(connection, run.id)
-        trouble = None if is_final(run.state) else trouble_of(connection, run.id)
+        trouble = None if is_final(run.state) else blocking_reason(connection, run.id)
         computed_with = count_computed_with(connection, run.id)
     more = {
         "model_fingerprint": run.model_fingerprint,
@@ -90,7 +90,7 @@ def show(console: Console, run_id: str) -> None:
     if trouble is not None:
         console.say(f"  trouble {trouble}")
     if run.state is RunState.DONE:
-        console.say(f"  {sentence(run)}")
+        console.say(f"  {summary_line(run)}")
 
 
 @click.command()

@@ -11,7 +11,7 @@ from pipeline.cli.console import Console, common, pass_console
 from pipeline.db.engine import transaction
 from pipeline.db.teams import TeamRow, select_teams
 from pipeline.errors import UsageError
-from pipeline.services.limits import set_team
+from pipeline.services.team_limits import set_team
 from pipeline.services.upload import check_team
 
 #: What a limit is called here, and as a setting.

@@ -48,7 +48,7 @@ class FramePoses:
         return len(self.scores)
 
     @classmethod
-    def nobody(cls) -> FramePoses:
+    def empty(cls) -> FramePoses:
         """A frame with nobody in it."""
         zero = np.float32(0)
         return cls(np.full(0, zero), np.full((0, 4), zero), np.full((0, 0, 3), zero))

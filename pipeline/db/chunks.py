@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, delete, func, insert, select, text, update
 
-from pipeline.core.chunks import ChunkPlan
+from pipeline.core.chunk_plan import ChunkPlan
 from pipeline.core.precision import PRECISIONS, Precision
 from pipeline.core.states import ChunkState, RunState
 from pipeline.db.engine import advisory_key
@@ -109,7 +109,7 @@ def commit_chunk(
         frames_done=claimed.plan.frames,
         finished_at=func.clock_timestamp(),
         computed_with=computed_with,
-    ).where(claimed.lease.is_mine())
+    ).where(claimed.lease.is_held())
     return _end_chunk(connection, claimed.run_id, claimed.plan, frames, connection.execute(done).rowcount)
 
 
@@ -122,7 +122,7 @@ def quarantine_chunk(
         LeaseLost: another worker owns it now, or the run was ended.
     """
     given_up = move_to(ChunkState.QUARANTINED, **UNLEASED, reason=reason, finished_at=func.clock_timestamp()).where(
-        lease.is_mine()
+        lease.is_held()
     )
     return _end_chunk(connection, lease.key[0], plan, frames, connection.execute(given_up).rowcount)
 
@@ -228,8 +228,8 @@ def requeue_lost_chunks(connection: Connection, older_than_s: float, precision: 
     ).rowcount
 
 
-def select_lapsed_chunk(connection: Connection) -> tuple[ClaimedChunk, int] | None:
-    """A chunk whose worker fell silent, locked for the caller's transaction, and its kills so far."""
+def select_expired_chunk(connection: Connection) -> tuple[ClaimedChunk, int] | None:
+    """A chunk whose worker fell silent, locked for the caller's transaction, and its expirations so far."""
     row = connection.execute(
         select(chunk, run.c.video_id, run.c.model_fingerprint)
         .join(run, run.c.id == chunk.c.run_id)
@@ -243,19 +243,19 @@ def select_lapsed_chunk(connection: Connection) -> tuple[ClaimedChunk, int] | No
         return None
     plan = ChunkPlan(row.idx, row.first_frame, row.frames, row.start_pts, row.end_pts, row.seek_pts)
     lease = Lease("chunk", (row.run_id, row.idx), row.lease_token)
-    return ClaimedChunk(lease, plan, row.video_id, row.model_fingerprint, row.errors), row.kills
+    return ClaimedChunk(lease, plan, row.video_id, row.model_fingerprint, row.errors), row.expirations
 
 
-def take_back_chunk(connection: Connection, lease: Lease, backoff_s: float) -> None:
+def reclaim_chunk(connection: Connection, lease: Lease, backoff_s: float) -> None:
     """A silent worker's chunk is ready again, after a pause: what killed one worker may kill the next."""
     connection.execute(
         move_to(
             ChunkState.READY,
             **UNLEASED,
-            kills=chunk.c.kills + 1,
+            expirations=chunk.c.expirations + 1,
             last_error="the worker fell silent",
-            not_before=func.clock_timestamp() + backoff(backoff_s, chunk.c.errors + chunk.c.kills),
-        ).where(lease.is_mine())
+            not_before=func.clock_timestamp() + backoff(backoff_s, chunk.c.errors + chunk.c.expirations),
+        ).where(lease.is_held())
     )
 
 
@@ -270,7 +270,7 @@ def count_computed_with(connection: Connection, run_id: UUID) -> dict[str, int]:
     return {row[0]: int(row[1]) for row in rows}
 
 
-def select_trouble(connection: Connection, run_id: UUID) -> str | None:
+def select_last_error(connection: Connection, run_id: UUID) -> str | None:
     """Why a chunk of the run that is still to be done was handed back, the latest of them."""
     words: str | None = connection.execute(
         select(chunk.c.last_error)

@@ -105,7 +105,7 @@ def _encode_alike(run_id: UUID, chunk_idx: int, rows: Sequence[FrameRow]) -> byt
 
 def _encode_missing(run_id: UUID, chunk_idx: int, row: FrameRow, reason: str) -> bytes:
     """A frame that could not be had, and why."""
-    row_bytes = _encode_alike(run_id, chunk_idx, (FrameRow(row.frame_no, row.pts, FramePoses.nobody()),))
+    row_bytes = _encode_alike(run_id, chunk_idx, (FrameRow(row.frame_no, row.pts, FramePoses.empty()),))
     at = _row_of(0, 0).dtype.fields["missing"][1]  # type: ignore[index]
     words = reason.encode()
     return row_bytes[:at] + struct.pack("!i", len(words)) + words + row_bytes[at + 4 :]

@@ -46,7 +46,7 @@ class Lease:
     def state(self) -> State:
         return _LEASED[self.kind][1]
 
-    def is_mine(self) -> ColumnElement[bool]:
+    def is_held(self) -> ColumnElement[bool]:
         """SQL: this row, still leased to this token."""
         columns = self.table.primary_key.columns
         return and_(
@@ -77,7 +77,7 @@ def renew_lease(connection: Connection, lease: Lease, lease_s: float, **progress
     Raises:
         LeaseLost: it lapsed and was taken back, or the run was ended.
     """
-    statement = update(lease.table).where(lease.is_mine()).values(lease_until=after(lease_s), **progress)
+    statement = update(lease.table).where(lease.is_held()).values(lease_until=after(lease_s), **progress)
     if lease.kind == "chunk":
         statement = statement.where(
             select(run.c.id).where(run.c.id == chunk.c.run_id, run.c.state == str(RunState.RUNNING)).exists()
@@ -86,7 +86,7 @@ def renew_lease(connection: Connection, lease: Lease, lease_s: float, **progress
         raise LeaseLost
 
 
-def hand_back(
+def release(
     connection: Connection,
     lease: Lease,
     *,
@@ -108,10 +108,10 @@ def hand_back(
             "errors": table.c.errors + (0 if outage else 1),
             "last_error": error,
             "not_before": func.clock_timestamp()
-            + backoff(backoff_s, table.c.attempts if outage else table.c.errors + table.c.kills),
+            + backoff(backoff_s, table.c.attempts if outage else table.c.errors + table.c.expirations),
         }
     statement = move_to(ChunkState.READY, **values) if lease.kind == "chunk" else update(table).values(**values)
-    row = connection.execute(statement.where(lease.is_mine()).returning(table.c.errors)).first()
+    row = connection.execute(statement.where(lease.is_held()).returning(table.c.errors)).first()
     return None if row is None else int(row.errors)
 
 
@@ -120,18 +120,18 @@ def backoff(backoff_s: float, failures: ColumnElement[int]) -> ColumnElement[Any
     return func.make_interval(0, 0, 0, 0, 0, 0, backoff_s * func.power(2, func.least(failures, 6)))
 
 
-def take_back_lapsed(connection: Connection, kind: str, backoff_s: float) -> list[tuple[UUID, int]]:
-    """Free the videos or runs whose worker fell silent, after a pause. Returns each with its kills so far."""
+def reclaim_expired(connection: Connection, kind: str, backoff_s: float) -> list[tuple[UUID, int]]:
+    """Free the videos or runs whose worker fell silent, after a pause. Returns each with its expirations so far."""
     table, state = _LEASED[kind]
     rows = connection.execute(
         update(table)
         .where(table.c.state == str(state), table.c.lease_until < func.clock_timestamp())
         .values(
             **UNLEASED,
-            kills=table.c.kills + 1,
+            expirations=table.c.expirations + 1,
             last_error="the worker fell silent",
-            not_before=func.clock_timestamp() + backoff(backoff_s, table.c.errors + table.c.kills),
+            not_before=func.clock_timestamp() + backoff(backoff_s, table.c.errors + table.c.expirations),
         )
-        .returning(table.c.id, table.c.kills)
+        .returning(table.c.id, table.c.expirations)
     )
-    return [(row.id, row.kills) for row in rows]
+    return [(row.id, row.expirations) for row in rows]

@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Select, Text, cast, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from pipeline.core.chunks import ChunkPlan
+from pipeline.core.chunk_plan import ChunkPlan
 from pipeline.core.precision import Precision
 from pipeline.core.states import ChunkState, RunState, VideoState
 from pipeline.db.chunks import insert_chunks
@@ -175,7 +175,7 @@ def mark_done(connection: Connection, lease: Lease, summary: Mapping[str, Any]) 
         LeaseLost: somebody else finishes it now.
     """
     statement = move_to(RunState.DONE, **UNLEASED, summary=dict(summary), finished_at=func.clock_timestamp()).where(
-        lease.is_mine()
+        lease.is_held()
     )
     if connection.execute(statement).rowcount != 1:
         raise LeaseLost

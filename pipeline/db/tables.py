@@ -41,7 +41,7 @@ def _lease_columns() -> list[Column[object]]:
         Column("worker", Text),
         Column("attempts", Integer, nullable=False, server_default="0"),
         Column("errors", Integer, nullable=False, server_default="0"),
-        Column("kills", Integer, nullable=False, server_default="0"),
+        Column("expirations", Integer, nullable=False, server_default="0"),
         Column("last_error", Text),
     ]
 

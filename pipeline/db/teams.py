@@ -33,7 +33,7 @@ def select_limits(connection: Connection, name: str) -> Mapping[str, Any]:
     return limits or {}
 
 
-def hold_team(connection: Connection, name: str) -> TeamRow:
+def lock_team(connection: Connection, name: str) -> TeamRow:
     """One team, held still until the transaction ends; made if need be."""
     team_id = ensure_team(connection, name)
     row = connection.execute(

@@ -75,7 +75,7 @@ def mark_stored(connection: Connection, video_id: UUID, source: StoredObject) ->
         raise NotFound("the upload took too long and was removed; upload it again, or raise POSELINE_UPLOAD_EXPIRY_S")
 
 
-def pin_again(connection: Connection, video_id: UUID, source: StoredObject) -> None:
+def repin(connection: Connection, video_id: UUID, source: StoredObject) -> None:
     """The video's object was put into the store again, with the same content; from now on it is ours."""
     connection.execute(
         update(video)

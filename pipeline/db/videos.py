@@ -10,8 +10,8 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Row, Select, func, or_, select, update
 
+from pipeline.core.frame_index import FrameIndex
 from pipeline.core.objects import StoredObject
-from pipeline.core.spans import FrameIndex
 from pipeline.core.states import RunState, VideoState
 from pipeline.db.leases import UNLEASED, Lease, after, lease_values
 from pipeline.db.tables import run, team, video
@@ -103,7 +103,7 @@ def mark_ready(connection: Connection, lease: Lease, found: IndexedVideo) -> Non
         last_pts=int(index.pts[-1]),
         frame_index=index.to_bytes(),
         notes=list(found.notes),
-    ).where(lease.is_mine())
+    ).where(lease.is_held())
     if connection.execute(statement).rowcount != 1:
         raise LeaseLost
 
@@ -125,7 +125,7 @@ def mark_rejected(
     facts = {"reason": reason, "duplicate_of": duplicate_of, "not_before": func.clock_timestamp()}
     statement = move_to(VideoState.REJECTED, **UNLEASED, **facts).where(video.c.id == video_id)
     if lease is not None:
-        statement = statement.where(lease.is_mine())
+        statement = statement.where(lease.is_held())
     if connection.execute(statement).rowcount != 1:
         raise LeaseLost
     connection.execute(
@@ -145,7 +145,7 @@ def select_video(connection: Connection, video_id: UUID) -> VideoRow:
     return _video_row(row)
 
 
-def hold_for_run(connection: Connection, video_id: UUID) -> UUID:
+def lock_for_run(connection: Connection, video_id: UUID) -> UUID:
     """Hold a video still while a run is made for it; of a doubled upload, the one that stands.
 
     Raises:

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.core.keypoints import COCO_17, COCO_133, HALPE_26, HAND_21, Keypoints
+from pipeline.core.model_spec import Decoder, ModelSpec, NetworkSpec
 from pipeline.core.precision import Precision
 from pipeline.errors import UnknownModel
-from pipeline.inference.keypoints import COCO_17, COCO_133, HALPE_26, HAND_21, Keypoints
-from pipeline.inference.spec import Decoder, ModelSpec, NetworkSpec
 
 BUNDLED_MODEL = "movenet-multipose-384"
 
@@ -22,7 +22,7 @@ PUBLISHER_PREFIXES = (
     "https://huggingface.co/Tau-J/RTMPose/resolve/main/",
 )
 
-_BUNDLED_FOLDER = Path(__file__).parent / "models"
+_BUNDLED_FOLDER = Path(__file__).parent / "bundled"
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Entry:
         """Where its weights come from: `bundled`, or an address."""
         return "bundled" if self.pose.zip_path is None else PUBLISHER_PREFIXES[0] + self.pose.zip_path
 
-    def with_mend(self, problem: str) -> str:
+    def with_fix(self, problem: str) -> str:
         """The problem, and what to do about it, as one line."""
         if self.is_bundled:
             return f"{problem}; install Poseline again"

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.errors import ModelUnusable, OutputUnusable
+from pipeline.core.model_spec import Decoder, NetworkSpec
+from pipeline.errors import InvalidOutput, InvalidWeights
 from pipeline.inference.engines.sessions import INPUT_NAME, Float32s, Port, Session
-from pipeline.inference.spec import Decoder, NetworkSpec
 
 #: Pixels of a SimCC bin, mmpose's `simcc_split_ratio`, as bins per pixel.
 SIMCC_SPLIT = 2
@@ -40,7 +40,7 @@ class Network:
         name: of its model; by default the file's.
 
     Raises:
-        ModelUnusable: it does not.
+        InvalidWeights: it does not.
     """
 
     def __init__(self, session: Session, spec: NetworkSpec, path: Path, name: str | None = None) -> None:
@@ -49,7 +49,7 @@ class Network:
         self._path = path
         self._name = name or path.stem
         if not spec.is_current:
-            raise ModelUnusable(
+            raise InvalidWeights(
                 f"{path} needs {spec.preprocessing} and {spec.decoding}, which this version of Poseline has not"
             )
         _check_input(path, session.inputs, spec)
@@ -58,8 +58,8 @@ class Network:
         self._keypoints: int | None = None
         try:
             given = self.run(grey)
-        except OutputUnusable as error:
-            raise ModelUnusable(error.message) from error
+        except InvalidOutput as error:
+            raise InvalidWeights(error.message) from error
         self._keypoints = _keypoints_in([array.shape for array in given])
 
     @property
@@ -74,8 +74,8 @@ class Network:
             batch: float32 `[n, 3, H, W]`.
 
         Raises:
-            ModelUnusable: the shapes are not the contract's.
-            OutputUnusable: scores or boxes are not numbers.
+            InvalidWeights: the shapes are not the contract's.
+            InvalidOutput: scores or boxes are not numbers.
             DeviceUnavailable: the GPU broke off.
         """
         given = self.session.run(batch, self.outputs)
@@ -83,23 +83,23 @@ class Network:
         as_before = self._keypoints is None or _keypoints_in(shape_of_each) == self._keypoints
         if not _fits(self.spec, len(batch), shape_of_each) or not as_before:
             shapes = " and ".join(f"{n} {list(a.shape)}" for n, a in zip(self.outputs, given, strict=True))
-            raise ModelUnusable(
+            raise InvalidWeights(
                 f"{self._path} does not follow {_TITLES[self.spec.decoder]}'s contract: it gave {shapes} for "
                 f"{len(batch)} pictures of {self.spec.width_px} x {self.spec.height_px}"
             )
         # A score that is not a number is below every threshold, so a broken network would look like empty frames.
         if not all(np.isfinite(array).all() for array in (given if self.spec.decoder == "simcc" else given[:1])):
-            raise OutputUnusable(f"{self._name} gave scores or boxes that are not numbers; try another model")
+            raise InvalidOutput(f"{self._name} gave scores or boxes that are not numbers; try another model")
         return given
 
     def require_keypoints(self, count: int) -> None:
         """Hold a network that gives keypoints to their number.
 
         Raises:
-            ModelUnusable: it gives another.
+            InvalidWeights: it gives another.
         """
         if self._keypoints != count:
-            raise ModelUnusable(f"{self._path} gives {self._keypoints} keypoints a person, not {count}")
+            raise InvalidWeights(f"{self._path} gives {self._keypoints} keypoints a person, not {count}")
 
 
 def input_side_px(inputs: Sequence[Port]) -> int | None:
@@ -118,7 +118,7 @@ def _check_input(path: Path, inputs: Sequence[Port], spec: NetworkSpec) -> None:
         batch_fits = batch is None or (batch == 1 and spec.decoder in {"yolox", "rtmdet"})
         if batch_fits and channels == 3 and height in {None, spec.height_px} and width in {None, spec.width_px}:
             return
-    raise ModelUnusable(
+    raise InvalidWeights(
         f"{path} does not follow {_TITLES[spec.decoder]}'s contract: it takes {', '.join(map(str, inputs))}, not one "
         f"`{INPUT_NAME}` of float32 [batch, 3, {spec.height_px}, {spec.width_px}] with a free batch"
     )
@@ -130,7 +130,7 @@ def _choose_outputs(path: Path, outputs: Sequence[Port], spec: NetworkSpec) -> t
         return wanted
     if spec.decoder in {"yolox", "rtmdet"} and len(outputs) == 1:
         return (outputs[0].name,)
-    raise ModelUnusable(
+    raise InvalidWeights(
         f"{path} does not follow {_TITLES[spec.decoder]}'s contract: it gives {', '.join(sorted(names))}, "
         f"not {' and '.join(wanted)}"
     )

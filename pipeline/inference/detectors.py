@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 from rtmlib.tools.object_detection.post_processings import multiclass_nms
 
-from pipeline.errors import OutputUnusable
+from pipeline.errors import InvalidOutput
 from pipeline.inference.contracts import YOLOX_STRIDES, Network
 from pipeline.inference.engines.sessions import Float32s
-from pipeline.inference.pictures import AS_IT_IS, Image, Normalisation, Planes
+from pipeline.inference.preprocessing import AS_IT_IS, Image, InputBuffer, Normalisation
 
 #: `RTMDet.__init__` of rtmlib 0.0.16: ImageNet's, in the order of BGR.
 _RTMDET = Normalisation(mean=(103.53, 116.28, 123.675), std=(57.375, 57.12, 58.395))
@@ -34,7 +34,7 @@ class Detector:
         self.network = network
         self._score_threshold = score_threshold
         self._nms_threshold = nms_threshold
-        self._planes = Planes(_RTMDET if network.spec.decoder == "rtmdet" else AS_IT_IS)
+        self._planes = InputBuffer(_RTMDET if network.spec.decoder == "rtmdet" else AS_IT_IS)
 
     def find(self, image: Image) -> tuple[Float32s, Float32s]:
         """Boxes float32 `[n, 4]` in pixels of the picture, and scores float32 `[n]`, best first.
@@ -43,7 +43,7 @@ class Detector:
             image: uint8 `[h, w, 3]` BGR.
 
         Raises:
-            OutputUnusable: boxes or scores are not numbers.
+            InvalidOutput: boxes or scores are not numbers.
         """
         square, scale = _letterbox(image, self.network.spec.width_px)
         outputs = self.network.run(self._planes.of([square]))
@@ -59,7 +59,7 @@ class Detector:
             boxes, scores = _rows_to_boxes(rows[likely], likely, self.network.spec.width_px)
             boxes /= np.float32(scale)
             if not np.isfinite(boxes).all():
-                raise OutputUnusable("the detector gave boxes that are not numbers; try another model")
+                raise InvalidOutput("the detector gave boxes that are not numbers; try another model")
             _, found = multiclass_nms(
                 boxes, scores[:, np.newaxis], nms_thr=self._nms_threshold, score_thr=self._score_threshold
             )

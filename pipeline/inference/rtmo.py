@@ -12,19 +12,19 @@ from collections.abc import Sequence
 import numpy as np
 from rtmlib.tools.object_detection.post_processings import multiclass_nms
 
+from pipeline.core.model_spec import ModelSpec
 from pipeline.core.poses import FramePoses
-from pipeline.errors import OutputUnusable
+from pipeline.errors import InvalidOutput
 from pipeline.inference.contracts import Network
-from pipeline.inference.engines.sessions import DeviceFacts, Float32s
-from pipeline.inference.pictures import Image, Planes, check_pictures
-from pipeline.inference.spec import ModelSpec
+from pipeline.inference.engines.sessions import DeviceInfo, Float32s
+from pipeline.inference.preprocessing import Image, InputBuffer, check_images
 
 
 class OneStage:
     """A network and how to read it. See `models.PoseModel`.
 
     Raises:
-        ModelUnusable: it gives another number of keypoints than the model is said to have.
+        InvalidWeights: it gives another number of keypoints than the model is said to have.
     """
 
     def __init__(self, network: Network, spec: ModelSpec, batch: int = 1) -> None:
@@ -32,18 +32,18 @@ class OneStage:
         self.batch = batch
         network.require_keypoints(len(spec.keypoint_names))
         self._network = network
-        self._planes = Planes()
+        self._planes = InputBuffer()
 
     @property
-    def facts(self) -> DeviceFacts:
+    def facts(self) -> DeviceInfo:
         """What really runs it."""
         return self._network.session.facts
 
     def detect(self, images: Sequence[Image], scales: Sequence[float]) -> list[FramePoses]:
         """See `models.PoseModel.detect`."""
         side_px = self.spec.pose.width_px
-        check_pictures(images, scales, side_px)
-        # See DeviceFacts.is_gpu.
+        check_images(images, scales, side_px)
+        # See DeviceInfo.is_gpu.
         step = len(images) if self.facts.is_gpu else 1
         found: list[FramePoses] = []
         for at in range(0, len(images), max(1, step)):
@@ -58,7 +58,7 @@ class OneStage:
         ]
         # Only of people: rows that pad may hold anything.
         if not all(np.isfinite(poses.keypoints).all() for poses in found):
-            raise OutputUnusable(f"{self.spec.name} gave keypoints that are not numbers; try another model")
+            raise InvalidOutput(f"{self.spec.name} gave keypoints that are not numbers; try another model")
         return found
 
 
@@ -77,7 +77,7 @@ def _decode(
     boxes_xyxy, scores = dets[:, :4] / scale, dets[:, 4]
     _, keep = multiclass_nms(boxes_xyxy, scores[:, np.newaxis], nms_thr=nms_threshold, score_thr=score_threshold)
     if keep is None:
-        return FramePoses.nobody()
+        return FramePoses.empty()
     keep = keep[np.lexsort((keep, -scores[keep]))]
     people = keypoints[keep]
     people[:, :, :2] /= scale

@@ -12,13 +12,13 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.core.model_spec import ModelSpec
 from pipeline.core.poses import FramePoses
-from pipeline.errors import OutputUnusable
+from pipeline.errors import InvalidOutput
 from pipeline.inference.contracts import SIMCC_SPLIT, Network
 from pipeline.inference.detectors import Detector
-from pipeline.inference.engines.sessions import MOST_BATCHED, DeviceFacts, Float32s
-from pipeline.inference.pictures import Image, Normalisation, Planes, check_pictures
-from pipeline.inference.spec import ModelSpec
+from pipeline.inference.engines.sessions import MOST_BATCHED, DeviceInfo, Float32s
+from pipeline.inference.preprocessing import Image, InputBuffer, Normalisation, check_images
 
 #: Of ImageNet, in RGB (mmpose, `PoseDataPreprocessor` of every RTMPose config).
 _RTMPOSE = Normalisation(mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375), is_rgb=True)
@@ -32,7 +32,7 @@ class TwoStage:
     """A detector, a network, and how to read them. See `models.PoseModel`.
 
     Raises:
-        ModelUnusable: it gives another number of keypoints than the model is said to have.
+        InvalidWeights: it gives another number of keypoints than the model is said to have.
     """
 
     def __init__(self, detector: Detector, network: Network, spec: ModelSpec, batch: int = 1) -> None:
@@ -41,16 +41,16 @@ class TwoStage:
         self._detector = detector
         network.require_keypoints(len(spec.keypoint_names))
         self._network = network
-        self._planes = Planes(_RTMPOSE)
+        self._planes = InputBuffer(_RTMPOSE)
 
     @property
-    def facts(self) -> DeviceFacts:
+    def facts(self) -> DeviceInfo:
         """What really runs it."""
         return self._network.session.facts
 
     def detect(self, images: Sequence[Image], scales: Sequence[float]) -> list[FramePoses]:
         """See `models.PoseModel.detect`; pictures are whole, of any size."""
-        check_pictures(images, scales, None)
+        check_images(images, scales, None)
         found = [self._detector.find(image) for image in images]
         crops: list[Image] = []
         corners: list[Float64s] = []
@@ -66,11 +66,11 @@ class TwoStage:
             people[:, :, :2] /= scale
             at += len(boxes)
             if not (np.isfinite(people).all() and np.isfinite(boxes).all()):
-                raise OutputUnusable(f"{self.spec.name} gave poses that are not numbers; try another model")
+                raise InvalidOutput(f"{self.spec.name} gave poses that are not numbers; try another model")
             poses.append(
                 FramePoses(np.clip(scores, 0, 1), boxes / np.float32(scale), people)
                 if len(boxes)
-                else FramePoses.nobody()
+                else FramePoses.empty()
             )
         return poses
 

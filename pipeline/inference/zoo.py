@@ -12,17 +12,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast, get_args
 
+from pipeline.core.model_spec import ModelSpec
 from pipeline.core.precision import Precision
-from pipeline.errors import ModelUnusable, UnknownModel, UsageError
+from pipeline.errors import InvalidWeights, UnknownModel, UsageError
 from pipeline.inference.catalogue import ENTRIES, Entry, comes_with_poseline, find_entry
-from pipeline.inference.spec import ModelSpec
-from pipeline.inference.users import describe
+from pipeline.inference.custom_models import describe
 from pipeline.inference.weights.checksums import CHECKSUMS_FILE, read_checksums, sha256_of
 from pipeline.inference.weights.pins import hold_against
 
 if TYPE_CHECKING:
     from pipeline.inference.engines.placement import Placement
-    from pipeline.inference.models import PoseModel
+    from pipeline.inference.pose_model import PoseModel
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def list_models(models_path: Path) -> list[ModelState]:
     """Every known model, the bundled one first.
 
     Raises:
-        ModelUnusable: the recorded checksums cannot be read.
+        InvalidWeights: the recorded checksums cannot be read.
     """
     recorded = read_checksums(models_path)
     states = []
@@ -86,7 +86,7 @@ def find_model(name: str, models_path: Path, pins_path: Path | None = None) -> F
 
     Raises:
         UnknownModel: there is none of this name.
-        ModelUnusable: it is not on this machine, or its checksum is not; or the team has pinned other weights.
+        InvalidWeights: it is not on this machine, or its checksum is not; or the team has pinned other weights.
         UsageError: the pins cannot be read.
     """
     name, precision = split_precision(name)
@@ -101,9 +101,9 @@ def find_model(name: str, models_path: Path, pins_path: Path | None = None) -> F
         path = weights.file_in(models_path)
         sha256 = weights.sha256 or recorded.get(weights.name)
         if not path.is_file():
-            raise ModelUnusable(entry.with_mend(f"{entry.name} is not on this machine"))
+            raise InvalidWeights(entry.with_fix(f"{entry.name} is not on this machine"))
         if sha256 is None:
-            raise ModelUnusable(entry.with_mend(f"{path} has no checksum in {CHECKSUMS_FILE}"))
+            raise InvalidWeights(entry.with_fix(f"{path} has no checksum in {CHECKSUMS_FILE}"))
         if pins_path is not None:
             if not pins_path.is_file():
                 raise UsageError(f"there are no pins at {pins_path}; `poseline models fetch --pins` writes them")
@@ -115,12 +115,12 @@ def find_model(name: str, models_path: Path, pins_path: Path | None = None) -> F
 def _spec_with(entry: Entry, sha256s: Mapping[str, str], models_path: Path, precision: Precision = "fp32") -> ModelSpec:
     """
     Raises:
-        ModelUnusable: a checksum is none.
+        InvalidWeights: a checksum is none.
     """
     try:
         return entry.spec(sha256s, precision)
     except ValueError as error:
-        raise ModelUnusable(
+        raise InvalidWeights(
             f"{models_path / CHECKSUMS_FILE} holds no SHA-256 for {entry.name}; remove it and fetch the model again"
         ) from error
 
@@ -166,19 +166,19 @@ def load_model(found: FoundModel, placement: Placement) -> PoseModel:
     """The model, ready to detect, after the checksums of its weights were checked.
 
     Raises:
-        ModelUnusable: the weights changed, or do not follow their contract.
+        InvalidWeights: the weights changed, or do not follow their contract.
         DeviceUnavailable: the device is not there, or cannot work at the model's precision.
     """
     for wanted, path in found.paths.items():
         try:
             sha256 = sha256_of(path)
         except OSError as error:
-            raise ModelUnusable(f"{path} cannot be read ({error.strerror})") from error
+            raise InvalidWeights(f"{path} cannot be read ({error.strerror})") from error
         if sha256 != wanted:
             changed = f"{path} changed (SHA-256 {sha256[:12]}, not {wanted[:12]})"
             entry = ENTRIES.get(found.spec.name)
-            raise ModelUnusable(entry.with_mend(changed) if entry else f"{changed}; put it back")
+            raise InvalidWeights(entry.with_fix(changed) if entry else f"{changed}; put it back")
     # onnxruntime, OpenCV and rtmlib take 0.2 s to import, and naming models needs none of them.
-    from pipeline.inference.models import build_model  # noqa: PLC0415
+    from pipeline.inference.pose_model import build_model  # noqa: PLC0415
 
     return build_model(found.spec, lambda network: found.paths[network.weights_sha256], placement)

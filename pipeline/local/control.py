@@ -33,18 +33,18 @@ def record(home: Home) -> dict[str, Any]:
 
 def supervisor(home: Home) -> Process | None:
     facts = record(home).get("supervisor")
-    process = Process(facts["pid"], facts["birth"]) if facts else None
+    process = Process(facts["pid"], facts["start_id"]) if facts else None
     return process if process is not None and process.alive else None
 
 
 def recorded(home: Home) -> dict[str, Process]:
     """The services' processes as last written down, dead or alive."""
     known = record(home).get("services", {})
-    return {name: Process(f["pid"], f["birth"]) for name, f in known.items() if f["pid"] and f["birth"]}
+    return {name: Process(f["pid"], f["start_id"]) for name, f in known.items() if f["pid"] and f["start_id"]}
 
 
 @dataclass(frozen=True)
-class Wish:
+class DesiredState:
     """What the supervisor shall run."""
 
     services: tuple[str, ...]
@@ -52,17 +52,17 @@ class Wish:
     device: str = "auto"
 
     @classmethod
-    def of(cls, home: Home) -> Wish:
+    def of(cls, home: Home) -> DesiredState:
         try:
             found = json.loads(home.wanted_file.read_text())
         except FileNotFoundError:
             raise StackError("the stack is stopping on its own; try again in a few seconds") from None
         return cls(tuple(found["services"]), found["slots"], found.get("device", "auto"))
 
-    def plus(self, home: Home, names: Iterable[str]) -> Wish:
+    def plus(self, home: Home, names: Iterable[str]) -> DesiredState:
         """Ask the supervisor for more and wait until it has taken that up; what changes, it stops first."""
         together = {*self.services, *names}
-        wish = Wish(tuple(n for n in SERVERS + PROCESSES if n in together), self.slots, self.device)
+        wish = DesiredState(tuple(n for n in SERVERS + PROCESSES if n in together), self.slots, self.device)
         wish.write(home)
         boss = supervisor(home)
         if boss is None:

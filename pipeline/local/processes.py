@@ -29,11 +29,11 @@ class Process:
     """One process, and no other that gets its pid later."""
 
     pid: int
-    birth: str
+    start_id: str
 
     @property
     def alive(self) -> bool:
-        return birth_of(self.pid) == self.birth
+        return start_id_of(self.pid) == self.start_id
 
     def send(self, number: int) -> None:
         """Raises: StackError: it belongs to another user."""
@@ -47,7 +47,7 @@ class Process:
             raise StackError(f"process {self.pid} was started by another user; stop the stack as that user") from error
 
 
-def birth_of(pid: int) -> str | None:
+def start_id_of(pid: int) -> str | None:
     """What tells this process from others with its pid; None if there is none, or only its remains."""
     if _PROC.is_dir():
         try:
@@ -66,8 +66,8 @@ def birth_of(pid: int) -> str | None:
 
 
 def process_of(pid: int) -> Process | None:
-    birth = birth_of(pid)
-    return None if birth is None else Process(pid, birth)
+    start_id = start_id_of(pid)
+    return None if start_id is None else Process(pid, start_id)
 
 
 def signal_group(leader_pid: int, number: int) -> None:
@@ -78,7 +78,9 @@ def signal_group(leader_pid: int, number: int) -> None:
         return
 
 
-def iter_remains(home: Home, stack: Stack, recorded: Iterable[tuple[str, Process]]) -> Iterable[tuple[str, Process]]:
+def iter_stack_processes(
+    home: Home, stack: Stack, recorded: Iterable[tuple[str, Process]]
+) -> Iterable[tuple[str, Process]]:
     """Every live process of this stack, written down or not, with its service's name ("" for Poseline's own).
 
     A server is known by its program and working directory (Postgres and Valkey overwrite their environment
@@ -114,7 +116,7 @@ def wait_gone(processes: Iterable[Process], timeout_s: float) -> list[Process]:
     return left
 
 
-def end_remains(find: Callable[[], Iterable[tuple[str, Process]]]) -> None:
+def end_stack_processes(find: Callable[[], Iterable[tuple[str, Process]]]) -> None:
     """End every process that `find` gives: Poseline's own first, then the servers, Postgres last.
 
     Raises:

@@ -12,9 +12,9 @@ from typing import Any
 from pipeline.errors import StackError, UsageError
 from pipeline.local import ports
 from pipeline.local.cluster import forget_stale_pid, make_cluster, make_database
-from pipeline.local.control import Wish, launch, record, recorded, supervisor, wait_healthy
+from pipeline.local.control import DesiredState, launch, record, recorded, supervisor, wait_healthy
 from pipeline.local.home import PROCESSES, SERVERS, TITLES, Home, Stack
-from pipeline.local.processes import end_remains, iter_remains, wait_gone
+from pipeline.local.processes import end_stack_processes, iter_stack_processes, wait_gone
 from pipeline.local.servers import write_configs
 from pipeline.local.status import ServiceStatus, StackStatus, iter_services
 from pipeline.settings import Settings
@@ -129,7 +129,7 @@ def worker_device(home: Path) -> str | None:
     place = Home.at(home)
     if place.read_stack() is None or supervisor(place) is None:
         return None
-    wish = Wish.of(place)
+    wish = DesiredState.of(place)
     return wish.device if "worker" in wish.services else None
 
 
@@ -162,8 +162,8 @@ def _start(
     on_step: OnStep,
     prepare: Callable[[Settings], None],
 ) -> None:
-    wish = Wish.of(home) if supervisor(home) else Wish((), os.cpu_count() or 1)
-    wish = Wish(wish.services, slots or wish.slots, device or wish.device)
+    wish = DesiredState.of(home) if supervisor(home) else DesiredState((), os.cpu_count() or 1)
+    wish = DesiredState(wish.services, slots or wish.slots, device or wish.device)
     new = [name for name in names if name not in wish.services]
     for name in new:
         if name in SERVERS:
@@ -200,7 +200,7 @@ def _take_down(home: Home, stack: Stack) -> None:
         for left in wait_gone([boss], 45.0):
             left.send(signal.SIGKILL)
     known = [(name if name in SERVERS else "", process) for name, process in recorded(home).items()]
-    end_remains(lambda: iter_remains(home, stack, known))
+    end_stack_processes(lambda: iter_stack_processes(home, stack, known))
     for path in (home.state_file, home.wanted_file):
         path.unlink(missing_ok=True)
     # SeaweedFS leaves its sockets in /tmp when it is not waited for, and has no setting for most of them.

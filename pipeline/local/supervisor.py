@@ -23,7 +23,7 @@ from typing import Any
 
 from pipeline.errors import PoselineError
 from pipeline.local.home import PROCESSES, Home, write_private
-from pipeline.local.processes import birth_of, signal_group
+from pipeline.local.processes import signal_group, start_id_of
 from pipeline.local.rootless import die_with_parent
 from pipeline.local.servers import Spec, build_specs
 
@@ -39,7 +39,7 @@ class Child:
 
     spec: Spec
     popen: subprocess.Popen[bytes] | None = None
-    birth: str | None = None
+    start_id: str | None = None
     started_at: float = 0.0
     born_at: float = 0.0
     deaths: int = 0
@@ -50,7 +50,7 @@ class Child:
     def facts(self) -> dict[str, Any]:
         return {
             "pid": self.popen.pid if self.popen else None,
-            "birth": self.birth,
+            "start_id": self.start_id,
             "port": self.spec.port,
             "started_at": self.born_at,
             "deaths": self.deaths,
@@ -78,8 +78,8 @@ class Supervisor:
         self._record()
         try:
             while not self.leaving:
-                self._follow_wishes()
-                self._tend()
+                self._apply_desired_state()
+                self._restart_exited()
                 self._bound_logs()
                 if not self.leaving:
                     select.select([wake], [], [], _TICK_S)
@@ -91,7 +91,7 @@ class Supervisor:
     def _leave(self, *_: object) -> None:
         self.leaving = True
 
-    def _follow_wishes(self) -> None:
+    def _apply_desired_state(self) -> None:
         """Take up `wanted.json` if it or the stack changed; stop what is not wanted, or not as it is."""
         try:
             seen = self.home.fingerprint()
@@ -113,13 +113,13 @@ class Supervisor:
         self._seen = seen
         self._record()
 
-    def _tend(self) -> None:
+    def _restart_exited(self) -> None:
         """Take note of the dead and start who is due."""
         changed = False
         now = time.monotonic()
         for child in self.children.values():
             if child.popen is not None and (code := child.popen.poll()) is not None:
-                self._bury(child, code, now)
+                self._handle_exit(child, code, now)
                 changed = True
             if child.popen is None and now >= child.retry_at:
                 self._start(child, now)
@@ -127,7 +127,7 @@ class Supervisor:
         if changed:
             self._record()
 
-    def _bury(self, child: Child, code: int, now: float) -> None:
+    def _handle_exit(self, child: Child, code: int, now: float) -> None:
         assert child.popen is not None
         if child.spec.name in PROCESSES:
             signal_group(child.popen.pid, signal.SIGKILL)
@@ -138,7 +138,7 @@ class Supervisor:
         child.retry_at = now + child.backoff_s
         child.backoff_s = min(child.backoff_s * 2, LONGEST_BACKOFF_S)
         child.detail = f"ended by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
-        child.popen = child.birth = None
+        child.popen = child.start_id = None
         print(f"{child.spec.name} {child.detail}", flush=True)  # noqa: T201 - stdout is the supervisor's log
 
     def _start(self, child: Child, now: float) -> None:
@@ -166,7 +166,7 @@ class Supervisor:
             child.detail = f"cannot be started: {error.strerror}"
             child.retry_at = now + LONGEST_BACKOFF_S
             return
-        child.birth = birth_of(child.popen.pid)
+        child.start_id = start_id_of(child.popen.pid)
 
     def _stop(self, names: Iterable[str]) -> None:
         """Poseline's processes together, then the servers one by one, the last started first."""
@@ -187,13 +187,13 @@ class Supervisor:
                     child.popen.wait()
                 if child.spec.name in PROCESSES:
                     signal_group(child.popen.pid, signal.SIGKILL)
-                child.popen = child.birth = None
+                child.popen = child.start_id = None
             self._record()
 
     def _record(self) -> None:
         state = {
             "seen": self._seen,
-            "supervisor": {"pid": os.getpid(), "birth": birth_of(os.getpid())},
+            "supervisor": {"pid": os.getpid(), "start_id": start_id_of(os.getpid())},
             "services": {name: child.facts() for name, child in self.children.items()},
         }
         try:

@@ -10,33 +10,33 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
+from pipeline.core.frame_index import FrameIndex
 from pipeline.core.poses import FramePoses
-from pipeline.core.spans import FrameIndex
 from pipeline.db.chunks import ClaimedChunk, claim_chunk, commit_chunk, quarantine_chunk
 from pipeline.db.engine import transaction
 from pipeline.db.frames import FrameRow, FrameSpool, encode_frames
-from pipeline.db.leases import hand_back
+from pipeline.db.leases import release
 from pipeline.db.runs import mark_failed
 from pipeline.db.videos import select_frame_index, select_video
 from pipeline.errors import (
+    BrokenModel,
+    InvalidOutput,
+    InvalidWeights,
     LeaseLost,
-    ModelUnsound,
-    ModelUnusable,
-    OutputUnusable,
     SourceGone,
     Stopping,
     in_one_line,
     is_outage,
 )
-from pipeline.inference.models import PoseModel
+from pipeline.inference.pose_model import PoseModel
 from pipeline.logs import bind, get_logger
 from pipeline.services.dispatch import dispatch
-from pipeline.services.keep import keep_lease
-from pipeline.services.limits import limits_of_ready
-from pipeline.services.models import ModelCache
+from pipeline.services.lease_heartbeat import keep_lease
+from pipeline.services.model_cache import ModelCache
 from pipeline.services.system import System
+from pipeline.services.team_limits import limits_of_ready
 from pipeline.storage.blocks import ObjectSource
-from pipeline.video.sandbox import Frame, batch_within, iter_frames
+from pipeline.video.reader import Frame, batch_within, iter_frames
 
 log = get_logger(__name__)
 
@@ -71,10 +71,10 @@ def detect_chunk(
             return
         except Stopping:
             with transaction(system.engine) as connection:
-                hand_back(connection, claimed.lease)
+                release(connection, claimed.lease)
             log.info("chunk_handed_back")
             return
-        except (SourceGone, ModelUnsound) as error:
+        except (SourceGone, BrokenModel) as error:
             with transaction(system.engine) as connection:
                 mark_failed(connection, run_id, error.message)
             log.warning("run_failed", reason=error.message)
@@ -164,14 +164,14 @@ class _Loading:
 def _detect(model: PoseModel, batch: Sequence[Frame]) -> list[FramePoses]:
     """
     Raises:
-        OutputUnusable: the model broke off on these frames. It was sound when it was loaded, so they are at fault, and
+        InvalidOutput: the model broke off on these frames. It was sound when it was loaded, so they are at fault, and
             trying them for ever would not help.
         DeviceLost: its device broke off.
     """
     try:
         return model.detect([frame.image for frame in batch], [frame.scale for frame in batch])
-    except ModelUnusable as error:
-        raise OutputUnusable(error.message) from error
+    except InvalidWeights as error:
+        raise InvalidOutput(error.message) from error
 
 
 def _add_missing(spool: FrameSpool, index: FrameIndex, first: int, stop: int, reason: str) -> None:
@@ -182,7 +182,7 @@ def _add_missing(spool: FrameSpool, index: FrameIndex, first: int, stop: int, re
 def missing_rows(index: FrameIndex, first: int, stop: int, reason: str) -> Iterator[FrameRow]:
     """Rows for the frames `[first, stop)` that could not be had."""
     for number in range(first, stop):
-        yield FrameRow(number, int(index.pts[number]), FramePoses.nobody(), reason)
+        yield FrameRow(number, int(index.pts[number]), FramePoses.empty(), reason)
 
 
 def count_error(system: System, claimed: ClaimedChunk, error: Exception) -> None:
@@ -193,7 +193,7 @@ def count_error(system: System, claimed: ClaimedChunk, error: Exception) -> None
     try:
         with transaction(system.engine) as connection:
             if outage or claimed.errors + 1 < settings.max_errors:
-                hand_back(connection, claimed.lease, error=reason, backoff_s=settings.backoff_s, outage=outage)
+                release(connection, claimed.lease, error=reason, backoff_s=settings.backoff_s, outage=outage)
             else:
                 last = give_up(connection, claimed, reason)
     except LeaseLost:

@@ -23,15 +23,15 @@ import orjson
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from pipeline.core.agreement import sigmas_for
 from pipeline.core.coco import AnnotatedImage, Annotations, parse_annotations
+from pipeline.core.letterbox import letterbox
+from pipeline.core.oks import sigmas_for
 from pipeline.core.poses import FramePoses
-from pipeline.errors import OutputUnusable, UsageError
+from pipeline.errors import InvalidOutput, UsageError
 from pipeline.inference.engines.placement import Placement
 from pipeline.inference.engines.sessions import Device
 from pipeline.inference.zoo import find_model, load_model
 from pipeline.services.export import checked_target
-from pipeline.video.letterbox import letterbox
 
 #: What published AP is measured with: nearly everything that the network sees counts, ranked by the box's score
 #: (mmpose, `configs/body_2d_keypoint/rtmo/body7/`, `test_cfg`; ranking by keypoints gave .522 where the box gave .677,
@@ -118,7 +118,7 @@ def named_model(
 
     Raises:
         UnknownModel: there is none of this name.
-        ModelUnusable: it is not on this machine; or, from `load`, its weights cannot be used.
+        InvalidWeights: it is not on this machine; or, from `load`, its weights cannot be used.
         DeviceUnavailable: from `load`, the device is not there.
     """
     found = find_model(name, models_path, pins_path)
@@ -181,7 +181,7 @@ def evaluate_coco(
 
     Raises:
         UsageError: a picture cannot be read, or is not of the size that the annotations say.
-        OutputUnusable: the model gave keypoints that are no numbers.
+        InvalidOutput: the model gave keypoints that are no numbers.
     """
     results: list[dict[str, Any]] = []
     began_at = time.monotonic()
@@ -262,7 +262,7 @@ def _detected(detect: Detect, picture: Image, file_name: str) -> FramePoses:
         raise UsageError(f"{file_name}: {error}") from error
     # pycocotools takes a similarity that is no number for a match.
     if not np.isfinite(poses.keypoints).all():
-        raise OutputUnusable(f"{file_name}: the model gave keypoints that are not numbers; try another model")
+        raise InvalidOutput(f"{file_name}: the model gave keypoints that are not numbers; try another model")
     return poses
 
 

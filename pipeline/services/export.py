@@ -26,7 +26,7 @@ from pipeline.db.frames import FrameRow, iter_frame_rows
 from pipeline.db.runs import select_run
 from pipeline.db.videos import select_video
 from pipeline.errors import RunFailed, UsageError
-from pipeline.services.about import write_about
+from pipeline.services.run_metadata import encode_run_metadata
 from pipeline.services.system import System
 
 Format = Literal["jsonl", "parquet", "csv"]
@@ -82,7 +82,7 @@ def export_run(
                 if on_frame is not None:
                     on_frame()
             writer.close()
-            files[-1].write(write_about(run, video))
+            files[-1].write(encode_run_metadata(run, video))
     except OSError as error:
         raise UsageError(f"{to} cannot be written: {error.strerror}; choose another with --out") from error
     return paths
@@ -139,9 +139,9 @@ class JsonLines:
 
 
 class _Csv:
-    def __init__(self, poses: IO[bytes], nobody: IO[bytes], time_base: Fraction, names: Sequence[str]) -> None:
+    def __init__(self, poses: IO[bytes], empty: IO[bytes], time_base: Fraction, names: Sequence[str]) -> None:
         self._time_base = time_base
-        self._texts = [io.TextIOWrapper(f, "utf-8", newline="", write_through=True) for f in (poses, nobody)]
+        self._texts = [io.TextIOWrapper(f, "utf-8", newline="", write_through=True) for f in (poses, empty)]
         self._poses, self._nobody = (csv.writer(text, lineterminator="\n") for text in self._texts)
         axes = [f"{name}_{axis}" for name in names for axis in ("x", "y", "confidence")]
         self._poses.writerow(["frame", "pts", "time_s", "person", "score", "x1", "y1", "x2", "y2", *axes])
@@ -161,7 +161,7 @@ class _Csv:
 
 
 class _Parquet:
-    def __init__(self, poses: IO[bytes], nobody: IO[bytes], time_base: Fraction, names: Sequence[str]) -> None:
+    def __init__(self, poses: IO[bytes], empty: IO[bytes], time_base: Fraction, names: Sequence[str]) -> None:
         self._time_base = time_base
         when = [("frame", pa.int32()), ("pts", pa.int64()), ("time_s", pa.float64())]
         person = [("person", pa.int16()), ("score", pa.float32())]
@@ -170,7 +170,7 @@ class _Parquet:
         self._schemas = pa.schema(when + person), pa.schema([*when, ("missing", pa.string())])
         self._writers = [
             pq.ParquetWriter(file, schema, compression="zstd")
-            for file, schema in zip((poses, nobody), self._schemas, strict=True)
+            for file, schema in zip((poses, empty), self._schemas, strict=True)
         ]
         self._rows: tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]] = ([], [])
 

@@ -11,17 +11,17 @@ from uuid import UUID
 
 import numpy as np
 
-from pipeline.core.ledger import LedgerCheck
-from pipeline.core.spans import FrameIndex
+from pipeline.core.frame_check import FrameCheck
+from pipeline.core.frame_index import FrameIndex
 from pipeline.db.engine import transaction
 from pipeline.db.frames import FrameRow, iter_frame_rows
-from pipeline.db.leases import Lease, hand_back
+from pipeline.db.leases import Lease, release
 from pipeline.db.runs import RunRow, claim_finish, mark_done, mark_failed, select_run
 from pipeline.db.videos import select_frame_index, select_video
 from pipeline.errors import LeaseLost, SourceGone, Stopping, in_one_line, is_outage
 from pipeline.logs import bind, get_logger
 from pipeline.services.export import JsonLines
-from pipeline.services.keep import keep_lease
+from pipeline.services.lease_heartbeat import keep_lease
 from pipeline.services.system import System
 
 log = get_logger(__name__)
@@ -31,7 +31,7 @@ log = get_logger(__name__)
 class Tally:
     """What is counted while a run's frames pass by once."""
 
-    ledger: LedgerCheck
+    ledger: FrameCheck
     frames: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
     with_people: int = 0
@@ -86,7 +86,7 @@ def finish_run(system: System, run_id: UUID, worker: str, stopping: threading.Ev
             return
         except Stopping:
             with transaction(system.engine) as connection:
-                hand_back(connection, lease)
+                release(connection, lease)
             return
         except SourceGone as error:
             with transaction(system.engine) as connection:
@@ -97,7 +97,7 @@ def finish_run(system: System, run_id: UUID, worker: str, stopping: threading.Ev
             reason, outage = in_one_line(error), is_outage(error)
             log.warning("finish_failed", reason=reason, outage=outage)
             with transaction(system.engine) as connection:
-                errors = hand_back(connection, lease, error=reason, backoff_s=settings.backoff_s, outage=outage)
+                errors = release(connection, lease, error=reason, backoff_s=settings.backoff_s, outage=outage)
                 if errors is not None and errors >= settings.max_errors:
                     mark_failed(connection, run_id, f"could not be finished after {errors} tries: {reason}")
             raise
@@ -109,7 +109,7 @@ def finish_run(system: System, run_id: UUID, worker: str, stopping: threading.Ev
 
 def _pass_once(system: System, run: RunRow, index: FrameIndex, lease: Lease, stopping: threading.Event | None) -> Tally:
     """Count, check and export in one pass over the frames."""
-    tally = Tally(LedgerCheck(index))
+    tally = Tally(FrameCheck(index))
     sent_bytes = 0
 
     def on_bytes(more: int) -> None:

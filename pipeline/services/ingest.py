@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy.exc import IntegrityError
 
 from pipeline.db.engine import transaction
-from pipeline.db.leases import Lease, hand_back
+from pipeline.db.leases import Lease, release
 from pipeline.db.runs import move_waiting_runs
 from pipeline.db.videos import (
     IndexedVideo,
@@ -23,12 +23,12 @@ from pipeline.db.videos import (
 from pipeline.errors import LeaseLost, SourceGone, Stopping, VideoRejected, in_one_line, is_outage
 from pipeline.logs import get_logger
 from pipeline.services.dispatch import dispatch
-from pipeline.services.fetch import fetched
-from pipeline.services.keep import keep_lease
-from pipeline.services.limits import in_bytes, limits_of
+from pipeline.services.lease_heartbeat import keep_lease
+from pipeline.services.local_copy import local_copy
 from pipeline.services.plan import plan_runs
 from pipeline.services.system import System
-from pipeline.video.sandbox import VideoInfo, probe
+from pipeline.services.team_limits import in_bytes, limits_of
+from pipeline.video.reader import VideoInfo, probe
 from pipeline.video.source import FileSource
 
 log = get_logger(__name__)
@@ -51,7 +51,7 @@ def ingest_video(system: System, video_id: UUID, worker: str, stopping: threadin
         return
     except Stopping:
         with transaction(system.engine) as connection:
-            hand_back(connection, lease)
+            release(connection, lease)
         return
     except (VideoRejected, SourceGone) as error:
         _reject(system, video, lease, error.message)
@@ -85,7 +85,7 @@ def _read(system: System, video: VideoRow, lease: Lease, stopping: threading.Eve
             progress_bytes += more
             keeper.check()
 
-        with fetched(system, video.source, on_bytes) as whole:
+        with local_copy(system, video.source, on_bytes) as whole:
             if video.sha256 is not None and whole.sha256 != video.sha256:
                 raise VideoRejected("the upload was damaged on its way; upload it again")
             source = FileSource(whole.file)
@@ -121,9 +121,7 @@ def _merge(system: System, video: VideoRow, lease: Lease, found: IndexedVideo) -
     with suppress(LeaseLost), transaction(system.engine) as connection:
         standing = find_content(connection, video.team, found.sha256, but=video.id)
         if standing is None:
-            hand_back(
-                connection, lease, backoff_s=system.settings.backoff_s, outage=True, error="taken in twice at once"
-            )
+            release(connection, lease, backoff_s=system.settings.backoff_s, outage=True, error="taken in twice at once")
             return
         move_waiting_runs(connection, video.id, standing.id)
         mark_rejected(
@@ -141,6 +139,6 @@ def _count_error(system: System, video: VideoRow, lease: Lease, error: Exception
     settings, reason, outage = system.settings, in_one_line(error), is_outage(error)
     log.warning("ingest_failed", reason=reason, outage=outage)
     with transaction(system.engine) as connection:
-        errors = hand_back(connection, lease, error=reason, backoff_s=settings.backoff_s, outage=outage)
+        errors = release(connection, lease, error=reason, backoff_s=settings.backoff_s, outage=outage)
         if errors is not None and errors >= settings.max_errors:
             mark_rejected(connection, video.id, f"could not be read after {errors} tries: {reason}")

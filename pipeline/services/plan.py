@@ -6,7 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from pipeline.core.chunks import frames_to_decode, plan_chunks
+from pipeline.core.chunk_plan import frames_to_decode, plan_chunks
 from pipeline.db.runs import select_plannable_runs, start_run
 from pipeline.db.videos import select_frame_index
 from pipeline.settings import Settings

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.core.spans import FrameIndex
+from pipeline.core.frame_index import FrameIndex
 from pipeline.core.states import RunState
 from pipeline.db.engine import transaction
 from pipeline.db.frames import FrameRow, iter_frame_rows
@@ -19,11 +19,11 @@ from pipeline.db.runs import RunRow, select_run
 from pipeline.db.videos import VideoRow, select_frame_index, select_video
 from pipeline.errors import RunFailed, UsageError
 from pipeline.services.export import checked_target, time_s
-from pipeline.services.limits import limits_of_ready
 from pipeline.services.system import System
+from pipeline.services.team_limits import limits_of_ready
 from pipeline.storage.blocks import ObjectSource
-from pipeline.video.encode import VideoWriter
-from pipeline.video.sandbox import Frame, iter_frames
+from pipeline.video.reader import Frame, iter_frames
+from pipeline.video.video_writer import VideoWriter
 
 Image = npt.NDArray[np.uint8]
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pipeline.db.chunks import (
+    reclaim_chunk,
     requeue_lost_chunks,
-    select_lapsed_chunk,
-    take_back_chunk,
+    select_expired_chunk,
 )
 from pipeline.db.engine import transaction
-from pipeline.db.leases import take_back_lapsed
+from pipeline.db.leases import reclaim_expired
 from pipeline.db.repairs import repair_pending
 from pipeline.db.runs import mark_failed, select_unsent_finishes
 from pipeline.db.uploads import mark_object_gone, select_abandoned_uploads, select_rejected_objects
@@ -49,16 +49,16 @@ def _take_back_one(system: System) -> bool:
     """One transaction a chunk, so that one that cannot be handled does not hold the rest."""
     settings = system.settings
     with transaction(system.engine) as connection:
-        lapsed = select_lapsed_chunk(connection)
+        lapsed = select_expired_chunk(connection)
         if lapsed is None:
             return False
-        claimed, kills = lapsed
-        facts = {"run": str(claimed.run_id), "chunk": claimed.plan.idx, "kills": kills + 1}
-        if kills + 1 < settings.max_kills:
-            take_back_chunk(connection, claimed.lease, settings.backoff_s)
+        claimed, expirations = lapsed
+        facts = {"run": str(claimed.run_id), "chunk": claimed.plan.idx, "expirations": expirations + 1}
+        if expirations + 1 < settings.max_expirations:
+            reclaim_chunk(connection, claimed.lease, settings.backoff_s)
             log.warning("chunk_taken_back", **facts)
             return True
-        reason = f"{kills + 1} workers died or hung on this part of the video"
+        reason = f"{expirations + 1} workers died or hung on this part of the video"
         last = give_up(connection, claimed, reason)
     log.error("chunk_quarantined", reason=reason, **facts)
     if last:
@@ -69,12 +69,12 @@ def _take_back_one(system: System) -> bool:
 def _take_back_videos_and_runs(system: System) -> None:
     settings = system.settings
     with transaction(system.engine) as connection:
-        for video_id, kills in take_back_lapsed(connection, "video", settings.backoff_s):
-            if kills >= settings.max_kills:
-                mark_rejected(connection, video_id, f"{kills} workers died or hung while reading it")
-        for run_id, kills in take_back_lapsed(connection, "run", settings.backoff_s):
-            if kills >= settings.max_kills:
-                mark_failed(connection, run_id, f"{kills} workers died or hung while finishing it")
+        for video_id, expirations in reclaim_expired(connection, "video", settings.backoff_s):
+            if expirations >= settings.max_expirations:
+                mark_rejected(connection, video_id, f"{expirations} workers died or hung while reading it")
+        for run_id, expirations in reclaim_expired(connection, "run", settings.backoff_s):
+            if expirations >= settings.max_expirations:
+                mark_failed(connection, run_id, f"{expirations} workers died or hung while finishing it")
         delete_gone_workers(connection)
 
 

@@ -9,14 +9,14 @@ from uuid import UUID
 
 from pipeline.db.engine import transaction
 from pipeline.db.runs import ensure_model, insert_run
-from pipeline.db.videos import hold_for_run
+from pipeline.db.videos import lock_for_run
 from pipeline.errors import UsageError
 from pipeline.inference.zoo import find_model
-from pipeline.services.ability import lack_of
+from pipeline.services.capabilities import missing_capability
 from pipeline.services.dispatch import dispatch
 from pipeline.services.plan import plan_runs
 from pipeline.services.system import System
-from pipeline.services.weights import keep_weights
+from pipeline.services.weight_store import keep_weights
 
 
 @dataclass(frozen=True)
@@ -38,16 +38,16 @@ def request_run(
         UnknownModel: there is no such model.
         UsageError: no worker here computes in its precision.
         VideoRejected: the video turned out to be none.
-        ModelUnusable: its weights are not on this machine, or are not what they were, or not what the team pinned.
+        InvalidWeights: its weights are not on this machine, or are not what they were, or not what the team pinned.
     """
     found = find_model(model_name, system.settings.models_path, system.settings.models_pins)
     spec = found.spec
     keep_weights(system, found, on_step)
     with transaction(system.engine) as connection:
-        video_id = hold_for_run(connection, video_id)
+        video_id = lock_for_run(connection, video_id)
         ensure_model(connection, spec.fingerprint, spec.full_name, json.loads(spec.to_json()))
         run_id, new = insert_run(connection, video_id, spec.fingerprint)
-        lack = lack_of(connection, spec.precision) if new else None
+        lack = missing_capability(connection, spec.precision) if new else None
         if lack is not None:  # and with it what was just inserted is gone
             raise UsageError(lack)
         planned = plan_runs(connection, system.settings, video_id)

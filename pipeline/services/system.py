@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from sqlalchemy import Engine
 
+from pipeline.core.video_limits import VideoLimits
 from pipeline.db.engine import build_engine
 from pipeline.queue import TaskQueue, build_task_queue
 from pipeline.settings import Settings
 from pipeline.storage.objects import ObjectStore, build_object_store
-from pipeline.video.sandbox import Limits
 
 
 @dataclass(frozen=True)
@@ -23,10 +23,10 @@ class System:
     queue: TaskQueue
 
     @property
-    def limits(self) -> Limits:
+    def limits(self) -> VideoLimits:
         """What a video and its decoder child may take where its team has no limits of its own."""
         settings = self.settings
-        return Limits(
+        return VideoLimits(
             max_pixels=settings.max_video_pixels,
             max_frames=settings.max_video_frames,
             stall_s=settings.stall_s,

@@ -11,12 +11,12 @@ from pathlib import Path
 from uuid import UUID
 
 from pipeline.db.engine import transaction
-from pipeline.db.uploads import delete_upload, insert_video, lock_upload, mark_stored, pin_again
+from pipeline.db.uploads import delete_upload, insert_video, lock_upload, mark_stored, repin
 from pipeline.db.videos import VideoRow, find_content, find_object, select_video
 from pipeline.errors import ServiceUnavailable, SourceGone, UsageError, VideoRejected
-from pipeline.services.limits import in_bytes, limits_of
 from pipeline.services.system import System
-from pipeline.video.sandbox import probe
+from pipeline.services.team_limits import in_bytes, limits_of
+from pipeline.video.reader import probe
 from pipeline.video.source import open_source
 
 _HASH_BYTES = 4 * 2**20
@@ -86,7 +86,7 @@ def _put_back(system: System, path: Path, known: VideoRow, on_bytes: Callable[[i
         key = known.source.key if known.owned else f"teams/restored/{known.id}"
         stored = system.store.put_file(path, key, on_bytes)
         with transaction(system.engine) as connection:
-            pin_again(connection, known.id, stored)
+            repin(connection, known.id, stored)
 
 
 def register_object(system: System, url: str, team: str) -> Upload:

@@ -12,8 +12,8 @@ from uuid import UUID
 import numpy as np
 from sqlalchemy import Connection
 
-from pipeline.core.ledger import LedgerCheck
-from pipeline.core.spans import FrameIndex
+from pipeline.core.frame_check import FrameCheck
+from pipeline.core.frame_index import FrameIndex
 from pipeline.core.states import RunState
 from pipeline.db.engine import transaction
 from pipeline.db.frames import iter_frame_rows
@@ -21,12 +21,12 @@ from pipeline.db.runs import RunRow, select_run
 from pipeline.db.videos import VideoRow, select_frame_index, select_video
 from pipeline.errors import RunFailed, SourceGone, VideoRejected
 from pipeline.services.export import JsonLines
-from pipeline.services.fetch import fetched
 from pipeline.services.finish import Tally, results_key, summarise
-from pipeline.services.limits import limits_of_ready
+from pipeline.services.local_copy import local_copy
 from pipeline.services.system import System
+from pipeline.services.team_limits import limits_of_ready
 from pipeline.storage.objects import ObjectMissing
-from pipeline.video.sandbox import VideoInfo, probe
+from pipeline.video.reader import VideoInfo, probe
 from pipeline.video.source import FileSource
 
 
@@ -99,7 +99,7 @@ def _look_at_video(system: System, video: VideoRow, ledger: FrameIndex | None) -
     """The object and its index, made anew; None where the video that was analysed is not there any more."""
     assert video.source is not None
     try:
-        with fetched(system, video.source) as whole:
+        with local_copy(system, video.source) as whole:
             if whole.sha256 != video.sha256:
                 was = (video.sha256 or "unknown")[:12]
                 return [Check("video", False, f"its SHA-256 is {whole.sha256[:12]}, not {was} as ingested")], None
@@ -146,7 +146,7 @@ def _compare(ledger: FrameIndex | None, anew: FrameIndex) -> Check:
 
 def _look_at_frames(system: System, run: RunRow, index: FrameIndex) -> tuple[Check, Check]:
     """The committed frames against the index, and the stored export against the frames, in one pass."""
-    tally, digest = Tally(LedgerCheck(index)), _Digest()
+    tally, digest = Tally(FrameCheck(index)), _Digest()
     lines = JsonLines(digest, index.time_base)
     try:
         for row in iter_frame_rows(system.engine, run.id):

@@ -15,18 +15,18 @@ from typing import Any
 import av
 import numpy as np
 
-from pipeline.core.times import mend_times
-from pipeline.video import jail, wire
-from pipeline.video.bytefile import ParentFile
+from pipeline.core.frame_times import repair_times
+from pipeline.core.video_limits import VideoLimits
+from pipeline.video import lockdown, wire
+from pipeline.video.byte_channel import ByteChannelFile
 from pipeline.video.decode import Span, send_frames
+from pipeline.video.demux import Unreadable, out_of_memory
+from pipeline.video.frame_converter import FrameConverter
+from pipeline.video.frame_pool import FramePool
 from pipeline.video.index import send_index
-from pipeline.video.limits import Limits
-from pipeline.video.opening import Unreadable, out_of_memory
-from pipeline.video.picture import Upright
-from pipeline.video.ring import Ring
 from pipeline.video.wire import Kind
 
-JOB_FD, BYTE_FD, RING_FD = 3, 4, 5
+JOB_FD, BYTE_FD, POOL_FD = 3, 4, 5
 
 
 def warm_up() -> None:
@@ -35,24 +35,24 @@ def warm_up() -> None:
         if module.name not in ("av.__main__", "av.datasets"):
             importlib.import_module(module.name)
     np.ones((2, 2)).sum()
-    mend_times([0, None, 5, 1], [])
+    repair_times([0, None, 5, 1], [])
 
 
-def main(zygote_pid: int, *, has_ring: bool) -> None:
+def main(zygote_pid: int, *, has_pool: bool) -> None:
     """Do one job and exit: 0 when it is answered, whatever the answer."""
     os.setsid()
     job = socket.socket(fileno=JOB_FD)
     byte_channel = socket.socket(fileno=BYTE_FD)
     spec: dict[str, Any] = json.loads(wire.receive(job)[1])
     wanted = _receive_wanted(job)
-    limits = Limits(**spec["limits"])
+    limits = VideoLimits(**spec["limits"])
     ring = None
-    if has_ring:
-        upright = Upright(tuple(spec["size"]), spec["side"])
-        ring = Ring(RING_FD, upright.shape, spec["slots"], writable=True)
-        os.close(RING_FD)
-    jail.lock_down(limits, zygote_pid, jail.address_space_bytes(), open_fds=BYTE_FD + 1)
-    file = ParentFile(byte_channel, spec["size_bytes"], tuple(spec.get("needed", (0, 0))))
+    if has_pool:
+        upright = FrameConverter(tuple(spec["size"]), spec["side"])
+        ring = FramePool(POOL_FD, upright.shape, spec["slots"], writable=True)
+        os.close(POOL_FD)
+    lockdown.lock_down(limits, zygote_pid, lockdown.address_space_bytes(), open_fds=BYTE_FD + 1)
+    file = ByteChannelFile(byte_channel, spec["size_bytes"], tuple(spec.get("needed", (0, 0))))
     try:
         if ring is None:
             send_index(job, file, limits)

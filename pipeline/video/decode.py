@@ -26,13 +26,13 @@ from av.stream import Discard, Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from pipeline.core.video_limits import VideoLimits
 from pipeline.video import wire
-from pipeline.video.bytefile import ParentFile
-from pipeline.video.jail import grant_cpu
-from pipeline.video.limits import Limits
-from pipeline.video.opening import check_room, open_video
-from pipeline.video.picture import Upright
-from pipeline.video.ring import MOST_SLOTS, Ring
+from pipeline.video.byte_channel import ByteChannelFile
+from pipeline.video.demux import check_room, open_video
+from pipeline.video.frame_converter import FrameConverter
+from pipeline.video.frame_pool import MOST_SLOTS, FramePool
+from pipeline.video.lockdown import grant_cpu
 from pipeline.video.wire import Kind
 
 TICK_S = 0.5
@@ -68,7 +68,7 @@ class Span:
 class Ticker:
     """Tells the parent, twice a second, that work goes on, and gives each packet its own processor time."""
 
-    def __init__(self, job: socket.socket, limits: Limits) -> None:
+    def __init__(self, job: socket.socket, limits: VideoLimits) -> None:
         self._job = job
         self._limits = limits
         self._next_s = 0.0
@@ -81,7 +81,9 @@ class Ticker:
             self._next_s = now_s + TICK_S
 
 
-def send_frames(job: socket.socket, file: ParentFile, limits: Limits, ring: Ring, span: Span, upright: Upright) -> None:
+def send_frames(
+    job: socket.socket, file: ByteChannelFile, limits: VideoLimits, ring: FramePool, span: Span, upright: FrameConverter
+) -> None:
     """Decode, put each wanted frame into a free slot, say so, and say when there are no more."""
     wanted = set(span.keys.tolist())
     free = list(range(ring.slots))
@@ -158,7 +160,7 @@ def only(container: InputContainer, stream: VideoStream) -> None:
 
 
 def _iter_keyed(
-    file: ParentFile, limits: Limits, ticker: Ticker, span: Span
+    file: ByteChannelFile, limits: VideoLimits, ticker: Ticker, span: Span
 ) -> Iterator[tuple[int | None, VideoFrame]]:
     """Frames with their keys, which include the span's."""
     if not span.counted:
@@ -177,7 +179,7 @@ def _iter_keyed(
             return
 
 
-def _iter_span(file: ParentFile, limits: Limits, ticker: Ticker, span: Span) -> Iterator[VideoFrame]:
+def _iter_span(file: ByteChannelFile, limits: VideoLimits, ticker: Ticker, span: Span) -> Iterator[VideoFrame]:
     """Frames that include the span's, from the first start that brings out a frame early enough."""
     first_pts, last_pts = int(span.keys[0]), int(span.keys[-1])
     for packets, final in _iter_starts(file, limits, ticker, span):
@@ -205,7 +207,7 @@ def _iter_until(packets: Iterator[Packet[VideoStream]], ticker: Ticker, last_pts
 
 
 def _iter_starts(
-    file: ParentFile, limits: Limits, ticker: Ticker, span: Span
+    file: ByteChannelFile, limits: VideoLimits, ticker: Ticker, span: Span
 ) -> Iterator[tuple[Iterator[Packet[VideoStream]], bool]]:
     """Packets from a keyframe at or before the span, ever earlier, then from the start; whether it is the last try.
 

@@ -18,17 +18,17 @@ from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from pipeline.core.spans import LARGEST_PTS
-from pipeline.core.times import mend_times
+from pipeline.core.frame_index import LARGEST_PTS
+from pipeline.core.frame_times import repair_times
+from pipeline.core.video_limits import VideoLimits
 from pipeline.video import wire
-from pipeline.video.bytefile import ParentFile
+from pipeline.video.byte_channel import ByteChannelFile
 from pipeline.video.decode import Ticker, decode_packet, iter_packets, only
-from pipeline.video.hidden import is_hidden
-from pipeline.video.limits import Limits
-from pipeline.video.opening import Unreadable, check_times, open_video, too_large
-from pipeline.video.picture import AS_STORED, display_size, orientation
-from pipeline.video.rows import Rows
-from pipeline.video.trial import Trial, increase
+from pipeline.video.decode_probe import DecodeProbe, increase
+from pipeline.video.demux import Unreadable, check_times, open_video, too_large
+from pipeline.video.frame_converter import AS_STORED, display_size, orientation
+from pipeline.video.hidden_packets import is_hidden
+from pipeline.video.index_builder import IndexBuilder
 from pipeline.video.truncation import HEAD_BYTES, check_complete
 from pipeline.video.wire import Kind
 
@@ -39,7 +39,7 @@ _IN_FIELDS = {"h264", "mpeg2video", "vc1"}
 _REORDERED = {"h264", "hevc", "mpeg4", "mpeg2video", "mpeg1video", "vc1", "wmv3"}
 
 
-def send_index(job: socket.socket, file: ParentFile, limits: Limits) -> None:
+def send_index(job: socket.socket, file: ByteChannelFile, limits: VideoLimits) -> None:
     """Index the video and send it.
 
     Raises:
@@ -71,7 +71,7 @@ def send_index(job: socket.socket, file: ParentFile, limits: Limits) -> None:
     wire.send(job, Kind.INFO, json.dumps(info).encode())
 
 
-def _needs_decoding(container: InputContainer, codec: str, rows: Rows) -> bool:
+def _needs_decoding(container: InputContainer, codec: str, rows: IndexBuilder) -> bool:
     """Whether packets cannot tell how many frames there are or when, however the first ones look.
 
     An AVI has no display times, and FFmpeg makes them up as if frames were shown in the order that they are stored.
@@ -82,7 +82,7 @@ def _needs_decoding(container: InputContainer, codec: str, rows: Rows) -> bool:
     return container.format.name in {"mpegts", "mpeg"} and codec in _IN_FIELDS and rows.is_uneven()
 
 
-def _seek_leads_to(file: ParentFile, limits: Limits, rows: Rows) -> bool:
+def _seek_leads_to(file: ByteChannelFile, limits: VideoLimits, rows: IndexBuilder) -> bool:
     """Whether a seek finds the last keyframe: an AVI without an index, or with a wrong one, has to be read through."""
     last = rows.last_key()
     if last <= 0:
@@ -98,13 +98,13 @@ def _seek_leads_to(file: ParentFile, limits: Limits, rows: Rows) -> bool:
 
 
 def _scan_packets(
-    container: InputContainer, stream: VideoStream, ticker: Ticker, file: ParentFile, limits: Limits
-) -> tuple[Rows, Trial, str | None]:
+    container: InputContainer, stream: VideoStream, ticker: Ticker, file: ByteChannelFile, limits: VideoLimits
+) -> tuple[IndexBuilder, DecodeProbe, str | None]:
     """Every packet, the first ones decoded, and a note where the recording breaks off.
 
     All streams are read, since the last to end says how long the file is.
     """
-    rows, trial = Rows(limits), Trial()
+    rows, trial = IndexBuilder(limits), DecodeProbe()
     end_s, video_end_s, cut = 0.0, 0.0, False
     codec = stream.codec_context.codec.canonical_name
     for packet in iter_packets(container, *container.streams):
@@ -148,9 +148,11 @@ def _scan_packets(
     return rows, trial, breaks_off
 
 
-def _scan_frames(container: InputContainer, stream: VideoStream, ticker: Ticker, coded: Rows, limits: Limits) -> Rows:
+def _scan_frames(
+    container: InputContainer, stream: VideoStream, ticker: Ticker, coded: IndexBuilder, limits: VideoLimits
+) -> IndexBuilder:
     """Every frame of one pass of the decoder, by its pts where these rise, else counted."""
-    rows = Rows(limits)
+    rows = IndexBuilder(limits)
     only(container, stream)
     for packet in iter_packets(container, stream):
         ticker.tick()
@@ -166,13 +168,13 @@ def _scan_frames(container: InputContainer, stream: VideoStream, ticker: Ticker,
         rate, time_base = stream.guessed_rate, stream.time_base
         usual_step = round(1 / (rate * time_base)) if rate and time_base else 1
         usual_step = min(max(1, usual_step), LARGEST_PTS // len(shown_pts))
-        rows.pts = array("q", mend_times(shown_pts, coded.times(), usual_step).tolist())
+        rows.pts = array("q", repair_times(shown_pts, coded.times(), usual_step).tolist())
     else:
         rows.place(coded)
     return rows
 
 
-def _describe(container: InputContainer, stream: VideoStream, shown: VideoFrame, limits: Limits) -> dict[str, Any]:
+def _describe(container: InputContainer, stream: VideoStream, shown: VideoFrame, limits: VideoLimits) -> dict[str, Any]:
     upright = orientation(shown)
     aspect = stream.sample_aspect_ratio
     width, height = display_size(shown.width, shown.height, upright, aspect)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from pipeline.video.opening import Unreadable, clock
+from pipeline.video.demux import Unreadable, clock
 
 # Durations in headers are rounded and count the last frame in or not; a lost end is seldom this short.
 SLACK_S = 1.0

@@ -19,9 +19,9 @@ import cv2
 import numpy as np
 from av.video.frame import VideoFrame
 
-from pipeline.video.keeper import child_environment
-from pipeline.video.opening import CODECS
-from pipeline.video.picture import Upright, display_size, orientation
+from pipeline.video.demux import CODECS
+from pipeline.video.frame_converter import FrameConverter, display_size, orientation
+from pipeline.video.zygote_client import child_environment
 
 
 @dataclass(frozen=True)
@@ -54,15 +54,15 @@ def iter_plainly(path: Path) -> Iterator[VideoFrame]:
         yield from container.decode(stream)
 
 
-def upright_of(frame: VideoFrame, side: int) -> Upright:
+def upright_of(frame: VideoFrame, side: int) -> FrameConverter:
     """What makes a video's frames squares of that side, from its first frame; pixels count as square."""
-    return Upright(display_size(frame.width, frame.height, orientation(frame), None), side)
+    return FrameConverter(display_size(frame.width, frame.height, orientation(frame), None), side)
 
 
 def _decode_here(path: Path, side: int) -> Pass:
     cv2.setNumThreads(1)
     out = np.empty((side, side, 3), np.uint8)
-    upright: Upright | None = None
+    upright: FrameConverter | None = None
     frames = 0
     wall_s, cpu_s = time.perf_counter(), time.process_time()
     for frame in iter_plainly(path):

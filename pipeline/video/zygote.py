@@ -24,14 +24,14 @@ from dataclasses import dataclass
 import cv2
 
 from pipeline.video import child, wire
-from pipeline.video.jail import die_with_parent
+from pipeline.video.lockdown import die_with_parent
 
 MAX_JOB_FDS = 5
 FORK_FAILED = -1
 
 
 @dataclass(frozen=True)
-class _Job:
+class _Child:
     pid: int
     status: socket.socket
 
@@ -48,7 +48,7 @@ def main(control_fd: int, parent_pid: int) -> None:
     os.set_blocking(wake_r, False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(wake_w, warn_on_full_buffer=False)
-    jobs: dict[int, _Job] = {}  # by pid
+    jobs: dict[int, _Child] = {}  # by pid
     watched: dict[int, int] = {}  # status fd -> pid
     poll = select.poll()
     poll.register(control, select.POLLIN)
@@ -74,7 +74,7 @@ def main(control_fd: int, parent_pid: int) -> None:
                 os.kill(watched.pop(fd), signal.SIGKILL)  # not reaped yet, so the pid is still its own
 
 
-def _start(fds: list[int]) -> _Job | None:
+def _start(fds: list[int]) -> _Child | None:
     job_fd, byte_fd, status_fd, stderr_fd, *ring = fds
     zygote_pid = os.getpid()
     try:
@@ -86,7 +86,7 @@ def _start(fds: list[int]) -> _Job | None:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             _keep_only([job_fd, byte_fd, *ring], stderr_fd)
-            child.main(zygote_pid, has_ring=bool(ring))
+            child.main(zygote_pid, has_pool=bool(ring))
         finally:
             os._exit(1)
     for fd in (job_fd, byte_fd, stderr_fd, *ring):
@@ -100,7 +100,7 @@ def _start(fds: list[int]) -> _Job | None:
     if pid == FORK_FAILED:
         status.close()
         return None
-    return _Job(pid, status)
+    return _Child(pid, status)
 
 
 def _keep_only(kept: list[int], stderr_fd: int) -> None:
@@ -113,7 +113,7 @@ def _keep_only(kept: list[int], stderr_fd: int) -> None:
     os.closerange(1 + len(copies), resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 
 
-def _reap(jobs: dict[int, _Job], watched: dict[int, int], poll: select.poll) -> None:
+def _reap(jobs: dict[int, _Child], watched: dict[int, int], poll: select.poll) -> None:
     while jobs:
         pid, status = os.waitpid(-1, os.WNOHANG)
         if not pid:

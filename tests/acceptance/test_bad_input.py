@@ -30,8 +30,9 @@ from pipeline.services.system import System
 from pipeline.services.upload import register_object, upload_file
 from pipeline.settings import Settings
 from tests.conftest import opened
-from tests.harness import DEMO_CLIP, environment, processes, run_of, sql, wait_done, wait_until
-from tests.proxy import breaking_proxy
+from tests.support.harness import environment, processes, run_of, sql, wait_done, wait_until
+from tests.support.paths import DEMO_CLIP
+from tests.support.proxy import breaking_proxy
 
 
 @pytest.fixture

@@ -14,11 +14,11 @@ import pytest
 
 from pipeline.inference.weights.checksums import sha256_of, write_checksums
 from pipeline.services.system import System
-from tests.harness import ask, processes, sql, wait_done
-from tests.unit.case_maker import Case
-from tests.unit.oracle_maker import make_oracle, read_pose
-from tests.unit.plain_decode import plain_decode
-from tests.unit.video_cases import CASES
+from tests.support.case_maker import Case
+from tests.support.harness import ask, processes, sql, wait_done
+from tests.support.oracle_maker import make_oracle, read_pose
+from tests.support.plain_decode import plain_decode
+from tests.support.video_cases import CASES
 
 MODEL = "rtmo-t"
 CHUNK_FRAMES = 7

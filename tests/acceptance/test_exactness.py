@@ -14,7 +14,8 @@ from rtmlib import RTMO
 from pipeline.inference.catalogue import BUNDLED_MODEL
 from pipeline.inference.zoo import find_model
 from pipeline.services.system import System
-from tests.harness import DEMO_CLIP, MORE_CLIPS, ask, export_bytes, processes, sql, wait_done
+from tests.support.harness import ask, export_bytes, processes, sql, wait_done
+from tests.support.paths import DEMO_CLIP, SHARED_CLIPS
 
 
 def decode(clip: Path) -> Iterator[av.VideoFrame]:
@@ -23,7 +24,7 @@ def decode(clip: Path) -> Iterator[av.VideoFrame]:
         yield from container.decode(container.streams.video[0])
 
 
-@pytest.mark.parametrize("clip", [DEMO_CLIP, *MORE_CLIPS], ids=lambda path: path.stem)
+@pytest.mark.parametrize("clip", [DEMO_CLIP, *SHARED_CLIPS], ids=lambda path: path.stem)
 def test_frames_and_poses_are_those_of_a_plain_loop(system: System, clip: Path, tmp_path: Path) -> None:
     with processes(system.settings, tmp_path) as running:
         running.worker("--slots", "2")

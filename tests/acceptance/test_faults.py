@@ -15,7 +15,7 @@ from pipeline.local import stack
 from pipeline.services.request import request_run
 from pipeline.services.system import System
 from pipeline.services.upload import register_object
-from tests.harness import (
+from tests.support.harness import (
     Processes,
     ask,
     assert_nothing_left,
@@ -52,7 +52,7 @@ def test_a_worker_killed_in_mid_chunk(system: System, short_clip: Path, referenc
         kill(victim)
         running.worker("--slots", "2")
         assert_same_as_undisturbed(system, run_id, reference, tmp_path)
-        assert sql(system, "SELECT sum(kills), sum(errors) FROM chunk") == [(1, 0)]
+        assert sql(system, "SELECT sum(expirations), sum(errors) FROM chunk") == [(1, 0)]
 
 
 def test_a_worker_stopped_in_mid_chunk_hands_it_back(
@@ -69,7 +69,7 @@ def test_a_worker_stopped_in_mid_chunk_hands_it_back(
         assert sql(system, "SELECT count(*) FROM worker") == [(0,)]
         running.worker("--slots", "2")
         assert_same_as_undisturbed(system, run_id, reference, tmp_path)
-        assert sql(system, "SELECT sum(kills), sum(errors) FROM chunk") == [(0, 0)]
+        assert sql(system, "SELECT sum(expirations), sum(errors) FROM chunk") == [(0, 0)]
 
 
 def test_redis_emptied_in_mid_run(system: System, short_clip: Path, reference: bytes, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ import pytest
 from pipeline.services.finish import results_key
 from pipeline.settings import Settings, load_settings
 from pipeline.storage.objects import build_object_store
-from tests.harness import DEMO_CLIP
+from tests.support.paths import DEMO_CLIP
 
 
 def poseline(home: Path, *args: str, code: int = 0) -> Any:
@@ -162,10 +162,10 @@ def test_every_format_carries_the_same_facts(home: Path, demo: dict[str, Any]) -
         assert float(row["left_knee_y"]) == person["keypoints"][13][1]
         assert entry["left_knee_y"] == pytest.approx(person["keypoints"][13][1], rel=1e-6)
         assert float(row["x2"]) == person["box"][2]
-    nobody = [line["frame"] for line in lines if not line["people"]]
+    empty = [line["frame"] for line in lines if not line["people"]]
     with (out / "poses.nobody.csv").open() as file:
-        assert [int(row["frame"]) for row in csv.DictReader(file)] == nobody
-    assert pq.read_table(out / "poses.nobody.parquet")["frame"].to_pylist() == nobody
+        assert [int(row["frame"]) for row in csv.DictReader(file)] == empty
+    assert pq.read_table(out / "poses.nobody.parquet")["frame"].to_pylist() == empty
 
 
 def test_everything_is_well(home: Path, demo: dict[str, Any]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pipeline.bench.decode import Size, bench_decode
-from tests.harness import environment
+from tests.support.harness import environment
 
 
 @pytest.mark.timeout(1800)

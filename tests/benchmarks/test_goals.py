@@ -8,7 +8,7 @@ from pipeline.bench.every import measure
 from pipeline.bench.report import HEADINGS, rows
 from pipeline.bench.size import PARTS, Size
 from pipeline.inference.catalogue import BUNDLED_MODEL
-from tests.harness import DEMO_CLIP
+from tests.support.paths import DEMO_CLIP
 
 
 @pytest.mark.timeout(3600)

@@ -17,18 +17,18 @@ from pathlib import Path
 
 import psutil
 
+from pipeline.core.model_spec import ModelSpec, NetworkSpec
 from pipeline.inference.engines.placement import Placement
-from pipeline.inference.models import build_model
-from pipeline.inference.spec import ModelSpec, NetworkSpec
-from pipeline.services.models import ModelCache
+from pipeline.inference.pose_model import build_model
+from pipeline.services.model_cache import ModelCache
 from pipeline.services.system import System
 from pipeline.settings import Settings
 from pipeline.storage.blocks import BlockCache
-from pipeline.video import keeper
+from pipeline.video import zygote_client
 from tests.fuzz.journey import Journey, Outcome
 from tests.fuzz.mutations import Case, make_case
 from tests.fuzz.seeds import RECIPES
-from tests.unit.onnx_maker import make_model
+from tests.support.onnx_maker import make_model
 
 SIDE_PX = 64
 BATCH = 100
@@ -69,7 +69,7 @@ class Footprint:
 
     @classmethod
     def now(cls, folders: Iterable[Path]) -> Footprint:
-        here, zygote = psutil.Process(), psutil.Process(keeper.zygote().pid)
+        here, zygote = psutil.Process(), psutil.Process(zygote_client.zygote().pid)
         return cls(
             fds=here.num_fds(),
             threads=threading.active_count(),

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from pipeline.core.chunks import plan_chunks
-from pipeline.core.spans import FrameIndex
+from pipeline.core.chunk_plan import plan_chunks
+from pipeline.core.frame_index import FrameIndex
 from pipeline.core.states import RunState, VideoState, is_final
 from pipeline.db.chunks import count_chunks
 from pipeline.db.engine import transaction
@@ -21,15 +21,15 @@ from pipeline.db.runs import ensure_model, insert_run, select_run
 from pipeline.db.uploads import insert_video, mark_stored
 from pipeline.db.videos import VideoRow, select_frame_index, select_video
 from pipeline.errors import DecodeFailed, PoselineError
-from pipeline.inference.models import PoseModel
+from pipeline.inference.pose_model import PoseModel
 from pipeline.services.detect import detect_chunk
 from pipeline.services.finish import finish_run
 from pipeline.services.ingest import ingest_video
-from pipeline.services.limits import limits_of
-from pipeline.services.models import ModelCache
+from pipeline.services.model_cache import ModelCache
 from pipeline.services.system import System
+from pipeline.services.team_limits import limits_of
 from pipeline.storage.blocks import ObjectSource
-from pipeline.video.sandbox import iter_frames
+from pipeline.video.reader import iter_frames
 from tests.fuzz.mutations import Case
 
 MAX_S = 15.0

@@ -15,7 +15,7 @@ from typing import Any
 import av
 import numpy as np
 
-from tests.unit.video_maker import paint, usual_priority
+from tests.support.video_maker import paint, usual_priority
 
 
 @dataclass(frozen=True)

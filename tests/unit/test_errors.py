@@ -9,8 +9,8 @@ import pytest
 from pipeline.errors import (
     DecodeFailed,
     DeviceUnavailable,
-    ModelUnusable,
-    OutputUnusable,
+    InvalidOutput,
+    InvalidWeights,
     PoselineError,
     ServiceUnavailable,
     in_one_line,
@@ -26,8 +26,8 @@ from pipeline.errors import (
         (OSError(errno.ENOSPC, "disk full"), True),
         (BrokenPipeError(errno.EPIPE, "the child went away"), False),  # a poison chunk must be given up one day
         (DecodeFailed(), False),
-        (ModelUnusable(), True),
-        (OutputUnusable(), False),  # the weights are as they should be: these pictures do it
+        (InvalidWeights(), True),
+        (InvalidOutput(), False),  # the weights are as they should be: these pictures do it
         (ValueError("x"), False),
     ],
 )

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.support.paths import ROOT
+
 FILES = sorted(p for top in ("pipeline", "workers", "migrations") for p in (ROOT / top).rglob("*.py"))
 
 #: What a part may import of the others. `settings`, `errors` and `logs` may be imported by all.

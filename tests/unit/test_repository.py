@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import subprocess
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.support.paths import ROOT
 
 TOP = {
     *(".ci", ".dockerignore", ".env.example", ".gitignore", "CHANGELOG.md", "LICENSE", "Makefile", "NOTICE"),
@@ -15,7 +14,7 @@ TOP = {
     *("requirements.lock", "tests", "workers"),
 }
 #: Files above 250 kB, each of which the product ships on purpose.
-LARGE = {"pipeline/inference/models/movenet-multipose-384.onnx", "pipeline/cli/clips/demo.mp4"}
+LARGE = {"pipeline/inference/bundled/movenet-multipose-384.onnx", "pipeline/cli/clips/demo.mp4"}
 
 
 def tracked() -> list[str]:

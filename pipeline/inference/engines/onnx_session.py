@@ -12,11 +12,11 @@ from typing import Any
 import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as vendor
 
+from pipeline.core.model_spec import NetworkSpec
 from pipeline.core.precision import Precision
-from pipeline.errors import DeviceLost, DeviceUnavailable, ModelUnusable
+from pipeline.errors import DeviceLost, DeviceUnavailable, InvalidWeights
 from pipeline.inference.engines.nvidia import cuda_name, driver_version, missing_libraries
-from pipeline.inference.engines.sessions import INPUT_NAME, MOST_BATCHED, DeviceFacts, Float32s, Port, cpu_name
-from pipeline.inference.spec import NetworkSpec
+from pipeline.inference.engines.sessions import INPUT_NAME, MOST_BATCHED, DeviceInfo, Float32s, Port, cpu_name
 
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
@@ -45,7 +45,7 @@ VENDOR_ERRORS: tuple[type[Exception], ...] = (
 class OnnxSession:
     """A `Session` over an `onnxruntime.InferenceSession`."""
 
-    def __init__(self, session: Any, facts: DeviceFacts) -> None:
+    def __init__(self, session: Any, facts: DeviceInfo) -> None:
         self._session = session
         self.facts = facts
         self.inputs = tuple(_port(each) for each in session.get_inputs())
@@ -58,7 +58,7 @@ class OnnxSession:
         except VENDOR_ERRORS as error:
             if self.facts.is_gpu:
                 raise DeviceLost(f"the GPU broke off: {_one_line(error)}; start this worker again") from error
-            raise ModelUnusable(f"the network broke off: {_one_line(error)}") from error
+            raise InvalidWeights(f"the network broke off: {_one_line(error)}") from error
 
 
 def open_onnx(
@@ -79,7 +79,7 @@ def open_onnx(
         engines_path: a folder of this network's own, where TensorRT keeps what it takes minutes to build.
 
     Raises:
-        ModelUnusable: the file is no ONNX that onnxruntime can load.
+        InvalidWeights: the file is no ONNX that onnxruntime can load.
         DeviceUnavailable: onnxruntime did not give this provider.
     """
     _require(provider)
@@ -90,7 +90,7 @@ def open_onnx(
     except VENDOR_ERRORS as error:
         if provider != CPU and any(word in str(error) for word in ("CUDA", "TensorRT", "Tensorrt", "CoreML")):
             raise DeviceUnavailable(_no_device(provider, _one_line(error))) from error
-        raise ModelUnusable(f"{path} cannot be loaded as ONNX: {_one_line(error)}; fetch it again") from error
+        raise InvalidWeights(f"{path} cannot be loaded as ONNX: {_one_line(error)}; fetch it again") from error
     if session.get_providers()[0] != provider:
         raise DeviceUnavailable(_no_device(provider, "onnxruntime gave the CPU instead"))
     return OnnxSession(session, _facts(provider, precision))
@@ -101,11 +101,11 @@ def available() -> frozenset[str]:
     return frozenset(ort.get_available_providers())
 
 
-def _facts(provider: str, precision: Precision) -> DeviceFacts:
+def _facts(provider: str, precision: Precision) -> DeviceInfo:
     engine = f"onnxruntime {ort.__version__}"
     if provider in {CUDA, TENSORRT}:
-        return DeviceFacts(engine, provider, cuda_name(), driver_version(), precision, is_gpu=True)
-    return DeviceFacts(engine, provider, cpu_name(), precision=precision, is_gpu=provider != CPU)
+        return DeviceInfo(engine, provider, cuda_name(), driver_version(), precision, is_gpu=True)
+    return DeviceInfo(engine, provider, cpu_name(), precision=precision, is_gpu=provider != CPU)
 
 
 def _with_options(

@@ -21,9 +21,9 @@ from typing import Any
 import numpy as np
 
 from pipeline.core.precision import Precision
-from pipeline.errors import DeviceUnavailable, ModelUnusable
+from pipeline.errors import DeviceUnavailable, InvalidWeights
 from pipeline.inference.engines.openvino_argmax import speed_up_argmaxes
-from pipeline.inference.engines.sessions import DeviceFacts, Float32s, Port, cpu_name
+from pipeline.inference.engines.sessions import DeviceInfo, Float32s, Port, cpu_name
 
 PROVIDER = "OpenVINO CPU"
 
@@ -41,7 +41,7 @@ class OpenvinoSession:
         outputs: as the file declares them.
     """
 
-    def __init__(self, compiled: Any, facts: DeviceFacts, inputs: tuple[Port, ...], outputs: tuple[Port, ...]) -> None:
+    def __init__(self, compiled: Any, facts: DeviceInfo, inputs: tuple[Port, ...], outputs: tuple[Port, ...]) -> None:
         self.facts = facts
         self.inputs = inputs
         self.outputs = outputs
@@ -56,7 +56,7 @@ class OpenvinoSession:
             parts = [self._run_one(batch[i : i + 1], outputs) for i in range(len(batch))]
             return parts[0] if len(parts) == 1 else tuple(map(np.concatenate, zip(*parts, strict=True)))
         except _vendor_errors() as error:
-            raise ModelUnusable(f"the network broke off: {_one_line(error)}") from error
+            raise InvalidWeights(f"the network broke off: {_one_line(error)}") from error
 
     def _run_one(self, picture: Float32s, outputs: Sequence[str]) -> tuple[Float32s, ...]:
         request = getattr(self._requests, "request", None)
@@ -80,7 +80,7 @@ def open_openvino(path: Path, *, precision: Precision, slots: int, threads: int 
 
     Raises:
         DeviceUnavailable: OpenVINO is not installed, or this CPU cannot compute in this precision.
-        ModelUnusable: the file is no ONNX that OpenVINO can load.
+        InvalidWeights: the file is no ONNX that OpenVINO can load.
     """
     # OpenVINO gives the thread that loads a network another stack for signals, and takes it away with the network: from
     # a thread that lives on, where another one drops it, so that the next signal ends the process.
@@ -96,11 +96,11 @@ def _open(path: Path, precision: Precision, slots: int, threads: int) -> Openvin
         network, inputs, outputs = _read(path)
         compiled = core.compile_model(network, "CPU", _options(precision, slots, threads))
     except _vendor_errors() as error:
-        raise ModelUnusable(f"{path} cannot be loaded as ONNX: {_one_line(error)}; fetch it again") from error
+        raise InvalidWeights(f"{path} cannot be loaded as ONNX: {_one_line(error)}; fetch it again") from error
     _require_kept(precision, compiled.get_property("INFERENCE_PRECISION_HINT").to_string())
     version = str(openvino.get_version()).partition("-")[0]
     return OpenvinoSession(
-        compiled, DeviceFacts(f"openvino {version}", PROVIDER, cpu_name(), precision=precision), inputs, outputs
+        compiled, DeviceInfo(f"openvino {version}", PROVIDER, cpu_name(), precision=precision), inputs, outputs
     )
 
 
@@ -125,7 +125,7 @@ def _read(path: Path) -> tuple[Any, tuple[Port, ...], tuple[Port, ...]]:
     """The network for one picture, and what the file declares.
 
     Raises:
-        ModelUnusable: the file holds no network.
+        InvalidWeights: the file holds no network.
     """
     # Asked by name: `read_model` tries every format that it knows, and TensorFlow's reader prints about it.
     frontend = importlib.import_module("openvino.frontend").FrontEndManager().load_by_framework("onnx")
@@ -133,7 +133,7 @@ def _read(path: Path) -> tuple[Any, tuple[Port, ...], tuple[Port, ...]]:
     inputs = tuple(_port(each) for each in network.inputs)
     outputs = tuple(_port(each) for each in network.outputs)
     if not inputs or not outputs:
-        raise ModelUnusable(f"{path} cannot be loaded as ONNX: there is no network in it; fetch it again")
+        raise InvalidWeights(f"{path} cannot be loaded as ONNX: there is no network in it; fetch it again")
     # One picture: with the batch left free two slots took 60 MB more and were no faster.
     if len(inputs) == 1 and inputs[0].shape[:1] == (None,):
         network.reshape({network.input(0): [1, *(-1 if size is None else size for size in inputs[0].shape[1:])]})

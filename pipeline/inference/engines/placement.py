@@ -6,11 +6,11 @@ import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pipeline.core.model_spec import NetworkSpec
 from pipeline.core.precision import Precision
-from pipeline.errors import DeviceUnavailable, ModelUnusable
+from pipeline.errors import DeviceUnavailable, InvalidWeights
 from pipeline.inference.engines import onnx_session
 from pipeline.inference.engines.sessions import Device, Session
-from pipeline.inference.spec import NetworkSpec
 
 #: What each device can compute with.
 COMPUTES_IN: dict[Device, tuple[Precision, ...]] = {
@@ -54,11 +54,11 @@ def open_session(path: Path, placement: Placement, spec: NetworkSpec, precision:
         spec: what is in the file; its weights name its place in the cache.
 
     Raises:
-        ModelUnusable: the file is no network that the engine can load.
+        InvalidWeights: the file is no network that the engine can load.
         DeviceUnavailable: what was asked for is not there, or cannot work at this precision.
     """
     if not path.is_file():
-        raise ModelUnusable(f"{path} is not there")
+        raise InvalidWeights(f"{path} is not there")
     if placement.device != "auto":
         session = _open(path, placement.device, placement, spec, precision)
         return _because(session, "it was asked for")

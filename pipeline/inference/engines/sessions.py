@@ -49,7 +49,7 @@ class Port:
 
 
 @dataclass(frozen=True)
-class DeviceFacts:
+class DeviceInfo:
     """What really runs a network, read back from the engine and not from what was asked for.
 
     Args:
@@ -80,7 +80,7 @@ class DeviceFacts:
 class Session(Protocol):
     """A network on a device, safe to share between threads."""
 
-    facts: DeviceFacts
+    facts: DeviceInfo
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
 
@@ -89,7 +89,7 @@ class Session(Protocol):
 
         Raises:
             DeviceUnavailable: the GPU broke off.
-            ModelUnusable: the network broke off on a CPU.
+            InvalidWeights: the network broke off on a CPU.
         """
 
 

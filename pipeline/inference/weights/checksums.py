@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from pipeline.errors import ModelUnusable
+from pipeline.errors import InvalidWeights
 from pipeline.inference.weights.unpacking import TEMPORARY_PREFIX
 
 CHECKSUMS_FILE = "checksums.json"
@@ -33,7 +33,7 @@ def read_checksums(models_path: Path) -> dict[str, str]:
     """SHA-256 by name of the weights; empty where nothing was fetched yet.
 
     Raises:
-        ModelUnusable: the file is there and cannot be read.
+        InvalidWeights: the file is there and cannot be read.
     """
     path = models_path / CHECKSUMS_FILE
     try:
@@ -42,7 +42,7 @@ def read_checksums(models_path: Path) -> dict[str, str]:
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, ValueError, AttributeError) as error:
-        raise ModelUnusable(f"{path} cannot be read ({error}); remove it and fetch the models again") from error
+        raise InvalidWeights(f"{path} cannot be read ({error}); remove it and fetch the models again") from error
 
 
 def write_checksums(models_path: Path, checksums: dict[str, str]) -> None:

@@ -12,7 +12,7 @@ import os
 import re
 from pathlib import Path
 
-from pipeline.errors import ModelUnusable, UsageError
+from pipeline.errors import InvalidWeights, UsageError
 from pipeline.inference.weights.checksums import replace_record
 
 
@@ -50,14 +50,14 @@ def hold_against(path: Path, name: str, sha256: str | None, where: str) -> bool:
         where: they are from, for what is said of them.
 
     Raises:
-        ModelUnusable: others are pinned under the name.
+        InvalidWeights: others are pinned under the name.
         UsageError: see `read_pins`.
     """
     pinned = read_pins(path).get(name)
     if sha256 is None or pinned is None:
         return False
     if pinned != sha256:
-        raise ModelUnusable(
+        raise InvalidWeights(
             f"{where} is not the {name} that {path} pins (SHA-256 {sha256}, not {pinned}): nothing was changed; if you "
             f"trust these weights, pin theirs there; if not, take {name} out of checksums.json, should it stand there"
         )
@@ -68,7 +68,7 @@ def add_pin(path: Path, name: str, sha256: str) -> bool:
     """Pin weights that are not pinned yet; returns whether they were not.
 
     Raises:
-        ModelUnusable: others are pinned under the name.
+        InvalidWeights: others are pinned under the name.
         UsageError: the file cannot be read or written.
     """
     path = path.resolve()

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from pipeline.errors import ModelUnusable
-from pipeline.inference.weights import downloads
+from pipeline.errors import InvalidWeights
+from pipeline.inference.weights import http_download
 
 #: What mmdeploy calls the network in its zips.
 ZIP_MEMBER = "end2end.onnx"
@@ -32,27 +32,27 @@ def unpack(came: Path, folder: Path, where: str) -> tuple[Path, str]:
         where: it is from, for what is said of it.
 
     Raises:
-        ModelUnusable: a web page, no sound zip, not exactly one network in it, or one that is larger than any model.
+        InvalidWeights: a web page, no sound zip, not exactly one network in it, or one that is larger than any model.
     """
     try:
         with came.open("rb") as file:
             head = file.read(64)
     except OSError as error:
-        raise ModelUnusable(f"{where} cannot be read ({error.strerror})") from error
+        raise InvalidWeights(f"{where} cannot be read ({error.strerror})") from error
     if not head.startswith(b"PK"):
         if head.lstrip().startswith(b"<"):
-            raise ModelUnusable(f"{where} gives a web page, not a model; is there a login or a proxy on the way?")
+            raise InvalidWeights(f"{where} gives a web page, not a model; is there a login or a proxy on the way?")
         with came.open("rb") as file:
             return _copy(file, folder, where)
     try:
         with zipfile.ZipFile(came) as archive:
             found = [each for each in archive.infolist() if PurePosixPath(each.filename).name == ZIP_MEMBER]
             if len(found) != 1:
-                raise ModelUnusable(f"{where} holds {len(found)} files called {ZIP_MEMBER}, not one")
+                raise InvalidWeights(f"{where} holds {len(found)} files called {ZIP_MEMBER}, not one")
             with archive.open(found[0]) as member:
                 return _copy(member, folder, f"{ZIP_MEMBER} in {where}")
     except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError) as error:
-        raise ModelUnusable(f"{where} is no sound zip file ({error}); try again, or name another place") from error
+        raise InvalidWeights(f"{where} is no sound zip file ({error}); try again, or name another place") from error
 
 
 def _copy(file: IO[bytes], folder: Path, where: str) -> tuple[Path, str]:
@@ -60,8 +60,8 @@ def _copy(file: IO[bytes], folder: Path, where: str) -> tuple[Path, str]:
     with _temporary(folder) as (path, copy):
         while block := file.read(_BLOCK_BYTES):
             got_bytes += len(block)
-            if got_bytes > downloads.MAX_BYTES:
-                raise ModelUnusable(f"{where} is larger than {downloads.MAX_BYTES >> 20} MiB: it is not the model")
+            if got_bytes > http_download.MAX_BYTES:
+                raise InvalidWeights(f"{where} is larger than {http_download.MAX_BYTES >> 20} MiB: it is not the model")
             digest.update(block)
             copy.write(block)
         copy.flush()

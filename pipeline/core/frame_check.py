@@ -1,0 +1,101 @@
+"""Whether a run's frames are the video's: each once, none foreign, each at its own time.
+
+The one check: a run becomes `done` only by it, and `poseline verify` holds it against an index made anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.core.frame_index import FrameIndex
+
+_NAMED = 3
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What is wrong, as frame numbers, the first of each kind; nothing is, where all are empty.
+
+    Args:
+        rows: how many rows there were.
+        lost: frames of the video without a row.
+        doubled: frames of the video with more rows than one.
+        foreign: rows that are no frame of the video.
+        misplaced: rows whose time is another frame's.
+    """
+
+    rows: int
+    lost: int = 0
+    doubled: int = 0
+    foreign: int = 0
+    misplaced: int = 0
+    examples: tuple[str, ...] = ()
+
+    @property
+    def clean(self) -> bool:
+        return not (self.lost or self.doubled or self.foreign or self.misplaced)
+
+    def __str__(self) -> str:
+        kinds = (
+            (self.lost, "missing"),
+            (self.doubled, "doubled"),
+            (self.foreign, "foreign"),
+            (self.misplaced, "out of order"),
+        )
+        wrong = ", ".join(f"{count} {kind}" for count, kind in kinds if count)
+        return f"{wrong} ({'; '.join(self.examples)})" if wrong else "every frame once, in order"
+
+
+class FrameCheck:
+    """Takes a run's rows by rising frame number, then says what is wrong with them."""
+
+    def __init__(self, index: FrameIndex) -> None:
+        self._index = index
+        self._times_seen = np.zeros(len(index), np.uint8)
+        self._rows = 0
+        self._foreign: list[tuple[int, int]] = []
+        self._foreign_count = 0
+        self._elsewhere: dict[int, list[int]] = {}  # frame whose time it is -> rows that carry it
+
+    def add(self, frame_no: int, pts: int) -> None:
+        """One row."""
+        self._rows += 1
+        index = self._index
+        if 0 <= frame_no < len(index) and index.pts[frame_no] == pts:
+            self._count(frame_no)
+            return
+        at = int(np.searchsorted(index.pts, pts))
+        if at < len(index) and index.pts[at] == pts:
+            self._count(at)
+            self._elsewhere.setdefault(at, []).append(frame_no)
+        else:
+            self._foreign_count += 1
+            if len(self._foreign) < _NAMED:
+                self._foreign.append((frame_no, pts))
+
+    def findings(self) -> Findings:
+        """The verdict on the rows so far."""
+        lost = np.flatnonzero(self._times_seen == 0)
+        doubled = np.flatnonzero(self._times_seen > 1)
+        misplaced = [no for of, rows in self._elsewhere.items() if self._times_seen[of] == 1 for no in rows]
+        return Findings(
+            rows=self._rows,
+            lost=len(lost),
+            doubled=len(doubled),
+            foreign=self._foreign_count,
+            misplaced=len(misplaced),
+            examples=tuple(self._examples(lost[:_NAMED].tolist(), doubled[:_NAMED].tolist(), misplaced[:_NAMED])),
+        )
+
+    def _count(self, frame_no: int) -> None:
+        self._times_seen[frame_no] = min(2, self._times_seen[frame_no] + 1)
+
+    def _examples(self, lost: list[int], doubled: list[int], misplaced: list[int]) -> Iterator[str]:
+        pts = self._index.pts
+        yield from (f"frame {no} at pts {pts[no]} has no row" for no in lost)
+        yield from (f"frame {no} at pts {pts[no]} has several rows" for no in doubled)
+        yield from (f"row {no} at pts {at} is no frame of the video" for no, at in self._foreign)
+        yield from (f"row {no} has the time of another frame" for no in misplaced)

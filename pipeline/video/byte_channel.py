@@ -1,0 +1,135 @@
+"""The video's bytes: the child's file, whose reads travel to the parent, and the parent's thread that serves them.
+
+A thread, so that bytes flow while the parent is busy with a model. An object store's latency is to be paid seldom,
+and yet no byte read that is not needed: inside the range that a job is known to need a request is as long as may be,
+elsewhere it is twice the one before where the child reads on from a block it has.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+import threading
+import time
+from collections import OrderedDict
+from typing import Final
+
+from pipeline.video.source import ByteSource
+from pipeline.video.wire import Closed, receive_exactly
+
+REQUEST: Final = struct.Struct("<QI")  # offset, size
+REPLY: Final = struct.Struct("<I")  # size, then the bytes
+
+BLOCK_BYTES = 16 * 1024
+MAX_RUN_BLOCKS = 128
+CACHED_BLOCKS = 512
+MAX_READINGS = 20
+
+
+class ByteChannelFile:
+    """The file as PyAV reads it: `read`, `seek`, `tell`, on ranges that the parent sends.
+
+    Args:
+        needed: from and to, in bytes, of what will be read in any case; `(0, 0)` where that is not known.
+    """
+
+    def __init__(self, sock: socket.socket, size_bytes: int, needed: tuple[int, int] = (0, 0)) -> None:
+        self.size_bytes = size_bytes
+        self._needed = needed
+        self._sock = sock
+        self._at = 0
+        self._blocks: OrderedDict[int, tuple[bytes, int]] = OrderedDict()  # number -> bytes, run it came in
+
+    def read(self, size: int = -1) -> bytes:
+        left = max(0, self.size_bytes - self._at)
+        if size < 0 or size > left:
+            size = left
+        if not size:
+            return b""
+        number, offset = divmod(self._at, BLOCK_BYTES)
+        # Fewer bytes than asked for are a fine answer to PyAV, so a read never spans blocks.
+        data = self._block(number)[offset : offset + size]
+        self._at += len(data)
+        return data
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self.size_bytes}[whence]
+        if base + offset < 0:
+            raise ValueError(f"seek to {base + offset}")
+        self._at = base + offset
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def _block(self, number: int) -> bytes:
+        if number not in self._blocks:
+            self._fetch(number, self._run_blocks(number))
+        self._blocks.move_to_end(number)
+        return self._blocks[number][0]
+
+    def _run_blocks(self, number: int) -> int:
+        """How many blocks to ask for from `number` on."""
+        needed_from, needed_to = self._needed[0] // BLOCK_BYTES, -(-self._needed[1] // BLOCK_BYTES)
+        if needed_from <= number < needed_to:
+            return min(MAX_RUN_BLOCKS, needed_to - number)
+        before = self._blocks.get(number - 1)
+        if before is None or number == needed_to:
+            return 1
+        return min(MAX_RUN_BLOCKS, before[1] * 2)
+
+    def _fetch(self, number: int, run: int) -> None:
+        start = number * BLOCK_BYTES
+        size = min(run * BLOCK_BYTES, self.size_bytes - start)
+        self._sock.sendall(REQUEST.pack(start, size))
+        (got,) = REPLY.unpack(receive_exactly(self._sock, REPLY.size))
+        data = memoryview(receive_exactly(self._sock, got))
+        for i in range(run):
+            self._blocks[number + i] = (bytes(data[i * BLOCK_BYTES : (i + 1) * BLOCK_BYTES]), run)
+        while len(self._blocks) > CACHED_BLOCKS:
+            self._blocks.popitem(last=False)
+
+
+class ByteServer(threading.Thread):
+    """Answers one child's reads until it hangs up. What `source.read_at` raises is kept in `error`."""
+
+    def __init__(self, source: ByteSource, sock: socket.socket) -> None:
+        super().__init__(name="video-bytes", daemon=True)
+        self.error: BaseException | None = None
+        self.progress_at_s = time.monotonic()
+        self.reading = False
+        self._source = source
+        self._sock = sock
+        # The whole file several times over, for seeks and starts anew; more is a child that has gone mad.
+        self._left_bytes = MAX_READINGS * source.size_bytes + 2**30
+
+    def run(self) -> None:
+        with self._sock:
+            try:
+                while True:
+                    self._serve_one()
+            except (Closed, OSError):
+                return
+
+    def _serve_one(self) -> None:
+        offset, size = REQUEST.unpack(receive_exactly(self._sock, REQUEST.size))
+        self._left_bytes -= size
+        if (
+            not size
+            or size > MAX_RUN_BLOCKS * BLOCK_BYTES
+            or offset + size > self._source.size_bytes
+            or self._left_bytes < 0
+        ):
+            raise Closed("the child asked for what it may not have")
+        self.reading = True
+        try:
+            data = self._source.read_at(offset, size)
+        except BaseException as error:
+            self.error = error
+            raise Closed("the source failed") from error
+        finally:
+            self.progress_at_s = time.monotonic()
+            self.reading = False
+        self._sock.sendall(REPLY.pack(len(data)) + data)
+        self.progress_at_s = time.monotonic()

@@ -1,0 +1,238 @@
+"""`poseline verify` is green on a run that is right and red on each kind of damage; no damaged run becomes done."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from pipeline.cli.main import main
+from pipeline.core.states import RunState
+from pipeline.db.engine import transaction
+from pipeline.db.videos import select_frame_index
+from pipeline.errors import RunFailed, SourceGone
+from pipeline.inference.catalogue import find_entry
+from pipeline.inference.engines.placement import Placement
+from pipeline.inference.weights.checksums import sha256_of, write_checksums
+from pipeline.services.detect import detect_chunk
+from pipeline.services.finish import finish_run, results_key
+from pipeline.services.ingest import ingest_video
+from pipeline.services.model_cache import ModelCache
+from pipeline.services.system import System
+from pipeline.services.upload import upload_file
+from pipeline.services.verify import Verdict, verify_run
+from tests.support.harness import ask, cut, environment, run_of, sql
+from tests.support.onnx_maker import make_model
+from tests.support.paths import DEMO_CLIP
+from tests.support.video_maker import make_video
+
+FRAMES = 40
+REST = "people, missing, scores, boxes, keypoints"
+SOMEBODY = "people = 1, scores = '{0.9}', boxes = '{1,2,3,4}', keypoints = array_fill(5::real, ARRAY[51])"
+MODEL = "rtmo-t"
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return cut(DEMO_CLIP, tmp_path_factory.mktemp("clip") / "clip.mp4", FRAMES)
+
+
+def put_model(models_path: Path) -> None:
+    """A tiny graph under the name of a known model, so that a frame costs next to nothing."""
+    file = find_entry(MODEL).pose.file_in(models_path)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_checksums(models_path, {MODEL: sha256_of(make_model(file))})
+
+
+def analyse(system: System, clip: Path, *, finish: bool = True) -> UUID:
+    """A run, done in this process by the services themselves."""
+    put_model(system.settings.models_path)
+    run_id = ask(system, clip, model=MODEL)
+    ingest_video(system, run_of(system, run_id).video_id, "w")
+    models = ModelCache(system, Placement("cpu"))
+    for (idx,) in sql(system, "SELECT idx FROM chunk WHERE run_id = :id", id=run_id):
+        detect_chunk(system, models, run_id, int(str(idx)), "w")
+    if finish:
+        finish_run(system, run_id, "w")
+    return run_id
+
+
+def wrong(verdict: Verdict) -> dict[str, str]:
+    return {check.what: check.found for check in verdict.checks if not check.good}
+
+
+DAMAGES: dict[str, tuple[str, str]] = {
+    "deleted": ("DELETE FROM frame WHERE frame_no = 7", "1 missing (frame 7 at"),
+    "doubled": (
+        f"INSERT INTO frame SELECT run_id, 40, chunk_idx, pts, {REST} FROM frame WHERE frame_no = 7",
+        "1 doubled (frame 7 at",
+    ),
+    "shifted": ("UPDATE frame SET pts = pts + 1 WHERE frame_no = 7", "1 missing, 1 foreign"),
+    "foreign": (
+        f"INSERT INTO frame SELECT run_id, 40, chunk_idx, 999999, {REST} FROM frame WHERE frame_no = 7",
+        "1 foreign (row 40 at pts 999999 is no frame of the video)",
+    ),
+    "swapped": (
+        "UPDATE frame a SET pts = (SELECT pts FROM frame b WHERE b.frame_no = 15 - a.frame_no) WHERE frame_no IN (7,8)",
+        "2 out of order",
+    ),
+}
+
+
+def test_verify_goes_red_on_each_kind_of_damage(system: System, clip: Path, tmp_path: Path) -> None:
+    run_id = analyse(system, clip)
+    assert run_of(system, run_id).state is RunState.DONE
+    whole = verify_run(system, run_id)
+    assert wrong(whole) == {}
+    assert [check.what for check in whole.checks] == ["video", "index", "facts", "frames", "export"]
+    sql(system, "CREATE TABLE kept AS SELECT * FROM frame")
+
+    for damage, words in DAMAGES.values():
+        sql(system, damage)
+        found = wrong(verify_run(system, run_id))
+        assert words in found["frames"]
+        assert "does not have" in found["export"]
+        sql(system, "TRUNCATE frame")
+        sql(system, "INSERT INTO frame SELECT * FROM kept")
+
+    sql(system, f"UPDATE frame SET {SOMEBODY} WHERE frame_no = 3")
+    found = wrong(verify_run(system, run_id))
+    assert set(found) == {"frames", "export"}
+    assert "every frame once, in order; the summary has frames_with_people 0 for 1, poses 0 for 1" in found["frames"]
+    sql(system, "TRUNCATE frame")
+    sql(system, "INSERT INTO frame SELECT * FROM kept")
+    assert verify_run(system, run_id).good
+
+    for facts in ("time_base_den = 7", "first_pts = 5", "last_pts = 5", "frames = 41", "width = 9", "codec = 'vp8'"):
+        sql(system, "CREATE TABLE was AS SELECT * FROM video")
+        sql(system, f"UPDATE video SET {facts}")
+        found = wrong(verify_run(system, run_id))
+        assert facts.split(" = ")[0].removesuffix("_den") in found["facts"]
+        columns = "time_base_den, first_pts, last_pts, frames, width, codec"
+        sql(system, f"UPDATE video SET ({columns}) = (SELECT {columns} FROM was)")
+        sql(system, "DROP TABLE was")
+    sql(system, "UPDATE run SET summary = jsonb_set(summary, '{poses}', '77')")
+    assert "the summary has poses 77 for 0" in wrong(verify_run(system, run_id))["frames"]
+    sql(system, "UPDATE run SET summary = jsonb_set(summary, '{poses}', '0')")
+    sql(system, "UPDATE frame SET people = 2 WHERE frame_no = 5")
+    assert "5 rows can be read" in wrong(verify_run(system, run_id))["frames"]
+    sql(system, "UPDATE frame SET people = 0 WHERE frame_no = 5")
+    assert verify_run(system, run_id).good
+
+    key = results_key(run_id)
+    system.store.put_file(clip, key)
+    assert set(wrong(verify_run(system, run_id))) == {"export"}
+    system.store.delete(key)
+    assert "is gone" in wrong(verify_run(system, run_id))["export"]
+
+
+def test_verify_goes_red_when_the_stored_video_is_another(system: System, clip: Path, tmp_path: Path) -> None:
+    other = make_video(tmp_path / "other.mp4", FRAMES + 1)
+    run_ids = analyse(system, clip), analyse(system, other)
+    assert all(verify_run(system, run_id).good for run_id in run_ids)
+    _swapped_rows(system)
+    for run_id in run_ids:
+        assert "as ingested" in wrong(verify_run(system, run_id))["video"]
+    _swapped_rows(system)
+    assert all(verify_run(system, run_id).good for run_id in run_ids)
+    third = make_video(tmp_path / "third.mp4", FRAMES + 2)
+    for damage, words in ((_overwritten, "changed since it was ingested"), (_removed, "is gone from the store")):
+        damage(system, third)
+        for run_id in run_ids:
+            assert words in wrong(verify_run(system, run_id))["video"]
+
+
+def _swapped_rows(system: System) -> None:
+    """Two rows that point at each other's objects."""
+    columns = "object_key, etag, size_bytes, version_id"
+    sql(system, f"UPDATE video SET ({columns}) = (SELECT {columns} FROM video AS other WHERE other.id <> video.id)")
+
+
+def _overwritten(system: System, by: Path) -> None:
+    for (key,) in sql(system, "SELECT object_key FROM video"):
+        system.store.put_file(by, str(key))
+
+
+def _removed(system: System, _: Path) -> None:
+    for (key,) in sql(system, "SELECT object_key FROM video"):
+        system.store.delete(str(key))
+
+
+def test_verify_goes_red_when_the_ledger_was_tampered_with(system: System, clip: Path) -> None:
+    run_id = analyse(system, clip)
+    with transaction(system.engine) as connection:
+        index = select_frame_index(connection, run_of(system, run_id).video_id)
+    pts = index.pts.copy()
+    pts[-1] += 1
+    sql(system, "UPDATE video SET frame_index = :data", data=replace(index, pts=pts).to_bytes())
+    assert "pts of 1 frames" in wrong(verify_run(system, run_id))["index"]
+    shorter = {name: getattr(index, name)[:-1] for name in ("pts", "keyframe", "position_bytes", "size_bytes")}
+    sql(system, "UPDATE video SET frame_index = :data", data=replace(index, **shorter).to_bytes())
+    for broken in (None, b"\0\xff", index.to_bytes()[:60]):
+        sql(system, "UPDATE video SET frame_index = :data", data=broken)
+        assert "cannot be read" in wrong(verify_run(system, run_id))["index"]
+    sql(system, "UPDATE video SET frame_index = :data", data=replace(index, **shorter).to_bytes())
+    assert "40 frames, 39 were written down" in wrong(verify_run(system, run_id))["index"]
+
+
+def test_a_video_whose_object_is_gone_is_given_it_again_by_the_same_content(
+    system: System, clip: Path, tmp_path: Path
+) -> None:
+    run_id = analyse(system, clip)
+    for damage in (_removed, _overwritten):
+        damage(system, make_video(tmp_path / f"{damage.__name__}.mp4"))
+        assert "video" in wrong(verify_run(system, run_id))
+        again = upload_file(system, clip, "team")
+        assert again.known
+        assert again.video.id == run_of(system, run_id).video_id
+        assert verify_run(system, run_id).good
+
+
+def test_a_run_whose_video_went_away_before_it_was_finished_fails(system: System, clip: Path) -> None:
+    run_id = analyse(system, clip, finish=False)
+    _removed(system, clip)
+    with pytest.raises(SourceGone):
+        finish_run(system, run_id, "w")
+    run = run_of(system, run_id)
+    assert run.state is RunState.FAILED
+    assert "is gone from the store" in str(run.reason)
+
+
+@pytest.mark.parametrize("kind", DAMAGES)
+def test_a_damaged_run_does_not_become_done(system: System, clip: Path, kind: str) -> None:
+    damage, words = DAMAGES[kind]
+    run_id = analyse(system, clip, finish=False)
+    with pytest.raises(RunFailed, match="only a run that is done"):
+        verify_run(system, run_id)
+    sql(system, damage)
+    finish_run(system, run_id, "w")
+    run = run_of(system, run_id)
+    assert run.state is RunState.FAILED
+    assert words in str(run.reason)
+
+
+def test_the_command_says_what_is_wrong_and_exits_with_1(
+    system: System, clip: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_id = analyse(system, clip)
+    for name, value in environment(system.settings).items():
+        monkeypatch.setenv(name, value)
+
+    def verify(*args: str) -> tuple[int, str]:
+        return main(["verify", str(run_id)[:8], *args]), capsys.readouterr().out
+
+    code, words = verify()
+    assert code == 0
+    assert "as it should be" in words
+    assert f"{FRAMES} rows: every frame once, in order" in words
+    sql(system, "DELETE FROM frame WHERE frame_no = 0")
+    code, words = verify()
+    assert code == 1
+    assert "NOT as it should be" in words
+    assert "WRONG: 39 rows: 1 missing (frame 0 at pts" in words
+    code, words = verify("--json")
+    assert code == 1
+    assert [check["good"] for check in json.loads(words)["checks"]] == [True, True, True, False, False]

@@ -1,0 +1,164 @@
+"""Weights go where the work is: through the store, by their SHA-256, and never others in their place."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import numpy as np
+import pytest
+
+from pipeline.core.states import RunState
+from pipeline.db.chunks import select_last_error
+from pipeline.db.engine import transaction
+from pipeline.errors import BrokenModel, InvalidOutput, InvalidWeights, is_outage
+from pipeline.inference.engines.placement import Placement
+from pipeline.inference.weights.checksums import sha256_of
+from pipeline.services.detect import detect_chunk
+from pipeline.services.finish import finish_run
+from pipeline.services.ingest import ingest_video
+from pipeline.services.model_cache import ModelCache
+from pipeline.services.system import System
+from pipeline.services.weight_store import PREFIX
+from tests.support.harness import ask, run_of, sql
+from tests.support.onnx_maker import make_model
+from tests.support.video_maker import make_video
+
+KEYPOINTS = 26
+
+
+@pytest.fixture
+def mine(tmp_path: Path) -> Path:
+    """A model of the user's own, of which the store has never seen the like."""
+    person = np.array([[1, 2, 30 + uuid4().int % 1000 / 100, 40, 2.0]])
+    return make_model(tmp_path / "mine.onnx", side_px=64, keypoints=KEYPOINTS, dets=person)
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    return make_video(tmp_path / "clip.mp4", frames=12)
+
+
+def other_machine(system: System, folder: Path) -> System:
+    """The same servers seen from a machine that has never seen these weights."""
+    home = folder / "other"
+    return replace(
+        system,
+        settings=system.settings.model_copy(update={"home": home, "models_dir": home / "models", "backoff_s": 0.0}),
+    )
+
+
+def begun(system: System, clip: Path, model: Path) -> UUID:
+    run_id = ask(system, clip, model=str(model))
+    ingest_video(system, run_of(system, run_id).video_id, "w")
+    return run_id
+
+
+def test_a_worker_elsewhere_gets_a_model_that_a_person_brought(system: System, clip: Path, mine: Path, tmp_path: Path):
+    run_id = begun(system, clip, mine)
+    mine.rename(tmp_path / "gone.onnx")
+    there = other_machine(system, tmp_path)
+    detect_chunk(there, ModelCache(there, Placement("cpu")), run_id, 0, "w")
+    finish_run(there, run_id, "w")
+    run = run_of(system, run_id)
+    assert (run.state, run.model) == (RunState.DONE, "mine")
+    assert len(run.model_spec["keypoint_names"]) == KEYPOINTS
+    rows = sql(system, "SELECT people, cardinality(keypoints) FROM frame WHERE run_id = :id", id=run_id)
+    assert rows == [(1, 3 * KEYPOINTS)] * 12
+    kept = [path.name for path in (there.settings.home / "weights").iterdir()]
+    assert kept == [f"{run.model_spec['pose']['weights_sha256']}.onnx"]
+
+
+def test_the_same_weights_are_sent_once(system: System, clip: Path, mine: Path):
+    words: list[str] = []
+    first = ask(system, clip, model=str(mine), on_step=words.append)
+    assert ask(system, clip, model=str(mine), on_step=words.append) == first
+    assert [word.partition("(")[0] for word in words] == ["keeping the weights of mine in the store "]
+    assert f"{PREFIX}{sha256_of(mine)}.onnx" in list(system.store.list_keys(PREFIX))
+
+
+def test_what_is_said_of_a_model_last_counts(system: System, clip: Path, mine: Path, tmp_path: Path):
+    run_id = ask(system, clip, model=str(mine))
+    assert run_of(system, run_id).model_spec["licence"] == "unknown"
+    mine.with_suffix(".json").write_text('{"licence": "MIT", "skeleton": [[0, 1]]}')
+    assert ask(system, clip, model=str(mine)) == run_id
+    spec = run_of(system, run_id).model_spec
+    assert (spec["licence"], spec["skeleton"]) == ("MIT", [[0, 1]])
+
+
+def test_other_bytes_under_their_name_never_run(system: System, clip: Path, mine: Path, tmp_path: Path):
+    run_id = begun(system, clip, mine)
+    foreign = make_model(tmp_path / "foreign.onnx", side_px=64, keypoints=KEYPOINTS)
+    system.store.put_file(foreign, f"{PREFIX}{sha256_of(mine)}.onnx")
+    there = other_machine(system, tmp_path)
+    with pytest.raises(InvalidWeights, match="is not what its name says"):
+        detect_chunk(there, ModelCache(there, Placement("cpu")), run_id, 0, "w")
+    assert sql(system, "SELECT state, errors FROM chunk WHERE run_id = :id", id=run_id) == [("ready", 0)]
+    assert sql(system, "SELECT count(*) FROM frame WHERE run_id = :id", id=run_id) == [(0,)]
+
+
+def test_weights_that_are_nowhere_are_an_outage_that_says_so(system: System, clip: Path, mine: Path, tmp_path: Path):
+    run_id = begun(system, clip, mine)
+    system.store.delete(f"{PREFIX}{sha256_of(mine)}.onnx")
+    there = other_machine(system, tmp_path)
+    with pytest.raises(InvalidWeights, match="neither on this machine nor in the store") as caught:
+        detect_chunk(there, ModelCache(there, Placement("cpu")), run_id, 0, "w")
+    assert is_outage(caught.value)
+    with transaction(system.engine) as connection:
+        assert select_last_error(connection, run_id) == caught.value.message
+    assert not list((there.settings.home / "weights").iterdir())
+    ask(system, make_video(tmp_path / "next.mp4", frames=3), model=str(mine))
+    detect_chunk(there, ModelCache(there, Placement("cpu")), run_id, 0, "w")
+    assert sql(system, "SELECT state FROM chunk WHERE run_id = :id", id=run_id) == [("done",)]
+
+
+def test_a_file_that_was_damaged_here_is_fetched_again(system: System, clip: Path, mine: Path, tmp_path: Path):
+    run_id = begun(system, clip, mine)
+    there = other_machine(system, tmp_path)
+    kept = there.settings.home / "weights" / f"{sha256_of(mine)}.onnx"
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes(b"\0" * 1000)  # as a power cut leaves it
+    detect_chunk(there, ModelCache(there, Placement("cpu")), run_id, 0, "w")
+    assert kept.read_bytes() == mine.read_bytes()
+    assert sql(system, "SELECT state, last_error FROM chunk WHERE run_id = :id", id=run_id) == [("done", None)]
+
+
+def test_no_room_for_weights_is_an_outage(system: System, clip: Path, mine: Path, tmp_path: Path):
+    run_id = begun(system, clip, mine)
+    there = other_machine(system, tmp_path)
+    there.settings.home.mkdir(parents=True)
+    (there.settings.home / "weights").write_text("a file where the folder should be")
+    with pytest.raises(InvalidWeights, match="set POSELINE_HOME") as caught:
+        detect_chunk(there, ModelCache(there, Placement("cpu")), run_id, 0, "w")
+    assert is_outage(caught.value)
+    assert sql(system, "SELECT state, errors FROM chunk WHERE run_id = :id", id=run_id) == [("ready", 0)]
+
+
+def test_a_model_that_never_gives_numbers_ends_its_run_and_says_so(system: System, clip: Path, tmp_path: Path):
+    dazzled = make_model(tmp_path / "dazzled.onnx", side_px=64, keypoints=KEYPOINTS, dazzled=True)
+    run_id = begun(system, clip, dazzled)
+    with pytest.raises(BrokenModel, match="dazzled gives scores, boxes or keypoints that are not numbers") as caught:
+        detect_chunk(system, ModelCache(system, Placement("cpu")), run_id, 0, "w")
+    run = run_of(system, run_id)
+    assert (run.state, run.reason) == (RunState.FAILED, caught.value.message)
+
+
+def test_frames_that_break_a_sound_model_say_so_in_the_end(system: System, clip: Path, mine: Path, monkeypatch):
+    run_id = begun(system, clip, mine)
+    strict = replace(system, settings=system.settings.model_copy(update={"max_errors": 1}))
+    models = ModelCache(strict, Placement("cpu"))
+    model = models.load(run_of(system, run_id).model_fingerprint)
+
+    def breaks_off(*_: object) -> None:
+        raise InvalidOutput("it gave no numbers for these; try another model")
+
+    monkeypatch.setattr(model, "detect", breaks_off)
+    with pytest.raises(InvalidOutput):
+        detect_chunk(strict, models, run_id, 0, "w")
+    finish_run(strict, run_id, "w")
+    run = run_of(system, run_id)
+    assert run.state is RunState.FAILED
+    assert run.reason == (
+        "12 of 12 frames could not be analysed, more than 5%: it gave no numbers for these; try another model"
+    )

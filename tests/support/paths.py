@@ -1,0 +1,10 @@
+"""Where things lie that tests look at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+DEMO_CLIP = ROOT / "pipeline" / "cli" / "clips" / "demo.mp4"
+#: Real footage that lies beside some checkouts.
+SHARED_CLIPS = sorted((ROOT.parent / "shared" / "clips").glob("*.mp4"))

@@ -1,0 +1,10 @@
+"""The videos that must come out right, each with its frame numbers painted in it: one case, one trait of the world."""
+
+from __future__ import annotations
+
+from tests.support.case_maker import Case
+from tests.support.codec_cases import CODECS, CONTAINERS
+from tests.support.picture_cases import PICTURES
+from tests.support.timing_cases import CUT_OFF, TIMES
+
+CASES: dict[str, Case] = CODECS | CONTAINERS | TIMES | PICTURES | CUT_OFF

