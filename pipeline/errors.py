@@ -14,7 +14,8 @@ PoselineError                   exit 1
 ├── VideoRejected               the upload is not a video that can be analysed
 ├── SourceGone                  the stored object changed or went away since it was ingested
 ├── DecodeFailed                the decoder broke off: crash, hang, limit
-├── LeaseLost                   someone else owns this piece of work now; drop it silently
+├── LeaseLost                   another worker owns this piece of work now; it is dropped silently
+├── DuplicateContent            the team has a ready video with the same content
 ├── Stopping                    this process is shutting down; hand the work back
 └── RunFailed                   the run ended without results
 
@@ -121,6 +122,10 @@ class DecodeFailed(PoselineError):
 
 class LeaseLost(PoselineError):
     """Another worker owns this piece of work now."""
+
+
+class DuplicateContent(PoselineError):
+    """The team has a ready video with the same content."""
 
 
 class Stopping(PoselineError):

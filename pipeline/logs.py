@@ -1,7 +1,7 @@
-"""Logs are static snake_case events with facts beside them: `log.info("chunk_done", frames=120)`.
+"""Logs are static snake_case events with fields: `log.info("chunk_done", frames=120)`.
 
-Never interpolate a fact into the event. What holds for all that follows (run, chunk, task) is bound once with
-`bound_context`. One formatter serves Celery's lines too.
+A value is never interpolated into the event. Fields of everything that follows (run, chunk, video) are bound once with
+`log_context`. One formatter serves Celery's lines too.
 """
 
 from __future__ import annotations
@@ -12,8 +12,6 @@ from contextlib import AbstractContextManager
 from typing import cast
 
 import structlog
-
-bound_context = structlog.contextvars.bound_contextvars
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:
@@ -63,6 +61,6 @@ def configure_logs(level: str = "INFO", *, as_json: bool = False) -> None:
     logging.basicConfig(level=level, handlers=[handler], force=True)
 
 
-def bind(**facts: object) -> AbstractContextManager[None]:
-    """Facts for every line inside the block."""
-    return cast("AbstractContextManager[None]", bound_context(**facts))
+def log_context(**fields: object) -> AbstractContextManager[None]:
+    """Fields for every line logged inside the block."""
+    return cast("AbstractContextManager[None]", structlog.contextvars.bound_contextvars(**fields))

@@ -14,7 +14,7 @@ from pipeline.bench.goals import goal_of
 from pipeline.bench.ground import Ground
 from pipeline.bench.measure import BenchFailed
 from pipeline.db.engine import transaction
-from pipeline.db.runs import mark_failed
+from pipeline.db.runs import mark_cancelled
 
 _POLL_S = 0.01
 _PATIENCE_S = 120.0
@@ -53,7 +53,7 @@ def _first_wait_s(crew: Crew, clip: Path) -> float:
         time.sleep(_POLL_S)
     wait_s = time.monotonic() - sent_at
     with transaction(crew.site.system.engine) as connection:  # the rest is not waited for
-        mark_failed(connection, run.id, "only its first poses were wanted")
+        mark_cancelled(connection, run.id)
     return wait_s
 
 

@@ -29,7 +29,8 @@ from pipeline.core.poses import FramePoses
 from pipeline.db.chunks import claim_chunk, commit_chunk
 from pipeline.db.engine import transaction
 from pipeline.db.frames import FrameRow, FrameSpool, copy_frames, encode_frames
-from pipeline.db.runs import ensure_model, insert_run, select_run
+from pipeline.db.models import ensure_model
+from pipeline.db.runs import insert_run, select_run
 from pipeline.db.uploads import insert_video, mark_stored
 from pipeline.db.videos import IndexedVideo, claim_ingest, mark_ready
 from pipeline.services.plan import plan_runs

@@ -19,7 +19,8 @@ from pipeline.core.poses import FramePoses
 from pipeline.db.chunks import claim_chunk, commit_chunk
 from pipeline.db.engine import database_errors
 from pipeline.db.frames import FrameRow, FrameSpool
-from pipeline.db.runs import ensure_model, insert_run, select_run
+from pipeline.db.models import ensure_model
+from pipeline.db.runs import insert_run, select_run
 from pipeline.db.uploads import insert_video, mark_stored
 from pipeline.db.videos import claim_ingest, mark_ready, select_frame_index, select_video
 from pipeline.services.ingest import indexed

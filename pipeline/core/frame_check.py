@@ -1,12 +1,13 @@
-"""Whether a run's frames are the video's: each once, none foreign, each at its own time.
+"""Whether a run's frames are those of its video: each once, no others, each at its own time.
 
-The one check: a run becomes `done` only by it, and `poseline verify` holds it against an index made anew.
+A run becomes `done` only by this check, and `poseline verify` repeats it with an index made again from the video.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -49,6 +50,16 @@ class Findings:
         return f"{wrong} ({'; '.join(self.examples)})" if wrong else "every frame once, in order"
 
 
+class FrameOfRun(Protocol):
+    """A row of a run, as far as this check reads it."""
+
+    @property
+    def frame_no(self) -> int: ...
+
+    @property
+    def pts(self) -> int: ...
+
+
 class FrameCheck:
     """Takes a run's rows by rising frame number, then says what is wrong with them."""
 
@@ -60,8 +71,12 @@ class FrameCheck:
         self._foreign_count = 0
         self._elsewhere: dict[int, list[int]] = {}  # frame whose time it is -> rows that carry it
 
+    def write(self, row: FrameOfRun) -> None:
+        """Take the next row."""
+        self.add(row.frame_no, row.pts)
+
     def add(self, frame_no: int, pts: int) -> None:
-        """One row."""
+        """Take the next row by its number and time."""
         self._rows += 1
         index = self._index
         if 0 <= frame_no < len(index) and index.pts[frame_no] == pts:

@@ -38,6 +38,7 @@ class ChunkState(StrEnum):
     RUNNING = "running"
     DONE = "done"
     QUARANTINED = "quarantined"
+    CANCELLED = "cancelled"
 
 
 State = VideoState | RunState | ChunkState
@@ -61,11 +62,12 @@ TRANSITIONS: Mapping[type[State], Mapping[State, tuple[State, ...]]] = {
         R.CANCELLED: (),
     },
     ChunkState: {
-        C.READY: (C.QUEUED, C.RUNNING),
-        C.QUEUED: (C.READY, C.RUNNING),
-        C.RUNNING: (C.READY, C.DONE, C.QUARANTINED),
+        C.READY: (C.QUEUED, C.RUNNING, C.CANCELLED),
+        C.QUEUED: (C.READY, C.RUNNING, C.CANCELLED),
+        C.RUNNING: (C.READY, C.DONE, C.QUARANTINED, C.CANCELLED),
         C.DONE: (),
         C.QUARANTINED: (),
+        C.CANCELLED: (),
     },
 }
 

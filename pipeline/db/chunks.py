@@ -1,4 +1,4 @@
-"""Chunks: offered, claimed under a lease, committed once."""
+"""Chunks: queued, claimed under a lease, committed once."""
 
 from __future__ import annotations
 
@@ -13,23 +13,25 @@ from pipeline.core.precision import PRECISIONS, Precision
 from pipeline.core.states import ChunkState, RunState
 from pipeline.db.engine import advisory_key
 from pipeline.db.frames import copy_frames
-from pipeline.db.leases import UNLEASED, Lease, after, backoff, lease_values
+from pipeline.db.leases import UNLEASED, Lease, after, lease_values
 from pipeline.db.tables import chunk, frame, model, run
 from pipeline.db.transitions import move_to
 from pipeline.errors import LeaseLost
+
+#: States of a chunk that is still to be done.
+OPEN = (ChunkState.READY, ChunkState.QUEUED, ChunkState.RUNNING)
 
 DISPATCH_LOCKS = {precision: advisory_key(f"poseline.dispatch.{precision}") for precision in PRECISIONS}
 
 
 @dataclass(frozen=True)
 class ClaimedChunk:
-    """A chunk that this worker owns until its lease lapses."""
+    """A chunk that this worker owns until its lease expires."""
 
     lease: Lease
     plan: ChunkPlan
     video_id: UUID
     model_fingerprint: str
-    errors: int
 
     @property
     def run_id(self) -> UUID:
@@ -57,7 +59,7 @@ def insert_chunks(connection: Connection, run_id: UUID, plans: Iterable[ChunkPla
 
 
 def claim_chunk(connection: Connection, run_id: UUID, idx: int, worker: str, lease_s: float) -> ClaimedChunk | None:
-    """Own a chunk; None where the message is stale: done, owned by another, in back-off, or its run has ended."""
+    """Claim a chunk; None where the message is stale: done, owned by another worker, in back-off, or its run ended."""
     row = connection.execute(
         move_to(
             ChunkState.RUNNING,
@@ -87,15 +89,14 @@ def claim_chunk(connection: Connection, run_id: UUID, idx: int, worker: str, lea
     if row is None:
         return None
     plan = ChunkPlan(idx, row.first_frame, row.frames, row.start_pts, row.end_pts, row.seek_pts)
-    return ClaimedChunk(
-        Lease("chunk", (run_id, idx), row.lease_token), plan, row.video_id, row.model_fingerprint, row.errors
-    )
+    lease = Lease("chunk", (run_id, idx), row.lease_token, row.errors)
+    return ClaimedChunk(lease, plan, row.video_id, row.model_fingerprint)
 
 
 def commit_chunk(
     connection: Connection, claimed: ClaimedChunk, frames: Iterable[bytes], computed_with: str = ""
 ) -> bool:
-    """The chunk's encoded frames and its end, in the caller's one transaction. Returns whether it was the run's last.
+    """Write a chunk's encoded frames and mark it done, in the caller's transaction. Returns whether it was the last.
 
     Args:
         computed_with: engine and device, for people.
@@ -116,7 +117,7 @@ def commit_chunk(
 def quarantine_chunk(
     connection: Connection, lease: Lease, plan: ChunkPlan, frames: Iterable[bytes], reason: str
 ) -> bool:
-    """Give a chunk up: its frames stay in the ledger as missing, with the reason. Returns as `commit_chunk`.
+    """Give a chunk up: its frames are written as missing, with the reason. Returns whether it was the run's last.
 
     Raises:
         LeaseLost: another worker owns it now, or the run was ended.
@@ -228,35 +229,35 @@ def requeue_lost_chunks(connection: Connection, older_than_s: float, precision: 
     ).rowcount
 
 
-def select_expired_chunk(connection: Connection) -> tuple[ClaimedChunk, int] | None:
-    """A chunk whose worker fell silent, locked for the caller's transaction, and its expirations so far."""
+def select_plan(connection: Connection, lease: Lease) -> tuple[ChunkPlan, UUID]:
+    """The plan of a leased chunk, and the id of its video."""
     row = connection.execute(
-        select(chunk, run.c.video_id, run.c.model_fingerprint)
-        .join(run, run.c.id == chunk.c.run_id)
-        .where(chunk.c.state == ChunkState.RUNNING, chunk.c.lease_until < func.clock_timestamp())
-        .where(run.c.state == RunState.RUNNING)
-        .order_by(func.random())  # one that cannot be handled must not stand before the others for ever
-        .limit(1)
-        .with_for_update(skip_locked=True, of=chunk)
+        select(chunk, run.c.video_id).join(run, run.c.id == chunk.c.run_id).where(lease.is_held())
     ).first()
     if row is None:
-        return None
+        raise LeaseLost
     plan = ChunkPlan(row.idx, row.first_frame, row.frames, row.start_pts, row.end_pts, row.seek_pts)
-    lease = Lease("chunk", (row.run_id, row.idx), row.lease_token)
-    return ClaimedChunk(lease, plan, row.video_id, row.model_fingerprint, row.errors), row.expirations
+    return plan, row.video_id
 
 
-def reclaim_chunk(connection: Connection, lease: Lease, backoff_s: float) -> None:
-    """A silent worker's chunk is ready again, after a pause: what killed one worker may kill the next."""
-    connection.execute(
-        move_to(
-            ChunkState.READY,
-            **UNLEASED,
-            expirations=chunk.c.expirations + 1,
-            last_error="the worker fell silent",
-            not_before=func.clock_timestamp() + backoff(backoff_s, chunk.c.errors + chunk.c.expirations),
-        ).where(lease.is_held())
-    )
+def lock_chunks(connection: Connection, run_id: UUID) -> None:
+    """Lock a run's open chunks, always in the same order, and before its run as a commit does."""
+    open_chunks = select(chunk.c.idx).where(chunk.c.run_id == run_id, chunk.c.state.in_(OPEN)).order_by(chunk.c.idx)
+    connection.execute(open_chunks.with_for_update())
+
+
+def cancel_chunks(connection: Connection, run_id: UUID) -> None:
+    """Cancel the chunks of a run that is being ended; workers on them find their lease gone."""
+    lock_chunks(connection, run_id)
+    connection.execute(move_to(ChunkState.CANCELLED, **UNLEASED).where(chunk.c.run_id == run_id))
+
+
+def cancel_chunks_of_ended_runs(connection: Connection) -> int:
+    """Cancel chunks that a run got while it was being ended. Returns how many there were."""
+    ended = [str(state) for state in (RunState.FAILED, RunState.CANCELLED)]
+    return connection.execute(
+        move_to(ChunkState.CANCELLED, **UNLEASED).where(run.c.id == chunk.c.run_id, run.c.state.in_(ended))
+    ).rowcount
 
 
 def count_computed_with(connection: Connection, run_id: UUID) -> dict[str, int]:
@@ -277,7 +278,7 @@ def select_last_error(connection: Connection, run_id: UUID) -> str | None:
         .where(
             chunk.c.run_id == run_id,
             chunk.c.last_error.is_not(None),
-            chunk.c.state.in_([ChunkState.READY, ChunkState.QUEUED, ChunkState.RUNNING]),
+            chunk.c.state.in_(OPEN),
         )
         .order_by(chunk.c.not_before.desc())
         .limit(1)

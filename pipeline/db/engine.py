@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import psycopg
 from sqlalchemy import Connection, Engine, create_engine, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from pipeline.errors import ServiceUnavailable, UsageError
@@ -76,6 +76,12 @@ def transaction(engine: Engine) -> Iterator[Connection]:
     """
     with database_errors(), engine.begin() as connection:
         yield connection
+
+
+def violated_constraint(error: IntegrityError) -> str | None:
+    """The name of the constraint or unique index that a statement violated."""
+    original = error.orig
+    return original.diag.constraint_name if isinstance(original, psycopg.Error) else None
 
 
 def advisory_key(name: str) -> int:

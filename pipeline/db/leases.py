@@ -1,8 +1,9 @@
-"""Who owns a piece of work, by the database's clock.
+"""Leases: which worker owns a row, by the database's clock.
 
-A video being ingested, a chunk being analysed and a run being finished are leased alike: whoever holds the token owns
-the row until `lease_until`, renews it while it makes progress, and may commit only with that token. A lease that
-lapses is a kill (its worker died silently); an exception is an error; both count, apart, in Postgres.
+A video being ingested, a chunk being analysed and a run being finished are leased in the same way: the worker that
+holds the token owns the row until `lease_until`, renews the lease while it makes progress, and can commit only with
+that token. A lease that runs out is an expiration (its worker died or hung), an exception is an error; Postgres counts
+them separately.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Connection, Table, and_, func, null, select, update
@@ -20,23 +21,31 @@ from pipeline.db.tables import chunk, run, video
 from pipeline.db.transitions import move_to
 from pipeline.errors import LeaseLost
 
-_LEASED: dict[str, tuple[Table, State]] = {
+LeaseKind = Literal["video", "chunk", "run"]
+
+_LEASED: dict[LeaseKind, tuple[Table, State]] = {
     "video": (video, VideoState.STORED),
     "run": (run, RunState.FINISHING),
     "chunk": (chunk, ChunkState.RUNNING),
 }
 
-#: What a row looks like when nobody works on it.
+#: The lease columns of a row that no worker owns.
 UNLEASED: Mapping[str, Any] = {"lease_token": null(), "lease_until": null(), "queued_at": null()}
 
 
 @dataclass(frozen=True)
 class Lease:
-    """A right to work on one row, and to commit to it."""
+    """The right to work on one row and to commit to it.
 
-    kind: str
+    Args:
+        key: the row's primary key.
+        errors: failed attempts before this one.
+    """
+
+    kind: LeaseKind
     key: tuple[UUID] | tuple[UUID, int]
     token: UUID = field(repr=False)
+    errors: int = 0
 
     @property
     def table(self) -> Table:
@@ -46,8 +55,13 @@ class Lease:
     def state(self) -> State:
         return _LEASED[self.kind][1]
 
+    @property
+    def id(self) -> UUID:
+        """The video's id, or the run's."""
+        return self.key[0]
+
     def is_held(self) -> ColumnElement[bool]:
-        """SQL: this row, still leased to this token."""
+        """SQL: this row, still leased with this token."""
         columns = self.table.primary_key.columns
         return and_(
             self.table.c.lease_token == self.token,
@@ -57,12 +71,12 @@ class Lease:
 
 
 def after(seconds: float) -> ColumnElement[Any]:
-    """SQL: that long from now, by the database's clock."""
+    """SQL: so many seconds from now, by the database's clock."""
     return func.clock_timestamp() + timedelta(seconds=seconds)
 
 
 def lease_values(worker: str, lease_s: float, table: Table) -> dict[str, Any]:
-    """What a claim writes."""
+    """The columns that a claim writes."""
     return {
         "lease_token": func.gen_random_uuid(),
         "lease_until": after(lease_s),
@@ -72,10 +86,10 @@ def lease_values(worker: str, lease_s: float, table: Table) -> dict[str, Any]:
 
 
 def renew_lease(connection: Connection, lease: Lease, lease_s: float, **progress: int) -> None:
-    """Keep a lease for another `lease_s`, and note progress.
+    """Extend a lease by `lease_s` from now, and write progress columns.
 
     Raises:
-        LeaseLost: it lapsed and was taken back, or the run was ended.
+        LeaseLost: it expired and was reclaimed, or the run was ended.
     """
     statement = update(lease.table).where(lease.is_held()).values(lease_until=after(lease_s), **progress)
     if lease.kind == "chunk":
@@ -94,10 +108,10 @@ def release(
     backoff_s: float = 0.0,
     outage: bool = False,
 ) -> int | None:
-    """Give work back, to be tried again after `backoff_s` doubled with each failure; without `error` at once.
+    """Release work to be tried again: after `backoff_s`, doubled with each failure, or at once without `error`.
 
-    An outage is noted and paused for, but is not the work's own failure. A shutdown is no attempt at all. Returns how
-    many errors the row has now, None where the lease was lost anyway.
+    An outage delays the next attempt but does not count as an error of the work; a shutdown does not count as an
+    attempt. Returns the row's errors so far, None where the lease was lost before.
     """
     table = lease.table
     values: dict[str, Any] = dict(UNLEASED)
@@ -116,22 +130,48 @@ def release(
 
 
 def backoff(backoff_s: float, failures: ColumnElement[int]) -> ColumnElement[Any]:
-    """SQL: the pause after so many failures: doubling, at most 64 times the first."""
+    """SQL: the delay after so many failures: doubled with each, at most 64 times the first."""
     return func.make_interval(0, 0, 0, 0, 0, 0, backoff_s * func.power(2, func.least(failures, 6)))
 
 
-def reclaim_expired(connection: Connection, kind: str, backoff_s: float) -> list[tuple[UUID, int]]:
-    """Free the videos or runs whose worker fell silent, after a pause. Returns each with its expirations so far."""
+def select_expired(connection: Connection, kind: LeaseKind) -> tuple[Lease, int] | None:
+    """A lease that ran out, its row locked for the caller's transaction, and the expirations counted so far."""
     table, state = _LEASED[kind]
-    rows = connection.execute(
-        update(table)
+    statement = (
+        select(*table.primary_key.columns, table.c.lease_token, table.c.errors, table.c.expirations)
         .where(table.c.state == str(state), table.c.lease_until < func.clock_timestamp())
-        .values(
-            **UNLEASED,
-            expirations=table.c.expirations + 1,
-            last_error="the worker fell silent",
-            not_before=func.clock_timestamp() + backoff(backoff_s, table.c.errors + table.c.expirations),
-        )
-        .returning(table.c.id, table.c.expirations)
+        .order_by(func.random())  # one row that cannot be handled must not block the others
+        .limit(1)
+        .with_for_update(skip_locked=True, of=table)
     )
-    return [(row.id, row.expirations) for row in rows]
+    if kind == "chunk":
+        statement = statement.join(run, run.c.id == chunk.c.run_id).where(run.c.state == str(RunState.RUNNING))
+    row = connection.execute(statement).first()
+    if row is None:
+        return None
+    key = tuple(row)[: len(table.primary_key.columns)]
+    return Lease(kind, key, row.lease_token, row.errors), row.expirations
+
+
+def reclaim(connection: Connection, lease: Lease, backoff_s: float) -> None:
+    """Free a row whose worker stopped renewing, after a delay: what killed one worker may kill the next."""
+    table = lease.table
+    values: dict[str, Any] = {
+        **UNLEASED,
+        "expirations": table.c.expirations + 1,
+        "last_error": "its worker stopped responding",
+        "not_before": func.clock_timestamp() + backoff(backoff_s, table.c.errors + table.c.expirations),
+    }
+    statement = move_to(ChunkState.READY, **values) if lease.kind == "chunk" else update(table).values(**values)
+    connection.execute(statement.where(lease.is_held()))
+
+
+def require_held(connection: Connection, lease: Lease) -> None:
+    """Lock the leased row until the transaction ends.
+
+    Raises:
+        LeaseLost: it is not leased with this token any more.
+    """
+    held = select(lease.table.c.lease_token).where(lease.is_held()).with_for_update()
+    if connection.execute(held).first() is None:
+        raise LeaseLost

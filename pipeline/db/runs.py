@@ -12,10 +12,9 @@ from sqlalchemy import Connection, Select, Text, cast, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from pipeline.core.chunk_plan import ChunkPlan
-from pipeline.core.precision import Precision
-from pipeline.core.states import ChunkState, RunState, VideoState
-from pipeline.db.chunks import insert_chunks
-from pipeline.db.leases import UNLEASED, Lease, after, lease_values
+from pipeline.core.states import ChunkState, RunState, VideoState, sources
+from pipeline.db.chunks import cancel_chunks, insert_chunks, lock_chunks
+from pipeline.db.leases import UNLEASED, Lease, after, lease_values, require_held
 from pipeline.db.tables import chunk, model, run, team, video
 from pipeline.db.transitions import move_to
 from pipeline.errors import LeaseLost, NotFound
@@ -49,32 +48,9 @@ class RunRow:
     finished_at: datetime | None
 
 
-def ensure_model(connection: Connection, fingerprint: str, name: str, spec: Mapping[str, Any]) -> None:
-    """Keep what a model is, beside the runs that it made.
-
-    Its name, licence, source and limbs are no part of its fingerprint: what was said of them last counts.
-    """
-    given = insert(model).values(fingerprint=fingerprint, name=name, spec=dict(spec))
-    connection.execute(
-        given.on_conflict_do_update(
-            index_elements=["fingerprint"],
-            set_={"name": given.excluded.name, "spec": given.excluded.spec},
-            where=(model.c.name != given.excluded.name) | (model.c.spec != given.excluded.spec),
-        )
-    )
-
-
-def select_precision(connection: Connection, run_id: UUID) -> Precision:
-    """In which a run is to be computed."""
-    statement = select(model.c.precision).join(run, run.c.model_fingerprint == model.c.fingerprint)
-    precision: Precision = connection.execute(statement.where(run.c.id == run_id)).scalar_one()
-    return precision
-
-
 def mark_cancelled(connection: Connection, run_id: UUID) -> bool:
-    """End a run that nobody wants any more; who works on it finds its lease gone. Returns whether it was open."""
-    cancelled = move_to(RunState.CANCELLED, **UNLEASED, reason="cancelled", finished_at=func.clock_timestamp())
-    return connection.execute(cancelled.where(run.c.id == run_id)).rowcount == 1
+    """End a run and its chunks on request. Returns whether it was open."""
+    return _end_run(connection, run_id, RunState.CANCELLED, "cancelled")
 
 
 def insert_run(
@@ -92,14 +68,6 @@ def insert_run(
         return made, True
     standing = run.c.state.not_in([RunState.FAILED, RunState.CANCELLED])
     return connection.execute(select(run.c.id).where(*same, standing)).scalar_one(), False
-
-
-def select_model_spec(connection: Connection, fingerprint: str) -> Mapping[str, Any]:
-    """What a model was when it was asked for."""
-    spec: Mapping[str, Any] = connection.execute(
-        select(model.c.spec).where(model.c.fingerprint == fingerprint)
-    ).scalar_one()
-    return spec
 
 
 def move_waiting_runs(connection: Connection, from_video_id: UUID, to_video_id: UUID) -> None:
@@ -153,7 +121,7 @@ def start_run(connection: Connection, run_id: UUID, plans: Sequence[ChunkPlan], 
 
 
 def claim_finish(connection: Connection, run_id: UUID, worker: str, lease_s: float) -> Lease | None:
-    """Own a run in order to finish it; None where there is nothing to do (any more)."""
+    """Claim a run to finish it; None where the message is stale."""
     row = connection.execute(
         update(run)
         .where(
@@ -163,9 +131,9 @@ def claim_finish(connection: Connection, run_id: UUID, worker: str, lease_s: flo
             run.c.not_before <= func.clock_timestamp(),
         )
         .values(**lease_values(worker, lease_s, run))
-        .returning(run.c.lease_token)
+        .returning(run.c.lease_token, run.c.errors)
     ).first()
-    return None if row is None else Lease("run", (run_id,), row.lease_token)
+    return None if row is None else Lease("run", (run_id,), row.lease_token, row.errors)
 
 
 def mark_done(connection: Connection, lease: Lease, summary: Mapping[str, Any]) -> None:
@@ -183,19 +151,60 @@ def mark_done(connection: Connection, lease: Lease, summary: Mapping[str, Any]) 
     connection.execute(update(video).where(video.c.id == owner).values(current_run_id=lease.key[0]))
 
 
-def mark_failed(connection: Connection, run_id: UUID, reason: str, summary: Mapping[str, Any] | None = None) -> bool:
-    """End a run without results; pieces still at work are fenced off. Returns whether it was still open."""
-    return bool(
-        connection.execute(
-            move_to(
-                RunState.FAILED,
-                **UNLEASED,
-                reason=reason,
-                summary=None if summary is None else dict(summary),
-                finished_at=func.clock_timestamp(),
-            ).where(run.c.id == run_id)
-        ).rowcount
+def mark_failed(connection: Connection, lease: Lease, reason: str, summary: Mapping[str, Any] | None = None) -> None:
+    """End a run without results, by the worker that holds its lease or the lease of one of its chunks.
+
+    Raises:
+        LeaseLost: somebody else owns it now, or the run was ended before.
+    """
+    lock_chunks(connection, lease.id)
+    require_held(connection, lease)
+    if not _end_run(connection, lease.id, RunState.FAILED, reason, summary):
+        raise LeaseLost
+
+
+def set_export_key(connection: Connection, lease: Lease, key: str) -> None:
+    """Note where a run's export is about to be stored, so that it can be removed if the run ends without results.
+
+    Raises:
+        LeaseLost: somebody else owns the run now.
+    """
+    if connection.execute(update(run).where(lease.is_held()).values(export_key=key)).rowcount != 1:
+        raise LeaseLost
+
+
+def select_orphaned_exports(connection: Connection, older_than_s: float) -> list[tuple[UUID, str]]:
+    """Runs that ended without results that long ago and may have left an export: id and object key."""
+    ended = [str(state) for state in (RunState.FAILED, RunState.CANCELLED)]
+    rows = connection.execute(
+        select(run.c.id, run.c.export_key).where(
+            run.c.state.in_(ended), run.c.export_key.is_not(None), run.c.finished_at < after(-older_than_s)
+        )
     )
+    return [(row.id, row.export_key) for row in rows]
+
+
+def mark_export_removed(connection: Connection, run_id: UUID) -> None:
+    """Note that a run has no export any more."""
+    connection.execute(update(run).where(run.c.id == run_id).values(export_key=None))
+
+
+def _end_run(
+    connection: Connection, run_id: UUID, state: RunState, reason: str, summary: Mapping[str, Any] | None = None
+) -> bool:
+    """End a run without results. Returns whether it was open; a run that had ended before is left as it is."""
+    is_open = select(run.c.id).where(run.c.id == run_id, run.c.state.in_([str(each) for each in sources(state)]))
+    if connection.execute(is_open).first() is None:
+        return False
+    cancel_chunks(connection, run_id)
+    ended = move_to(
+        state,
+        **UNLEASED,
+        reason=reason,
+        summary=None if summary is None else dict(summary),
+        finished_at=func.clock_timestamp(),
+    )
+    return connection.execute(ended.where(run.c.id == run_id)).rowcount == 1
 
 
 def select_unsent_finishes(connection: Connection, older_than_s: float) -> Sequence[UUID]:

@@ -26,6 +26,9 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 metadata = MetaData()
 
+#: Holds that a team has each content once.
+CONTENT_INDEX = "video_content"
+
 
 def _now() -> DateTime:
     return DateTime(timezone=True)
@@ -97,7 +100,7 @@ video = Table(
     Column("current_run_id", Uuid, ForeignKey("run.id", name="video_current_run", use_alter=True)),
     Column("created_at", _now(), nullable=False, server_default=func.now()),
     *_lease_columns(),
-    Index("video_content", "team_id", "sha256", unique=True, postgresql_where=text("state = 'ready'")),
+    Index(CONTENT_INDEX, "team_id", "sha256", unique=True, postgresql_where=text("state = 'ready'")),
     Index("video_open", "state", postgresql_where=text("state in ('uploading', 'stored')")),
 )
 
@@ -114,12 +117,18 @@ run = Table(
     Column("chunks_total", Integer),
     Column("chunks_pending", Integer),
     Column("frames_to_decode", Integer),
+    Column("export_key", Text),
     Column("summary", JSONB),
     Column("created_at", _now(), nullable=False, server_default=func.now()),
     Column("started_at", _now()),
     Column("finished_at", _now()),
     *_lease_columns(),
-    # A failed or cancelled run does not stand in the way of the next try.
+    Index(
+        "run_orphaned_export",
+        "id",
+        postgresql_where=text("export_key is not null and state in ('failed', 'cancelled')"),
+    ),
+    # A failed or cancelled run does not prevent the next one.
     Index(
         "run_identity",
         "video_id",

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import Connection, select, update
+from sqlalchemy.dialects.postgresql import insert
 
 from pipeline.db.tables import team
-from pipeline.db.uploads import ensure_team
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,13 @@ class TeamRow:
     name: str
     weight: float
     limits: Mapping[str, Any]
+
+
+def ensure_team(connection: Connection, name: str) -> UUID:
+    """The team of that name, made if need be."""
+    connection.execute(insert(team).values(name=name).on_conflict_do_nothing())
+    team_id: UUID = connection.execute(select(team.c.id).where(team.c.name == name)).scalar_one()
+    return team_id
 
 
 def select_teams(connection: Connection) -> list[TeamRow]:

@@ -5,21 +5,14 @@ from __future__ import annotations
 from uuid import UUID
 
 from sqlalchemy import Connection, func, insert, or_, select, update
-from sqlalchemy.dialects.postgresql import insert as upsert
 
-from pipeline.core.objects import StoredObject
+from pipeline.core.objects import StoredObject, video_key
 from pipeline.core.states import RunState, VideoState
 from pipeline.db.leases import after
-from pipeline.db.tables import run, team, video
+from pipeline.db.tables import run, video
+from pipeline.db.teams import ensure_team
 from pipeline.db.transitions import move_to
 from pipeline.errors import NotFound
-
-
-def ensure_team(connection: Connection, name: str) -> UUID:
-    """The team of that name, made if need be."""
-    connection.execute(upsert(team).values(name=name).on_conflict_do_nothing())
-    team_id: UUID = connection.execute(select(team.c.id).where(team.c.name == name)).scalar_one()
-    return team_id
 
 
 def insert_video(
@@ -51,7 +44,7 @@ def insert_video(
     ).one()
     video_id: UUID = row.id
     if key is None:
-        key = f"teams/{team_id}/videos/{video_id}"
+        key = video_key(team_id, video_id)
         connection.execute(update(video).where(video.c.id == video_id).values(object_key=key))
     return video_id, key
 

@@ -9,14 +9,16 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, Row, Select, func, or_, select, update
+from sqlalchemy.exc import IntegrityError
 
 from pipeline.core.frame_index import FrameIndex
 from pipeline.core.objects import StoredObject
 from pipeline.core.states import RunState, VideoState
+from pipeline.db.engine import violated_constraint
 from pipeline.db.leases import UNLEASED, Lease, after, lease_values
-from pipeline.db.tables import run, team, video
+from pipeline.db.tables import CONTENT_INDEX, run, team, video
 from pipeline.db.transitions import move_to
-from pipeline.errors import LeaseLost, NotFound, VideoRejected
+from pipeline.errors import DuplicateContent, LeaseLost, NotFound, VideoRejected
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ class IndexedVideo:
 
 
 def claim_ingest(connection: Connection, video_id: UUID, worker: str, lease_s: float) -> Lease | None:
-    """Own a stored video in order to ingest it; None where there is nothing to do (any more)."""
+    """Claim a stored video to ingest it; None where the message is stale."""
     row = connection.execute(
         update(video)
         .where(
@@ -75,16 +77,17 @@ def claim_ingest(connection: Connection, video_id: UUID, worker: str, lease_s: f
             video.c.not_before <= func.clock_timestamp(),
         )
         .values(**lease_values(worker, lease_s, video))
-        .returning(video.c.lease_token)
+        .returning(video.c.lease_token, video.c.errors)
     ).first()
-    return None if row is None else Lease("video", (video_id,), row.lease_token)
+    return None if row is None else Lease("video", (video_id,), row.lease_token, row.errors)
 
 
 def mark_ready(connection: Connection, lease: Lease, found: IndexedVideo) -> None:
-    """The ledger stands: every frame of the video by its pts.
+    """Write a video's frame index; from now on it can be analysed.
 
     Raises:
         LeaseLost: somebody else ingests it now.
+        DuplicateContent: the team has a ready video with the same content.
     """
     index = found.index
     statement = move_to(
@@ -104,32 +107,33 @@ def mark_ready(connection: Connection, lease: Lease, found: IndexedVideo) -> Non
         frame_index=index.to_bytes(),
         notes=list(found.notes),
     ).where(lease.is_held())
-    if connection.execute(statement).rowcount != 1:
+    try:
+        marked = connection.execute(statement).rowcount
+    except IntegrityError as error:
+        if violated_constraint(error) == CONTENT_INDEX:
+            raise DuplicateContent from error
+        raise
+    if marked != 1:
         raise LeaseLost
 
 
-def mark_rejected(
-    connection: Connection,
-    video_id: UUID,
-    reason: str,
-    *,
-    lease: Lease | None = None,
-    duplicate_of: UUID | None = None,
-) -> None:
-    """The upload cannot be analysed; runs that wait for it fail with the same reason.
+def mark_rejected(connection: Connection, lease: Lease, reason: str, *, duplicate_of: UUID | None = None) -> None:
+    """Mark an upload that cannot be analysed; runs that wait for it fail with the same reason.
 
     Raises:
         LeaseLost: somebody else ingests it now.
     """
-    # How long the object is kept counts from now.
-    facts = {"reason": reason, "duplicate_of": duplicate_of, "not_before": func.clock_timestamp()}
-    statement = move_to(VideoState.REJECTED, **UNLEASED, **facts).where(video.c.id == video_id)
-    if lease is not None:
-        statement = statement.where(lease.is_held())
-    if connection.execute(statement).rowcount != 1:
+    statement = move_to(
+        VideoState.REJECTED,
+        **UNLEASED,
+        reason=reason,
+        duplicate_of=duplicate_of,
+        not_before=func.clock_timestamp(),  # the time for which the object is kept starts now
+    )
+    if connection.execute(statement.where(lease.is_held())).rowcount != 1:
         raise LeaseLost
     connection.execute(
-        move_to(RunState.FAILED, reason=reason, finished_at=func.clock_timestamp()).where(run.c.video_id == video_id)
+        move_to(RunState.FAILED, reason=reason, finished_at=func.clock_timestamp()).where(run.c.video_id == lease.id)
     )
 
 

@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from pipeline.core.precision import Precision
 from pipeline.db.chunks import select_last_error
-from pipeline.db.runs import select_precision
+from pipeline.db.models import select_precision
 from pipeline.db.workers import select_workers
 
 _MENDS: dict[Precision, str] = {

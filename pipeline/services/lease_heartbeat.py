@@ -1,14 +1,14 @@
-"""Keep a lease alive while work makes progress.
+"""Renew a lease while the work under it makes progress.
 
-A thread renews it every heartbeat. It does not renew for work that stands still: a hung decoder or device would hold
-its chunk for ever. When the lease is lost or the process shuts down, `interrupted` is set, and the work breaks off.
+Work that stands still is not renewed for: a hung decoder or device would hold its row for ever. When the lease is lost
+or the process shuts down, `interrupted` is set and the work breaks off.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pipeline.db.engine import transaction
@@ -21,104 +21,101 @@ log = get_logger(__name__)
 
 
 class LeaseHeartbeat:
-    """What the work sees of its lease."""
+    """A thread that renews one lease every `settings.heartbeat_s`.
 
-    def __init__(self, stopping: threading.Event | None) -> None:
+    Args:
+        stopping: set when this process shuts down.
+        column: where progress is written with each renewal, if anywhere.
+    """
+
+    def __init__(
+        self, system: System, lease: Lease, stopping: threading.Event | None = None, *, column: str | None = None
+    ) -> None:
+        #: Set when there is no point in going on; `check` says why.
         self.interrupted = threading.Event()
         self.lost = False
+        self._system, self._lease, self._column = system, lease, column
         self._stopping = stopping
+        self._progress = 0
+        self._signs = 0
+        self._alive_until_s = 0.0
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._renew_until_over, name="lease", daemon=True)
+
+    def start(self) -> None:
+        """Begin to renew."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Renew no longer."""
+        self._over.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def advance(self, amount: int = 1) -> None:
+        """Count progress: frames, or bytes. Callers in several threads may lose a count; that it moves is enough."""
+        self._progress += amount
+        self._signs += 1
+
+    def alive(self) -> None:
+        """Note that the work goes on although nothing was finished."""
+        self._signs += 1
+
+    @contextmanager
+    def presumed_alive(self, at_most_s: float) -> Iterator[None]:
+        """Renew through work that shows no progress, such as loading a model, but not for ever."""
+        self._alive_until_s = time.monotonic() + at_most_s
+        yield
+        self._alive_until_s = 0.0
+        self.alive()
 
     def check(self) -> None:
         """Break off where there is no point in going on.
 
         Raises:
-            LeaseLost: somebody else owns the row now, or the run was ended.
+            LeaseLost: another worker owns the row now, or the run was ended.
             Stopping: this process is shutting down.
         """
         if self.lost:
             raise LeaseLost
-        if self.stopping:
+        if self._stopping is not None and self._stopping.is_set():
             raise Stopping
 
-    @property
-    def stopping(self) -> bool:
-        return self._stopping is not None and self._stopping.is_set()
+    def _renew_until_over(self) -> None:
+        settings = self._system.settings
+        seen = -1
+        moved_at_s = renewed_at_s = time.monotonic()
+        while not self._over.wait(settings.heartbeat_s):
+            if self._stopping is not None and self._stopping.is_set():
+                self.interrupted.set()
+            now_s = time.monotonic()
+            if self._signs != seen or now_s < self._alive_until_s:
+                seen, moved_at_s = self._signs, now_s
+            if now_s - moved_at_s > settings.stall_s:
+                log.warning("lease_not_renewed", reason="no progress", kind=self._lease.kind)
+                # Once it has run out, the row is another worker's, and this slot is needed.
+                self.lost = now_s - renewed_at_s > settings.lease_s
+            elif self._renew():
+                renewed_at_s = time.monotonic()
+            else:
+                # Twice over, another worker has it; Postgres would refuse the commit in any case.
+                self.lost = self.lost or time.monotonic() - renewed_at_s > 2 * settings.lease_s
+            if self.lost:
+                self.interrupted.set()
+                return
 
-
-@contextmanager
-def keep_lease(
-    system: System,
-    lease: Lease,
-    *,
-    progress: Callable[[], int],
-    signs: Callable[[], int] | None = None,
-    column: str | None = None,
-    stopping: threading.Event | None = None,
-) -> Iterator[LeaseHeartbeat]:
-    """Renew `lease` until the block ends.
-
-    Args:
-        progress: how far the work is; written to `column` where one is named.
-        signs: a number that changes while the work is alive, where that is not `progress` alone.
-    """
-    keeper = LeaseHeartbeat(stopping)
-    over = threading.Event()
-    thread = threading.Thread(
-        target=_renew_until,
-        args=(system, lease, progress, signs or progress, column, keeper, over),
-        name="lease",
-        daemon=True,
-    )
-    thread.start()
-    try:
-        yield keeper
-    except Stopping:
-        # The decoder says Stopping for any interruption; say which it was.
-        keeper.check()
-        raise
-    finally:
-        over.set()
-        thread.join()
-
-
-def _renew_until(
-    system: System,
-    lease: Lease,
-    progress: Callable[[], int],
-    signs: Callable[[], int],
-    column: str | None,
-    keeper: LeaseHeartbeat,
-    over: threading.Event,
-) -> None:
-    settings = system.settings
-    seen, moved_at = -1, time.monotonic()
-    renewed_at = time.monotonic()
-    while not over.wait(settings.heartbeat_s):
-        if keeper.stopping:
-            keeper.interrupted.set()
-        sign = signs()
-        if sign != seen:
-            seen, moved_at = sign, time.monotonic()
-        elif time.monotonic() - moved_at > settings.stall_s:
-            log.warning("lease_not_renewed", reason="no progress", kind=lease.kind)
-            if time.monotonic() - renewed_at <= settings.lease_s:
-                continue
-            keeper.lost = True  # by now the row is somebody else's, and the slot has better to do
-            keeper.interrupted.set()
-            return
+    def _renew(self) -> bool:
+        """Whether the lease was renewed; `lost` is set where it is gone."""
+        progress = {self._column: self._progress} if self._column else {}
         try:
-            with transaction(system.engine) as connection:
-                renew_lease(connection, lease, settings.lease_s, **({column: progress()} if column else {}))
-            renewed_at = time.monotonic()
+            with transaction(self._system.engine) as connection:
+                renew_lease(connection, self._lease, self._system.settings.lease_s, **progress)
         except LeaseLost:
-            keeper.lost = True
+            self.lost = True
         except ServiceUnavailable as error:
-            log.warning("lease_not_renewed", reason=error.message, kind=lease.kind)
-            # Twice over, somebody else has it; Postgres will refuse the commit anyway.
-            keeper.lost = time.monotonic() - renewed_at > 2 * settings.lease_s
+            log.warning("lease_not_renewed", reason=error.message, kind=self._lease.kind)
         except Exception:
-            log.exception("lease_not_renewed", kind=lease.kind)
-            keeper.lost = time.monotonic() - renewed_at > 2 * settings.lease_s
-        if keeper.lost:
-            keeper.interrupted.set()
-            return
+            log.exception("lease_not_renewed", kind=self._lease.kind)
+        else:
+            return True
+        return False

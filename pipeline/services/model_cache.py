@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from pipeline.core.model_spec import ModelSpec
 from pipeline.db.engine import transaction
-from pipeline.db.runs import select_model_spec
+from pipeline.db.models import select_model_spec
 from pipeline.errors import BrokenModel, DeviceLost, DeviceUnavailable, InvalidOutput, InvalidWeights, Stopping
 from pipeline.inference.engines.placement import Placement
 from pipeline.inference.golden.check import GoldenReport

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from pipeline.db.engine import transaction
-from pipeline.db.runs import ensure_model, insert_run
+from pipeline.db.models import ensure_model
+from pipeline.db.runs import insert_run
 from pipeline.db.videos import lock_for_run
 from pipeline.errors import UsageError
 from pipeline.inference.zoo import find_model

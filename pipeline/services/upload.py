@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
+from pipeline.core.objects import OWN_PREFIXES, restored_video_key
 from pipeline.db.engine import transaction
 from pipeline.db.uploads import delete_upload, insert_video, lock_upload, mark_stored, repin
 from pipeline.db.videos import VideoRow, find_content, find_object, select_video
@@ -21,8 +22,6 @@ from pipeline.video.source import open_source
 
 _HASH_BYTES = 4 * 2**20
 _TEAM_CHARACTERS = 64
-#: Where uploads and results lie in our bucket: nobody may take in another team's.
-OWN_FOLDERS = {"teams", "runs"}
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,7 @@ def _put_back(system: System, path: Path, known: VideoRow, on_bytes: Callable[[i
     try:
         system.store.check_unchanged(known.source)
     except SourceGone:
-        key = known.source.key if known.owned else f"teams/restored/{known.id}"
+        key = known.source.key if known.owned else restored_video_key(known.id)
         stored = system.store.put_file(path, key, on_bytes)
         with transaction(system.engine) as connection:
             repin(connection, known.id, stored)
@@ -133,18 +132,22 @@ def printable(name: str) -> str:
 def _is_ours(key: str) -> bool:
     """Whether a key of our bucket leads to what Poseline keeps; stores differ in what they make of `//` and `..`."""
     segments = [part for part in posixpath.normpath("/" + key).split("/") if part]
-    return not segments or segments[0] in OWN_FOLDERS
+    return not segments or segments[0] in OWN_PREFIXES
 
 
-def forget_upload(system: System, video_id: UUID, key: str) -> None:
-    """Leave nothing of an upload that broke off; what cannot be reached now is swept up later.
+def forget_upload(system: System, video_id: UUID, key: str) -> bool:
+    """Remove an upload that broke off; what cannot be reached now is removed later. Returns whether it was removed.
 
-    The row is held meanwhile, so that an upload that did get through keeps its object.
+    The row is locked meanwhile, so that an upload that did get through keeps its object.
     """
-    with suppress(ServiceUnavailable), transaction(system.engine) as connection:
-        if lock_upload(connection, video_id):
+    with suppress(ServiceUnavailable):
+        with transaction(system.engine) as connection:
+            if not lock_upload(connection, video_id):
+                return False
             system.store.delete(key)
             delete_upload(connection, video_id)
+        return True
+    return False
 
 
 def _check_readable(path: Path) -> None:

@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 
 from pipeline.core.frame_check import FrameCheck
 from pipeline.core.frame_index import FrameIndex
+from pipeline.core.objects import export_key
 from pipeline.core.states import RunState
 from pipeline.db.engine import transaction
 from pipeline.db.frames import iter_frame_rows
@@ -21,8 +22,8 @@ from pipeline.db.runs import RunRow, select_run
 from pipeline.db.videos import VideoRow, select_frame_index, select_video
 from pipeline.errors import RunFailed, SourceGone, VideoRejected
 from pipeline.services.export import JsonLines
-from pipeline.services.finish import Tally, results_key, summarise
 from pipeline.services.local_copy import local_copy
+from pipeline.services.run_pass import Tally, iter_pass
 from pipeline.services.system import System
 from pipeline.services.team_limits import limits_of_ready
 from pipeline.storage.objects import ObjectMissing
@@ -146,20 +147,18 @@ def _compare(ledger: FrameIndex | None, anew: FrameIndex) -> Check:
 
 def _look_at_frames(system: System, run: RunRow, index: FrameIndex) -> tuple[Check, Check]:
     """The committed frames against the index, and the stored export against the frames, in one pass."""
-    tally, digest = Tally(FrameCheck(index)), _Digest()
-    lines = JsonLines(digest, index.time_base)
+    tally, check, digest = Tally(), FrameCheck(index), _Digest()
     try:
-        for row in iter_frame_rows(system.engine, run.id):
-            tally.add(row)
-            lines.write(row)
+        for _ in iter_pass(iter_frame_rows(system.engine, run.id), (tally, check, JsonLines(digest, index.time_base))):
+            pass
     except ValueError as error:
         broken = f"{tally.frames} rows can be read, the next one not ({error})"
         return Check("frames", False, broken), Check("export", False, "not compared")
-    findings = tally.ledger.findings()
+    findings = check.findings()
     found = f"{findings.rows} rows: {findings}"
     if tally.missing:
         found += f"; {tally.missing} of them could not be analysed"
-    told, now = run.summary or {}, summarise(run, tally, index)
+    told, now = run.summary or {}, tally.summary(index, run.chunks_total)
     wrong = [f"{name} {told.get(name)} for {now[name]}" for name in now if told.get(name) != now[name]]
     if wrong and findings.clean:
         found += f"; the summary has {', '.join(wrong)}"
@@ -168,7 +167,7 @@ def _look_at_frames(system: System, run: RunRow, index: FrameIndex) -> tuple[Che
 
 
 def _look_at_export(system: System, run_id: UUID, sha256: str) -> Check:
-    key = results_key(run_id)
+    key = export_key(run_id)
     stored = hashlib.sha256()
     try:
         for piece in system.store.iter_whole(system.store.head(key)):

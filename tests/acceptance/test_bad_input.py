@@ -17,9 +17,10 @@ import numpy as np
 import pytest
 
 from pipeline.cli.main import main
+from pipeline.core.objects import StoredObject
 from pipeline.db.engine import transaction
-from pipeline.db.uploads import insert_video
-from pipeline.db.videos import mark_rejected
+from pipeline.db.uploads import insert_video, mark_stored
+from pipeline.db.videos import claim_ingest, mark_rejected
 from pipeline.errors import ServiceUnavailable, UsageError, VideoRejected
 from pipeline.inference.catalogue import BUNDLED_MODEL
 from pipeline.queue import FRAMES
@@ -276,8 +277,11 @@ def test_a_worker_rejects_what_slips_past_the_door(system: System, tmp_path: Pat
 
 def test_a_run_cannot_be_asked_for_a_video_that_was_rejected(system: System) -> None:
     with transaction(system.engine) as connection:
-        video_id, _ = insert_video(connection, "team", "v.mp4", bucket="b")
-        mark_rejected(connection, video_id, VideoRejected("it is a\0text\nfile").message)
+        video_id, key = insert_video(connection, "team", "v.mp4", bucket="b")
+        mark_stored(connection, video_id, StoredObject("b", key, 1, '"e"'))
+        lease = claim_ingest(connection, video_id, "w", 30)
+        assert lease is not None
+        mark_rejected(connection, lease, VideoRejected("it is a\0text\nfile").message)
     with pytest.raises(VideoRejected, match="it is a text file"):
         request_run(system, video_id, BUNDLED_MODEL)
     assert sql(system, "SELECT count(*) FROM run") == [(0,)]

@@ -20,7 +20,7 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.services.finish import results_key
+from pipeline.core.objects import export_key
 from pipeline.settings import Settings, load_settings
 from pipeline.storage.objects import build_object_store
 from tests.support.paths import DEMO_CLIP
@@ -177,7 +177,7 @@ def test_everything_is_well(home: Path, demo: dict[str, Any]) -> None:
 
 def test_the_results_lie_in_the_store_too(home: Path, demo: dict[str, Any]) -> None:
     store = build_object_store(load_settings(home))
-    pinned = store.head(results_key(demo["run"]))
+    pinned = store.head(export_key(demo["run"]))
     assert b"".join(store.iter_whole(pinned)) == Path(demo["poses"]).read_bytes()
 
 

@@ -17,10 +17,11 @@ from pipeline.core.states import RunState, VideoState, is_final
 from pipeline.db.chunks import count_chunks
 from pipeline.db.engine import transaction
 from pipeline.db.frames import iter_frame_rows
-from pipeline.db.runs import ensure_model, insert_run, select_run
+from pipeline.db.models import ensure_model
+from pipeline.db.runs import insert_run, select_run
 from pipeline.db.uploads import insert_video, mark_stored
 from pipeline.db.videos import VideoRow, select_frame_index, select_video
-from pipeline.errors import DecodeFailed, PoselineError
+from pipeline.errors import DecodeFailed, PoselineError, VideoRejected
 from pipeline.inference.pose_model import PoseModel
 from pipeline.services.detect import detect_chunk
 from pipeline.services.finish import finish_run
@@ -117,6 +118,8 @@ class Journey:
                 ingest_video(self._system, video_id, "fuzz")
             except DecodeFailed as error:
                 outcome.gave_up.append(f"ingest: {error.message}")
+            except VideoRejected:
+                pass  # its row says so
             with transaction(self._system.engine) as connection:
                 video = select_video(connection, video_id)
             if video.state is not VideoState.STORED:

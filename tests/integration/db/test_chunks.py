@@ -16,7 +16,7 @@ from pipeline.core.frame_index import FrameIndex
 from pipeline.core.objects import StoredObject
 from pipeline.core.poses import FramePoses
 from pipeline.core.states import RunState
-from pipeline.db import chunks, runs, uploads, videos
+from pipeline.db import chunks, models, runs, uploads, videos
 from pipeline.db.engine import transaction
 from pipeline.db.frames import FrameRow, FrameSpool, copy_frames, encode_frames, iter_frame_rows
 from pipeline.db.leases import release, renew_lease
@@ -47,7 +47,7 @@ def make_run(system: System, team: str = "team", frames: int = FRAMES) -> UUID:
         assert lease is not None
         found = videos.IndexedVideo(uuid4().hex, "mov", "h264", 4, 4, 0, index_of(frames))
         videos.mark_ready(connection, lease, found)
-        runs.ensure_model(connection, "f", "m", {"keypoint_names": ["nose"], "skeleton": []})
+        models.ensure_model(connection, "f", "m", {"keypoint_names": ["nose"], "skeleton": []})
         run_id, _ = runs.insert_run(connection, video_id, "f")
         plans = plan_chunks(found.index, PER_CHUNK)
         runs.start_run(connection, run_id, plans, len(found.index))
@@ -192,8 +192,8 @@ def test_no_commit_after_the_run_was_ended(system: System) -> None:
     claimed = claim(system, run_id, 0)
     assert claimed is not None
     with transaction(system.engine) as connection:
-        assert runs.mark_failed(connection, run_id, "the source went away")
-        assert not runs.mark_failed(connection, run_id, "again")
+        assert runs.mark_cancelled(connection, run_id)
+        assert not runs.mark_cancelled(connection, run_id)
     with pytest.raises(LeaseLost):
         commit(system, claimed)
     assert claim(system, run_id, 1) is None

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import gzip
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
+import psycopg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 from sqlalchemy.exc import IntegrityError
 
 from pipeline.core.states import TRANSITIONS
 from pipeline.db.engine import transaction
 from pipeline.db.migrate import SchemaOutdated, check_revision, upgrade
+from pipeline.db.runs import select_runs
 from pipeline.db.tables import metadata
 from pipeline.services.system import System
-from tests.support.harness import sql
+from tests.conftest import admin_url
+from tests.support.harness import export_bytes, sql
+from tests.support.paths import DATA
 
 
 def test_migrations_make_what_the_tables_say(system: System) -> None:
@@ -55,3 +61,36 @@ def test_the_database_refuses_any_other_transition(system: System) -> None:
         sql(system, "UPDATE video SET state = 'ready'")
     with transaction(system.engine) as connection:
         connection.execute(text("UPDATE video SET state = 'stored'"))
+
+
+@pytest.fixture
+def old_system(servers: Path, system: System) -> System:
+    """A database that Poseline made at schema 0005, with runs that are done, failed and cancelled."""
+    dump = gzip.decompress((DATA / "database-at-0005.sql.gz").read_bytes()).decode()
+    sql(system, "DROP SCHEMA public CASCADE")
+    sql(system, "CREATE SCHEMA public")
+    name = system.engine.url.database
+    url = make_url(admin_url(servers)).set(database=name).render_as_string(hide_password=False)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(dump.encode())
+    return system
+
+
+def test_a_database_made_before_is_migrated_in_place_with_its_runs_readable(old_system: System, tmp_path: Path) -> None:
+    system = old_system
+    upgrade(system.settings.database_url.get_secret_value())
+    with system.engine.connect() as connection:
+        check_revision(connection)
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+    with transaction(system.engine) as connection:
+        runs = {run.video: run for run in select_runs(connection)}
+    assert {name: (run.state, run.team) for name, run in runs.items()} == {
+        "demo.mp4": ("done", "club"),
+        "not-a-video.mp4": ("failed", "second"),
+        "gone.mp4": ("failed", "second"),
+        "cancel.mp4": ("cancelled", "second"),
+    }
+    assert sql(system, "SELECT DISTINCT state FROM chunk ORDER BY 1") == [("cancelled",), ("done",)]
+    assert sql(system, "SELECT sum(expirations) FROM chunk") == [(0,)]
+    before = gzip.decompress((DATA / "demo-export-at-0005.jsonl.gz").read_bytes())
+    assert export_bytes(system, runs["demo.mp4"].id, tmp_path / "poses.jsonl") == before

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from pipeline.db.engine import transaction
-from pipeline.db.runs import ensure_model
+from pipeline.db.models import ensure_model
 from pipeline.errors import InvalidWeights
 from pipeline.inference.catalogue import BUNDLED_MODEL
 from pipeline.inference.engines.placement import Placement

@@ -91,7 +91,8 @@ def test_one_team_is_refused_where_another_is_not(system: System, short_clip: Pa
         with pytest.raises(VideoRejected, match=words):
             upload_file(system, short_clip, limit)
         video_id = register_object(system, url, limit).video.id
-        ingest_video(system, video_id, "w")
+        with pytest.raises(VideoRejected, match=words):
+            ingest_video(system, video_id, "w")
         ((state, reason, errors),) = sql(system, "SELECT state, reason, errors FROM video WHERE id = :id", id=video_id)
         assert (state, errors) == ("rejected", 0)
         assert words in reason
@@ -107,7 +108,8 @@ def test_a_rejected_upload_is_kept_for_as_long_as_is_set(system: System, short_c
     register_object(system, url, "other team")
     sql(system, "UPDATE video SET sha256 = repeat('0', 64)")
     for (video_id,) in sql(system, "SELECT id FROM video"):
-        ingest_video(system, video_id, "w")
+        with pytest.raises(VideoRejected, match="damaged"):
+            ingest_video(system, video_id, "w")
     assert sql(system, "SELECT DISTINCT state FROM video") == [("rejected",)]
     keys = {key for (key,) in sql(system, "SELECT object_key FROM video")}
 
@@ -148,7 +150,8 @@ def test_the_setting_can_be_to_keep_nothing(settings: Settings, short_clip: Path
     with opened(settings.model_copy(update={"rejected_keep_s": 0.0})) as system:
         video = upload_file(system, short_clip, "team").video
         sql(system, "UPDATE video SET sha256 = repeat('0', 64)")
-        ingest_video(system, video.id, "w")
+        with pytest.raises(VideoRejected, match="damaged"):
+            ingest_video(system, video.id, "w")
         tick(system)
         assert video.source is not None
         assert list(system.store.list_keys(video.source.key)) == []

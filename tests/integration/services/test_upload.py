@@ -9,7 +9,7 @@ import pytest
 from pipeline.db.engine import transaction
 from pipeline.db.uploads import mark_stored, repin
 from pipeline.db.videos import select_video
-from pipeline.errors import NotFound, ServiceUnavailable
+from pipeline.errors import NotFound, ServiceUnavailable, VideoRejected
 from pipeline.inference.catalogue import BUNDLED_MODEL
 from pipeline.services.finish import finish_run
 from pipeline.services.ingest import ingest_video
@@ -84,7 +84,8 @@ def test_the_object_of_a_rejected_upload_is_removed(system: System, short_clip: 
     video = upload_file(system, cut(short_clip, tmp_path / "v.mp4", 60), "team").video
     assert video.source is not None
     sql(system, "UPDATE video SET sha256 = repeat('0', 64)")
-    ingest_video(system, video.id, "w")
+    with pytest.raises(VideoRejected, match="damaged"):
+        ingest_video(system, video.id, "w")
     assert sql(system, "SELECT state FROM video") == [("rejected",)]
     sql(system, "UPDATE video SET not_before = now() - interval '8 days'")
 

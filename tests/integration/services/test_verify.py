@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 
 from pipeline.cli.main import main
+from pipeline.core.objects import export_key
 from pipeline.core.states import RunState
 from pipeline.db.engine import transaction
 from pipeline.db.videos import select_frame_index
@@ -18,7 +19,7 @@ from pipeline.inference.catalogue import find_entry
 from pipeline.inference.engines.placement import Placement
 from pipeline.inference.weights.checksums import sha256_of, write_checksums
 from pipeline.services.detect import detect_chunk
-from pipeline.services.finish import finish_run, results_key
+from pipeline.services.finish import finish_run
 from pipeline.services.ingest import ingest_video
 from pipeline.services.model_cache import ModelCache
 from pipeline.services.system import System
@@ -122,7 +123,7 @@ def test_verify_goes_red_on_each_kind_of_damage(system: System, clip: Path, tmp_
     sql(system, "UPDATE frame SET people = 0 WHERE frame_no = 5")
     assert verify_run(system, run_id).good
 
-    key = results_key(run_id)
+    key = export_key(run_id)
     system.store.put_file(clip, key)
     assert set(wrong(verify_run(system, run_id))) == {"export"}
     system.store.delete(key)
@@ -208,7 +209,8 @@ def test_a_damaged_run_does_not_become_done(system: System, clip: Path, kind: st
     with pytest.raises(RunFailed, match="only a run that is done"):
         verify_run(system, run_id)
     sql(system, damage)
-    finish_run(system, run_id, "w")
+    with pytest.raises(RunFailed, match="the frames are not the video's"):
+        finish_run(system, run_id, "w")
     run = run_of(system, run_id)
     assert run.state is RunState.FAILED
     assert words in str(run.reason)

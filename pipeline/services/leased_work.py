@@ -1,0 +1,184 @@
+"""Work under a lease: claimed, renewed, committed once, and its outcome written down.
+
+A video that is ingested, a chunk that is analysed and a run that is finished differ in what they do and in how they end
+without success; everything else is here. An attempt ends in one of these ways:
+
+done        the block committed
+lease lost  another worker owns the row, or the run was ended: dropped silently
+stopping    this process shuts down: released, not counted as an attempt
+outage      a server, this machine or a device failed: released with a delay, not counted as an error
+error       the work failed: released with a delay; after `max_errors` of them it is given up
+fatal       trying again cannot help: the work fails for good
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from pipeline.db.engine import transaction
+from pipeline.db.leases import Lease, LeaseKind, reclaim, release, select_expired
+from pipeline.errors import LeaseLost, PoselineError, Stopping, in_one_line, is_outage
+from pipeline.logs import get_logger
+from pipeline.services.lease_heartbeat import LeaseHeartbeat
+from pipeline.services.system import System
+
+log = get_logger(__name__)
+
+
+class Claimed(Protocol):
+    """What a claim returns: a lease, or something that has one."""
+
+    @property
+    def lease(self) -> Lease: ...
+
+
+C = TypeVar("C", bound=Claimed)
+
+#: Ends leased work for good, in a transaction in which the lease is still held, with the reason; returns the run that
+#: can be finished now, if any.
+End = Callable[[Connection, Lease, str], UUID | None]
+
+
+@dataclass(frozen=True)
+class WorkKind:
+    """How one kind of leased work ends without success.
+
+    Args:
+        fatal: errors after which trying again cannot help.
+        fail: ends the work after a fatal error.
+        give_up: ends the work after too many errors or expirations.
+        errors_reason: the reason after too many errors, of `{count}` and `{error}`.
+        expired_reason: the reason after too many expirations, of `{count}`.
+    """
+
+    name: LeaseKind
+    fatal: tuple[type[PoselineError], ...]
+    fail: End
+    give_up: End
+    errors_reason: str
+    expired_reason: str
+
+
+class LeasedWork(Generic[C]):
+    """One attempt, as the code that does it sees it."""
+
+    def __init__(self, system: System, claimed: C, heartbeat: LeaseHeartbeat) -> None:
+        self.claimed = claimed
+        self.heartbeat = heartbeat
+        self.is_committed = False
+        self._system = system
+
+    @contextmanager
+    def commit(self) -> Iterator[Connection]:
+        """The one transaction that ends the work; the lease is not renewed during it.
+
+        Raises:
+            LeaseLost: another worker owns the row now, or the run was ended.
+        """
+        self.heartbeat.stop()
+        if self.heartbeat.lost:
+            raise LeaseLost
+        with transaction(self._system.engine) as connection:
+            yield connection
+        self.is_committed = True
+
+
+@contextmanager
+def leased_work(
+    system: System,
+    kind: WorkKind,
+    claim: Callable[[Connection], C | None],
+    stopping: threading.Event | None = None,
+    *,
+    progress_column: str | None = None,
+) -> Iterator[LeasedWork[C] | None]:
+    """Claim work, renew its lease while the block runs, and write its outcome down.
+
+    Yields None where the message is stale. The block has to `commit()`; what it raises after that passes through.
+
+    Raises:
+        Exception: what the block raised, after it was written down, so that Flower shows the failure; a lost lease and
+            a shutdown raise nothing.
+    """
+    with transaction(system.engine) as connection:
+        claimed = claim(connection)
+    if claimed is None:
+        log.info("message_stale", kind=kind.name)
+        yield None
+        return
+    heartbeat = LeaseHeartbeat(system, claimed.lease, stopping, column=progress_column)
+    work = LeasedWork(system, claimed, heartbeat)
+    heartbeat.start()
+    try:
+        yield work
+    except Exception as error:
+        heartbeat.stop()
+        if work.is_committed:
+            raise
+        if isinstance(error, Stopping) and heartbeat.lost:  # the decoder raises Stopping for any interruption
+            error = LeaseLost()
+        if _write_outcome(system, kind, claimed.lease, error):
+            raise
+    finally:
+        heartbeat.stop()
+
+
+def _write_outcome(system: System, kind: WorkKind, lease: Lease, error: Exception) -> bool:
+    """Write down how an attempt ended that did not commit. Returns whether it failed."""
+    settings, reason = system.settings, in_one_line(error)
+    to_finish: UUID | None = None
+    try:
+        if isinstance(error, LeaseLost):
+            raise error
+        with transaction(system.engine) as connection:
+            if isinstance(error, Stopping):
+                release(connection, lease)
+                log.info("work_released", kind=kind.name)
+                return False
+            outage, errors = is_outage(error), lease.errors + 1
+            if isinstance(error, kind.fatal):
+                to_finish = kind.fail(connection, lease, reason)
+            elif outage or errors < settings.max_errors:
+                release(connection, lease, error=reason, backoff_s=settings.backoff_s, outage=outage)
+            else:
+                to_finish = kind.give_up(connection, lease, kind.errors_reason.format(count=errors, error=reason))
+    except LeaseLost:
+        log.warning("lease_lost", kind=kind.name)
+        return not isinstance(error, LeaseLost)
+    log.warning("work_failed", kind=kind.name, reason=reason, errors=errors, outage=outage)
+    if to_finish is not None:
+        system.queue.send_finish(to_finish)
+    return True
+
+
+def reclaim_expired(system: System, kind: WorkKind) -> int:
+    """Free the work whose worker stopped renewing its lease, or give it up. Returns how many there were.
+
+    One transaction each, so that one that cannot be handled does not hold the others.
+    """
+    settings, count = system.settings, 0
+    while True:
+        to_finish: UUID | None = None
+        with transaction(system.engine) as connection:
+            expired = select_expired(connection, kind.name)
+            if expired is None:
+                return count
+            lease, expirations = expired[0], expired[1] + 1
+            given_up = expirations >= settings.max_expirations
+            if given_up:
+                to_finish = kind.give_up(connection, lease, kind.expired_reason.format(count=expirations))
+            else:
+                reclaim(connection, lease, settings.backoff_s)
+        count += 1
+        log.warning(
+            "lease_expired", kind=kind.name, key=list(map(str, lease.key)), expirations=expirations, given_up=given_up
+        )
+        if to_finish is not None:
+            system.queue.send_finish(to_finish)

@@ -1,0 +1,37 @@
+"""One tick of beat: every sweep, then a dispatch."""
+
+from __future__ import annotations
+
+from pipeline.errors import ServiceUnavailable
+from pipeline.logs import get_logger
+from pipeline.services.dispatch import dispatch
+from pipeline.services.reconcile.counters import repair_counters
+from pipeline.services.reconcile.leases import reclaim_leases
+from pipeline.services.reconcile.messages import resend_lost_messages
+from pipeline.services.reconcile.objects import remove_orphaned_objects
+from pipeline.services.reconcile.plans import plan_ready_runs
+from pipeline.services.reconcile.uploads import remove_abandoned_uploads
+from pipeline.services.system import System
+
+log = get_logger(__name__)
+
+SWEEPS = (
+    reclaim_leases,
+    plan_ready_runs,
+    repair_counters,
+    resend_lost_messages,
+    remove_abandoned_uploads,
+    remove_orphaned_objects,
+    dispatch,
+)
+
+
+def tick(system: System) -> None:
+    """Run every sweep; one that fails does not keep the others from running."""
+    for sweep in SWEEPS:
+        try:
+            sweep(system)
+        except ServiceUnavailable as error:
+            log.warning("sweep_failed", sweep=sweep.__name__, reason=error.message)
+        except Exception:
+            log.exception("sweep_failed", sweep=sweep.__name__)
