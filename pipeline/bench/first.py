@@ -14,7 +14,7 @@ from pipeline.bench.goals import goal_of
 from pipeline.bench.ground import Ground
 from pipeline.bench.measure import BenchFailed
 from pipeline.db.engine import transaction
-from pipeline.db.runs import mark_cancelled
+from pipeline.db.run_ends import mark_cancelled
 
 _POLL_S = 0.01
 _PATIENCE_S = 120.0

@@ -12,7 +12,8 @@ from pipeline.cli.progress import Bar
 from pipeline.core.states import RunState, is_final
 from pipeline.db.chunks import count_chunks, count_computed_with
 from pipeline.db.engine import transaction
-from pipeline.db.runs import RunRow, find_run, mark_cancelled, select_run, select_runs
+from pipeline.db.run_ends import mark_cancelled
+from pipeline.db.runs import RunRow, find_run, select_run, select_runs
 from pipeline.db.videos import select_video
 from pipeline.services.capabilities import blocking_reason
 from pipeline.services.export import FORMATS, Format, export_run

@@ -12,12 +12,11 @@ from sqlalchemy import Connection, Select, Text, cast, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from pipeline.core.chunk_plan import ChunkPlan
-from pipeline.core.states import ChunkState, RunState, VideoState, sources
-from pipeline.db.chunks import cancel_chunks, insert_chunks, lock_chunks
-from pipeline.db.leases import UNLEASED, Lease, after, lease_values, require_held
+from pipeline.core.states import ChunkState, RunState, VideoState
+from pipeline.db.chunks import insert_chunks
 from pipeline.db.tables import chunk, model, run, team, video
 from pipeline.db.transitions import move_to
-from pipeline.errors import LeaseLost, NotFound
+from pipeline.errors import NotFound
 
 
 @dataclass(frozen=True)
@@ -46,11 +45,6 @@ class RunRow:
     started_at: datetime | None
     began_at: datetime | None
     finished_at: datetime | None
-
-
-def mark_cancelled(connection: Connection, run_id: UUID) -> bool:
-    """End a run and its chunks on request. Returns whether it was open."""
-    return _end_run(connection, run_id, RunState.CANCELLED, "cancelled")
 
 
 def insert_run(
@@ -117,112 +111,6 @@ def start_run(connection: Connection, run_id: UUID, plans: Sequence[ChunkPlan], 
             frames_to_decode=frames_to_decode,
             started_at=func.clock_timestamp(),
         ).where(run.c.id == run_id)
-    )
-
-
-def claim_finish(connection: Connection, run_id: UUID, worker: str, lease_s: float) -> Lease | None:
-    """Claim a run to finish it; None where the message is stale."""
-    row = connection.execute(
-        update(run)
-        .where(
-            run.c.id == run_id,
-            run.c.state == RunState.FINISHING,
-            run.c.lease_token.is_(None),
-            run.c.not_before <= func.clock_timestamp(),
-        )
-        .values(**lease_values(worker, lease_s, run))
-        .returning(run.c.lease_token, run.c.errors)
-    ).first()
-    return None if row is None else Lease("run", (run_id,), row.lease_token, row.errors)
-
-
-def mark_done(connection: Connection, lease: Lease, summary: Mapping[str, Any]) -> None:
-    """The run's results stand for good, and become the video's current ones.
-
-    Raises:
-        LeaseLost: somebody else finishes it now.
-    """
-    statement = move_to(RunState.DONE, **UNLEASED, summary=dict(summary), finished_at=func.clock_timestamp()).where(
-        lease.is_held()
-    )
-    if connection.execute(statement).rowcount != 1:
-        raise LeaseLost
-    owner = select(run.c.video_id).where(run.c.id == lease.key[0]).scalar_subquery()
-    connection.execute(update(video).where(video.c.id == owner).values(current_run_id=lease.key[0]))
-
-
-def mark_failed(connection: Connection, lease: Lease, reason: str, summary: Mapping[str, Any] | None = None) -> None:
-    """End a run without results, by the worker that holds its lease or the lease of one of its chunks.
-
-    Raises:
-        LeaseLost: somebody else owns it now, or the run was ended before.
-    """
-    lock_chunks(connection, lease.id)
-    require_held(connection, lease)
-    if not _end_run(connection, lease.id, RunState.FAILED, reason, summary):
-        raise LeaseLost
-
-
-def set_export_key(connection: Connection, lease: Lease, key: str) -> None:
-    """Note where a run's export is about to be stored, so that it can be removed if the run ends without results.
-
-    Raises:
-        LeaseLost: somebody else owns the run now.
-    """
-    if connection.execute(update(run).where(lease.is_held()).values(export_key=key)).rowcount != 1:
-        raise LeaseLost
-
-
-def select_orphaned_exports(connection: Connection, older_than_s: float) -> list[tuple[UUID, str]]:
-    """Runs that ended without results that long ago and may have left an export: id and object key."""
-    ended = [str(state) for state in (RunState.FAILED, RunState.CANCELLED)]
-    rows = connection.execute(
-        select(run.c.id, run.c.export_key).where(
-            run.c.state.in_(ended), run.c.export_key.is_not(None), run.c.finished_at < after(-older_than_s)
-        )
-    )
-    return [(row.id, row.export_key) for row in rows]
-
-
-def mark_export_removed(connection: Connection, run_id: UUID) -> None:
-    """Note that a run has no export any more."""
-    connection.execute(update(run).where(run.c.id == run_id).values(export_key=None))
-
-
-def _end_run(
-    connection: Connection, run_id: UUID, state: RunState, reason: str, summary: Mapping[str, Any] | None = None
-) -> bool:
-    """End a run without results. Returns whether it was open; a run that had ended before is left as it is."""
-    is_open = select(run.c.id).where(run.c.id == run_id, run.c.state.in_([str(each) for each in sources(state)]))
-    if connection.execute(is_open).first() is None:
-        return False
-    cancel_chunks(connection, run_id)
-    ended = move_to(
-        state,
-        **UNLEASED,
-        reason=reason,
-        summary=None if summary is None else dict(summary),
-        finished_at=func.clock_timestamp(),
-    )
-    return connection.execute(ended.where(run.c.id == run_id)).rowcount == 1
-
-
-def select_unsent_finishes(connection: Connection, older_than_s: float) -> Sequence[UUID]:
-    """Runs to be finished that nobody works on and whose message is old, noted as sent again."""
-    return (
-        connection.execute(
-            update(run)
-            .where(
-                run.c.state == RunState.FINISHING,
-                run.c.lease_token.is_(None),
-                run.c.not_before <= func.clock_timestamp(),
-                func.coalesce(run.c.queued_at, run.c.not_before) < after(-older_than_s),
-            )
-            .values(queued_at=func.clock_timestamp())
-            .returning(run.c.id)
-        )
-        .scalars()
-        .all()
     )
 
 

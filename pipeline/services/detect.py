@@ -11,7 +11,7 @@ from pipeline.db.chunks import ClaimedChunk, claim_chunk, commit_chunk, quaranti
 from pipeline.db.engine import transaction
 from pipeline.db.frames import FrameSpool, encode_frames
 from pipeline.db.leases import Lease
-from pipeline.db.runs import mark_failed
+from pipeline.db.run_ends import mark_failed
 from pipeline.db.videos import select_frame_index, select_video
 from pipeline.errors import BrokenModel, SourceGone
 from pipeline.logs import get_logger, log_context

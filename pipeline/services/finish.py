@@ -15,7 +15,8 @@ from pipeline.core.objects import export_key
 from pipeline.db.engine import transaction
 from pipeline.db.frames import iter_frame_rows
 from pipeline.db.leases import Lease
-from pipeline.db.runs import RunRow, claim_finish, mark_done, mark_failed, select_run, set_export_key
+from pipeline.db.run_ends import claim_finish, mark_done, mark_failed, set_export_key
+from pipeline.db.runs import RunRow, select_run
 from pipeline.db.videos import VideoRow, select_frame_index, select_video
 from pipeline.errors import RunFailed, SourceGone
 from pipeline.logs import get_logger, log_context

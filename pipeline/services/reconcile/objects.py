@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipeline.db.engine import transaction
-from pipeline.db.runs import mark_export_removed, select_orphaned_exports
+from pipeline.db.run_ends import mark_export_removed, select_orphaned_exports
 from pipeline.db.uploads import mark_object_gone, select_rejected_objects
 from pipeline.services.system import System
 

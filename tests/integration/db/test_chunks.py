@@ -16,7 +16,7 @@ from pipeline.core.frame_index import FrameIndex
 from pipeline.core.objects import StoredObject
 from pipeline.core.poses import FramePoses
 from pipeline.core.states import RunState
-from pipeline.db import chunks, models, runs, uploads, videos
+from pipeline.db import chunks, models, run_ends, runs, uploads, videos
 from pipeline.db.engine import transaction
 from pipeline.db.frames import FrameRow, FrameSpool, copy_frames, encode_frames, iter_frame_rows
 from pipeline.db.leases import release, renew_lease
@@ -192,8 +192,8 @@ def test_no_commit_after_the_run_was_ended(system: System) -> None:
     claimed = claim(system, run_id, 0)
     assert claimed is not None
     with transaction(system.engine) as connection:
-        assert runs.mark_cancelled(connection, run_id)
-        assert not runs.mark_cancelled(connection, run_id)
+        assert run_ends.mark_cancelled(connection, run_id)
+        assert not run_ends.mark_cancelled(connection, run_id)
     with pytest.raises(LeaseLost):
         commit(system, claimed)
     assert claim(system, run_id, 1) is None

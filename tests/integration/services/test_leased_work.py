@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 from pipeline.core.objects import export_key
 from pipeline.db.chunks import claim_chunk
 from pipeline.db.engine import transaction
-from pipeline.db.runs import claim_finish, mark_cancelled, mark_failed, set_export_key
+from pipeline.db.run_ends import claim_finish, mark_cancelled, mark_failed, set_export_key
 from pipeline.db.uploads import insert_video, repin
 from pipeline.errors import LeaseLost, RunFailed, SourceGone, VideoRejected
 from pipeline.inference.engines.placement import Placement
