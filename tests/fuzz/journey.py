@@ -21,7 +21,7 @@ from pipeline.db.models import ensure_model
 from pipeline.db.runs import insert_run, select_run
 from pipeline.db.uploads import insert_video, mark_stored
 from pipeline.db.videos import VideoRow, select_frame_index, select_video
-from pipeline.errors import DecodeFailed, PoselineError, VideoRejected
+from pipeline.errors import DecodeFailed, PoselineError, RunFailed, VideoRejected
 from pipeline.inference.pose_model import PoseModel
 from pipeline.services.detect import detect_chunk
 from pipeline.services.finish import finish_run
@@ -195,6 +195,8 @@ class Journey:
                     outcome.gave_up.append(f"chunk: {error.message}")
         try:
             finish_run(system, run_id, "fuzz")
+        except RunFailed:
+            pass  # its row says so
         except PoselineError as error:
             outcome.problems.append(f"finish: {error.message}")
         with transaction(system.engine) as connection:

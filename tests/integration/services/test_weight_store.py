@@ -12,7 +12,7 @@ import pytest
 from pipeline.core.states import RunState
 from pipeline.db.chunks import select_last_error
 from pipeline.db.engine import transaction
-from pipeline.errors import BrokenModel, InvalidOutput, InvalidWeights, is_outage
+from pipeline.errors import BrokenModel, InvalidOutput, InvalidWeights, RunFailed, is_outage
 from pipeline.inference.engines.placement import Placement
 from pipeline.inference.weights.checksums import sha256_of
 from pipeline.services.detect import detect_chunk
@@ -156,7 +156,8 @@ def test_frames_that_break_a_sound_model_say_so_in_the_end(system: System, clip:
     monkeypatch.setattr(model, "detect", breaks_off)
     with pytest.raises(InvalidOutput):
         detect_chunk(strict, models, run_id, 0, "w")
-    finish_run(strict, run_id, "w")
+    with pytest.raises(RunFailed):
+        finish_run(strict, run_id, "w")
     run = run_of(system, run_id)
     assert run.state is RunState.FAILED
     assert run.reason == (
