@@ -6,7 +6,7 @@ PoselineError                   exit 1
 │   └── NotFound
 ├── ServiceUnavailable          a server that Poseline needs does not answer
 ├── StackError                  the local stack could not start or stop
-├── InvalidWeights               weights are missing, changed, or do not follow their contract
+├── InvalidWeights              weights are missing, changed, or do not follow their contract
 ├── BrokenModel                a model gives no numbers, or others than it should, wherever it is loaded
 ├── InvalidOutput              a model gave no numbers for these pictures
 ├── DeviceUnavailable           asked for a GPU, got something else
@@ -19,7 +19,7 @@ PoselineError                   exit 1
 ├── Stopping                    this process is shutting down; hand the work back
 └── RunFailed                   the run ended without results
 
-The docstring of a class is its default message. A message is one line: what is wrong, and the mend.
+The docstring of a class is its default message. A message is one line: what is wrong, and how to fix it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from __future__ import annotations
 import errno
 
 _LONGEST = 1000
-#: What this machine has run out of: room or open files. Any other OSError may be the work's own.
+#: A machine out of disk, memory or file descriptors. Any other OSError may be caused by the work itself.
 _EXHAUSTED = {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 
 
@@ -46,14 +46,14 @@ class PoselineError(Exception):
 
 
 def is_outage(error: Exception) -> bool:
-    """Whether what went wrong is this machine's or a server's fault and will pass: no reason to give work up."""
+    """Whether an error comes from this machine or a server and will pass, so that it is no reason to give work up."""
     if isinstance(error, OSError):
         return error.errno in _EXHAUSTED
     return isinstance(error, ServiceUnavailable | InvalidWeights | DeviceUnavailable)
 
 
 def in_one_line(error: Exception) -> str:
-    """Any error as a line for a person or a row: our own words, or the kind and first line of somebody else's."""
+    """Any error as one line: a Poseline message, or the type and first line of another library's error."""
     if isinstance(error, PoselineError):
         return error.message
     first_line = (str(error).strip().splitlines() or [""])[0]
@@ -61,7 +61,7 @@ def in_one_line(error: Exception) -> str:
 
 
 def _one_line(text: str) -> str:
-    """Text that a row and a terminal can take, whatever a file or a library put into it."""
+    """Printable text of one line, safe for a row and a terminal."""
     printable = "".join(c if c.isprintable() else " " for c in text)
     return " ".join(printable.split())[:_LONGEST]
 

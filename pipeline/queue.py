@@ -1,7 +1,8 @@
 """Celery as the transport: its settings, and sending a task by name.
 
-A message is a hint: Redis may lose, double or delay it, and Postgres decides. So messages are acknowledged early,
-carry ids alone, have no result, and are never retried by Celery. Why, with what was seen on 5.7: docs/design.md.
+A message is a hint: Redis may lose, duplicate or delay it, and Postgres decides. So messages are acknowledged on
+receipt, carry only ids, have no result, and are never retried by Celery. docs/design.md gives the reasons, with what
+was seen on 5.7.
 """
 
 from __future__ import annotations
@@ -24,10 +25,9 @@ from pipeline.settings import Settings
 
 log = get_logger(__name__)
 
-#: Short work that keeps things moving: ingest, finish, ticks. Taken before frames.
+#: Ingest, finish and ticks: short work, taken before frames.
 CONTROL = "control"
-#: Chunks of frames, for the workers with a model. Those in reduced precision have queues of their own, so that they
-#: come to workers that can compute in it.
+#: Chunks of frames. Each reduced precision has a queue of its own, consumed by the workers that compute in it.
 FRAMES = "frames"
 FRAMES_IN: dict[Precision, str] = {each: FRAMES if each == "fp32" else f"{FRAMES}-{each}" for each in PRECISIONS}
 QUEUES = (CONTROL, *FRAMES_IN.values())
@@ -44,7 +44,7 @@ _KEY_PREFIX = "poseline:"
 
 
 class ControlFirst(round_robin_cycle):  # type: ignore[type-arg]  # generic to checkers only
-    """The order in which a worker looks at its queues: control always first, those of frames in turn."""
+    """The order in which a worker polls its queues: control always first, the queues of frames in turn."""
 
     def update(self, it: Iterable[str]) -> None:
         """Take these queues."""
@@ -88,7 +88,7 @@ def build_celery(settings: Settings) -> Celery:
             "tick": {
                 "task": TICK,
                 "schedule": settings.tick_s,
-                # So that they do not pile up where no worker is; long, because the clocks of two machines differ.
+                # Ticks must not pile up where no worker is. Long, because the clocks of two machines differ.
                 "options": {"expires": 3600.0},
             }
         },
@@ -98,22 +98,22 @@ def build_celery(settings: Settings) -> Celery:
 
 
 class TaskQueue:
-    """Sends tasks, and says how many wait."""
+    """Sends tasks, and counts those that wait."""
 
     def __init__(self, app: Celery, broker_url: str) -> None:
         self._app = app
         self._redis = Redis.from_url(broker_url, socket_timeout=10, socket_connect_timeout=5)
 
     def send_ingest(self, video_id: UUID) -> None:
-        """Say that a video waits to be ingested."""
+        """Send the task to ingest a video."""
         self._send(INGEST, CONTROL, str(video_id))
 
     def send_detect(self, run_id: UUID, idx: int, precision: Precision = "fp32") -> None:
-        """Say that a chunk waits to be analysed."""
+        """Send the task to analyse a chunk."""
         self._send(DETECT, FRAMES_IN[precision], str(run_id), idx)
 
     def send_finish(self, run_id: UUID) -> None:
-        """Say that a run waits to be finished."""
+        """Send the task to finish a run."""
         self._send(FINISH, CONTROL, str(run_id))
 
     def waiting(self, queue: str) -> int:
@@ -128,7 +128,7 @@ class TaskQueue:
         return length
 
     def close(self) -> None:
-        """Let the connections go."""
+        """Close the connections."""
         self._redis.close()
         self._app.close()
 
@@ -168,7 +168,7 @@ class TaskQueue:
 
 
 def build_task_queue(settings: Settings, app: Celery | None = None) -> TaskQueue:
-    """The queue that the settings name."""
+    """The task queue that the settings name."""
     return TaskQueue(app or build_celery(settings), settings.broker_url.get_secret_value())
 
 

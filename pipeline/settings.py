@@ -1,7 +1,7 @@
-"""Everything that can be set, from `POSELINE_*` environment variables or the local stack's own file.
+"""Settings, from `POSELINE_*` environment variables or the local stack's file.
 
-No secret has a default. Where nothing is configured, the values come from `HOME/poseline.env`, which
-`poseline up` writes for its own servers.
+No secret has a default. Where nothing is configured, the values come from `HOME/poseline.env`, which `poseline up`
+writes for its own servers.
 """
 
 from __future__ import annotations
@@ -41,24 +41,30 @@ class Settings(BaseSettings):
 
     chunk_frames: int = Field(default=120, ge=1, description="about how many frames a chunk holds")
     first_chunk_frames: int = Field(
-        default=15, ge=0, description="about how many the first holds, so that poses are there soon; 0: like any other"
+        default=15, ge=0, description="frames of the first chunk, so that poses appear soon; 0: as in any other"
     )
-    lease_s: float = Field(default=30.0, gt=0, description="a worker that is silent for so long has lost its work")
-    stall_s: float = Field(default=60.0, gt=0, description="a decoder that gives no frame for so long is killed")
+    lease_s: float = Field(
+        default=30.0, gt=0, description="a worker that does not renew its lease for this long loses it"
+    )
+    stall_s: float = Field(default=60.0, gt=0, description="a decoder that gives no frame for this long is killed")
     tick_s: float = Field(default=2.0, gt=0, description="how often the dispatcher and the reconciler run")
     resend_after_s: float = Field(
-        default=5.0, gt=0, description="a message unseen for so long in an empty queue is lost"
+        default=5.0, gt=0, description="a message not received for this long from an empty queue is lost"
     )
-    backoff_s: float = Field(default=2.0, ge=0, description="first pause before a failed piece is tried again")
-    max_errors: int = Field(default=5, ge=1, description="reported errors before a piece is given up")
-    max_expirations: int = Field(default=3, ge=1, description="silent deaths of its worker before a piece is given up")
-    max_missing_share: float = Field(default=0.05, ge=0, le=1, description="of a run's frames, before it fails")
-    models_kept: int = Field(default=2, ge=1, description="models that a worker holds in memory")
+    backoff_s: float = Field(default=2.0, ge=0, description="first delay before failed work is tried again")
+    max_errors: int = Field(default=5, ge=1, description="errors before work is given up")
+    max_expirations: int = Field(default=3, ge=1, description="expired leases before work is given up")
+    max_missing_share: float = Field(
+        default=0.05, ge=0, le=1, description="share of missing frames above which a run fails"
+    )
+    models_kept: int = Field(default=2, ge=1, description="models that a worker keeps in memory")
     window_per_slot: int = Field(default=2, ge=1, description="messages in Redis per worker slot")
 
-    upload_expiry_s: float = Field(default=86_400, gt=0, description="an upload not complete by then is removed")
+    upload_expiry_s: float = Field(
+        default=86_400, gt=0, description="an upload not completed within this time is removed"
+    )
 
-    rejected_keep_s: float = Field(default=7 * 86_400, ge=0, description="before a rejected upload's object is removed")
+    rejected_keep_s: float = Field(default=7 * 86_400, ge=0, description="how long a rejected upload's object is kept")
 
     # A team may have others of its own: `poseline teams`.
     max_video_bytes: int = Field(default=64 * 2**30, ge=1)
@@ -83,7 +89,7 @@ class Settings(BaseSettings):
 
 
 def configured_by_environment() -> bool:
-    """Whether a person brought their own servers."""
+    """Whether the environment names servers."""
     return "POSELINE_DATABASE_URL" in os.environ
 
 

@@ -1,1 +1,1 @@
-"""Celery's side of Poseline: ids in, one service call. Nothing in `pipeline` imports this."""
+"""The Celery tasks: each takes ids and calls one service. Nothing in `pipeline` imports this package."""

@@ -1,10 +1,10 @@
-"""Celery's thread pool, which also says when a slot is free, and what its threads compute with.
+"""Celery's thread pool, which also wakes the event loop when a slot is free and reports what the worker computes with.
 
-With prefetching off, Celery asks Redis for the next message only when its event loop turns, and a thread that ends does
-not turn it: on 5.7.0, tasks of 30 ms that send no events were seen to run at one a second. Waking the loop costs
+With prefetching off, Celery asks Redis for the next message only when its event loop runs, and a thread that ends does
+not wake it: on 5.7.0, tasks of 30 ms that send no events were seen to run at one per second. Waking the loop takes
 microseconds.
 
-`celery inspect stats` and Flower's page of a worker show what a pool says of itself.
+`celery inspect stats` and Flower's page of a worker show what a pool reports.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from celery.concurrency.thread import TaskPool
 
 from pipeline.db.workers import DeviceRow
 
-#: Where a worker keeps what it computes with, in the configuration of its Celery application.
+#: The key of the Celery application's configuration under which a worker keeps what it computes with.
 COMPUTES = "poseline_computes"
 
 
-def shown(computes: DeviceRow) -> dict[str, list[object]]:
-    """The words of the row in Postgres, for people and as JSON.
+def pool_stats(computes: DeviceRow) -> dict[str, list[object]]:
+    """A worker's device as entries of its pool statistics.
 
     Each is a list of one: Flower 2.2 prints lists as they are and prettifies bare text, `onnxruntime-gpu` to
     `Onnxruntime gpu` (`flower/utils/template.py`, `humanize`).
     """
-    facts = {name: value for name, value in asdict(computes).items() if value not in {None, ""}}
+    stats = {name: value for name, value in asdict(computes).items() if value not in {None, ""}}
     if computes.golden_ms is not None:
-        facts["golden_ms"] = round(computes.golden_ms, 2)
+        stats["golden_ms"] = round(computes.golden_ms, 2)
     if computes.checked_at is not None:
-        facts["checked_at"] = computes.checked_at.astimezone(UTC).isoformat(timespec="seconds")
-    return {name: [value] for name, value in facts.items()}
+        stats["checked_at"] = computes.checked_at.astimezone(UTC).isoformat(timespec="seconds")
+    return {name: [value] for name, value in stats.items()}
 
 
 class WakingPool(TaskPool):
@@ -41,7 +41,7 @@ class WakingPool(TaskPool):
     _hub: Any = None
 
     def register_with_event_loop(self, hub: Any) -> None:
-        """Remember the loop: kombu's global one is forgotten at the first reconnect."""
+        """Keep the loop: kombu loses its global one at the first reconnect."""
         self._hub = hub
 
     def on_apply(self, *args: Any, **kwargs: Any) -> Any:
@@ -51,7 +51,7 @@ class WakingPool(TaskPool):
         return result
 
     def _get_info(self) -> Any:
-        """What Celery says of its pool, and what this one computes with."""
+        """Celery's own pool statistics, and what this worker computes with."""
         return {**super()._get_info(), **self.app.conf.get(COMPUTES, {})}  # type: ignore[misc]  # celery-types lacks it
 
     def _wake(self, _: object) -> None:
@@ -60,4 +60,4 @@ class WakingPool(TaskPool):
 
 
 def _nothing() -> None:
-    """Being called is all."""
+    """Called only to wake the loop."""

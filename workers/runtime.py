@@ -1,6 +1,6 @@
-"""What one worker process holds: its servers, its models, its name; and its word in Postgres that it is alive.
+"""One worker process: its servers, its models, its name, and its reports to Postgres.
 
-A worker computes with what it was asked for, and finds what it should, or it does not start.
+A worker starts only if it computes on the device that was asked for and its model finds what it should.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from pipeline.queue import FRAMES_IN, build_task_queue
 from pipeline.services.model_cache import ModelCache
 from pipeline.services.system import System, build_system
 from pipeline.settings import Settings
-from workers.pool import COMPUTES, shown
+from workers.pool import COMPUTES, pool_stats
 
 log = get_logger(__name__)
 
 
 @dataclass(frozen=True)
 class Runtime:
-    """One worker process. Slots are threads that share its models."""
+    """The state of one worker process. Its slots are threads that share its models."""
 
     name: str
     slots: int
@@ -49,7 +49,7 @@ class Runtime:
     _ticked_at: list[float] = field(default_factory=list)
 
     def tick_is_due(self) -> bool:
-        """Whether the last tick here was some time ago: of those that piled up in busy slots, one is enough."""
+        """Whether a tick should run: of several that waited for a busy slot, one is enough."""
         now = time.monotonic()
         if self._ticked_at and now - self._ticked_at[-1] < self.system.settings.tick_s / 2:
             return False
@@ -57,15 +57,14 @@ class Runtime:
         return True
 
     def end(self, error: DeviceLost) -> None:
-        """Leave in good order, for whoever supervises to start this worker anew: a lost GPU fails all work at once, and
-        would take it from workers that are well."""
+        """Shut this worker down so that its supervisor restarts it: a lost GPU would fail all further work at once."""
         if not self.stopping.is_set():
             log.critical("worker_ends", reason=error.message)
             self.stopping.set()
             os.kill(os.getpid(), signal.SIGTERM)
 
     def report(self, *, starts: bool = False) -> None:
-        """Say in Postgres that this worker is alive."""
+        """Report to Postgres that this worker is alive."""
         with transaction(self.system.engine) as connection:
             report_worker(
                 connection,
@@ -79,7 +78,7 @@ class Runtime:
             )
 
     def report_until_stopped(self) -> None:
-        """Report every few seconds; a database that is away for a while is no reason to stop."""
+        """Report every few seconds; a database outage is no reason to stop."""
         while not self.stopped.wait(ALIVE_S / 3):
             try:
                 self.report()
@@ -90,13 +89,13 @@ class Runtime:
 
 
 def build_runtime(app: Celery, settings: Settings, name: str, slots: int, device: Device) -> Runtime:
-    """Load and check the model before the first chunk comes.
+    """Load and check the bundled model before the first chunk arrives.
 
     Raises:
         DeviceUnavailable: the device is not there, is another than was asked for, or computes wrongly.
         InvalidWeights: the bundled model is damaged.
     """
-    # A slot holds a connection for its transaction, another for its lease; the reporter and ticks need one each.
+    # A slot needs a connection for its transaction and one for its lease; the reports and ticks need one each.
     system = build_system(settings, queue=build_task_queue(settings, app), pool_size=2 * slots + 2)
     models = ModelCache(system, Placement(device, slots=slots, cache_path=settings.home / "engines"))
     report = models.preload(BUNDLED_MODEL)
@@ -106,7 +105,7 @@ def build_runtime(app: Celery, settings: Settings, name: str, slots: int, device
         provider=facts.provider,
         engine=facts.engine,
         driver=facts.driver,
-        why=facts.why,
+        reason=facts.why,
         golden_ms=report.frame_ms,
         checked_at=datetime.now(UTC),
     )
@@ -114,7 +113,7 @@ def build_runtime(app: Celery, settings: Settings, name: str, slots: int, device
 
 
 def serve(app: Celery, settings: Settings, device: Device) -> Callable[[], Runtime]:
-    """Make the runtime when this process turns out to be a worker; hand it to the tasks."""
+    """Build the runtime when this process starts as a worker, and give the tasks access to it."""
     made: list[Runtime] = []
 
     def start(sender: str, instance: Any, **_: object) -> None:
@@ -130,14 +129,14 @@ def serve(app: Celery, settings: Settings, device: Device) -> Callable[[], Runti
             log.exception("worker_refuses")
             raise SystemExit(1) from error
         made.append(runtime)
-        app.conf[COMPUTES] = shown(runtime.computes) | {"precisions": list(runtime.precisions)}
+        app.conf[COMPUTES] = pool_stats(runtime.computes) | {"precisions": list(runtime.precisions)}
         threading.Thread(target=runtime.report_until_stopped, name="report", daemon=True).start()
         log.info(
             "worker_starts",
             device=runtime.computes.device,
             provider=runtime.computes.provider,
             engine=runtime.computes.engine,
-            why=runtime.computes.why,
+            reason=runtime.computes.reason,
             slots=runtime.slots,
         )
 

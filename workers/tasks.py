@@ -1,4 +1,4 @@
-"""What messages can ask for. Arguments are ids, and anything else is refused before it goes further."""
+"""The tasks. Their arguments are ids; anything else is refused when it is parsed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from workers.runtime import Runtime
 def register_tasks(app: Celery, runtime: Callable[[], Runtime]) -> None:
     """Add Poseline's tasks to `app`.
 
-    A service notes a failure in Postgres and raises it again, so that Flower shows it; Celery does nothing more.
+    A service writes a failure to Postgres and raises it again, so that Flower shows it; Celery does nothing more.
     """
 
     @app.task(name=INGEST, throws=(PoselineError,))

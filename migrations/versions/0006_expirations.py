@@ -33,5 +33,6 @@ def upgrade() -> None:
     op.execute("LOCK TABLE chunk, run, video IN ACCESS EXCLUSIVE MODE")
     for table in ("video", "run", "chunk"):
         op.execute(f"ALTER TABLE {table} RENAME COLUMN kills TO expirations")
+    op.execute("ALTER TABLE worker RENAME COLUMN why TO reason")
     op.execute(CHUNKS)
     op.execute(EXPORTS)

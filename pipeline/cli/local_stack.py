@@ -96,8 +96,8 @@ def status(context: click.Context, console: Console) -> None:
             for r in rows
         ],
     )
-    for why in sorted({r["why"] for r in rows} - {""}):
-        console.say(f"why {', '.join(r['name'] for r in rows if r['why'] == why)} there: {why}")
+    for reason in sorted({r["reason"] for r in rows} - {""}):
+        console.say(f"{', '.join(r['name'] for r in rows if r['reason'] == reason)}: {reason}")
     console.say("\nwaiting: " + ", ".join(f"{count} in {name}" for name, count in waiting.items()))
 
 

@@ -1,1 +1,1 @@
-"""Pure values and rules: states, spans of frames, poses. Only the standard library and numpy."""
+"""Pure values and rules. Only the standard library and numpy, and OpenCV's resize in `letterbox`."""

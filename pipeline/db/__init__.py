@@ -1,1 +1,1 @@
-"""Postgres, the one truth. SQLAlchemy and psycopg live here; every change of a state is a named function."""
+"""Postgres, the source of truth. SQLAlchemy and psycopg are used here; every state change is a named function."""

@@ -39,7 +39,7 @@ class ClaimedChunk:
 
 
 def insert_chunks(connection: Connection, run_id: UUID, plans: Iterable[ChunkPlan]) -> None:
-    """A run's chunks, all of them, before any can be seen."""
+    """Insert all chunks of a run, before any is visible."""
     connection.execute(
         insert(chunk),
         [
@@ -99,7 +99,7 @@ def commit_chunk(
     """Write a chunk's encoded frames and mark it done, in the caller's transaction. Returns whether it was the last.
 
     Args:
-        computed_with: engine and device, for people.
+        computed_with: the engine and device, for display.
 
     Raises:
         LeaseLost: another worker owns it now, or the run was ended; nothing may be kept.
@@ -153,7 +153,7 @@ def _end_chunk(connection: Connection, run_id: UUID, plan: ChunkPlan, frames: It
     return bool(pending == 0)
 
 
-# Per run at most `limit` chunks are looked at, so a season of a million chunks costs no more than a match.
+# At most `limit` chunks of each run are read, so a run of a million chunks costs no more than a short one.
 _PICK = text("""
 WITH busy AS (
     SELECT video.team_id, count(*) AS chunks
@@ -180,9 +180,9 @@ LIMIT :limit
 
 
 def queue_ready_chunks(connection: Connection, window: int, precision: Precision = "fp32") -> list[tuple[UUID, int]]:
-    """Mark as queued what may be sent now, of the runs in this precision: fair between teams, at most `window` messages
-    waiting in all."""
-    # Whoever holds the lock is refilling the window; the next chunk's end or tick sees what it missed.
+    """Mark as queued the chunks of this precision that may be sent now, fairly between teams, so that at most `window`
+    messages wait."""
+    # Whoever holds the lock refills the window; what it misses is seen at the end of the next chunk, or the next tick.
     if not connection.execute(
         text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": DISPATCH_LOCKS[precision]}
     ).scalar_one():
@@ -208,7 +208,7 @@ def queue_ready_chunks(connection: Connection, window: int, precision: Precision
 
 
 def count_chunks(connection: Connection, run_id: UUID) -> dict[str, int]:
-    """How many of a run's chunks are in each state."""
+    """Count a run's chunks by state."""
     rows = connection.execute(
         select(chunk.c.state, func.count()).where(chunk.c.run_id == run_id).group_by(chunk.c.state)
     )
@@ -217,8 +217,8 @@ def count_chunks(connection: Connection, run_id: UUID) -> dict[str, int]:
 
 
 def requeue_lost_chunks(connection: Connection, older_than_s: float, precision: Precision = "fp32") -> int:
-    """Chunks of this precision whose message was sent that long ago and never arrived are ready again. Returns how
-    many."""
+    """Make chunks of this precision ready again whose message was sent that long ago and never arrived. Returns how
+    many there were."""
     of_precision = (
         select(run.c.id).join(model).where(run.c.id == chunk.c.run_id, model.c.precision == precision).exists()
     )
@@ -261,7 +261,7 @@ def cancel_chunks_of_ended_runs(connection: Connection) -> int:
 
 
 def count_computed_with(connection: Connection, run_id: UUID) -> dict[str, int]:
-    """With what a run's frames were computed: frames by engine and device."""
+    """Count a run's frames by the engine and device that computed them."""
     rows = connection.execute(
         select(chunk.c.computed_with, func.sum(chunk.c.frames))
         .where(chunk.c.run_id == run_id, chunk.c.computed_with != "")
@@ -272,8 +272,8 @@ def count_computed_with(connection: Connection, run_id: UUID) -> dict[str, int]:
 
 
 def select_last_error(connection: Connection, run_id: UUID) -> str | None:
-    """Why a chunk of the run that is still to be done was handed back, the latest of them."""
-    words: str | None = connection.execute(
+    """The latest error of a chunk of the run that is still to be done."""
+    last_error: str | None = connection.execute(
         select(chunk.c.last_error)
         .where(
             chunk.c.run_id == run_id,
@@ -283,4 +283,4 @@ def select_last_error(connection: Connection, run_id: UUID) -> str | None:
         .order_by(chunk.c.not_before.desc())
         .limit(1)
     ).scalar_one_or_none()
-    return words
+    return last_error

@@ -1,4 +1,4 @@
-"""Connections to Postgres, and its errors in our words."""
+"""Connections to Postgres, and the translation of its errors."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def build_engine(database_url: str, *, pool_size: int = 5, application: str = "p
             "keepalives_idle": 10,
             "keepalives_interval": 5,
             "keepalives_count": 3,
-            # Keepalives do not end a wait for an answer to what was sent; this does.
+            # Keepalives do not end a wait for the acknowledgement of data that was sent; this does.
             "tcp_user_timeout": 20_000,
         },
     )
@@ -51,7 +51,7 @@ def build_engine(database_url: str, *, pool_size: int = 5, application: str = "p
 
 @contextmanager
 def database_errors() -> Iterator[None]:
-    """Translate "the server is not there" where it enters.
+    """Translate connection failures into `ServiceUnavailable`.
 
     Raises:
         ServiceUnavailable: Postgres does not answer, or broke off.
@@ -60,7 +60,7 @@ def database_errors() -> Iterator[None]:
         yield
     except (OperationalError, InterfaceError, PoolTimeout, psycopg.OperationalError) as error:
         cause = str(getattr(error, "orig", None) or error).strip()
-        raise ServiceUnavailable(_in_words(_one_line(cause))) from error
+        raise ServiceUnavailable(_unavailable_message(_one_line(cause))) from error
     except DBAPIError as error:
         if error.connection_invalidated:
             raise ServiceUnavailable("Postgres closed the connection; try again") from error
@@ -89,7 +89,7 @@ def advisory_key(name: str) -> int:
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") >> 1
 
 
-def _in_words(cause: str) -> str:
+def _unavailable_message(cause: str) -> str:
     if "authentication failed" in cause or "does not exist" in cause:
         return f"Postgres refuses ({cause}); check POSELINE_DATABASE_URL, or start the local stack with `poseline up`"
     return f"Postgres does not answer ({cause}); start it (`poseline up` starts the local stack)"

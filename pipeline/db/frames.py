@@ -1,7 +1,7 @@
-"""Frames into and out of Postgres, by binary COPY and binary cursors.
+"""Write frames to Postgres with binary COPY, and read them with binary cursors.
 
-A list of Python floats per keypoint would cost more than the network; here arrays stay numpy from the model to the
-wire and back. Format: https://www.postgresql.org/docs/18/sql-copy.html#SQL-COPY-BINARY-FORMAT and `array_send`.
+A list of Python floats per keypoint would take longer than the network; arrays stay numpy from the model to the wire
+and back. Format: https://www.postgresql.org/docs/18/sql-copy.html#SQL-COPY-BINARY-FORMAT and `array_send`.
 """
 
 from __future__ import annotations
@@ -52,13 +52,13 @@ _PIECE_BYTES = 256 * 1024
 #: Encoded at a time: by one a frame took 5 us, by 60 it takes 1.4.
 _PIECE_FRAMES = 60
 _IN_MEMORY_BYTES = 2**20
-#: A long chunk is one statement, and its work is not to be thrown away for being slow.
-_PATIENCE = "SET LOCAL statement_timeout = '15min'"
+#: A long chunk is one statement, and its work must not be lost for being slow.
+_COPY_TIMEOUT = "SET LOCAL statement_timeout = '15min'"
 
 
 @dataclass(frozen=True, eq=False)
 class FrameRow:
-    """One frame of a run. `missing` says why there are no poses where the decoder gave no frame."""
+    """One frame of a run. `missing` is the reason where the frame could not be analysed."""
 
     frame_no: int
     pts: int
@@ -68,7 +68,7 @@ class FrameRow:
 
 @lru_cache(maxsize=256)
 def _row_of(people: int, points: int) -> np.ndarray[Any, np.dtype[np.void]]:
-    """One row of COPY as a record, all but its frame, and `shape (1,)`."""
+    """A template row of COPY for so many people and keypoints, as a record array of shape `(1,)`."""
     arrays = {"scores": people, "boxes": 4 * people, "keypoints": 3 * points * people}
     fields: list[Any] = [(name, kind) for name, kind, _ in _FIXED]
     for name, size in arrays.items():
@@ -86,8 +86,8 @@ def _row_of(people: int, points: int) -> np.ndarray[Any, np.dtype[np.void]]:
     return row
 
 
-def _encode_alike(run_id: UUID, chunk_idx: int, rows: Sequence[FrameRow]) -> bytes:
-    """Rows with as many people and keypoints each, and none missing."""
+def _encode_same_shape(run_id: UUID, chunk_idx: int, rows: Sequence[FrameRow]) -> bytes:
+    """Encode rows that all have the same number of people and keypoints, none of them missing."""
     poses = [row.poses for row in rows]
     people, points = _shape(rows[0])
     table = np.repeat(_row_of(people, points), len(rows))
@@ -104,25 +104,25 @@ def _encode_alike(run_id: UUID, chunk_idx: int, rows: Sequence[FrameRow]) -> byt
 
 
 def _encode_missing(run_id: UUID, chunk_idx: int, row: FrameRow, reason: str) -> bytes:
-    """A frame that could not be had, and why."""
-    row_bytes = _encode_alike(run_id, chunk_idx, (FrameRow(row.frame_no, row.pts, FramePoses.empty()),))
+    """Encode a frame that could not be analysed, with the reason."""
+    row_bytes = _encode_same_shape(run_id, chunk_idx, (FrameRow(row.frame_no, row.pts, FramePoses.empty()),))
     at = _row_of(0, 0).dtype.fields["missing"][1]  # type: ignore[index]
-    words = reason.encode()
-    return row_bytes[:at] + struct.pack("!i", len(words)) + words + row_bytes[at + 4 :]
+    text = reason.encode()
+    return row_bytes[:at] + struct.pack("!i", len(text)) + text + row_bytes[at + 4 :]
 
 
 def encode_frames(run_id: UUID, chunk_idx: int, rows: Iterable[FrameRow]) -> Iterator[bytes]:
-    """The rows as binary COPY, without its header and trailer, in pieces; in no order, for Postgres has none."""
+    """Encode rows as binary COPY without header and trailer, in pieces; the order of rows may change."""
     rows = iter(rows)
     while some := list(islice(rows, _PIECE_FRAMES)):
-        alike: dict[tuple[int, int], list[FrameRow]] = {}
+        by_shape: dict[tuple[int, int], list[FrameRow]] = {}
         for row in some:
             if row.missing is None:
-                alike.setdefault(_shape(row), []).append(row)
+                by_shape.setdefault(_shape(row), []).append(row)
             else:
                 yield _encode_missing(run_id, chunk_idx, row, row.missing)
-        for group in alike.values():
-            yield _encode_alike(run_id, chunk_idx, group)
+        for group in by_shape.values():
+            yield _encode_same_shape(run_id, chunk_idx, group)
 
 
 def _shape(row: FrameRow) -> tuple[int, int]:
@@ -132,9 +132,9 @@ def _shape(row: FrameRow) -> tuple[int, int]:
 
 
 class FrameSpool:
-    """A chunk's frames on their way into Postgres, encoded at once: a long chunk takes disk, not memory.
+    """Holds a chunk's frames, encoded, until they are committed; a long chunk is held on disk, not in memory.
 
-    The file has no name, so nothing stays behind whatever kills this process.
+    The file has no name, so nothing is left behind if this process is killed.
     """
 
     def __init__(self, run_id: UUID, chunk_idx: int, folder: Path) -> None:
@@ -146,7 +146,7 @@ class FrameSpool:
         self.people = 0
 
     def add(self, row: FrameRow) -> None:
-        """One frame more."""
+        """Add one frame."""
         self._waiting.append(row)
         self.frames += 1
         self.people += len(row.poses)
@@ -154,7 +154,7 @@ class FrameSpool:
             self._write()
 
     def pieces(self) -> Iterator[bytes]:
-        """All of them, as `copy_frames` takes them."""
+        """Yield all of them as `copy_frames` takes them."""
         self._write()
         self._file.seek(0)
         while piece := self._file.read(_PIECE_BYTES):
@@ -172,9 +172,9 @@ class FrameSpool:
 
 
 def copy_frames(connection: Connection, pieces: Iterable[bytes]) -> None:
-    """Write frames, encoded by `encode_frames`, inside the caller's transaction."""
+    """Write frames that `encode_frames` encoded, in the caller's transaction."""
     driver: Any = connection.connection.driver_connection
-    driver.execute(_PATIENCE)
+    driver.execute(_COPY_TIMEOUT)
     with driver.cursor() as cursor, cursor.copy(_COPY) as copy:
         copy.write(_HEADER)
         for piece in pieces:
@@ -192,7 +192,7 @@ class _Float4ArrayLoader(Loader):
 
 
 def iter_frame_rows(engine: Engine, run_id: UUID) -> Iterator[FrameRow]:
-    """A run's frames in order, streamed: memory does not grow with the video.
+    """Stream a run's frames in order; memory does not grow with the video.
 
     Raises:
         ServiceUnavailable: Postgres does not answer.

@@ -1,4 +1,4 @@
-"""Bring a database to this version's schema."""
+"""Migrate a database to this version's schema."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _config() -> Config:
 
 
 def upgrade(database_url: str) -> str:
-    """Apply what is missing, one process at a time, all or nothing. Returns the revision reached.
+    """Apply the missing migrations in one transaction, one process at a time. Returns the revision reached.
 
     Raises:
         ServiceUnavailable: Postgres does not answer.
@@ -49,12 +49,12 @@ def upgrade(database_url: str) -> str:
 
 
 def current_revision(connection: Connection) -> str | None:
-    """The revision that the database is at, None for an empty one."""
+    """The revision of the database, None where it is empty."""
     return MigrationContext.configure(connection).get_current_revision()
 
 
 def check_revision(connection: Connection) -> None:
-    """Hold the database against this code.
+    """Check that the database has the schema of this code.
 
     Raises:
         SchemaOutdated: the revisions differ.

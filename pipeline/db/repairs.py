@@ -1,4 +1,4 @@
-"""Put right what should never be wrong."""
+"""Correct counters that should never be wrong."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pipeline.core.states import RunState
 from pipeline.db.tables import run
 from pipeline.db.transitions import move_to
 
-# A counter that is wrong would end a run too early or never, so it is recomputed, never trusted for ever.
+# A wrong counter would end a run too early or never, so it is recomputed.
 _REPAIR = text("""
 WITH truth AS (
     SELECT run_id, count(*) FILTER (WHERE state NOT IN ('done', 'quarantined')) AS pending
@@ -24,8 +24,8 @@ RETURNING run.id, run.chunks_pending
 
 
 def repair_pending(connection: Connection) -> Sequence[UUID]:
-    """Recount every open run's chunks. Returns the runs that were wrong; those at zero are finishing now."""
-    # Locked first, and only these recounted: a commit between count and update would make the repair wrong itself.
+    """Recount the pending chunks of every open run. Returns the runs that were wrong; those at zero now finish."""
+    # Only locked runs are recounted: a commit between the count and the update would make the repair wrong.
     locked = (
         connection.execute(
             select(run.c.id).where(run.c.state == RunState.RUNNING).with_for_update(skip_locked=True, key_share=True)

@@ -33,7 +33,7 @@ def claim_finish(connection: Connection, run_id: UUID, worker: str, lease_s: flo
 
 
 def mark_done(connection: Connection, lease: Lease, summary: Mapping[str, Any]) -> None:
-    """The run's results stand for good, and become the video's current ones.
+    """Mark a run done and make it its video's current run.
 
     Raises:
         LeaseLost: somebody else finishes it now.
@@ -109,7 +109,7 @@ def mark_cancelled(connection: Connection, run_id: UUID) -> bool:
 
 
 def select_unsent_finishes(connection: Connection, older_than_s: float) -> Sequence[UUID]:
-    """Runs to be finished that nobody works on and whose message is old, noted as sent again."""
+    """Runs to be finished that no worker holds and whose message is old; they are marked as sent again."""
     return (
         connection.execute(
             update(run)

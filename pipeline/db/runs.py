@@ -1,4 +1,4 @@
-"""Runs: asked for, planned, finished once."""
+"""Runs: requested, planned, and read."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pipeline.errors import NotFound
 
 @dataclass(frozen=True)
 class RunRow:
-    """One run with the facts that a person asks for."""
+    """One run, with what is shown of it."""
 
     id: UUID
     state: RunState
@@ -50,7 +50,7 @@ class RunRow:
 def insert_run(
     connection: Connection, video_id: UUID, model_fingerprint: str, *, lane: str = "fresh"
 ) -> tuple[UUID, bool]:
-    """The run of that video by that model; asked for twice, it is the same one. Returns its id and if it is new."""
+    """Insert the run of a video by a model, or find the one that exists. Returns its id and whether it is new."""
     same = (run.c.video_id == video_id, run.c.model_fingerprint == model_fingerprint)
     made = connection.execute(
         insert(run)
@@ -65,7 +65,7 @@ def insert_run(
 
 
 def move_waiting_runs(connection: Connection, from_video_id: UUID, to_video_id: UUID) -> None:
-    """Runs of a doubled upload become runs of the video that stands, where it has no such run yet."""
+    """Give the waiting runs of a duplicate upload to the original video, where it has no such run yet."""
     other = run.alias()
     stands = (
         select(other.c.id)
@@ -86,12 +86,12 @@ def move_waiting_runs(connection: Connection, from_video_id: UUID, to_video_id: 
 def select_plannable_runs(
     connection: Connection, video_id: UUID | None = None, limit: int | None = None
 ) -> Sequence[tuple[UUID, UUID]]:
-    """Runs that wait although their video is ready, locked for the caller's transaction: (run, video)."""
+    """Runs that wait although their video is ready, locked for the caller's transaction: ids of run and video."""
     statement = (
         select(run.c.id, run.c.video_id)
         .join(video, video.c.id == run.c.video_id)
         .where(run.c.state == RunState.WAITING, video.c.state == VideoState.READY)
-        .order_by(func.random())  # one that cannot be planned must not stand before the others for ever
+        .order_by(func.random())  # one that cannot be planned must not block the others
         .limit(limit)
         .with_for_update(of=run, skip_locked=True)
     )
@@ -101,7 +101,7 @@ def select_plannable_runs(
 
 
 def start_run(connection: Connection, run_id: UUID, plans: Sequence[ChunkPlan], frames_to_decode: int) -> None:
-    """Cut a run into its chunks; the total is fixed before any chunk can be seen."""
+    """Insert a run's chunks and set it running; the total is fixed before any chunk is visible."""
     insert_chunks(connection, run_id, plans)
     connection.execute(
         move_to(

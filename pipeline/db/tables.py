@@ -1,4 +1,4 @@
-"""The tables. Migrations make them; the README draws their states."""
+"""The tables. Migrations create them; the README draws their states."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _now() -> DateTime:
 
 
 def _lease_columns() -> list[Column[object]]:
-    """What makes a row workable: who holds it until when, and what went wrong before. See `db.leases`."""
+    """Columns of a row that workers lease: who holds it until when, and what went wrong before. See `db.leases`."""
     return [
         Column("queued_at", _now()),
         Column("not_before", _now(), nullable=False, server_default=func.now()),
@@ -161,7 +161,7 @@ chunk = Table(
     Index("chunk_open", "state", "not_before", postgresql_where=text("state in ('ready', 'queued', 'running')")),
 )
 
-# Insert-only, one row a frame, nobody in it or not: the ledger and the result in one.
+# Insert-only, one row per frame, with people or without.
 frame = Table(
     "frame",
     metadata,
@@ -187,7 +187,7 @@ worker = Table(
     Column("version", Text, nullable=False),
     Column("engine", Text, nullable=False, server_default=""),
     Column("driver", Text, nullable=False, server_default=""),
-    Column("why", Text, nullable=False, server_default=""),
+    Column("reason", Text, nullable=False, server_default=""),
     Column("golden_ms", REAL),
     Column("precisions", ARRAY(Text), nullable=False, server_default="{fp32}"),
     Column("checked_at", _now()),

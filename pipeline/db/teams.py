@@ -1,4 +1,4 @@
-"""Teams: their share of the queue, and the limits that are theirs alone."""
+"""Teams: their weight in the queue and their own limits."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pipeline.db.tables import team
 
 @dataclass(frozen=True)
 class TeamRow:
-    """One team; `limits` as they are stored, by the names of settings."""
+    """One team; `limits` as stored, by the names of settings."""
 
     name: str
     weight: float
@@ -23,7 +23,7 @@ class TeamRow:
 
 
 def ensure_team(connection: Connection, name: str) -> UUID:
-    """The team of that name, made if need be."""
+    """The id of the team of that name, created if needed."""
     connection.execute(insert(team).values(name=name).on_conflict_do_nothing())
     team_id: UUID = connection.execute(select(team.c.id).where(team.c.name == name)).scalar_one()
     return team_id
@@ -36,13 +36,13 @@ def select_teams(connection: Connection) -> list[TeamRow]:
 
 
 def select_limits(connection: Connection, name: str) -> Mapping[str, Any]:
-    """A team's own limits; none where it has no video yet."""
+    """A team's own limits; empty where there is no such team yet."""
     limits: Mapping[str, Any] | None = connection.execute(select(team.c.limits).where(team.c.name == name)).scalar()
     return limits or {}
 
 
 def lock_team(connection: Connection, name: str) -> TeamRow:
-    """One team, held still until the transaction ends; made if need be."""
+    """Lock a team until the transaction ends, creating it if needed."""
     team_id = ensure_team(connection, name)
     row = connection.execute(
         select(team.c.name, team.c.weight, team.c.limits).where(team.c.id == team_id).with_for_update()

@@ -1,4 +1,4 @@
-"""The only way to change a state: `UPDATE … WHERE state IN (what the table allows)`."""
+"""The one way to change a state: `UPDATE … WHERE state IN (states from which the table allows it)`."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _TABLES: dict[type[State], Table] = {VideoState: video, RunState: run, ChunkStat
 
 
 def move_to(target: State, **values: object) -> Update:
-    """An UPDATE that moves rows to `target`, from where it may be reached and nowhere else.
+    """An UPDATE that moves rows to `target` from the states that may precede it; rows in other states are left alone.
 
-    The caller adds which rows (`.where(...)`) and what to return; rows in another state are left alone.
+    The caller adds which rows (`.where(...)`) and what to return.
     """
     table = _TABLES[type(target)]
     allowed = [str(source) for source in sources(target)]

@@ -1,4 +1,4 @@
-"""Uploads: rows of videos whose bytes are on their way, and what is left of those that did not get through."""
+"""Uploads: videos whose bytes are being sent, and the removal of those that were never completed."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def insert_video(
     key: str | None = None,
     sha256: str | None = None,
 ) -> tuple[UUID, str]:
-    """A new video that is being uploaded, or, with `key`, one that lies in the store already and stays its owner's.
+    """Insert a video that is being uploaded or, with `key`, one whose object exists already and stays its owner's.
 
-    Returns its id and object key; our own keys are made of ids alone, never of a person's words.
+    Returns its id and object key.
     """
     team_id = ensure_team(connection, team_name)
     row = connection.execute(
@@ -50,7 +50,7 @@ def insert_video(
 
 
 def mark_stored(connection: Connection, video_id: UUID, source: StoredObject) -> None:
-    """The upload is complete and pinned.
+    """Mark an upload as complete, its object pinned.
 
     Raises:
         NotFound: it was removed meanwhile, because it took too long.
@@ -69,7 +69,7 @@ def mark_stored(connection: Connection, video_id: UUID, source: StoredObject) ->
 
 
 def repin(connection: Connection, video_id: UUID, source: StoredObject) -> None:
-    """The video's object was put into the store again, with the same content; from now on it is ours."""
+    """Pin a video to an object with the same content that was uploaded again; from now on the object is ours."""
     connection.execute(
         update(video)
         .where(video.c.id == video_id)
@@ -85,19 +85,19 @@ def repin(connection: Connection, video_id: UUID, source: StoredObject) -> None:
 
 
 def lock_upload(connection: Connection, video_id: UUID) -> bool:
-    """Hold an upload that is not complete; False where it is, or is gone."""
+    """Lock an upload that is not complete. Returns False where it is complete or gone."""
     held = select(video.c.id).where(video.c.id == video_id, video.c.state == VideoState.UPLOADING).with_for_update()
     return connection.execute(held).first() is not None
 
 
 def delete_upload(connection: Connection, video_id: UUID) -> None:
-    """Forget an upload that was broken off: no half-made row stays."""
+    """Delete the rows of an upload that broke off."""
     connection.execute(run.delete().where(run.c.video_id == video_id, run.c.state == RunState.WAITING))
     connection.execute(video.delete().where(video.c.id == video_id, video.c.state == VideoState.UPLOADING))
 
 
 def select_abandoned_uploads(connection: Connection, older_than_s: float) -> list[tuple[UUID, str]]:
-    """Uploads that were begun that long ago and never completed: id and object key."""
+    """Uploads that began that long ago and were never completed: id and object key."""
     rows = connection.execute(
         select(video.c.id, video.c.object_key).where(
             video.c.state == VideoState.UPLOADING, video.c.created_at < after(-older_than_s)
@@ -107,9 +107,9 @@ def select_abandoned_uploads(connection: Connection, older_than_s: float) -> lis
 
 
 def select_rejected_objects(connection: Connection, keep_s: float) -> list[tuple[UUID, str]]:
-    """Rejected uploads of ours whose object is still in the store and was kept for long enough: id and key.
+    """Rejected uploads whose object is ours, still stored, and was kept long enough: id and object key.
 
-    A doubled upload's object is of no use to anyone, so it is not kept.
+    The object of a duplicate upload is not kept.
     """
     rows = connection.execute(
         select(video.c.id, video.c.object_key).where(
@@ -123,5 +123,5 @@ def select_rejected_objects(connection: Connection, keep_s: float) -> list[tuple
 
 
 def mark_object_gone(connection: Connection, video_id: UUID) -> None:
-    """The object of a rejected upload was removed."""
+    """Note that the object of a rejected upload was removed."""
     connection.execute(update(video).where(video.c.id == video_id).values(etag=None))

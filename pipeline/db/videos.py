@@ -1,4 +1,4 @@
-"""Videos: from the first byte uploaded to a frame index that is held for good."""
+"""Videos: claimed for ingest, indexed or rejected, and read."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from pipeline.errors import DuplicateContent, LeaseLost, NotFound, VideoRejected
 
 @dataclass(frozen=True)
 class VideoRow:
-    """What most callers need of a video."""
+    """One video, as most callers need it."""
 
     id: UUID
     team: str
@@ -54,7 +54,7 @@ class VideoRow:
 
 @dataclass(frozen=True)
 class IndexedVideo:
-    """What ingest found out about a video."""
+    """What ingest learned of a video."""
 
     sha256: str
     container: str
@@ -150,7 +150,7 @@ def select_video(connection: Connection, video_id: UUID) -> VideoRow:
 
 
 def lock_for_run(connection: Connection, video_id: UUID) -> UUID:
-    """Hold a video still while a run is made for it; of a doubled upload, the one that stands.
+    """Lock a video while a run is made for it. Returns its id, or that of the original of a duplicate.
 
     Raises:
         VideoRejected: it cannot be analysed.
@@ -202,14 +202,14 @@ def find_object(connection: Connection, team_name: str, source: StoredObject) ->
 
 
 def select_frame_index(connection: Connection, video_id: UUID) -> FrameIndex:
-    """The ledger of a ready video."""
+    """The frame index of a ready video."""
     return FrameIndex.from_bytes(
         connection.execute(select(video.c.frame_index).where(video.c.id == video_id)).scalar_one()
     )
 
 
 def select_unsent_ingests(connection: Connection, older_than_s: float) -> Sequence[UUID]:
-    """Stored videos that nobody works on and whose message is old, noted as sent again."""
+    """Stored videos that no worker holds and whose message is old; they are marked as sent again."""
     return (
         connection.execute(
             update(video)

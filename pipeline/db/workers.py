@@ -1,4 +1,4 @@
-"""Who works: each worker process says every few seconds that it is there and on what device."""
+"""Workers: each process reports every few seconds that it is alive, and what it computes with."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from sqlalchemy.dialects.postgresql import insert
 from pipeline.core.precision import Precision
 from pipeline.db.tables import worker
 
-#: A worker not seen for so long is gone.
+#: A worker that has not reported for this long is gone.
 ALIVE_S = 15.0
 
 
 @dataclass(frozen=True)
 class DeviceRow:
-    """What a worker computes with, as its engine says, and what its check found.
+    """What a worker computes with, as its engine reports it, and the result of its check.
 
     Args:
-        device: the chip, for people.
+        device: the processor's or GPU's name.
         engine: with its version.
         driver: of the device, empty where there is none.
-        why: it computes there and nowhere better.
-        golden_ms: for a frame with the bundled model, alone.
+        reason: why it computes there and on nothing faster.
+        golden_ms: time of one frame with the bundled model on an idle worker.
     """
 
     device: str
     provider: str
     engine: str = ""
     driver: str = ""
-    why: str = ""
+    reason: str = ""
     golden_ms: float | None = None
     checked_at: datetime | None = None
 
@@ -61,26 +61,26 @@ def report_worker(
     precisions: Sequence[Precision] = ("fp32",),
     starts: bool = False,
 ) -> None:
-    """Say that this worker is alive.
+    """Report that this worker is alive.
 
     Args:
-        precisions: in which it takes frames.
-        starts: for the first time; one of the same name may have died without a word.
+        precisions: those in which it takes frames.
+        starts: whether this is its first report; a worker of the same name may have been killed before.
     """
-    facts = {"pid": pid, "slots": slots, "version": version, "precisions": list(precisions), **asdict(computes)}
+    columns = {"pid": pid, "slots": slots, "version": version, "precisions": list(precisions), **asdict(computes)}
     now = func.clock_timestamp()
-    statement = insert(worker).values(name=name, **facts, started_at=now, seen_at=now)
-    renewed = {**facts, "seen_at": now, **({"started_at": now} if starts else {})}
+    statement = insert(worker).values(name=name, **columns, started_at=now, seen_at=now)
+    renewed = {**columns, "seen_at": now, **({"started_at": now} if starts else {})}
     connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_=renewed))
 
 
 def remove_worker(connection: Connection, name: str) -> None:
-    """This worker has stopped in good order."""
+    """Remove a worker that has stopped."""
     connection.execute(delete(worker).where(worker.c.name == name))
 
 
 def select_workers(connection: Connection) -> list[WorkerRow]:
-    """The workers seen lately."""
+    """The workers that reported lately."""
     rows = connection.execute(
         select(worker)
         .where(worker.c.seen_at > func.clock_timestamp() - timedelta(seconds=ALIVE_S))
@@ -101,7 +101,7 @@ def select_workers(connection: Connection) -> list[WorkerRow]:
 
 
 def delete_gone_workers(connection: Connection) -> int:
-    """Forget workers that died without a word, a day later."""
+    """Delete workers that were killed more than a day ago."""
     return connection.execute(
         delete(worker).where(worker.c.seen_at < func.clock_timestamp() - timedelta(days=1))
     ).rowcount

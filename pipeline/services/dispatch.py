@@ -1,4 +1,4 @@
-"""Turn chunks that wait into messages: fair between teams, and only a small window of them in Redis."""
+"""Send messages for chunks that wait: fairly between teams, and only a small window of them at a time."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pipeline.services.system import System
 
 
 def dispatch(system: System) -> int:
-    """Send what may be sent now. Safe to call from anywhere at any time. Returns how many messages went out."""
+    """Send what may be sent now. Safe to call from anywhere at any time. Returns how many messages were sent."""
     sent = 0
     with transaction(system.engine) as connection:
         workers = select_workers(connection)
     for precision in PRECISIONS:
         slots = sum(worker.slots for worker in workers if precision in worker.precisions)
-        # Without a worker at all fp32 may wait in Redis as well as in Postgres; what nobody here computes in stays.
+        # Without any worker fp32 may wait in Redis as well as in Postgres; a precision that no worker has stays.
         if slots or precision == PRECISIONS[0]:
             with transaction(system.engine) as connection:
                 queued = queue_ready_chunks(connection, system.settings.window_per_slot * max(slots, 1), precision)

@@ -1,4 +1,4 @@
-"""A stored video on this machine, read once from its first byte to its last and hashed on the way."""
+"""Copy a stored video to this machine, hashing it on the way."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pipeline.services.system import System
 
 @dataclass(frozen=True)
 class LocalCopy:
-    """A file without a name, which goes with its block whatever kills this process, and its SHA-256."""
+    """A nameless temporary file, removed even if this process is killed, and its SHA-256."""
 
     file: IO[bytes]
     sha256: str

@@ -1,4 +1,4 @@
-"""Cut runs into chunks as soon as their video's frame index stands."""
+"""Cut runs into chunks as soon as their video has a frame index."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pipeline.settings import Settings
 def plan_runs(
     connection: Connection, settings: Settings, video_id: UUID | None = None, limit: int | None = None
 ) -> int:
-    """Plan every run that waits for nothing any more, of one video or of all, at most `limit`. Returns how many."""
+    """Plan the runs whose video is ready, of one video or of all, at most `limit`. Returns how many."""
     planned = 0
     for run_id, of_video in select_plannable_runs(connection, video_id, limit):
         plans = plan_chunks(

@@ -1,4 +1,4 @@
-"""Ask for a run: one video, one model. Asked for twice, it is the same run."""
+"""Request a run: one video, one model. Requested twice, it is the same run."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from pipeline.services.weight_store import keep_weights
 
 @dataclass(frozen=True)
 class Request:
-    """A run that was asked for, and whether it stood already."""
+    """A requested run, and whether it existed before."""
 
     run_id: UUID
     known: bool

@@ -1,4 +1,4 @@
-"""The servers that a use case works with, wired once at an edge and passed in."""
+"""The servers that a use case works with, built once at an edge and passed in."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ class System:
         )
 
     def close(self) -> None:
-        """Let every connection go."""
+        """Close every connection."""
         self.engine.dispose()
         self.queue.close()
         self.store.close()
 
 
 def build_system(settings: Settings, *, queue: TaskQueue | None = None, pool_size: int = 5) -> System:
-    """Wire the servers that the settings name. Nothing is contacted yet."""
+    """Build the clients of the servers that the settings name. Nothing is contacted yet."""
     return System(
         settings,
         build_engine(settings.database_url.get_secret_value(), pool_size=pool_size),

@@ -105,11 +105,11 @@ def test_status_and_flower_say_the_same_of_what_a_worker_computes_with(home: Pat
     [worker] = poseline(home, "status")["workers"]
     assert worker["provider"]
     assert worker["engine"].split()[1][0].isdigit()
-    assert worker["why"]
+    assert worker["reason"]
     assert worker["golden_ms"] > 0
     found = _get(load_settings(home), "/api/workers?refresh=true", password=True)
     pool = found[worker["name"]]["stats"]["pool"]
-    said = {name: worker[name] for name in ("device", "provider", "engine", "driver", "why") if worker[name]}
+    said = {name: worker[name] for name in ("device", "provider", "engine", "driver", "reason") if worker[name]}
     assert {name: pool[name] for name in said} == {name: [words] for name, words in said.items()}
     assert pool["golden_ms"] == [round(worker["golden_ms"], 2)]
     page = _page(load_settings(home), f"/worker/{worker['name']}")

@@ -86,7 +86,7 @@ def test_a_worker_of_the_version_before_may_still_report(system: System) -> None
 def test_celery_carries_the_words_of_the_database(settings: Settings, system: System, tmp_path: Path) -> None:
     with processes(settings, tmp_path / "logs") as running:
         row = start_worker(system, running)
-        assert (row.computes.provider, row.computes.why) == (CPU, "it was asked for")
+        assert (row.computes.provider, row.computes.reason) == (CPU, "it was asked for")
         assert row.computes.engine == f"onnxruntime {onnxruntime.__version__}"
         assert row.computes.golden_ms is not None
         assert row.computes.golden_ms > 0
