@@ -7,11 +7,13 @@ writes for its own servers.
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from pipeline.core.video_limits import VideoLimits
 from pipeline.errors import UsageError
 
 ENV_FILE = "poseline.env"
@@ -20,7 +22,9 @@ ENV_FILE = "poseline.env"
 class Settings(BaseSettings):
     """One process's settings; every field is `POSELINE_` plus its name in capitals."""
 
-    model_config = SettingsConfigDict(env_prefix="POSELINE_", env_ignore_empty=True, frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="POSELINE_", env_nested_delimiter="__", env_ignore_empty=True, frozen=True, extra="ignore"
+    )
 
     database_url: SecretStr = Field(description="postgresql://user:password@host:port/name")
     broker_url: SecretStr = Field(description="redis://user:password@host:port/0")
@@ -66,13 +70,13 @@ class Settings(BaseSettings):
 
     rejected_keep_s: float = Field(default=7 * 86_400, ge=0, description="how long a rejected upload's object is kept")
 
-    # A team may have others of its own: `poseline teams`.
-    max_video_bytes: int = Field(default=64 * 2**30, ge=1)
-    max_video_pixels: int = Field(default=8192 * 4320, ge=1, description="of one picture")
-    max_video_frames: int = Field(default=4_000_000, ge=1)
-    max_video_s: float = Field(default=86_400.0, gt=0, description="from the first frame to the last")
-    max_video_streams: int = Field(default=32, ge=1)
-    max_cpu_s_per_frame: float = Field(default=10.0, gt=0, description="processor time of the decoder on one frame")
+    #: `POSELINE_VIDEO__MAX_BYTES` and so on; a team may have limits of its own (`poseline teams`).
+    video: VideoLimits = VideoLimits()
+
+    @property
+    def limits(self) -> VideoLimits:
+        """The limits of a video whose team has none of its own."""
+        return replace(self.video, stall_s=self.stall_s)
 
     @property
     def heartbeat_s(self) -> float:
@@ -104,7 +108,7 @@ def load_settings(home: Path) -> Settings:
         return Settings(_env_file=env_file, home=home)  # type: ignore[call-arg]
     except ValidationError as error:
         first = error.errors()[0]
-        name = "POSELINE_" + "_".join(str(part) for part in first["loc"]).upper()
+        name = "POSELINE_" + "__".join(str(part) for part in first["loc"]).upper()
         if first["type"] == "missing":
             raise UsageError(f"{name} is not set: set it, or run `poseline up` for a stack on this machine") from error
         raise UsageError(f"{name} cannot be read: {first['msg']}") from error

@@ -17,6 +17,14 @@ FROM run
 WHERE run.id = chunk.run_id AND run.state IN ('failed', 'cancelled') AND chunk.state IN ('ready', 'queued', 'running');
 """
 
+LIMITS = """
+UPDATE team SET limits = (
+    SELECT coalesce(jsonb_object_agg(
+        CASE key WHEN 'max_video_s' THEN 'max_duration_s' ELSE replace(key, 'max_video_', 'max_') END, value
+    ), '{}') FROM jsonb_each(limits)
+);
+"""
+
 # A run that failed in its finish may have stored an export that nothing removed.
 EXPORTS = """
 ALTER TABLE run ADD COLUMN export_key text;
@@ -30,9 +38,10 @@ def upgrade() -> None:
     op.execute("SET LOCAL lock_timeout = '4s'")
     op.execute("SET LOCAL statement_timeout = '60s'")
     # In the order in which workers lock them, before the first is changed.
-    op.execute("LOCK TABLE chunk, run, video IN ACCESS EXCLUSIVE MODE")
+    op.execute("LOCK TABLE chunk, run, video, team, worker IN ACCESS EXCLUSIVE MODE")
     for table in ("video", "run", "chunk"):
         op.execute(f"ALTER TABLE {table} RENAME COLUMN kills TO expirations")
     op.execute("ALTER TABLE worker RENAME COLUMN why TO reason")
+    op.execute(LIMITS)
     op.execute(CHUNKS)
     op.execute(EXPORTS)

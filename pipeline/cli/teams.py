@@ -16,11 +16,11 @@ from pipeline.services.upload import check_team
 
 #: What a limit is called here, and as a setting.
 LIMITS = {
-    "bytes": "max_video_bytes",
-    "pixels": "max_video_pixels",
-    "frames": "max_video_frames",
-    "duration": "max_video_s",
-    "streams": "max_video_streams",
+    "bytes": "max_bytes",
+    "pixels": "max_pixels",
+    "frames": "max_frames",
+    "duration": "max_duration_s",
+    "streams": "max_streams",
     "cpu-per-frame": "max_cpu_s_per_frame",
 }
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
@@ -84,13 +84,11 @@ def teams(context: click.Context, console: Console) -> None:
 @teams.command("set")
 @click.argument("team", metavar="NAME")
 @click.option("--weight", type=float, help="Share of the queue, against other teams' weights.")
-@click.option("--max-bytes", "max_video_bytes", type=_Bytes(), metavar="SIZE", help="Of one file, such as 10G.")
-@click.option(
-    "--max-pixels", "max_video_pixels", type=_Pixels(), metavar="WxH", help="Of one picture, such as 3840x2160."
-)
-@click.option("--max-frames", "max_video_frames", type=int, metavar="N", help="Of one video.")
-@click.option("--max-duration", "max_video_s", type=_Seconds(), metavar="TIME", help="Of one video, such as 2h.")
-@click.option("--max-streams", "max_video_streams", type=int, metavar="N", help="Of one file.")
+@click.option("--max-bytes", "max_bytes", type=_Bytes(), metavar="SIZE", help="Of one file, such as 10G.")
+@click.option("--max-pixels", "max_pixels", type=_Pixels(), metavar="WxH", help="Of one picture, such as 3840x2160.")
+@click.option("--max-frames", "max_frames", type=int, metavar="N", help="Of one video.")
+@click.option("--max-duration", "max_duration_s", type=_Seconds(), metavar="TIME", help="Of one video, such as 2h.")
+@click.option("--max-streams", "max_streams", type=int, metavar="N", help="Of one file.")
 @click.option(
     "--max-cpu-per-frame", "max_cpu_s_per_frame", type=float, metavar="S", help="Processor time of the decoder."
 )

@@ -15,7 +15,7 @@ from pipeline.db.tables import team
 
 @dataclass(frozen=True)
 class TeamRow:
-    """One team; `limits` as stored, by the names of settings."""
+    """One team; `limits` as stored, by the names of `VideoLimits`."""
 
     name: str
     weight: float

@@ -24,17 +24,8 @@ class System:
 
     @property
     def limits(self) -> VideoLimits:
-        """What a video and its decoder child may take where its team has no limits of its own."""
-        settings = self.settings
-        return VideoLimits(
-            max_pixels=settings.max_video_pixels,
-            max_frames=settings.max_video_frames,
-            stall_s=settings.stall_s,
-            max_bytes=settings.max_video_bytes,
-            max_duration_s=settings.max_video_s,
-            max_streams=settings.max_video_streams,
-            max_cpu_s_per_frame=settings.max_cpu_s_per_frame,
-        )
+        """The limits of a video whose team has none of its own."""
+        return self.settings.limits
 
     def close(self) -> None:
         """Close every connection."""

@@ -18,6 +18,7 @@ from pathlib import Path
 import psutil
 
 from pipeline.core.model_spec import ModelSpec, NetworkSpec
+from pipeline.core.video_limits import VideoLimits
 from pipeline.inference.engines.placement import Placement
 from pipeline.inference.pose_model import build_model
 from pipeline.services.model_cache import ModelCache
@@ -43,7 +44,7 @@ def fuzz_settings(settings: Settings) -> Settings:
     """Small limits, so that what goes wrong goes wrong soon."""
     return settings.model_copy(
         update={"stall_s": 5.0, "lease_s": 60.0, "backoff_s": 0.0, "max_errors": 2, "chunk_frames": 8}
-        | {"max_video_pixels": 1920 * 1088, "max_video_frames": 20_000, "max_cpu_s_per_frame": 3.0}
+        | {"video": VideoLimits(max_pixels=1920 * 1088, max_frames=20_000, max_cpu_s_per_frame=3.0)}
     )
 
 

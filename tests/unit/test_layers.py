@@ -14,7 +14,7 @@ FILES = sorted(p for top in ("pipeline", "workers", "migrations") for p in (ROOT
 #: What a part may import of the others. `settings`, `errors` and `logs` may be imported by all.
 ALLOWED: dict[str, set[str]] = {
     "core": set(),
-    "settings": set(),
+    "settings": {"core"},
     "errors": set(),
     "logs": set(),
     "video": {"core"},

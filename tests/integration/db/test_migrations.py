@@ -19,6 +19,7 @@ from pipeline.db.migrate import SchemaOutdated, check_revision, upgrade
 from pipeline.db.runs import select_runs
 from pipeline.db.tables import metadata
 from pipeline.services.system import System
+from pipeline.services.team_limits import limits_of
 from tests.conftest import admin_url
 from tests.support.harness import export_bytes, sql
 from tests.support.paths import DATA
@@ -73,6 +74,8 @@ def old_system(servers: Path, system: System) -> System:
     url = make_url(admin_url(servers)).set(database=name).render_as_string(hide_password=False)
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(dump.encode())
+        own = '{"max_video_s": 60, "max_video_pixels": 100, "max_cpu_s_per_frame": 2}'
+        connection.execute("UPDATE public.team SET limits = %s WHERE name = 'second'", [own])
     return system
 
 
@@ -92,5 +95,7 @@ def test_a_database_made_before_is_migrated_in_place_with_its_runs_readable(old_
     }
     assert sql(system, "SELECT DISTINCT state FROM chunk ORDER BY 1") == [("cancelled",), ("done",)]
     assert sql(system, "SELECT sum(expirations) FROM chunk") == [(0,)]
+    own = limits_of(system, "second")
+    assert (own.max_duration_s, own.max_pixels, own.max_cpu_s_per_frame) == (60, 100, 2)
     before = gzip.decompress((DATA / "demo-export-at-0005.jsonl.gz").read_bytes())
     assert export_bytes(system, runs["demo.mp4"].id, tmp_path / "poses.jsonl") == before

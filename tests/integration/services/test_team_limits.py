@@ -29,11 +29,11 @@ def test_a_teams_own_limits_go_over_the_settings(system: System) -> None:
         "kids",
         weight=0.5,
         limits={
-            "max_video_bytes": 10,
-            "max_video_pixels": 20,
-            "max_video_frames": 30,
-            "max_video_s": 40,
-            "max_video_streams": 50,
+            "max_bytes": 10,
+            "max_pixels": 20,
+            "max_frames": 30,
+            "max_duration_s": 40,
+            "max_streams": 50,
             "max_cpu_s_per_frame": 0.6,
         },
     )
@@ -42,7 +42,7 @@ def test_a_teams_own_limits_go_over_the_settings(system: System) -> None:
     assert (own.max_streams, own.max_cpu_s_per_frame) == (50, 0.6)
     assert own.stall_s == system.limits.stall_s
     assert limits_of(system, "others") == system.limits
-    set_team(system, "kids", reset=["max_video_s", "max_video_streams"])
+    set_team(system, "kids", reset=["max_duration_s", "max_streams"])
     assert limits_of(system, "kids").max_duration_s == system.limits.max_duration_s
     assert limits_of(system, "kids").max_frames == 30
     with transaction(system.engine) as connection:
@@ -51,15 +51,15 @@ def test_a_teams_own_limits_go_over_the_settings(system: System) -> None:
 
 def test_limits_that_make_no_sense_are_refused(system: System) -> None:
     wrong: list[dict[str, object]] = [
-        {"max_video_frames": 0},
-        {"max_video_bytes": -1},
-        {"max_video_s": float("nan")},
-        {"max_video_s": float("inf")},
-        {"max_video_pixels": 2**40},
-        {"max_video_streams": "3"},
-        {"max_video_streams": True},
+        {"max_frames": 0},
+        {"max_bytes": -1},
+        {"max_duration_s": float("nan")},
+        {"max_duration_s": float("inf")},
+        {"max_pixels": 2**40},
+        {"max_streams": "3"},
+        {"max_streams": True},
         {"stall_s": 1},
-        {"max_bytes": 1},
+        {"max_video_bytes": 1},
     ]
     for limits in wrong:
         with pytest.raises(UsageError, match="poseline teams set") as caught:
@@ -71,8 +71,8 @@ def test_limits_that_make_no_sense_are_refused(system: System) -> None:
 
 
 def test_limits_that_somebody_wrote_by_hand_are_held_to_the_same(system: System) -> None:
-    sql(system, """INSERT INTO team (name, limits) VALUES ('kids', '{"max_video_frames": "all"}')""")
-    with pytest.raises(UsageError, match="max_video_frames cannot be 'all'"):
+    sql(system, """INSERT INTO team (name, limits) VALUES ('kids', '{"max_frames": "all"}')""")
+    with pytest.raises(UsageError, match="max_frames must be a number, not 'all'"):
         limits_of(system, "kids")
 
 
@@ -81,10 +81,10 @@ def test_one_team_is_refused_where_another_is_not(system: System, short_clip: Pa
     system.store.put_file(short_clip, "matches/a.mp4")
     url = f"s3://{system.store.bucket}/matches/a.mp4"
     for limit, value, words in (
-        ("max_video_bytes", 1000, "limit"),
-        ("max_video_pixels", 1000, "export it smaller"),
-        ("max_video_frames", 100, "more than 100 frames"),
-        ("max_video_s", 2, "at most 0:02 is taken"),
+        ("max_bytes", 1000, "limit"),
+        ("max_pixels", 1000, "export it smaller"),
+        ("max_frames", 100, "more than 100 frames"),
+        ("max_duration_s", 2, "at most 0:02 is taken"),
         ("max_cpu_s_per_frame", 0.001, "processor time"),
     ):
         set_team(system, limit, limits={limit: value})
@@ -181,10 +181,10 @@ def test_teams_on_the_command_line(
             "team": "kids",
             "weight": 1.0,
             "limits": {
-                "max_video_pixels": 3840 * 2160,
-                "max_video_frames": 9,
-                "max_video_s": 5400.0,
-                "max_video_streams": 2,
+                "max_pixels": 3840 * 2160,
+                "max_frames": 9,
+                "max_duration_s": 5400.0,
+                "max_streams": 2,
                 "max_cpu_s_per_frame": 1.5,
             },
         },
@@ -194,5 +194,5 @@ def test_teams_on_the_command_line(
     assert "nothing to change" in said("set", "kids", code=2)
     assert "is no size" in said("set", "kids", "--max-bytes", "big", code=2)
     assert "more than 0" in said("set", "kids", "--weight", "0", code=2)
-    assert "cannot be 0" in said("set", "kids", "--max-frames", "0", code=2)
+    assert "must be above 0" in said("set", "kids", "--max-frames", "0", code=2)
     assert "is no name for a team" in said("set", " ", "--weight", "1", code=2)

@@ -31,7 +31,7 @@ from pipeline.services.system import System
 from pipeline.settings import Settings
 from tests.support.harness import Processes, ask, processes, run_of, sql, wait_until
 from tests.support.onnx_maker import make_model
-from workers.pool import shown
+from workers.pool import pool_stats
 from workers.runtime import build_runtime
 
 
@@ -97,7 +97,7 @@ def test_celery_carries_the_words_of_the_database(settings: Settings, system: Sy
         finally:
             app.close()
         pool = stats[row.name]["pool"]
-        assert shown(row.computes).items() <= pool.items()
+        assert pool_stats(row.computes).items() <= pool.items()
         assert pool["max-concurrency"] == 1
         assert pool["precisions"] == ["fp32"]
 
