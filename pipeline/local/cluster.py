@@ -9,9 +9,10 @@ from pathlib import Path
 
 import psutil
 
+from pipeline.core.files import write_atomically
 from pipeline.errors import StackError
 from pipeline.local import rootless
-from pipeline.local.home import Home, Stack, write_private
+from pipeline.local.home import Home, Stack
 from pipeline.local.ports import LOOPBACK
 from pipeline.local.servers import postgres_binary, server_env
 
@@ -34,7 +35,7 @@ def make_cluster(home: Home, stack: Stack) -> bool:
     password = home.path / "run" / "postgres-password"
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(mode=0o700)
-    write_private(password, stack.postgres_admin_password, durable=False)
+    write_atomically(password, stack.postgres_admin_password, private=True)
     if rootless.needed():
         try:
             os.chown(draft, *rootless.user())
@@ -66,7 +67,7 @@ def make_cluster(home: Home, stack: Stack) -> bool:
         )
     finally:
         password.unlink()
-    write_private(home.log("initdb"), made.stdout + made.stderr, durable=False)
+    write_atomically(home.log("initdb"), made.stdout + made.stderr, private=True)
     if made.returncode == rootless.EXIT_IMPOSSIBLE:
         raise StackError(f"{made.stderr.strip()}; {_MEND}")
     if made.returncode:

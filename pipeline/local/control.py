@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.core.files import write_atomically
 from pipeline.errors import StackError
 from pipeline.local.health import is_healthy, takes_objects
-from pipeline.local.home import PROCESSES, SERVERS, TITLES, Home, Stack, write_private
+from pipeline.local.home import PROCESSES, SERVERS, TITLES, Home, Stack
 from pipeline.local.processes import Process
 
 _START_TIMEOUT_S = 60.0
@@ -80,7 +81,7 @@ class DesiredState:
 
     def write(self, home: Home) -> None:
         facts = {"services": self.services, "slots": self.slots, "device": self.device}
-        write_private(home.wanted_file, json.dumps(facts), durable=False)
+        write_atomically(home.wanted_file, json.dumps(facts), private=True)
 
 
 def launch(home: Home) -> None:

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from hashlib import sha256
 from pathlib import Path
 
+from pipeline.core.files import write_atomically
 from pipeline.errors import StackError
 
 SERVERS = ("postgres", "valkey", "seaweedfs")
@@ -161,19 +162,7 @@ class Home:
 
     def write_stack(self, stack: Stack) -> None:
         """Keep the stack and tell its clients. Written through to the disk: the passwords exist nowhere else."""
-        write_private(self.stack_file, json.dumps(asdict(stack), indent=1) + "\n")
+        write_atomically(self.stack_file, json.dumps(asdict(stack), indent=1) + "\n", private=True, durable=True)
         lines = "".join(f"{name}={value}\n" for name, value in stack.env.items())
-        write_private(self.env_file, f"# Written by `poseline up`; changes are lost.\n{lines}")
-
-
-def write_private(path: Path, text: str, *, durable: bool = True) -> None:
-    """Replace a file in one step; nobody but its owner can ever read it."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.unlink(missing_ok=True)
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-        file.flush()
-        if durable:
-            os.fsync(file.fileno())
-    draft.replace(path)
+        text = f"# Written by `poseline up`; changes are lost.\n{lines}"
+        write_atomically(self.env_file, text, private=True, durable=True)

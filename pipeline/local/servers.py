@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from pipeline.core.files import write_atomically
 from pipeline.errors import StackError
 from pipeline.local import rootless
-from pipeline.local.home import PROCESSES, Home, Stack, write_private
+from pipeline.local.home import PROCESSES, Home, Stack
 from pipeline.local.ports import LOOPBACK, MAIN_PORT
 
 MARK = "POSELINE_STACK_ID"  # in every child's environment: finds those whose pid was never written down
@@ -73,23 +74,29 @@ def server_env(stack: Stack) -> dict[str, str]:
 def write_configs(home: Home, stack: Stack) -> None:
     """The servers' files that hold secrets."""
     port = stack.ports
-    write_private(
+    write_atomically(
         home.data("valkey") / "valkey.conf",
         f"bind {LOOPBACK}\nport {port['valkey']}\nprotected-mode yes\nrequirepass {stack.valkey_password}\n"
         # A broker that evicts drops messages without a word.
         'maxmemory-policy noeviction\nappendonly yes\nappendfsync everysec\nsave ""\ndir ./\ndaemonize no\n',
+        private=True,
+        durable=True,
     )
     identity = {
         "name": "poseline",
         "credentials": [{"accessKey": stack.s3_access_key, "secretKey": stack.s3_secret_key}],
         "actions": ["Admin", "Read", "Write", "List", "Tagging"],
     }
-    write_private(home.data("seaweedfs") / "s3.json", json.dumps({"identities": [identity]}))
+    write_atomically(
+        home.data("seaweedfs") / "s3.json", json.dumps({"identities": [identity]}), private=True, durable=True
+    )
     # Without these keys any web page could read and delete through the internal HTTP ports (CORS is "*").
     tables = ("jwt.signing", "jwt.signing.read", "jwt.filer_signing", "jwt.filer_signing.read")
-    write_private(
+    write_atomically(
         home.data("seaweedfs") / "security.toml",
         "".join(f'[{table}]\nkey = "{table}.{stack.s3_internal_key}"\n' for table in tables),
+        private=True,
+        durable=True,
     )
 
 

@@ -21,8 +21,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pipeline.core.files import write_atomically
 from pipeline.errors import PoselineError
-from pipeline.local.home import PROCESSES, Home, write_private
+from pipeline.local.home import PROCESSES, Home
 from pipeline.local.processes import signal_group, start_id_of
 from pipeline.local.rootless import die_with_parent
 from pipeline.local.servers import Spec, build_specs
@@ -197,7 +198,7 @@ class Supervisor:
             "services": {name: child.facts() for name, child in self.children.items()},
         }
         try:
-            write_private(self.home.state_file, json.dumps(state), durable=False)
+            write_atomically(self.home.state_file, json.dumps(state), private=True)
         except FileNotFoundError:
             self.leaving = True
 
