@@ -75,20 +75,20 @@ class Console:
         if "system" in self.__dict__:
             self.system.close()
 
-    def say(self, words: str) -> None:
-        """Tell a person; a script that asked for JSON is not disturbed."""
+    def print(self, text: str) -> None:
+        """Print a line of a result to stdout; with --json nothing."""
         if not self.as_json:
-            self.out.print(words, markup=False)
+            self.out.print(text, markup=False)
 
-    def step(self, words: str) -> None:
-        """Tell a person what is going on."""
+    def progress(self, text: str) -> None:
+        """Print a line on what happens now to stderr; with --json nothing."""
         if not self.as_json:
-            self.err.print(words, markup=False, style="dim")
+            self.err.print(text, markup=False, style="dim")
 
-    def facts(self, facts: Any) -> bool:
-        """Print facts as JSON where that was asked for; returns whether it was."""
+    def print_json(self, value: Any) -> bool:
+        """Print a result as JSON if --json was given. Returns whether it was."""
         if self.as_json:
-            click.echo(json.dumps(facts, default=str))
+            click.echo(json.dumps(value, default=str))
         return self.as_json
 
     def table(self, headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -106,7 +106,7 @@ class Console:
         from pipeline.settings import configured_by_environment  # noqa: PLC0415
 
         if not configured_by_environment():
-            stack.up(self.home, on_step=self.step)
+            stack.up(self.home, on_step=self.progress)
 
 
 pass_console = click.make_pass_decorator(Console, ensure=True)

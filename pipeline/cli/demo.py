@@ -47,15 +47,15 @@ def demo(console: Console, out: Path) -> None:
         "home": str(console.home),
         "total_seconds": round(time.monotonic() - begun_at, 1),
     }
-    if console.facts({**facts(run), **where}):
+    if console.print_json({**facts(run), **where}):
         return
     url, me = console.system.engine.url, this_command(console.home)
-    console.say(f"\n{summary_line(run)}\n")
-    console.say(f"  poses          {poses}")
-    console.say(f"  video          {video}")
-    console.say(f"  contact sheet  {sheet}")
-    console.say(
+    console.print(f"\n{summary_line(run)}\n")
+    console.print(f"  poses          {poses}")
+    console.print(f"  video          {video}")
+    console.print(f"  contact sheet  {sheet}")
+    console.print(
         f'  database       postgresql://{url.username}@{url.host}:{url.port}/{url.database}  (psql "$({me} db url)")'
     )
-    console.say(f"  Flower         {flower_words(console)}\n")
-    console.say(f"Left running: the local stack. `{me} status` looks at it, `{me} down` stops it.")
+    console.print(f"  Flower         {flower_words(console)}\n")
+    console.print(f"Left running: the local stack. `{me} status` looks at it, `{me} down` stops it.")

@@ -57,9 +57,9 @@ def doctor(console: Console) -> None:
             found.append({"part": name, "ok": False, "words": error.message})
             if name == "settings":
                 break
-    if not console.facts(found):
+    if not console.print_json(found):
         for line in found:
-            console.say(f"{'ok   ' if line['ok'] else 'WRONG'}  {line['part']:<9} {line['words']}")
+            console.print(f"{'ok   ' if line['ok'] else 'WRONG'}  {line['part']:<9} {line['words']}")
     wrong = sum(not line["ok"] for line in found)
     if wrong:
         raise DoctorFailed(f"{wrong} of {len(found)} parts {'is' if wrong == 1 else 'are'} not well; see above")

@@ -36,12 +36,12 @@ from pipeline.settings import configured_by_environment
 def up(console: Console, slots: int | None, device: Device | None, flower_port: int | None) -> None:
     """Start the local stack: Postgres, Valkey, SeaweedFS, a worker, beat, Flower. Twice is fine."""
     if device is not None and device != stack.worker_device(console.home):
-        console.step(f"checking {device}")
+        console.progress(f"checking {device}")
         _check(device, console)
-    status = stack.up(console.home, slots=slots, device=device, flower_port=flower_port, on_step=console.step)
-    if not console.facts(_facts(status)):
+    status = stack.up(console.home, slots=slots, device=device, flower_port=flower_port, on_step=console.progress)
+    if not console.print_json(_facts(status)):
         _say_services(console, status)
-        console.say(f"Flower: {flower_words(console)}")
+        console.print(f"Flower: {flower_words(console)}")
 
 
 @click.command()
@@ -49,9 +49,9 @@ def up(console: Console, slots: int | None, device: Device | None, flower_port: 
 @pass_console
 def down(console: Console) -> None:
     """Stop the local stack; its data stays."""
-    status = stack.down(console.home, on_step=console.step)
-    if not console.facts(_facts(status)):
-        console.say(f"stopped; the data stays in {status.home}")
+    status = stack.down(console.home, on_step=console.progress)
+    if not console.print_json(_facts(status)):
+        console.print(f"stopped; the data stays in {status.home}")
 
 
 @click.command()
@@ -62,12 +62,12 @@ def status(context: click.Context, console: Console) -> None:
     """Say what runs: servers, workers, queues."""
     found = None if configured_by_environment() else stack.status(console.home)
     if found is not None and not found.running:
-        if not console.facts({**_facts(found), "workers": []}):
+        if not console.print_json({**_facts(found), "workers": []}):
             _say_services(console, found)
             if any(service.state == "running" for service in found.services):
-                console.say(f"the local stack runs in part; why the rest does not is in {found.home / 'logs'}")
+                console.print(f"the local stack runs in part; why the rest does not is in {found.home / 'logs'}")
             else:
-                console.say("the local stack is not running; `poseline up` starts it")
+                console.print("the local stack is not running; `poseline up` starts it")
         context.exit(1)
     try:
         with transaction(console.system.engine) as connection:
@@ -79,11 +79,11 @@ def status(context: click.Context, console: Console) -> None:
             _say_services(console, found)
         raise
     rows = [_worker_facts(row) | {"answers": row.name in answering} for row in workers]
-    if console.facts({**(_facts(found) if found else {}), "workers": rows, "queues": waiting}):
+    if console.print_json({**(_facts(found) if found else {}), "workers": rows, "queues": waiting}):
         return
     if found is not None:
         _say_services(console, found)
-        console.say("")
+        console.print("")
     console.table(
         ("worker", "answers", "slots", "device", "provider", "engine", "driver", "ms/frame", "computes in"),
         [
@@ -97,8 +97,8 @@ def status(context: click.Context, console: Console) -> None:
         ],
     )
     for why in sorted({r["why"] for r in rows} - {""}):
-        console.say(f"why {', '.join(r['name'] for r in rows if r['why'] == why)} there: {why}")
-    console.say("\nwaiting: " + ", ".join(f"{count} in {name}" for name, count in waiting.items()))
+        console.print(f"why {', '.join(r['name'] for r in rows if r['why'] == why)} there: {why}")
+    console.print("\nwaiting: " + ", ".join(f"{count} in {name}" for name, count in waiting.items()))
 
 
 def _check(device: Device, console: Console) -> None:

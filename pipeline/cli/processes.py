@@ -132,8 +132,8 @@ def db() -> None:
 def db_upgrade(console: Console) -> None:
     """Bring the database to this version's schema."""
     revision = upgrade(console.settings.database_url.get_secret_value())
-    if not console.facts({"revision": revision}):
-        console.say(f"the database is at schema {revision}")
+    if not console.print_json({"revision": revision}):
+        console.print(f"the database is at schema {revision}")
 
 
 @click.group()
@@ -148,8 +148,8 @@ def store() -> None:
 def store_init(console: Console) -> None:
     """Make the bucket where it is missing."""
     console.system.store.ensure_bucket()
-    if not console.facts({"bucket": console.system.store.bucket}):
-        console.say(f"the bucket {console.system.store.bucket} is there")
+    if not console.print_json({"bucket": console.system.store.bucket}):
+        console.print(f"the bucket {console.system.store.bucket} is there")
 
 
 @db.command("url")

@@ -70,10 +70,10 @@ def teams(context: click.Context, console: Console) -> None:
         return
     with transaction(console.system.engine) as connection:
         rows = select_teams(connection)
-    if console.facts([_facts(row) for row in rows]):
+    if console.print_json([_facts(row) for row in rows]):
         return
     if not rows:
-        console.say("no teams yet; a team is made by its first video, or by `poseline teams set`")
+        console.print("no teams yet; a team is made by its first video, or by `poseline teams set`")
         return
     console.table(
         ("team", "weight", "limits of its own"),
@@ -106,8 +106,8 @@ def set_(console: Console, /, team: str, weight: float | None, reset: tuple[str,
     if weight is None and not given and not reset:
         raise UsageError("nothing to change: give a --weight, a limit such as --max-duration 2h, or --default LIMIT")
     row = set_team(console.system, team, weight=weight, limits=given, reset=[LIMITS[name] for name in reset])
-    if not console.facts(_facts(row)):
-        console.say(f"{row.name}: weight {row.weight:g}, {_words(row.limits) or 'no limits of its own'}")
+    if not console.print_json(_facts(row)):
+        console.print(f"{row.name}: weight {row.weight:g}, {_words(row.limits) or 'no limits of its own'}")
 
 
 def _facts(row: TeamRow) -> dict[str, Any]:
