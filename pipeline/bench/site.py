@@ -16,8 +16,8 @@ from pipeline.bench.interrupt import undisturbed
 from pipeline.bench.usage import client_cpu_s, own_cpu_s, tree_cpu_s
 from pipeline.errors import UsageError
 from pipeline.local import stack
-from pipeline.local.control import supervisor
 from pipeline.local.home import SERVERS, Home, Stack
+from pipeline.local.state import supervisor
 from pipeline.services.system import System, build_system
 from pipeline.settings import Settings
 

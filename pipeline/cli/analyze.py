@@ -77,7 +77,7 @@ def analyze(console: Console, paths: tuple[str, ...], team: str, model: str, out
     with transaction(console.system.engine) as connection:
         lack = missing_capability(connection, spec.precision)
     if lack is not None:  # a run that stands already can be had all the same
-        console.step(lack)
+        console.progress(lack)
     waiting: list[Submission] = []
     results = []
     try:
@@ -88,10 +88,10 @@ def analyze(console: Console, paths: tuple[str, ...], team: str, model: str, out
                 run = wait_for(console, one)
                 written = export_run(console.system, run.id, _file_for(out, one, asked, form), form)
                 results.append({**facts(run), "known": one.known, "files": [str(path) for path in written]})
-                console.say(f"{one.name}: {summary_line(run)}")
+                console.print(f"{one.name}: {summary_line(run)}")
                 for note in run.notes:
-                    console.say(f"  {note}")
-                console.say(f"  {written[0]}")
+                    console.print(f"  {note}")
+                console.print(f"  {written[0]}")
             except ServiceUnavailable:
                 raise
             except PoselineError as error:
@@ -100,8 +100,8 @@ def analyze(console: Console, paths: tuple[str, ...], team: str, model: str, out
     except (KeyboardInterrupt, ServiceUnavailable):
         _say_how_to_come_back(console, waiting)
         raise
-    if not console.facts(results) and failures and len(sources) > 1:
-        console.say(f"{len(results)} of {len(sources)} analysed")
+    if not console.print_json(results) and failures and len(sources) > 1:
+        console.print(f"{len(results)} of {len(sources)} analysed")
     _raise_first(console, failures, len(sources))
 
 
@@ -119,11 +119,11 @@ def ingest(console: Console, paths: tuple[str, ...], team: str, model: str) -> N
     with transaction(console.system.engine) as connection:
         lack = missing_capability(connection, spec.precision)
     if lack is not None:  # a run that stands already can be had all the same
-        console.step(lack)
+        console.progress(lack)
     asked: list[Submission] = []
     failures = _ask(console, sources, team, model, asked)
     rows = [{"name": one.name, "video": str(one.upload.video.id), "run": str(one.run_id)} for one in asked]
-    if not console.facts(rows):
+    if not console.print_json(rows):
         console.table(("video", "run", "name"), [(row["video"], row["run"], row["name"]) for row in rows])
     _raise_first(console, failures, len(sources))
 
@@ -174,10 +174,10 @@ def _watch(console: Console, asked: Submission) -> RunRow:
             if is_final(run.state):
                 return run
             if not workers and time.monotonic() - begun_at > 5:
-                console.step("no worker is there yet; start one with `poseline worker` (or look at `poseline status`)")
+                console.progress("no worker is alive yet; start one with `poseline worker`, or check `poseline status`")
                 warned = True
             if trouble not in {None, told}:
-                console.step(f"{asked.name}: {trouble}")
+                console.progress(f"{asked.name}: {trouble}")
                 told = trouble
             time.sleep(_POLL_S if time.monotonic() - begun_at < _SOON_S else _LONG_POLL_S)
 
@@ -240,9 +240,9 @@ def ask(console: Console, source: str, team: str, model: str) -> Submission:
         with transaction(console.system.engine) as connection:
             done = select_run(connection, request.run_id).state is RunState.DONE
         when = "was analysed by this model before" if done else "is being analysed by this model already"
-        console.step(f"{name}: the same content {when}, as run {request.run_id}")
+        console.progress(f"{name}: the same content {when}, as run {request.run_id}")
     elif upload.known:
-        console.step(f"{name}: the same content was uploaded before, as {upload.video.name}")
+        console.progress(f"{name}: the same content was uploaded before, as {upload.video.name}")
     return Submission(name, upload, request.run_id, request.known)
 
 

@@ -83,11 +83,11 @@ def bench(
             model=model,
             parts=chosen,
             size=Size(pairs=pairs, clip_s=seconds),
-            say=console.step,
+            say=console.progress,
             plot=plot.name if plot else None,
         )
     # Said before anything is written: half an hour is not lost with a disk that is full.
-    if not console.facts(report.facts()):
+    if not console.print_json(report.facts()):
         _say(console, report)
     wanted = ((out, report.write), (plot, partial(draw_people, report.figures)))
     _write(console, [(path, write) for path, write in wanted if path is not None])
@@ -110,7 +110,7 @@ def report_(console: Console, file: Path, reasons: Path | None, plot: Path | Non
         from pipeline.bench.plot import draw_people  # noqa: PLC0415
 
         draw_people(found.figures, plot)
-    if not console.facts(found.facts()):
+    if not console.print_json(found.facts()):
         click.echo(render(found, words), nl=False)
 
 
@@ -129,9 +129,9 @@ def decode(console: Console, pairs: int, parts: tuple[str, ...]) -> None:
     if not configured_by_environment() and not stack.status(console.home).running:
         raise UsageError("the local stack is not running; `poseline up` starts it")
     figures = decoding.bench_decode(
-        console.system, parts=parts or DECODE_PARTS, size=decoding.Size(pairs=pairs), on_step=console.step
+        console.system, parts=parts or DECODE_PARTS, size=decoding.Size(pairs=pairs), on_step=console.progress
     )
-    if not console.facts({"pairs": pairs, "figures": [asdict(figure) for figure in figures]}):
+    if not console.print_json({"pairs": pairs, "figures": [asdict(figure) for figure in figures]}):
         _table(console, figures)
 
 
@@ -141,7 +141,7 @@ def _reasons(console: Console, report: Report, named: Path | None, beside: Path)
             raise UsageError(f"there is no file {named}; check --reasons")
         return read_reasons(named)
     if not beside.exists() and any(figure.met is False for figure in report.figures):
-        console.step(f"goals were missed, and there is no {beside} to say why; name another file with --reasons")
+        console.progress(f"goals were missed, and there is no {beside} to say why; name another file with --reasons")
     return read_reasons(beside)
 
 
@@ -158,18 +158,18 @@ def _write(console: Console, files: Sequence[tuple[Path, Callable[[Path], object
         except UsageError as error:
             failed.append(error)
         else:
-            console.say(f"  {path}")
+            console.print(f"  {path}")
     if failed:
         raise UsageError("; ".join(error.message for error in failed))
 
 
 def _say(console: Console, report: Report) -> None:
     console.table(HEADINGS, rows(report.figures))
-    console.say("")
+    console.print("")
     for note in notes(report.figures):
-        console.say(note)
+        console.print(note)
     for each in report.missing:
-        console.say(f"not on this machine: {each.name} ({each.reason})")
+        console.print(f"not on this machine: {each.name} ({each.reason})")
 
 
 def _table(console: Console, figures: Sequence[Figure]) -> None:

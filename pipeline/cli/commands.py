@@ -1,4 +1,4 @@
-"""The commands by what they are for, each loaded when it is asked for: the libraries behind them take a second."""
+"""The commands by topic. Each is imported when it is called: the libraries behind them take a second to load."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 
 
 class Entry(NamedTuple):
-    """Where a command is, below this package, and its line in the list of them."""
+    """A command's module and name below this package, and its line of help."""
 
     where: str
     line: str
@@ -20,30 +20,30 @@ SECTIONS = {
         "analyze": Entry("analyze:analyze", "Find the people in videos, wait, write their poses to files."),
         "ingest": Entry("analyze:ingest", "The same without waiting."),
         "runs": Entry("results:runs", "List the newest runs."),
-        "show": Entry("results:show", "Show one run: how far it is, what it found, what went wrong."),
-        "cancel": Entry("results:cancel", "End runs that nobody wants any more."),
+        "show": Entry("results:show", "Show one run: progress, results, errors."),
+        "cancel": Entry("results:cancel", "Cancel runs."),
         "export": Entry("results:export", "Write a run's poses to a file."),
         "preview": Entry("results:preview", "Draw a run's skeletons on its video or a contact sheet."),
-        "verify": Entry("results:verify", "Hold a run's frames against its stored video."),
+        "verify": Entry("results:verify", "Check a run's frames against its stored video."),
     },
     "Models": {
         "models": Entry("models:models", "List models, fetch them, check them on this machine."),
-        "eval": Entry("evaluate:evaluate", "Measure how good a model is."),
-        "bench": Entry("bench:bench", "Measure how fast this machine is, and what limits it."),
+        "eval": Entry("evaluate:evaluate", "Measure a model's accuracy on annotated images."),
+        "bench": Entry("bench:bench", "Measure this machine's speed, and what limits it."),
     },
     "This machine": {
         "demo": Entry("demo:demo", "Start the local stack and analyse the bundled clip."),
         "up": Entry("local_stack:up", "Start the local stack: servers, a worker, Flower."),
         "down": Entry("local_stack:down", "Stop it; its data stays."),
-        "status": Entry("local_stack:status", "Say what runs: servers, workers, queues."),
-        "doctor": Entry("doctor:doctor", "Check every part; say what is wrong and the mend."),
+        "status": Entry("local_stack:status", "Show what runs: servers, workers, queues."),
+        "doctor": Entry("doctor:doctor", "Check every part; print what is wrong and the fix."),
     },
     "Your own servers": {
         "worker": Entry("processes:worker", "Run one worker, which finds people in chunks of frames."),
-        "beat": Entry("processes:beat", "Run the clock that dispatches and mends."),
-        "flower": Entry("processes:flower", "Run Flower, read-only and behind a password."),
-        "db": Entry("processes:db", "Look after the database."),
-        "store": Entry("processes:store", "Look after the object store."),
+        "beat": Entry("processes:beat", "Run the clock that dispatches and reconciles."),
+        "flower": Entry("processes:flower", "Run Flower, read-only and with a password."),
+        "db": Entry("processes:db", "Manage the database."),
+        "store": Entry("processes:store", "Manage the object store."),
         "teams": Entry("teams:teams", "List teams, set their weights and limits."),
     },
 }
@@ -51,7 +51,7 @@ _ENTRIES = {name: entry for section in SECTIONS.values() for name, entry in sect
 
 
 class Commands(click.Group):
-    """A group that knows its commands by name and imports the one that is called."""
+    """A group that lists its commands by name and imports only the one that is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
         return list(_ENTRIES)

@@ -1,4 +1,4 @@
-"""What every command shares: where it works, how it speaks, and how it says what went wrong."""
+"""What every command shares: its options, settings, connections and output."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ DEFAULT_HOME = Path(".poseline")
 
 
 def named_home() -> Path:
-    """The home of the environment; an option beats it wherever it stands."""
+    """The home that the environment names; `--home` overrides it."""
     return Path(os.environ.get("POSELINE_HOME") or DEFAULT_HOME)
 
 
 @dataclass
 class Console:
-    """One invocation: its options, its servers, its two streams. Facts go to stdout, progress to stderr."""
+    """One invocation. Results go to stdout, progress to stderr."""
 
     home: Path = field(default_factory=named_home)
     as_json: bool = False
@@ -39,7 +39,7 @@ class Console:
 
     @cached_property
     def out(self) -> Terminal:
-        # A pipe has no width of its own; tables in it must not be cut.
+        # A pipe has no width; tables in it must not be cut.
         return Terminal(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else 200)
 
     @cached_property
@@ -48,19 +48,19 @@ class Console:
 
     @cached_property
     def settings(self) -> Settings:
-        from pipeline.settings import load_settings  # noqa: PLC0415  not for a line of help
+        from pipeline.settings import load_settings  # noqa: PLC0415  slow, and not needed for --help
 
         return load_settings(self.home)
 
     @property
     def models_path(self) -> Path:
-        """Where fetched models are, also where no server is configured."""
+        """Where fetched models are; works without configured servers."""
         named = os.environ.get("POSELINE_MODELS_DIR")
         return Path(named) if named else self.home / "models"
 
     @property
     def pins_path(self) -> Path | None:
-        """The team's pins, also where no server is configured."""
+        """The team's file of pins, if any; works without configured servers."""
         named = os.environ.get("POSELINE_MODELS_PINS")
         return Path(named) if named else None
 
@@ -71,24 +71,24 @@ class Console:
         return build_system(self.settings)
 
     def close(self) -> None:
-        """Let the servers go."""
+        """Close the connections."""
         if "system" in self.__dict__:
             self.system.close()
 
-    def say(self, words: str) -> None:
-        """Tell a person; a script that asked for JSON is not disturbed."""
+    def print(self, text: str) -> None:
+        """Print a line of a result to stdout; with --json nothing."""
         if not self.as_json:
-            self.out.print(words, markup=False)
+            self.out.print(text, markup=False)
 
-    def step(self, words: str) -> None:
-        """Tell a person what is going on."""
+    def progress(self, text: str) -> None:
+        """Print a line on what happens now to stderr; with --json nothing."""
         if not self.as_json:
-            self.err.print(words, markup=False, style="dim")
+            self.err.print(text, markup=False, style="dim")
 
-    def facts(self, facts: Any) -> bool:
-        """Print facts as JSON where that was asked for; returns whether it was."""
+    def print_json(self, value: Any) -> bool:
+        """Print a result as JSON if --json was given. Returns whether it was."""
         if self.as_json:
-            click.echo(json.dumps(facts, default=str))
+            click.echo(json.dumps(value, default=str))
         return self.as_json
 
     def table(self, headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -101,12 +101,12 @@ class Console:
         self.out.print(table, markup=False)
 
     def ensure_stack(self) -> None:
-        """Have servers to work with: those that the environment names, or the local stack, started if need be."""
+        """Start the local stack unless the environment names other servers."""
         from pipeline.local import stack  # noqa: PLC0415
         from pipeline.settings import configured_by_environment  # noqa: PLC0415
 
         if not configured_by_environment():
-            stack.up(self.home, on_step=self.step)
+            stack.up(self.home, on_step=self.progress)
 
 
 pass_console = click.make_pass_decorator(Console, ensure=True)
@@ -121,7 +121,7 @@ def _set(name: str) -> Callable[[click.Context, click.Parameter, Any], Any]:
 
 
 def common(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Options that may stand before or after any command."""
+    """Add the options that may stand before or after any command."""
     options = (
         click.option(
             "--home",
@@ -131,7 +131,12 @@ def common(command: Callable[..., Any]) -> Callable[..., Any]:
             help="Where the local stack keeps its data [default: .poseline]",
         ),
         click.option(
-            "--json", "as_json", is_flag=True, expose_value=False, callback=_set("as_json"), help="Print facts as JSON."
+            "--json",
+            "as_json",
+            is_flag=True,
+            expose_value=False,
+            callback=_set("as_json"),
+            help="Print JSON.",
         ),
         click.option("--debug", is_flag=True, expose_value=False, callback=_set("debug"), help="Show tracebacks."),
     )
@@ -141,17 +146,17 @@ def common(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def this_command(home: Path) -> str:
-    """What to type to run `poseline` on this home again: by its path where it is not on the PATH."""
+    """The command line of `poseline` on this home; a path or `python -m` if it is not on the PATH."""
     script = Path(sys.argv[0])
     if shutil.which("poseline"):
-        words = "poseline"
+        command = "poseline"
     elif script.name != "poseline":
-        words = "python -m pipeline.cli.main"
+        command = "python -m pipeline.cli.main"
     else:
-        words = str(script.relative_to(Path.cwd()) if script.is_relative_to(Path.cwd()) else script)
-    return words if home == DEFAULT_HOME else f"{words} --home {shlex.quote(str(home))}"
+        command = str(script.relative_to(Path.cwd()) if script.is_relative_to(Path.cwd()) else script)
+    return command if home == DEFAULT_HOME else f"{command} --home {shlex.quote(str(home))}"
 
 
 def interactive() -> bool:
-    """Whether a person watches."""
+    """Whether stderr is a terminal."""
     return sys.stderr.isatty()

@@ -11,7 +11,7 @@ import click
 from pipeline.cli.analyze import ask, wait_for
 from pipeline.cli.console import Console, common, pass_console, this_command
 from pipeline.cli.formatting import facts, summary_line
-from pipeline.cli.local_stack import flower_words
+from pipeline.cli.local_stack import flower_address
 from pipeline.cli.progress import Bar
 from pipeline.inference.catalogue import BUNDLED_MODEL
 from pipeline.services.export import export_run
@@ -27,7 +27,7 @@ CLIP = "demo.mp4"
 @common
 @pass_console
 def demo(console: Console, out: Path) -> None:
-    """Start the local stack, analyse the bundled clip, and say where to look."""
+    """Start the local stack, analyse the bundled clip, and print where the results are."""
     begun_at = time.monotonic()
     console.ensure_stack()
     with as_file(files("pipeline.cli").joinpath("clips", CLIP)) as clip:
@@ -47,15 +47,15 @@ def demo(console: Console, out: Path) -> None:
         "home": str(console.home),
         "total_seconds": round(time.monotonic() - begun_at, 1),
     }
-    if console.facts({**facts(run), **where}):
+    if console.print_json({**facts(run), **where}):
         return
     url, me = console.system.engine.url, this_command(console.home)
-    console.say(f"\n{summary_line(run)}\n")
-    console.say(f"  poses          {poses}")
-    console.say(f"  video          {video}")
-    console.say(f"  contact sheet  {sheet}")
-    console.say(
+    console.print(f"\n{summary_line(run)}\n")
+    console.print(f"  poses          {poses}")
+    console.print(f"  video          {video}")
+    console.print(f"  contact sheet  {sheet}")
+    console.print(
         f'  database       postgresql://{url.username}@{url.host}:{url.port}/{url.database}  (psql "$({me} db url)")'
     )
-    console.say(f"  Flower         {flower_words(console)}\n")
-    console.say(f"Left running: the local stack. `{me} status` looks at it, `{me} down` stops it.")
+    console.print(f"  Flower         {flower_address(console)}\n")
+    console.print(f"The local stack keeps running: `{me} status` shows it, `{me} down` stops it.")

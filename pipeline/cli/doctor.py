@@ -1,4 +1,4 @@
-"""`poseline doctor`: checks every part and says, one line each, what is wrong and the mend."""
+"""`poseline doctor`: check every part and print one line for each: what is wrong, and the fix."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _FREE_BYTES = 2 * 2**30
 
 
 class DoctorFailed(PoselineError):
-    """Something is wrong."""
+    """A check failed."""
 
 
 @click.command()
 @common
 @pass_console
 def doctor(console: Console) -> None:
-    """Check every part that Poseline needs; says what is wrong and the mend."""
+    """Check every part that Poseline needs; print what is wrong and the fix."""
     checks: list[tuple[str, Callable[[], str]]] = [
         ("python", _python),
         ("opencv", _opencv),
@@ -52,17 +52,17 @@ def doctor(console: Console) -> None:
     found = []
     for name, check in checks:
         try:
-            found.append({"part": name, "ok": True, "words": check()})
+            found.append({"part": name, "ok": True, "message": check()})
         except PoselineError as error:
-            found.append({"part": name, "ok": False, "words": error.message})
+            found.append({"part": name, "ok": False, "message": error.message})
             if name == "settings":
                 break
-    if not console.facts(found):
+    if not console.print_json(found):
         for line in found:
-            console.say(f"{'ok   ' if line['ok'] else 'WRONG'}  {line['part']:<9} {line['words']}")
+            console.print(f"{'ok   ' if line['ok'] else 'WRONG'}  {line['part']:<9} {line['message']}")
     wrong = sum(not line["ok"] for line in found)
     if wrong:
-        raise DoctorFailed(f"{wrong} of {len(found)} parts {'is' if wrong == 1 else 'are'} not well; see above")
+        raise DoctorFailed(f"{wrong} of {len(found)} parts {'is' if wrong == 1 else 'are'} wrong; see above")
 
 
 def _python() -> str:
@@ -101,10 +101,10 @@ def _model(console: Console) -> str:
 
     found, placement = find_model(BUNDLED_MODEL, console.models_path), Placement()
     report = check(found, load_model(found, placement), placement).require()
-    facts = report.facts
+    device = report.facts
     return (
-        f"{report.model} on {facts.name} ({facts.provider}, {facts.engine}), {report.frame_ms:.3g} ms a frame, finds "
-        f"what it should; {'; '.join((facts.why, *report.warnings))}"
+        f"{report.model} on {device.name} ({device.provider}, {device.engine}), {report.frame_ms:.3g} ms a frame, "
+        f"finds the expected poses; {'; '.join((device.why, *report.warnings))}"
     )
 
 
@@ -132,7 +132,7 @@ def _postgres(console: Console) -> str:
 def _redis(console: Console) -> str:
     policy = console.system.queue.eviction_policy()
     if policy != "noeviction":
-        raise DoctorFailed(f"Redis may throw messages away (maxmemory-policy {policy}); set it to noeviction")
+        raise DoctorFailed(f"Redis may evict messages (maxmemory-policy {policy}); set it to noeviction")
     return "answers, noeviction"
 
 

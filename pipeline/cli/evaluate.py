@@ -68,7 +68,7 @@ def coco(
     if out is not None:
         write_results(results, out)
     published = PUBLISHED.get(split_precision(model)[0])
-    if console.facts(
+    if console.print_json(
         {
             "model": model,
             "fingerprint": named.fingerprint,
@@ -90,20 +90,20 @@ def coco(
         columns,
         [(words, _percent(ours[key]), *([_percent(theirs[key])] if theirs else [])) for key, words in _WORDS.items()],
     )
-    console.say(
+    console.print(
         f"\n{outcome.images} images, {outcome.people} people annotated, {outcome.people_found} found; "
         f"{outcome.seconds:.1f} s, {outcome.images / max(outcome.seconds, 1e-6):.1f} images/s"
     )
     if not published:
-        console.say(
+        console.print(
             "No published figure compares with it: RTMPose's are for annotated boxes or another detector's, and of "
             "others there is none."
         )
     if published and not wanted.is_val2017:
         which = f"the first {outcome.images} images" if limit else "another set of images"
-        console.say(f"The published figures are for all 5,000 images of COCO val2017; this was {which}.")
+        console.print(f"The published figures are for all 5,000 images of COCO val2017; this was {which}.")
     if out is not None:
-        console.say(f"results: {out}")
+        console.print(f"results: {out}")
 
 
 def _check_out(out: Path) -> None:

@@ -1,4 +1,4 @@
-"""`poseline up`, `down`, `status`: the whole system on this machine."""
+"""`poseline up`, `down`, `status`: the local stack."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ from pipeline.settings import configured_by_environment
 
 
 @click.command()
-@click.option("--slots", type=click.IntRange(1, 256), help="Chunks at once [default: one per core]")
+@click.option("--slots", type=click.IntRange(1, 256), help="Chunks at a time [default: one per core]")
 @click.option(
     "--device",
     type=click.Choice(get_args(Device)),
-    help="Of the worker; see `worker --help` [default: that of the running stack, or auto]",
+    help="The worker's device; see `worker --help` [default: that of the running stack, or auto]",
 )
 @click.option("--flower-port", type=click.IntRange(1, 65535), help="[default: a free one]")
 @common
 @pass_console
 def up(console: Console, slots: int | None, device: Device | None, flower_port: int | None) -> None:
-    """Start the local stack: Postgres, Valkey, SeaweedFS, a worker, beat, Flower. Twice is fine."""
+    """Start the local stack: Postgres, Valkey, SeaweedFS, a worker, beat, Flower. What runs already is kept."""
     if device is not None and device != stack.worker_device(console.home):
-        console.step(f"checking {device}")
+        console.progress(f"checking {device}")
         _check(device, console)
-    status = stack.up(console.home, slots=slots, device=device, flower_port=flower_port, on_step=console.step)
-    if not console.facts(_facts(status)):
-        _say_services(console, status)
-        console.say(f"Flower: {flower_words(console)}")
+    status = stack.up(console.home, slots=slots, device=device, flower_port=flower_port, on_step=console.progress)
+    if not console.print_json(_to_dict(status)):
+        _print_services(console, status)
+        console.print(f"Flower: {flower_address(console)}")
 
 
 @click.command()
@@ -49,9 +49,9 @@ def up(console: Console, slots: int | None, device: Device | None, flower_port: 
 @pass_console
 def down(console: Console) -> None:
     """Stop the local stack; its data stays."""
-    status = stack.down(console.home, on_step=console.step)
-    if not console.facts(_facts(status)):
-        console.say(f"stopped; the data stays in {status.home}")
+    status = stack.down(console.home, on_step=console.progress)
+    if not console.print_json(_to_dict(status)):
+        console.print(f"stopped; the data stays in {status.home}")
 
 
 @click.command()
@@ -59,15 +59,15 @@ def down(console: Console) -> None:
 @pass_console
 @click.pass_context
 def status(context: click.Context, console: Console) -> None:
-    """Say what runs: servers, workers, queues."""
+    """Show what runs: servers, workers, queues."""
     found = None if configured_by_environment() else stack.status(console.home)
     if found is not None and not found.running:
-        if not console.facts({**_facts(found), "workers": []}):
-            _say_services(console, found)
+        if not console.print_json({**_to_dict(found), "workers": []}):
+            _print_services(console, found)
             if any(service.state == "running" for service in found.services):
-                console.say(f"the local stack runs in part; why the rest does not is in {found.home / 'logs'}")
+                console.print(f"part of the local stack is not running; see the logs in {found.home / 'logs'}")
             else:
-                console.say("the local stack is not running; `poseline up` starts it")
+                console.print("the local stack is not running; `poseline up` starts it")
         context.exit(1)
     try:
         with transaction(console.system.engine) as connection:
@@ -76,14 +76,14 @@ def status(context: click.Context, console: Console) -> None:
         waiting = {name: console.system.queue.waiting(name) for name in QUEUES}
     except ServiceUnavailable:
         if found is not None:
-            _say_services(console, found)
+            _print_services(console, found)
         raise
-    rows = [_worker_facts(row) | {"answers": row.name in answering} for row in workers]
-    if console.facts({**(_facts(found) if found else {}), "workers": rows, "queues": waiting}):
+    rows = [_worker_to_dict(row) | {"answers": row.name in answering} for row in workers]
+    if console.print_json({**(_to_dict(found) if found else {}), "workers": rows, "queues": waiting}):
         return
     if found is not None:
-        _say_services(console, found)
-        console.say("")
+        _print_services(console, found)
+        console.print("")
     console.table(
         ("worker", "answers", "slots", "device", "provider", "engine", "driver", "ms/frame", "computes in"),
         [
@@ -97,15 +97,15 @@ def status(context: click.Context, console: Console) -> None:
         ],
     )
     for reason in sorted({r["reason"] for r in rows} - {""}):
-        console.say(f"{', '.join(r['name'] for r in rows if r['reason'] == reason)}: {reason}")
-    console.say("\nwaiting: " + ", ".join(f"{count} in {name}" for name, count in waiting.items()))
+        console.print(f"{', '.join(r['name'] for r in rows if r['reason'] == reason)}: {reason}")
+    console.print("\nwaiting: " + ", ".join(f"{count} in {name}" for name, count in waiting.items()))
 
 
 def _check(device: Device, console: Console) -> None:
-    """Try a device before anything is started or stopped for it, in a process that holds nothing of it afterwards.
+    """Check a device before a service is started or stopped for it, in a process of its own, so that it is freed.
 
     Raises:
-        DeviceUnavailable: it is not there, or computes wrongly.
+        DeviceUnavailable: it is missing, or gives wrong results.
     """
     home = ("--home", str(console.home))
     command = ("models", "check", BUNDLED_MODEL, "--device", device, "--json")
@@ -117,8 +117,8 @@ def _check(device: Device, console: Console) -> None:
         raise DeviceUnavailable(problem)
 
 
-def flower_words(console: Console) -> str:
-    """Where Flower is and how to get in."""
+def flower_address(console: Console) -> str:
+    """Flower's URL and how to log in."""
     settings = console.settings
     return (
         f"http://127.0.0.1:{settings.flower_port} "
@@ -126,17 +126,17 @@ def flower_words(console: Console) -> str:
     )
 
 
-def _worker_facts(row: WorkerRow) -> dict[str, Any]:
-    facts = asdict(row)
-    facts |= facts.pop("computes")
-    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in facts.items()}
+def _worker_to_dict(row: WorkerRow) -> dict[str, Any]:
+    found = asdict(row)
+    found |= found.pop("computes")
+    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in found.items()}
 
 
-def _facts(status: StackStatus) -> dict[str, object]:
+def _to_dict(status: StackStatus) -> dict[str, object]:
     return {"home": str(status.home), "running": status.running, "services": [asdict(s) for s in status.services]}
 
 
-def _say_services(console: Console, status: StackStatus) -> None:
+def _print_services(console: Console, status: StackStatus) -> None:
     console.table(
         ("service", "state", "pid", "port", ""),
         [(s.name, s.state, s.pid, s.port, s.detail) for s in status.services],

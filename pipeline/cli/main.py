@@ -1,4 +1,4 @@
-"""`poseline`: the one entry."""
+"""The entry point of `poseline`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def poseline() -> None:
 
 
 def main(args: list[str]) -> int:
-    """Run one command. Returns its exit code: 0, 1 for what went wrong, 2 for what was asked wrongly."""
+    """Run one command. Returns its exit code: 0, 1 for a failure, 2 for wrong usage."""
     configure_logs("WARNING")
     console = Console()
     try:
@@ -30,19 +30,19 @@ def main(args: list[str]) -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  the last line of defence
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  printed, with its exit code
         if console.debug:
             traceback.print_exc()
-        words, exit_code = _in_words(error)
-        click.echo(f"poseline: {words}", err=True)
+        message, exit_code = _describe(error)
+        click.echo(f"poseline: {message}", err=True)
         return exit_code
     finally:
         console.close()
     return code if isinstance(code, int) else 0
 
 
-def _in_words(error: BaseException) -> tuple[str, int]:
-    """What a person reads, and the exit code."""
+def _describe(error: BaseException) -> tuple[str, int]:
+    """The message to print, and the exit code."""
     if isinstance(error, PoselineError):
         return error.message, error.exit_code
     if isinstance(error, Exception) and not isinstance(error, click.Abort):

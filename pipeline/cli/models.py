@@ -55,7 +55,7 @@ def models(context: click.Context, console: Console) -> None:
         }
         for state in states
     ]
-    if not console.facts(rows):
+    if not console.print_json(rows):
         console.table(
             ("model", "here", "stages", "input", "keypoints", "licence", "source"),
             [
@@ -102,18 +102,18 @@ def fetch(
     """
     wanted = needed_weights(names)
     place = find_place(source, wanted) if source else find_mirror(mirror) if mirror else PUBLISHER
-    fetcher = Fetcher(console.models_path, place, pins_path, console.step)
+    fetcher = Fetcher(console.models_path, place, pins_path, console.progress)
     try:
         files = [_fetch_one(console, fetcher, weights) for weights in wanted]
     except KeyboardInterrupt:
         kept_bytes = fetcher.kept_bytes(wanted)
         if kept_bytes:
-            console.step(f"{kept_bytes / 1e6:.1f} MB are kept; the same command goes on from there")
+            console.progress(f"{kept_bytes / 1e6:.1f} MB are kept; the same command goes on from there")
         raise
     rows = [_facts(name, find_model(name, console.models_path)) for name in names]
-    if not console.facts(rows):
+    if not console.print_json(rows):
         for row in rows:
-            console.say(f"{row['name']}: {', '.join(file['path'] for file in row['files'])}")
+            console.print(f"{row['name']}: {', '.join(file['path'] for file in row['files'])}")
         _say_pinned(console, CHECKSUMS_FILE, [file for file in files if file.is_first])
         _say_pinned(console, f"{pins_path}; commit it", [file for file in files if file.is_pinned_now])
 
@@ -142,7 +142,7 @@ def _facts(name: str, found: FoundModel) -> dict[str, Any]:
 
 def _say_pinned(console: Console, where: str, files: list[FetchedFile]) -> None:
     if files:
-        console.say(f"pinned {', '.join(f'{file.name} ({file.sha256[:12]})' for file in files)} in {where}")
+        console.print(f"pinned {', '.join(f'{file.name} ({file.sha256[:12]})' for file in files)} in {where}")
 
 
 models.add_command(check)

@@ -35,16 +35,16 @@ def check(console: Console, names: tuple[str, ...], device: Device) -> None:
         require_known(name)
     rows = []
     for name in wanted:
-        console.step(f"checking {name}")
+        console.progress(f"checking {name}")
         rows.append(_row(console, name, Placement(device, cache_path=console.home / "engines")))
-    if not console.facts(rows):
+    if not console.print_json(rows):
         console.table(
             ("model", "engine", "provider", "people", "ms/frame", "px median", "px max", "OKS", "held against", ""),
             [_cells(row) for row in rows],
         )
         for row in rows:
             for words in (*([row["problem"]] if row["problem"] else []), *row["warnings"]):
-                console.say(words if words.startswith(row["name"]) else f"{row['name']}: {words}")
+                console.print(words if words.startswith(row["name"]) else f"{row['name']}: {words}")
     wrong = [row["name"] for row in rows if not row["ok"]]
     if wrong:
         raise ChecksFailed(f"{len(wrong)} of {len(rows)} models cannot be used here: {', '.join(wrong)}")

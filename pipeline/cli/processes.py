@@ -1,6 +1,6 @@
-"""`poseline worker`, `beat`, `flower`, `db`: one process each, for compose and for your own servers.
+"""`poseline worker`, `beat`, `flower`, `db`, `store`: for Compose and your own servers.
 
-A process is Celery's own, in place of this one, so that its signals and its exit code are its supervisor's to see.
+The first three replace this process by Celery's, so that signals and the exit code need no forwarding.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from pipeline.inference.engines.sessions import Device
 from pipeline.queue import CONTROL, FRAMES, FRAMES_IN
 
 _DEVICES: dict[Device, str] = {
-    "auto": "auto: the best that works here.",
+    "auto": "auto: the fastest that works here.",
     "cpu": "cpu: onnxruntime.",
-    "openvino": "openvino: the CPU with OpenVINO, which bf16 on a CPU needs.",
+    "openvino": "openvino: the CPU with OpenVINO, needed for bf16 on a CPU.",
     "cuda": "cuda: an NVIDIA GPU.",
-    "tensorrt": "tensorrt: the same with TensorRT, which builds its engines for minutes.",
+    "tensorrt": "tensorrt: an NVIDIA GPU with TensorRT; building its engines takes minutes.",
     "coreml": "coreml: a Mac.",
 }
 
@@ -45,16 +45,16 @@ def _become_celery(console: Console, *args: str, **environment: str) -> None:
 @click.option(
     "--device", type=click.Choice(get_args(Device)), default="auto", show_default=True, help=" ".join(_DEVICES.values())
 )
-@click.option("--slots", type=click.IntRange(1, 256), help="Chunks at once [default: one per core]")
-@click.option("--queues", default=f"{CONTROL},{FRAMES}", show_default=True, help="Which work.")
-@click.option("--name", help="The worker's name in Flower [default: made up]")
+@click.option("--slots", type=click.IntRange(1, 256), help="Chunks at a time [default: one per core]")
+@click.option("--queues", default=f"{CONTROL},{FRAMES}", show_default=True, help="Queues, separated by commas.")
+@click.option("--name", help="The worker's name in Flower [default: a random one]")
 @common
 @pass_console
 def worker(console: Console, device: Device, slots: int | None, queues: str, name: str | None) -> None:
-    """Run one worker process: takes chunks of frames and finds the people in them.
+    """Run one worker: it takes chunks of frames and finds the people in them.
 
-    It shows the bundled model the golden pictures first, and does not start on another device than the one asked for,
-    nor on one that finds something else in them.
+    First it runs the bundled model on the golden images. It does not start if the device asked for is missing or gives
+    other results on them.
     """
     from pipeline.inference.engines.capabilities import precisions_on  # noqa: PLC0415 - with onnxruntime, 0.2 s
 
@@ -84,26 +84,26 @@ def worker(console: Console, device: Device, slots: int | None, queues: str, nam
 @common
 @pass_console
 def beat(console: Console) -> None:
-    """Run the clock: a tick every few seconds, on which workers dispatch and reconcile. Two are as good as one."""
+    """Run the clock: a tick every few seconds, on which workers dispatch and reconcile. More than one does no harm."""
     console.system.queue.ping()
     _become_celery(console, "beat", "--scheduler=workers.schedule:TickScheduler", "--pidfile=", "--loglevel=WARNING")
 
 
 @click.command()
 @click.option("--port", type=click.IntRange(1, 65535), help="[default: POSELINE_FLOWER_PORT]")
-@click.option("--address", default="127.0.0.1", show_default=True, help="Where to listen.")
+@click.option("--address", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @common
 @pass_console
 def flower(console: Console, port: int | None, address: str) -> None:
-    """Run Flower, read-only and behind a password, to watch workers and tasks."""
+    """Run Flower, read-only and with a password, to watch workers and tasks."""
     settings = console.settings
     if settings.flower_password is None:
         raise UsageError("POSELINE_FLOWER_PASSWORD is not set: Flower does not run without a password")
     chosen = port or settings.flower_port
-    with socket.socket() as trial:
-        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            trial.bind((address, chosen))
+            probe.bind((address, chosen))
         except OSError as error:
             raise PortTaken(f"port {chosen} on {address} is taken; choose another with --port") from error
     _become_celery(
@@ -115,7 +115,7 @@ def flower(console: Console, port: int | None, address: str) -> None:
         "--purge_offline_workers=60",
         "--tasks_columns=name,args,state,received,started,runtime,worker",
         "--logging=warning",
-        # In the environment, because arguments can be read by everyone on the machine.
+        # In the environment: every user of the machine can read arguments.
         FLOWER_BASIC_AUTH=f"{settings.flower_user}:{settings.flower_password.get_secret_value()}",
     )
 
@@ -123,33 +123,33 @@ def flower(console: Console, port: int | None, address: str) -> None:
 @click.group()
 @common
 def db() -> None:
-    """Look after the database."""
+    """Manage the database."""
 
 
 @db.command("upgrade")
 @common
 @pass_console
 def db_upgrade(console: Console) -> None:
-    """Bring the database to this version's schema."""
+    """Upgrade the database to this version's schema."""
     revision = upgrade(console.settings.database_url.get_secret_value())
-    if not console.facts({"revision": revision}):
-        console.say(f"the database is at schema {revision}")
+    if not console.print_json({"revision": revision}):
+        console.print(f"the database is at schema {revision}")
 
 
 @click.group()
 @common
 def store() -> None:
-    """Look after the object store."""
+    """Manage the object store."""
 
 
 @store.command("init")
 @common
 @pass_console
 def store_init(console: Console) -> None:
-    """Make the bucket where it is missing."""
+    """Make the bucket if it is missing."""
     console.system.store.ensure_bucket()
-    if not console.facts({"bucket": console.system.store.bucket}):
-        console.say(f"the bucket {console.system.store.bucket} is there")
+    if not console.print_json({"bucket": console.system.store.bucket}):
+        console.print(f"the bucket {console.system.store.bucket} exists")
 
 
 @db.command("url")
@@ -157,4 +157,6 @@ def store_init(console: Console) -> None:
 @pass_console
 def db_url(console: Console) -> None:
     """Print the database's URL with its password: `psql "$(poseline db url)"`."""
-    click.echo(console.settings.database_url.get_secret_value())
+    url = console.settings.database_url.get_secret_value()
+    if not console.print_json({"url": url}):
+        click.echo(url)

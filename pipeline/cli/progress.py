@@ -1,4 +1,4 @@
-"""Long work shows where it is: a bar for a person, a line now and then for a log."""
+"""Progress of long work: a bar on a terminal, a line every two seconds in a log."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _LINE_EVERY_S = 2.0
 
 
 class Bar:
-    """One piece of long work, on standard error; silent where JSON was asked for."""
+    """The progress of one task, on stderr; silent with --json."""
 
-    def __init__(self, console: Console, words: str, total: int | None, unit: str = "frames") -> None:
-        self._words, self._total, self._unit = words, total, unit
+    def __init__(self, console: Console, title: str, total: int | None, unit: str = "frames") -> None:
+        self._title, self._total, self._unit = title, total, unit
         self._done = 0
         self._silent = console.as_json
         self._terminal = console.err
-        self._begun_at = self._said_at = time.monotonic()
+        self._started_at = self._printed_at = time.monotonic()
         self._task: TaskID | None = None
         columns = (
             (DownloadColumn(), TransferSpeedColumn())
@@ -49,32 +49,32 @@ class Bar:
     def __enter__(self) -> Bar:
         if not self._silent and interactive():
             self._progress.start()
-            self._task = self._progress.add_task(self._words, total=self._total, rate="")
+            self._task = self._progress.add_task(self._title, total=self._total, rate="")
         return self
 
     def advance(self, by: int = 1) -> None:
-        """So much more is done."""
+        """Add to what is done."""
         self.at(self._done + by)
 
     def total(self, total: int) -> None:
-        """So much there is to do."""
+        """Set the total."""
         self._total = total
         if self._task is not None:
             self._progress.update(self._task, total=total)
 
     def at(self, done: int) -> None:
-        """So much is done in all."""
+        """Set what is done so far."""
         self._done = done
         now = time.monotonic()
-        rate = done / max(now - self._begun_at, 1e-6)
+        rate = done / max(now - self._started_at, 1e-6)
         if self._task is not None:
-            words = f"{rate:.0f} {self._unit}/s" if done and self._unit != "bytes" else ""
-            self._progress.update(self._task, completed=done, rate=words)
-        elif not self._silent and self._total and now - self._said_at >= _LINE_EVERY_S:
-            self._said_at = now
+            text = f"{rate:.0f} {self._unit}/s" if done and self._unit != "bytes" else ""
+            self._progress.update(self._task, completed=done, rate=text)
+        elif not self._silent and self._total and now - self._printed_at >= _LINE_EVERY_S:
+            self._printed_at = now
             left = f", {(self._total - done) / rate:.0f} s left" if done else ""
             self._terminal.print(
-                f"{self._words}: {done}/{self._total} {self._unit} ({done / self._total:.0%}){left}", markup=False
+                f"{self._title}: {done}/{self._total} {self._unit} ({done / self._total:.0%}){left}", markup=False
             )
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:

@@ -30,10 +30,10 @@ def runs(console: Console, team: str | None, limit: int) -> None:
     """List the newest runs."""
     with transaction(console.system.engine) as connection:
         rows = select_runs(connection, team_name=team, limit=limit)
-    if console.facts([facts(run) for run in rows]):
+    if console.print_json([facts(run) for run in rows]):
         return
     if not rows:
-        console.say("no runs yet; `poseline analyze VIDEO` makes one")
+        console.print("no runs yet; `poseline analyze VIDEO` makes one")
         return
     console.table(
         ("run", "state", "frames", "team", "model", "video"),
@@ -77,21 +77,21 @@ def show(console: Console, run_id: str) -> None:
         "trouble": trouble,
         "computed_with": computed_with,
     }
-    if console.facts({**facts(run), **more}):
+    if console.print_json({**facts(run), **more}):
         return
-    console.say(f"run {run.id}: {run.state}" + (f" ({run.reason})" if run.reason else ""))
-    console.say(f"  video   {run.video}, {video.width}x{video.height}, {video.codec}, team {run.team}")
-    console.say(f"  model   {run.model} ({run.model_fingerprint[:12]})")
+    console.print(f"run {run.id}: {run.state}" + (f" ({run.reason})" if run.reason else ""))
+    console.print(f"  video   {run.video}, {video.width}x{video.height}, {video.codec}, team {run.team}")
+    console.print(f"  model   {run.model} ({run.model_fingerprint[:12]})")
     for note in run.notes:
-        console.say(f"          {note}")
-    console.say(f"  frames  {run.frames_done} of {run.frames if run.frames is not None else '?'}{_cost(run)}")
-    console.say("  chunks  " + ", ".join(f"{count} {state}" for state, count in chunks.items()))
+        console.print(f"          {note}")
+    console.print(f"  frames  {run.frames_done} of {run.frames if run.frames is not None else '?'}{_cost(run)}")
+    console.print("  chunks  " + ", ".join(f"{count} {state}" for state, count in chunks.items()))
     for words, count in computed_with.items():
-        console.say(f"  with    {words}: {count} frames")
+        console.print(f"  with    {words}: {count} frames")
     if trouble is not None:
-        console.say(f"  trouble {trouble}")
+        console.print(f"  trouble {trouble}")
     if run.state is RunState.DONE:
-        console.say(f"  {summary_line(run)}")
+        console.print(f"  {summary_line(run)}")
 
 
 @click.command()
@@ -108,9 +108,11 @@ def cancel(console: Console, run_ids: tuple[str, ...]) -> None:
             was_open = mark_cancelled(connection, each)
             state = select_run(connection, each).state
         rows.append({"run": str(each), "state": state, "was_open": was_open})
-    if not console.facts(rows):
+    if not console.print_json(rows):
         for row in rows:
-            console.say(f"run {row['run']}: {row['state']}" + ("" if row["was_open"] else " already, nothing changed"))
+            console.print(
+                f"run {row['run']}: {row['state']}" + ("" if row["was_open"] else " already, nothing changed")
+            )
 
 
 @click.command()
@@ -121,8 +123,8 @@ def verify(console: Console, run_id: str) -> int:
     """Hold a run's frames against its video as it lies in the store now. Exit code 1 where they differ."""
     with transaction(console.system.engine) as connection:
         found = find_run(connection, run_id)
-    verdict = verify_run(console.system, found, console.step)
-    if console.facts(
+    verdict = verify_run(console.system, found, console.progress)
+    if console.print_json(
         {
             "run": str(found),
             "good": verdict.good,
@@ -131,9 +133,9 @@ def verify(console: Console, run_id: str) -> int:
     ):
         return 0 if verdict.good else 1
     words = "as it should be" if verdict.good else "NOT as it should be"
-    console.say(f"run {found}: {words}")
+    console.print(f"run {found}: {words}")
     for check in verdict.checks:
-        console.say(f"  {check.what:<7} {'' if check.good else 'WRONG: '}{check.found}")
+        console.print(f"  {check.what:<7} {'' if check.good else 'WRONG: '}{check.found}")
     return 0 if verdict.good else 1
 
 
@@ -150,9 +152,9 @@ def export(console: Console, run_id: str, form: Format | None, out: Path) -> Non
     chosen: Format = form if form is not None else _form_of(out)
     with Bar(console, f"writing {out.name}", run.frames) as bar:
         written = export_run(console.system, run.id, out, chosen, on_frame=bar.advance)
-    if not console.facts({"run": str(run.id), "files": [str(path) for path in written]}):
+    if not console.print_json({"run": str(run.id), "files": [str(path) for path in written]}):
         for path in written:
-            console.say(str(path))
+            console.print(str(path))
 
 
 @click.command()
@@ -166,8 +168,8 @@ def preview(console: Console, run_id: str, out: Path) -> None:
         found = find_run(connection, run_id)
     with Bar(console, f"drawing {out.name}", None) as bar:
         written = preview_run(console.system, found, out, on_frame=bar.advance, on_total=bar.total)
-    if not console.facts({"run": str(found), "files": [str(written)]}):
-        console.say(str(written))
+    if not console.print_json({"run": str(found), "files": [str(written)]}):
+        console.print(str(written))
 
 
 def _cost(run: RunRow) -> str:

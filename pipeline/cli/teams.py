@@ -1,4 +1,4 @@
-"""`poseline teams`: who shares the queue, with what weight, and whose videos have limits of their own."""
+"""`poseline teams`: the teams, their weights in the queue, and the limits of their videos."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pipeline.errors import UsageError
 from pipeline.services.team_limits import set_team
 from pipeline.services.upload import check_team
 
-#: What a limit is called here, and as a setting.
+#: The option of a limit, and its setting.
 LIMITS = {
     "bytes": "max_bytes",
     "pixels": "max_pixels",
@@ -34,7 +34,7 @@ class _Bytes(click.ParamType[int]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         if (parts := re.fullmatch(r"(\d+(?:\.\d+)?)([KMGT]?)(?:i?B)?", str(value))) is None:
-            self.fail(f"{value!r} is no size; write 10G, 500M, or plain bytes", param, ctx)
+            self.fail(f"{value!r} is not a size; write 10G, 500M, or plain bytes", param, ctx)
         return int(float(parts[1]) * _UNITS[parts[2]])
 
 
@@ -45,7 +45,7 @@ class _Pixels(click.ParamType[int]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         if (parts := re.fullmatch(r"(\d+)(?:x(\d+))?", str(value))) is None:
-            self.fail(f"{value!r} is no picture; write 3840x2160, or plain pixels", param, ctx)
+            self.fail(f"{value!r} is not a size in pixels; write 3840x2160, or plain pixels", param, ctx)
         return int(parts[1]) * int(parts[2] or 1)
 
 
@@ -56,7 +56,7 @@ class _Seconds(click.ParamType[float]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         if (parts := re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", str(value))) is None:
-            self.fail(f"{value!r} is no time; write 2h, 90m, or plain seconds", param, ctx)
+            self.fail(f"{value!r} is not a duration; write 2h, 90m, or plain seconds", param, ctx)
         return float(parts[1]) * _SECONDS[parts[2]]
 
 
@@ -65,58 +65,60 @@ class _Seconds(click.ParamType[float]):
 @pass_console
 @click.pass_context
 def teams(context: click.Context, console: Console) -> None:
-    """List the teams: their weight in the queue, and the limits that are theirs alone."""
+    """List the teams: their weight in the queue, and the limits that differ from the default."""
     if context.invoked_subcommand is not None:
         return
     with transaction(console.system.engine) as connection:
         rows = select_teams(connection)
-    if console.facts([_facts(row) for row in rows]):
+    if console.print_json([_to_dict(row) for row in rows]):
         return
     if not rows:
-        console.say("no teams yet; a team is made by its first video, or by `poseline teams set`")
+        console.print("no teams yet; the first video of a team makes it, or `poseline teams set`")
         return
     console.table(
-        ("team", "weight", "limits of its own"),
-        [(row.name, f"{row.weight:g}", _words(row.limits)) for row in rows],
+        ("team", "weight", "own limits"),
+        [(row.name, f"{row.weight:g}", _format_limits(row.limits)) for row in rows],
     )
 
 
 @teams.command("set")
 @click.argument("team", metavar="NAME")
-@click.option("--weight", type=float, help="Share of the queue, against other teams' weights.")
+@click.option("--weight", type=float, help="Share of the queue, relative to other teams.")
 @click.option("--max-bytes", "max_bytes", type=_Bytes(), metavar="SIZE", help="Of one file, such as 10G.")
-@click.option("--max-pixels", "max_pixels", type=_Pixels(), metavar="WxH", help="Of one picture, such as 3840x2160.")
+@click.option("--max-pixels", "max_pixels", type=_Pixels(), metavar="WxH", help="Of one frame, such as 3840x2160.")
 @click.option("--max-frames", "max_frames", type=int, metavar="N", help="Of one video.")
 @click.option("--max-duration", "max_duration_s", type=_Seconds(), metavar="TIME", help="Of one video, such as 2h.")
 @click.option("--max-streams", "max_streams", type=int, metavar="N", help="Of one file.")
+@click.option("--max-cpu-per-frame", "max_cpu_s_per_frame", type=float, metavar="S", help="CPU time of the decoder.")
 @click.option(
-    "--max-cpu-per-frame", "max_cpu_s_per_frame", type=float, metavar="S", help="Processor time of the decoder."
-)
-@click.option(
-    "--default", "reset", type=click.Choice([*LIMITS]), multiple=True, help="Have the default again; may be repeated."
+    "--default",
+    "reset",
+    type=click.Choice([*LIMITS]),
+    multiple=True,
+    help="Reset this limit; may be repeated.",
 )
 @common
 @pass_console
 def set_(console: Console, /, team: str, weight: float | None, reset: tuple[str, ...], **limits: Any) -> None:
-    """Change a team's weight or limits; what is not named stays. Holds from now on."""
+    """Change a team's weight or limits; what is not named stays. Applies from now on."""
     check_team(team)
     given = {name: value for name, value in limits.items() if value is not None}
     if weight is None and not given and not reset:
         raise UsageError("nothing to change: give a --weight, a limit such as --max-duration 2h, or --default LIMIT")
     row = set_team(console.system, team, weight=weight, limits=given, reset=[LIMITS[name] for name in reset])
-    if not console.facts(_facts(row)):
-        console.say(f"{row.name}: weight {row.weight:g}, {_words(row.limits) or 'no limits of its own'}")
+    if not console.print_json(_to_dict(row)):
+        console.print(f"{row.name}: weight {row.weight:g}, {_format_limits(row.limits) or 'default limits'}")
 
 
-def _facts(row: TeamRow) -> dict[str, Any]:
+def _to_dict(row: TeamRow) -> dict[str, Any]:
     return {"team": row.name, "weight": row.weight, "limits": dict(row.limits)}
 
 
-def _words(limits: Any) -> str:
-    return ", ".join(f"{name} {_short(name, limits[key])}" for name, key in LIMITS.items() if key in limits)
+def _format_limits(limits: Any) -> str:
+    return ", ".join(f"{name} {_format_limit(name, limits[key])}" for name, key in LIMITS.items() if key in limits)
 
 
-def _short(name: str, value: float) -> str:
+def _format_limit(name: str, value: float) -> str:
     if name == "bytes":
         unit = next(unit for unit in ("T", "G", "M", "K", "") if value % _UNITS[unit] == 0)
         return f"{value // _UNITS[unit]}{unit}"

@@ -1,4 +1,4 @@
-"""Postgres's own set-up: the data directory, the application's role, and its database."""
+"""Set up Postgres: the data directory, the application's role and its database."""
 
 from __future__ import annotations
 
@@ -9,23 +9,24 @@ from pathlib import Path
 
 import psutil
 
+from pipeline.core.files import write_atomically
 from pipeline.errors import StackError
 from pipeline.local import rootless
-from pipeline.local.home import Home, Stack, write_private
+from pipeline.local.home import Home, Stack
 from pipeline.local.ports import LOOPBACK
 from pipeline.local.servers import postgres_binary, server_env
 
-_MEND = "run `poseline up` as an ordinary user"
+_FIX = "run `poseline up` as an ordinary user"
 APPLICATION = "poseline"  # its role and its database
 
 
 def make_cluster(home: Home, stack: Stack) -> bool:
     """Make the data directory if there is none. Returns whether it was made.
 
-    It is made beside its place and moved there when it is whole: a half-made one would never start.
+    It is made under another name and then renamed: Postgres would not start on an incomplete one.
 
     Raises:
-        StackError: initdb failed, or root may not become another user here.
+        StackError: initdb failed, or root cannot change to another user here.
     """
     data = home.data("postgres")
     if (data / "PG_VERSION").exists():
@@ -34,13 +35,13 @@ def make_cluster(home: Home, stack: Stack) -> bool:
     password = home.path / "run" / "postgres-password"
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(mode=0o700)
-    write_private(password, stack.postgres_admin_password, durable=False)
+    write_atomically(password, stack.postgres_admin_password, private=True)
     if rootless.needed():
         try:
             os.chown(draft, *rootless.user())
         except PermissionError as error:
             raise StackError(
-                f"root cannot give Postgres's data to another user here ({error.strerror}); {_MEND}"
+                f"root cannot give Postgres's data to another user here ({error.strerror}); {_FIX}"
             ) from error
     # The builtin locale gives the same order of strings on every machine.
     options = [
@@ -66,22 +67,22 @@ def make_cluster(home: Home, stack: Stack) -> bool:
         )
     finally:
         password.unlink()
-    write_private(home.log("initdb"), made.stdout + made.stderr, durable=False)
+    write_atomically(home.log("initdb"), made.stdout + made.stderr, private=True)
     if made.returncode == rootless.EXIT_IMPOSSIBLE:
-        raise StackError(f"{made.stderr.strip()}; {_MEND}")
+        raise StackError(f"{made.stderr.strip()}; {_FIX}")
     if made.returncode:
         errors = [line for line in made.stderr.splitlines() if line.strip()] or ["no reason given"]
-        telling = next((line for line in errors if "error:" in line or "FATAL" in line), errors[-1])
-        raise StackError(f"Postgres's data could not be made: {telling}; see {home.log('initdb')}")
+        reason = next((line for line in errors if "error:" in line or "FATAL" in line), errors[-1])
+        raise StackError(f"Postgres's data could not be made: {reason}; see {home.log('initdb')}")
     draft.rename(data)
     return True
 
 
-def forget_stale_pid(home: Home) -> None:
-    """Remove a `postmaster.pid` that names somebody else's process.
+def remove_stale_pid_file(home: Home) -> None:
+    """Remove a `postmaster.pid` whose pid is now that of another process.
 
-    Postgres refuses to start when the pid in there is alive, and after a restart of the machine that may be
-    anything. If it is dead, Postgres itself knows better what to do (it also looks at shared memory).
+    Postgres refuses to start while that pid is alive, which after a reboot may be any process. If it is not alive,
+    Postgres decides itself (it also checks shared memory).
     """
     data = home.data("postgres")
     try:
@@ -96,14 +97,14 @@ def _serves(process: psutil.Process, data: Path) -> bool:
     try:
         return process.name() == "postgres" and process.cwd() == str(data)
     except psutil.AccessDenied:
-        return True  # a root without CAP_SYS_PTRACE, as in Docker, cannot look: leave it to Postgres
+        return True  # root without CAP_SYS_PTRACE, as in Docker, cannot tell: leave it to Postgres
     except (psutil.Error, OSError):
         return False
 
 
 def make_database(stack: Stack) -> None:
-    """Make the application's role and database where they are missing. The role can neither grant nor create."""
-    import psycopg  # noqa: PLC0415 - only where it is needed
+    """Make the application's role and database if missing. The role can make neither roles nor databases."""
+    import psycopg  # noqa: PLC0415 - only for `up`
     from psycopg import sql  # noqa: PLC0415
 
     name = sql.Identifier(APPLICATION)
@@ -118,7 +119,7 @@ def make_database(stack: Stack) -> None:
         autocommit=True,
     ) as connection:
         if connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (APPLICATION,)).fetchone() is None:
-            # Sent as its hash: a statement that fails is written to the log.
+            # Sent as a hash: Postgres logs the text of a statement that fails.
             hashed = connection.pgconn.encrypt_password(
                 stack.postgres_password.encode(), APPLICATION.encode(), b"scram-sha-256"
             ).decode()

@@ -1,90 +1,57 @@
-"""Talking to the supervisor: by files in the home, and by signals."""
+"""Commands to the supervisor, by files in the home and by signals."""
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from pipeline.errors import StackError
-from pipeline.local.health import is_healthy, takes_objects
-from pipeline.local.home import PROCESSES, SERVERS, TITLES, Home, Stack, write_private
-from pipeline.local.processes import Process
+from pipeline.local.health import accepts_objects, is_healthy
+from pipeline.local.home import PROCESSES, SERVERS, TITLES, Home, Stack
+from pipeline.local.state import DesiredState, State, supervisor
 
 _START_TIMEOUT_S = 60.0
 _DEATHS_ALLOWED = 2
 
 
-def record(home: Home) -> dict[str, Any]:
-    """What the supervisor last wrote down; it may be long dead."""
-    try:
-        found: dict[str, Any] = json.loads(home.state_file.read_text())
-    except (FileNotFoundError, ValueError):
-        return {}
-    return found
+def request_services(home: Home, desired: DesiredState, names: Iterable[str]) -> DesiredState:
+    """Add services to the desired state and wait until the supervisor has taken it up. Returns the new one.
 
+    The supervisor stops a service first whose options change.
 
-def supervisor(home: Home) -> Process | None:
-    facts = record(home).get("supervisor")
-    process = Process(facts["pid"], facts["start_id"]) if facts else None
-    return process if process is not None and process.alive else None
-
-
-def recorded(home: Home) -> dict[str, Process]:
-    """The services' processes as last written down, dead or alive."""
-    known = record(home).get("services", {})
-    return {name: Process(f["pid"], f["start_id"]) for name, f in known.items() if f["pid"] and f["start_id"]}
-
-
-@dataclass(frozen=True)
-class DesiredState:
-    """What the supervisor shall run."""
-
-    services: tuple[str, ...]
-    slots: int
-    device: str = "auto"
-
-    @classmethod
-    def of(cls, home: Home) -> DesiredState:
-        try:
-            found = json.loads(home.wanted_file.read_text())
-        except FileNotFoundError:
-            raise StackError("the stack is stopping on its own; try again in a few seconds") from None
-        return cls(tuple(found["services"]), found["slots"], found.get("device", "auto"))
-
-    def plus(self, home: Home, names: Iterable[str]) -> DesiredState:
-        """Ask the supervisor for more and wait until it has taken that up; what changes, it stops first."""
-        together = {*self.services, *names}
-        wish = DesiredState(tuple(n for n in SERVERS + PROCESSES if n in together), self.slots, self.device)
-        wish.write(home)
-        boss = supervisor(home)
-        if boss is None:
-            raise StackError(f"the supervisor ended: {last_line(home.log('supervisor'))}")
-        boss.send(signal.SIGHUP)
-        latest = home.fingerprint()
-        deadline = time.monotonic() + _START_TIMEOUT_S
-        while record(home).get("seen") != latest:
-            if time.monotonic() > deadline:  # for instance, it is an older version's
-                raise StackError("the supervisor does not follow; run `poseline down`, then `poseline up`")
-            if not boss.alive:
-                raise StackError(f"the supervisor ended: {last_line(home.log('supervisor'))}")
-            time.sleep(0.01)
-        return wish
-
-    def write(self, home: Home) -> None:
-        facts = {"services": self.services, "slots": self.slots, "device": self.device}
-        write_private(home.wanted_file, json.dumps(facts), durable=False)
+    Raises:
+        StackError: the supervisor ended, or does not take it up.
+    """
+    together = {*desired.services, *names}
+    desired = replace(desired, services=tuple(name for name in SERVERS + PROCESSES if name in together))
+    desired.write(home)
+    process = supervisor(home)
+    if process is None:
+        raise _supervisor_ended(home)
+    process.send(signal.SIGHUP)
+    latest = home.fingerprint()
+    deadline = time.monotonic() + _START_TIMEOUT_S
+    while State.read(home).seen != latest:
+        if time.monotonic() > deadline:  # for instance, it is an older version's
+            raise StackError("the supervisor does not respond; run `poseline down`, then `poseline up`")
+        if not process.alive:
+            raise _supervisor_ended(home)
+        time.sleep(0.01)
+    return desired
 
 
 def launch(home: Home) -> None:
-    """Start the supervisor as nobody's child and wait until it listens to signals."""
+    """Start the supervisor, detached, and wait until it handles signals.
+
+    Raises:
+        StackError: it did not start.
+    """
     home.state_file.unlink(missing_ok=True)
     log = os.open(home.log("supervisor"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
@@ -106,30 +73,39 @@ def launch(home: Home) -> None:
 
 
 def wait_healthy(home: Home, stack: Stack, names: Iterable[str]) -> None:
-    """Raises: StackError: one of them keeps dying or does not answer in time."""
+    """Wait until all of these services answer.
+
+    Raises:
+        StackError: one of them keeps ending or does not answer in time.
+    """
     pending = list(names)
     deadline = time.monotonic() + _START_TIMEOUT_S
     while pending:
-        services = record(home).get("services", {})
+        state = State.read(home)
         for name in tuple(pending):
-            facts = services.get(name, {})
-            ready = facts.get("pid") and is_healthy(name, stack, facts["pid"])
-            if ready and (name != "seaweedfs" or takes_objects(stack)):
+            service = state.services.get(name)
+            process = service.process if service else None
+            ready = process is not None and is_healthy(name, stack, process.pid)
+            if ready and (name != "seaweedfs" or accepts_objects(stack)):
                 pending.remove(name)
-            elif facts.get("deaths", 0) > _DEATHS_ALLOWED or time.monotonic() > deadline:
-                reason = facts.get("detail") or f"no answer in {_START_TIMEOUT_S:.0f} s"
+            elif (service and service.deaths > _DEATHS_ALLOWED) or time.monotonic() > deadline:
+                reason = (service and service.detail) or f"no answer in {_START_TIMEOUT_S:.0f} s"
                 line = last_line(home.log(name))
                 raise StackError(f"{TITLES.get(name, name)} did not start ({reason}): {line}; see {home.log(name)}")
         if supervisor(home) is None:
-            raise StackError(f"the supervisor ended: {last_line(home.log('supervisor'))}")
+            raise _supervisor_ended(home)
         time.sleep(0.05 if pending else 0)
 
 
 def last_line(log: Path) -> str:
-    """The line of a log that tells most about an end."""
+    """The last line of a log that reports an error, or else the last line."""
     try:
         lines = [line.strip() for line in log.read_text(errors="replace")[-8000:].splitlines() if line.strip()][-20:]
     except OSError:
         return "no log"
-    grave = [line for line in lines if "FATAL" in line or "PANIC" in line or "rror:" in line]
-    return (grave or lines or ["the log is empty"])[-1]
+    errors = [line for line in lines if "FATAL" in line or "PANIC" in line or "rror:" in line]
+    return (errors or lines or ["the log is empty"])[-1]
+
+
+def _supervisor_ended(home: Home) -> StackError:
+    return StackError(f"the supervisor ended: {last_line(home.log('supervisor'))}")

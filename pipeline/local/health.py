@@ -1,6 +1,6 @@
-"""Whether a service answers, asked as its clients would: with this stack's own credentials.
+"""Whether a service answers, checked with this stack's credentials.
 
-So another stack's server, which happens to sit on the port, is never taken for ours.
+A server of another stack that listens on the port is thus not mistaken for ours.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 PROBE_BUCKET = "poseline-health"
 _TIMEOUT_S = 2
-_BEAT_SETTLED_S = 2.0
+_BEAT_STARTED_S = 2.0
 
 
 def is_healthy(name: str, stack: Stack, pid: int) -> bool:
-    """One question to one service. Vendors' modules are loaded when they are needed first: they are slow."""
+    """Whether one service answers. Client libraries are imported on first use: they are slow."""
     if name in MAIN_PORT and not _listens(stack.ports[MAIN_PORT[name]]):
         return False
     return {
@@ -35,8 +35,8 @@ def is_healthy(name: str, stack: Stack, pid: int) -> bool:
         "seaweedfs": lambda: _seaweedfs(stack),
         # A worker holds a connection to the broker once it waits for messages.
         "worker": lambda: stack.ports["valkey"] in _ports(pid, psutil.CONN_ESTABLISHED),
-        "beat": lambda: _lives_since(pid) > _BEAT_SETTLED_S,
-        # Its health page has no password: it must be this process that answers.
+        "beat": lambda: _age_s(pid) > _BEAT_STARTED_S,
+        # Its health page needs no password, so check that this very process listens.
         "flower": lambda: stack.ports["flower"] in _ports(pid, psutil.CONN_LISTEN) and _flower(stack),
     }[name]()
 
@@ -80,23 +80,23 @@ def _valkey(stack: Stack) -> bool:
 
 
 def _seaweedfs(stack: Stack) -> bool:
-    return _asks_store(stack, lambda s3: s3.list_buckets())
+    return _request_store(stack, lambda s3: s3.list_buckets())
 
 
-def takes_objects(stack: Stack) -> bool:
-    """Whether the store can keep and give back. It lists buckets before its volumes are there to read from."""
+def accepts_objects(stack: Stack) -> bool:
+    """Whether the object store writes and reads. It lists buckets before its volumes are ready."""
 
-    def keep_and_give_back(s3: S3Client) -> None:
-        # Not in anybody's bucket, where it would leave versions.
+    def write_and_read(s3: S3Client) -> None:
+        # In a bucket of its own: in a user's it would leave versions.
         with suppress(s3.exceptions.BucketAlreadyOwnedByYou, s3.exceptions.BucketAlreadyExists):
             s3.create_bucket(Bucket=PROBE_BUCKET)
         s3.put_object(Bucket=PROBE_BUCKET, Key="probe", Body=b"?")
         s3.get_object(Bucket=PROBE_BUCKET, Key="probe")["Body"].read()
 
-    return _asks_store(stack, keep_and_give_back)
+    return _request_store(stack, write_and_read)
 
 
-def _asks_store(stack: Stack, question: Callable[[S3Client], object]) -> bool:
+def _request_store(stack: Stack, request: Callable[[S3Client], object]) -> bool:
     import boto3  # noqa: PLC0415
     from botocore.config import Config  # noqa: PLC0415
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
@@ -116,7 +116,7 @@ def _asks_store(stack: Stack, question: Callable[[S3Client], object]) -> bool:
         ),
     )
     try:
-        question(client)
+        request(client)
     except (BotoCoreError, ClientError):
         return False
     finally:
@@ -135,8 +135,8 @@ def _flower(stack: Stack) -> bool:
         connection.close()
 
 
-def _lives_since(pid: int) -> float:
-    """Seconds that a process has lived, 0 if it does not."""
+def _age_s(pid: int) -> float:
+    """Seconds since a process started; 0 if there is none."""
     try:
         return time.time() - psutil.Process(pid).create_time()
     except psutil.Error:
@@ -144,7 +144,7 @@ def _lives_since(pid: int) -> float:
 
 
 def _ports(pid: int, status: str) -> set[int]:
-    """The ports that a process listens on, or the far ones that it is connected to."""
+    """The ports that a process listens on, or the remote ones that it is connected to."""
     try:
         found = [c for c in psutil.Process(pid).net_connections(kind="tcp") if c.status == status]
     except psutil.Error:

@@ -1,6 +1,6 @@
 """What a local stack keeps on disk: its directories, its ports and its secrets.
 
-`stack.json` holds everything that was made up once; losing it means losing the servers' passwords.
+`stack.json` holds the generated passwords; without it the servers' data cannot be opened.
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ import os
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
+from pipeline.core.files import write_atomically
 from pipeline.errors import StackError
 
 SERVERS = ("postgres", "valkey", "seaweedfs")
@@ -25,30 +27,53 @@ TITLES = {"postgres": "Postgres", "valkey": "Valkey", "seaweedfs": "SeaweedFS", 
 _LONGEST_HOME_BYTES = 900
 
 
-def _secret() -> str:
-    return secrets.token_urlsafe(24)
-
-
 @dataclass(frozen=True)
 class Stack:
-    """The ports and secrets of one home."""
+    """The ports and secrets of one home. A field added later needs a default: files of earlier versions lack it."""
 
     ports: Mapping[str, int]
-    stack_id: str = field(default_factory=lambda: secrets.token_hex(8))
-    postgres_admin_password: str = field(default_factory=_secret, repr=False)
-    postgres_password: str = field(default_factory=_secret, repr=False)
-    valkey_password: str = field(default_factory=_secret, repr=False)
-    s3_access_key: str = field(default_factory=lambda: secrets.token_hex(10).upper(), repr=False)
-    s3_secret_key: str = field(default_factory=_secret, repr=False)
-    s3_internal_key: str = field(default_factory=_secret, repr=False)
-    flower_password: str = field(default_factory=_secret, repr=False)
+    stack_id: str
+    postgres_admin_password: str = field(repr=False)
+    postgres_password: str = field(repr=False)
+    valkey_password: str = field(repr=False)
+    s3_access_key: str = field(repr=False)
+    s3_secret_key: str = field(repr=False)
+    s3_internal_key: str = field(repr=False)
+    flower_password: str = field(repr=False)
+
+    @classmethod
+    def generate(cls, ports: Mapping[str, int]) -> Stack:
+        """A new stack with fresh secrets."""
+        return cls(
+            ports=dict(ports),
+            stack_id=secrets.token_hex(8),
+            postgres_admin_password=secrets.token_urlsafe(24),
+            postgres_password=secrets.token_urlsafe(24),
+            valkey_password=secrets.token_urlsafe(24),
+            s3_access_key=secrets.token_hex(10).upper(),
+            s3_secret_key=secrets.token_urlsafe(24),
+            s3_internal_key=secrets.token_urlsafe(24),
+            flower_password=secrets.token_urlsafe(24),
+        )
+
+    @classmethod
+    def from_dict(cls, found: Mapping[str, Any]) -> Stack:
+        """Read the fields of `stack.json`; unknown ones are ignored.
+
+        Raises:
+            ValueError: a field without a default is missing.
+        """
+        required = {f.name for f in fields(cls) if f.default is MISSING and f.default_factory is MISSING}
+        if missing := required - set(found):
+            raise ValueError(f"missing: {', '.join(sorted(missing))}")
+        return cls(**{f.name: found[f.name] for f in fields(cls) if f.name in found})
 
     def with_ports(self, ports: Mapping[str, int]) -> Stack:
         return replace(self, ports=dict(ports))
 
     @property
     def env(self) -> dict[str, str]:
-        """What a client needs, under the names of `pipeline.settings`; no administrator's password."""
+        """The settings of a client, as environment variables; without the administrator's password."""
         port = self.ports
         return {
             "POSELINE_DATABASE_URL": f"postgresql://poseline:{self.postgres_password}@127.0.0.1:{port['postgres']}/poseline",
@@ -65,7 +90,7 @@ class Stack:
 
 @dataclass(frozen=True)
 class Home:
-    """Where everything of one stack lies. `path` is absolute and without links: processes are known by it."""
+    """The directory of one stack. `path` is absolute and without links: processes are recognised by it."""
 
     path: Path
 
@@ -86,7 +111,7 @@ class Home:
         return self.path / "run" / "state.json"
 
     @property
-    def wanted_file(self) -> Path:
+    def desired_state_file(self) -> Path:
         return self.path / "run" / "wanted.json"
 
     def data(self, server: str) -> Path:
@@ -96,10 +121,10 @@ class Home:
         return self.path / "logs" / f"{name}.log"
 
     def make(self) -> None:
-        """Make the directories. One that is already there keeps its mode: it may be anybody's.
+        """Make the directories that are missing. An existing home keeps its mode.
 
         Raises:
-            StackError: the place cannot be used.
+            StackError: the directory cannot be used.
         """
         if len(os.fsencode(self.path)) > _LONGEST_HOME_BYTES:
             raise StackError(
@@ -109,7 +134,7 @@ class Home:
         try:
             if not self.path.exists():
                 self.path.mkdir(mode=0o700, parents=True)
-                # The secrets in here must not be committed by accident.
+                # Keep the secrets out of a repository around it.
                 (self.path / ".gitignore").write_text("*\n")
             if self.path.stat().st_uid != os.geteuid():
                 raise StackError(f"{self.path} belongs to another user; be that user, or choose another --home")
@@ -120,7 +145,7 @@ class Home:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep every other `up` and `down` of this home waiting. The kernel frees it when its holder dies."""
+        """Hold the lock of `up` and `down`. The kernel frees it when its holder dies."""
         descriptor = os.open(self.path / "run" / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -129,24 +154,21 @@ class Home:
             os.close(descriptor)
 
     def fingerprint(self) -> str:
-        """Of what the supervisor goes by: tells whether it has taken up the latest.
+        """A digest of the supervisor's inputs, which tells whether it has taken up the latest.
 
         Raises:
-            FileNotFoundError: the home is not in use, or gone.
+            FileNotFoundError: the stack was stopped, or the home is gone.
         """
-        return sha256(self.wanted_file.read_bytes() + self.stack_file.read_bytes()).hexdigest()
+        return sha256(self.desired_state_file.read_bytes() + self.stack_file.read_bytes()).hexdigest()
 
     def read_stack(self) -> Stack | None:
-        """The stack of this home, or None if there was never one.
+        """The stack of this home, or None if none was made yet.
 
         Raises:
-            StackError: it was damaged.
+            StackError: `stack.json` is damaged, or gone while there is data.
         """
         try:
-            found = json.loads(self.stack_file.read_text())
-            if unknown := set(found) ^ {f.name for f in fields(Stack)}:
-                raise ValueError(f"unexpected or missing: {', '.join(sorted(unknown))}")
-            return Stack(**found)
+            return Stack.from_dict(json.loads(self.stack_file.read_text()))
         except FileNotFoundError:
             if (self.data("postgres") / "PG_VERSION").exists():
                 raise StackError(
@@ -160,20 +182,8 @@ class Home:
             ) from error
 
     def write_stack(self, stack: Stack) -> None:
-        """Keep the stack and tell its clients. Written through to the disk: the passwords exist nowhere else."""
-        write_private(self.stack_file, json.dumps(asdict(stack), indent=1) + "\n")
+        """Write `stack.json` and the clients' `poseline.env`, durably: the passwords exist nowhere else."""
+        write_atomically(self.stack_file, json.dumps(asdict(stack), indent=1) + "\n", private=True, durable=True)
         lines = "".join(f"{name}={value}\n" for name, value in stack.env.items())
-        write_private(self.env_file, f"# Written by `poseline up`; changes are lost.\n{lines}")
-
-
-def write_private(path: Path, text: str, *, durable: bool = True) -> None:
-    """Replace a file in one step; nobody but its owner can ever read it."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.unlink(missing_ok=True)
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-        file.flush()
-        if durable:
-            os.fsync(file.fileno())
-    draft.replace(path)
+        text = f"# Written by `poseline up`; changes are lost.\n{lines}"
+        write_atomically(self.env_file, text, private=True, durable=True)

@@ -18,8 +18,8 @@ PORTS_OF = {
 MAIN_PORT = {"postgres": "postgres", "valkey": "valkey", "seaweedfs": "s3", "flower": "flower"}
 FLOWER_PORT = 5555
 
-# Below the ports that Linux (32768) and macOS (49152) hand to outgoing connections: one of those could sit
-# on a server's port at the moment in which it restarts.
+# Below the ephemeral ports of Linux (from 32768) and macOS (from 49152): an outgoing connection could hold one
+# just when a server restarts.
 _CHOICE = range(15_000, 32_700)
 
 
@@ -44,13 +44,13 @@ def choose(taken: Iterable[int]) -> int:
     raise StackError("no free port was found on 127.0.0.1; close something that listens there")
 
 
-def settle(kept: Mapping[str, int], names: Iterable[str], flower_port: int | None = None) -> dict[str, int]:
-    """Every port of a stack: those it had where they are still free, new ones elsewhere.
+def assign_ports(kept: Mapping[str, int], names: Iterable[str], flower_port: int | None = None) -> dict[str, int]:
+    """Every port of a stack: the earlier ones where they are still free, else new ones.
 
     Args:
-        kept: ports by name from an earlier time.
-        names: the services that do not run now; the ports of others stay as they are.
-        flower_port: what a person asked for.
+        kept: the earlier ports by name.
+        names: the services that are not running; the others keep their ports.
+        flower_port: the port asked for.
 
     Raises:
         StackError: the port that was asked for is taken, or none is free.

@@ -1,8 +1,8 @@
-"""Telling one process from another, and ending those of a stack.
+"""Identify processes by pid and start, and end those of a stack.
 
-A pid alone proves nothing: after a restart of the machine it is somebody else's. A pid and the moment of its
-start do. That moment is taken in clock ticks since boot, with the boot's own id: psutil's `create_time` moves
-when the wall clock is set. Elsewhere than on Linux it is `create_time`.
+A pid alone is reused, at the latest after a reboot; a pid with its start identifies one process. The start is
+the boot id with the clock ticks since boot: psutil's `create_time` changes when the wall clock is set. Where there is
+no /proc, it is `create_time`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import psutil
 
 from pipeline.errors import StackError
 from pipeline.local.home import SERVERS, Home, Stack
-from pipeline.local.servers import MARK
+from pipeline.local.servers import STACK_ID_VARIABLE
 
 _PROC = Path("/proc/self")
 _EXECUTABLES = {"postgres": "postgres", "valkey": "valkey-server", "seaweedfs": "weed"}
@@ -26,7 +26,7 @@ _EXECUTABLES = {"postgres": "postgres", "valkey": "valkey-server", "seaweedfs": 
 
 @dataclass(frozen=True)
 class Process:
-    """One process, and no other that gets its pid later."""
+    """One process; a later one with the same pid is not it."""
 
     pid: int
     start_id: str
@@ -36,7 +36,11 @@ class Process:
         return start_id_of(self.pid) == self.start_id
 
     def send(self, number: int) -> None:
-        """Raises: StackError: it belongs to another user."""
+        """Send a signal, if it is still alive.
+
+        Raises:
+            StackError: it belongs to another user.
+        """
         if not self.alive:
             return
         try:
@@ -48,7 +52,7 @@ class Process:
 
 
 def start_id_of(pid: int) -> str | None:
-    """What tells this process from others with its pid; None if there is none, or only its remains."""
+    """The start of the process with this pid; None if there is none, or only a zombie."""
     if _PROC.is_dir():
         try:
             stat = Path(f"/proc/{pid}/stat").read_text()
@@ -71,7 +75,7 @@ def process_of(pid: int) -> Process | None:
 
 
 def signal_group(leader_pid: int, number: int) -> None:
-    """Signal what is left of a child's process group."""
+    """Send a signal to a child's process group, if any of it is left."""
     try:
         os.killpg(leader_pid, number)
     except (ProcessLookupError, PermissionError):
@@ -81,11 +85,11 @@ def signal_group(leader_pid: int, number: int) -> None:
 def iter_stack_processes(
     home: Home, stack: Stack, recorded: Iterable[tuple[str, Process]]
 ) -> Iterable[tuple[str, Process]]:
-    """Every live process of this stack, written down or not, with its service's name ("" for Poseline's own).
+    """Every live process of this stack, recorded or not, with its service's name ("" for Poseline's own).
 
-    A server is known by its program and working directory (Postgres and Valkey overwrite their environment
-    with a title), Poseline's own by a mark in the environment. `recorded` counts too: root without
-    CAP_SYS_PTRACE, as in Docker, cannot look into Postgres's processes.
+    A server is recognised by its program and working directory (Postgres and Valkey overwrite their environment
+    with a title), Poseline's own by a variable in their environment. `recorded` is needed too: root without
+    CAP_SYS_PTRACE, as in Docker, cannot inspect Postgres's processes.
     """
     yield from ((name, process) for name, process in recorded if process.alive)
     directories = {str(home.data(name)): name for name in SERVERS}
@@ -95,7 +99,7 @@ def iter_stack_processes(
             server = directories.get(found.cwd())
             if server is not None and program == _EXECUTABLES[server]:
                 name = server
-            elif found.pid != os.getpid() and found.environ().get(MARK) == stack.stack_id:
+            elif found.pid != os.getpid() and found.environ().get(STACK_ID_VARIABLE) == stack.stack_id:
                 name = server or ""
             else:
                 continue
@@ -107,7 +111,7 @@ def iter_stack_processes(
 
 
 def wait_gone(processes: Iterable[Process], timeout_s: float) -> list[Process]:
-    """Those that still live after the time-out."""
+    """Wait for processes to end. Returns those that still live after the timeout."""
     deadline = time.monotonic() + timeout_s
     left = [p for p in processes if p.alive]
     while left and time.monotonic() < deadline:
@@ -117,10 +121,10 @@ def wait_gone(processes: Iterable[Process], timeout_s: float) -> list[Process]:
 
 
 def end_stack_processes(find: Callable[[], Iterable[tuple[str, Process]]]) -> None:
-    """End every process that `find` gives: Poseline's own first, then the servers, Postgres last.
+    """End every process that `find` returns: Poseline's own first, then the servers, Postgres last.
 
     Raises:
-        StackError: some would not go.
+        StackError: one does not end.
     """
     steps = (
         ("", signal.SIGTERM, 10.0),

@@ -1,9 +1,9 @@
-"""Run a command as `nobody` that must not run as root: Postgres, and its initdb.
+"""Run as the user `nobody` what must not run as root: Postgres and initdb.
 
-The data may lie under a directory that only root can enter, and no directory's mode may change for it. So the
-command keeps one capability: to search and read in spite of permissions. Started as root by
-`python rootless.py COMMAND...`, this process turns into the command. It imports nothing but the standard
-library, and is run as a file, so that no `PYTHONPATH` and no site package has a say in what runs as root.
+The data may be below a directory that only root can enter, whose mode must not change. So the command keeps one
+capability: to search and read directories in spite of permissions. `python rootless.py COMMAND...`, started as root,
+replaces itself by the command. It imports only the standard library and is run as a file, so that neither `PYTHONPATH`
+nor a site package adds code that runs as root.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def needed() -> bool:
 
 
 def wrapped(argv: list[str]) -> list[str]:
-    """The command, through this launcher if we are root."""
+    """The command, run through this file if we are root."""
     return [sys.executable, "-I", "-S", __file__, *argv] if needed() else argv
 
 
@@ -45,7 +45,7 @@ def user() -> tuple[int, int]:
 
 
 def die_with_parent(number: int) -> None:
-    """Ask the kernel for a signal when the thread that started this process ends. Linux only; a best effort."""
+    """Have the kernel send a signal when the thread that started this process ends. Linux only; else nothing."""
     if sys.platform == "linux":
         _libc.prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
 
@@ -69,15 +69,15 @@ def _set_capability(capability: int) -> None:
 
 
 def become_nobody() -> None:
-    """Give up root for good, but for one capability that survives exec.
+    """Become `nobody` for good, keeping one capability across exec.
 
     Raises:
-        OSError: this machine does not let us.
+        OSError: it is not permitted here.
     """
     uid, gid = user()
     capability = _CAP_DAC_READ_SEARCH if _prctl(_PR_CAPBSET_READ, _CAP_DAC_READ_SEARCH) == 1 else _CAP_DAC_OVERRIDE
     try:
-        # Also keeps access(2) honest: without it the call ignores our capability, and initdb relies on it.
+        # initdb calls access(2), which ignores the capability without this bit.
         _prctl(_PR_SET_SECUREBITS, _SECBIT_NO_SETUID_FIXUP)
     except OSError:
         _prctl(_PR_SET_KEEPCAPS, 1)
@@ -95,7 +95,7 @@ def main() -> None:
     except (OSError, AttributeError) as error:
         sys.stderr.write(f"root cannot start Postgres as another user on this machine ({error})\n")
         raise SystemExit(EXIT_IMPOSSIBLE) from error
-    # Changing the user cleared what our parent had set.
+    # Changing the user cleared the parent-death signal.
     die_with_parent(signal.SIGINT)
     os.execv(sys.argv[1], sys.argv[1:])  # noqa: S606
 

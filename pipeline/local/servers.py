@@ -1,4 +1,4 @@
-"""How each service is started and stopped. No secret is ever an argument: those are everybody's to read."""
+"""How each service is started and stopped. No secret is passed as an argument: every user can read arguments."""
 
 from __future__ import annotations
 
@@ -7,22 +7,27 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from pipeline.core.files import write_atomically
 from pipeline.errors import StackError
 from pipeline.local import rootless
-from pipeline.local.home import PROCESSES, Home, Stack, write_private
+from pipeline.local.home import PROCESSES, Home, Stack
 from pipeline.local.ports import LOOPBACK, MAIN_PORT
 
-MARK = "POSELINE_STACK_ID"  # in every child's environment: finds those whose pid was never written down
+STACK_ID_VARIABLE = "POSELINE_STACK_ID"  # in every child's environment: finds those whose pid was not recorded
 
 
 @dataclass(frozen=True)
-class Spec:
-    """One service as the supervisor sees it."""
+class ServiceSpec:
+    """How the supervisor starts and stops one service.
+
+    Args:
+        grace_s: from the stop signal to SIGKILL.
+    """
 
     name: str
     argv: tuple[str, ...]
@@ -65,50 +70,55 @@ def weed_binary() -> str:
 
 
 def server_env(stack: Stack) -> dict[str, str]:
-    """Nothing of the caller's but where things are: `PG*`, `WEED_*` and `AWS_*` would change the servers."""
+    """A minimal environment: the caller's `PG*`, `WEED_*` and `AWS_*` would change the servers."""
     kept = {name: os.environ[name] for name in ("PATH", "TZ", "TMPDIR", "LD_LIBRARY_PATH") if name in os.environ}
-    return {**kept, "LC_ALL": "C", MARK: stack.stack_id}
+    return {**kept, "LC_ALL": "C", STACK_ID_VARIABLE: stack.stack_id}
 
 
 def write_configs(home: Home, stack: Stack) -> None:
-    """The servers' files that hold secrets."""
+    """Write the servers' configuration files, which hold secrets."""
     port = stack.ports
-    write_private(
+    write_atomically(
         home.data("valkey") / "valkey.conf",
         f"bind {LOOPBACK}\nport {port['valkey']}\nprotected-mode yes\nrequirepass {stack.valkey_password}\n"
-        # A broker that evicts drops messages without a word.
+        # With an eviction policy the broker would silently drop messages.
         'maxmemory-policy noeviction\nappendonly yes\nappendfsync everysec\nsave ""\ndir ./\ndaemonize no\n',
+        private=True,
+        durable=True,
     )
     identity = {
         "name": "poseline",
         "credentials": [{"accessKey": stack.s3_access_key, "secretKey": stack.s3_secret_key}],
         "actions": ["Admin", "Read", "Write", "List", "Tagging"],
     }
-    write_private(home.data("seaweedfs") / "s3.json", json.dumps({"identities": [identity]}))
+    write_atomically(
+        home.data("seaweedfs") / "s3.json", json.dumps({"identities": [identity]}), private=True, durable=True
+    )
     # Without these keys any web page could read and delete through the internal HTTP ports (CORS is "*").
     tables = ("jwt.signing", "jwt.signing.read", "jwt.filer_signing", "jwt.filer_signing.read")
-    write_private(
+    write_atomically(
         home.data("seaweedfs") / "security.toml",
         "".join(f'[{table}]\nkey = "{table}.{stack.s3_internal_key}"\n' for table in tables),
+        private=True,
+        durable=True,
     )
 
 
-def build_specs(home: Home, stack: Stack, wanted: Mapping[str, bool], worker: Sequence[str]) -> list[Spec]:
-    """The wanted services in the order in which they start.
+def build_specs(home: Home, stack: Stack, names: Collection[str], worker_options: Sequence[str]) -> list[ServiceSpec]:
+    """The specs of these services, in starting order.
 
-    Paths are relative to the service's own directory, so that blanks, commas and lengths of the home's do
-    not matter, and so that a server can be told by its working directory.
-
-    Args:
-        worker: options of the worker.
+    Paths are relative to the service's own directory: the home's path may be long and hold blanks and commas, and
+    a server is recognised by its working directory.
     """
     port = stack.ports
     env = server_env(stack)
     python = (sys.executable, "-m", "pipeline.cli.main", "--home", str(home.path))
-    # The caller's own settings for servers must not lead this stack's processes elsewhere.
-    own = {name: value for name, value in os.environ.items() if name not in stack.env} | {MARK: stack.stack_id}
+    # The caller's settings must not point this stack's processes at other servers.
+    own = {name: value for name, value in os.environ.items() if name not in stack.env} | {
+        STACK_ID_VARIABLE: stack.stack_id
+    }
     commands: dict[str, tuple[str, ...]] = {}
-    if wanted.get("postgres"):
+    if "postgres" in names:
         options = {
             "listen_addresses": LOOPBACK,
             "unix_socket_directories": "",
@@ -120,20 +130,22 @@ def build_specs(home: Home, stack: Stack, wanted: Mapping[str, bool], worker: Se
         commands["postgres"] = tuple(
             rootless.wrapped([postgres_binary("postgres"), "-D", ".", "-p", str(port["postgres"]), *arguments])
         )
-    if wanted.get("valkey"):
+    if "valkey" in names:
         commands["valkey"] = (valkey_binary(), "valkey.conf")
-    if wanted.get("seaweedfs"):
+    if "seaweedfs" in names:
         commands["seaweedfs"] = (weed_binary(), "-logtostderr=true", "server", *_weed_flags(port))
-    commands |= {name: (*python, name, *(worker if name == "worker" else ())) for name in PROCESSES if wanted.get(name)}
+    commands |= {
+        name: (*python, name, *(worker_options if name == "worker" else ())) for name in PROCESSES if name in names
+    }
     stops = {
         "postgres": (signal.SIGINT, 20.0),  # fast shutdown: SIGTERM would wait for clients
         "valkey": (signal.SIGTERM, 10.0),
-        # Its filer waits 15 s for subscribers inside the same process, always. What it has acknowledged is in
-        # the kernel's hands by then, so it is not waited for.
+        # On SIGTERM its filer always waits 15 s for subscribers in the same process. What it has acknowledged is
+        # in the kernel's page cache by then, so it is killed.
         "seaweedfs": (signal.SIGTERM, 0.5),
     }
     return [
-        Spec(
+        ServiceSpec(
             name=name,
             argv=argv,
             cwd=None if name in PROCESSES else home.data(name),
@@ -156,7 +168,7 @@ def _weed_flags(port: Mapping[str, int]) -> list[str]:
         "-s3.port.lance=0",
         "-s3.iam=false",
         "-s3.autoCreateBucket=false",  # as on AWS: a misspelt bucket is an error
-        "-disableHttp=true",  # the master's HTTP deletes buckets for whoever asks
+        "-disableHttp=true",  # the master's HTTP deletes buckets without credentials
         "-filer.disableHttp=true",
         "-volume.max=100",  # the default of 8 runs out at the second bucket
         "-master.telemetry=false",

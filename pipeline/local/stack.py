@@ -1,4 +1,4 @@
-"""`poseline up`, `down` and `status`: a whole stack on this machine, on loopback, without root or Docker."""
+"""Start, stop and inspect a whole stack on this machine: on loopback, without root or Docker."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from typing import Any
 
 from pipeline.errors import StackError, UsageError
 from pipeline.local import ports
-from pipeline.local.cluster import forget_stale_pid, make_cluster, make_database
-from pipeline.local.control import DesiredState, launch, record, recorded, supervisor, wait_healthy
+from pipeline.local.cluster import make_cluster, make_database, remove_stale_pid_file
+from pipeline.local.control import launch, request_services, wait_healthy
 from pipeline.local.home import PROCESSES, SERVERS, TITLES, Home, Stack
 from pipeline.local.processes import end_stack_processes, iter_stack_processes, wait_gone
 from pipeline.local.servers import write_configs
+from pipeline.local.state import DesiredState, State, supervisor
 from pipeline.local.status import ServiceStatus, StackStatus, iter_services
 from pipeline.settings import Settings
 
@@ -37,7 +38,7 @@ OnStep = Callable[[str], None]
 
 
 def prepare_servers(settings: Settings) -> None:
-    """Bring the database to this version's tables and make the bucket."""
+    """Upgrade the database's schema and make the bucket."""
     from pipeline.db.migrate import upgrade  # noqa: PLC0415 - only `up` needs them
     from pipeline.storage.objects import build_object_store  # noqa: PLC0415
 
@@ -55,20 +56,21 @@ def up(
     on_step: OnStep = lambda _: None,
     prepare: Callable[[Settings], None] = prepare_servers,
 ) -> StackStatus:
-    """Start what does not run yet and wait until all of it answers.
+    """Start the services that do not run yet and wait until all answer.
 
     Args:
-        home: where the stack keeps its data; made if it is not there.
-        only: names from SERVERS and PROCESSES; processes bring the servers along. What runs already stays.
-        slots: of the worker; as many as there are processors by default.
-        device: of the worker, as `poseline worker` takes it; by default that of the running stack, or "auto".
-        flower_port: where Flower shall listen; 5555 or another free one by default.
-        on_step: told what happens, for people.
-        prepare: run when the servers answer and before Poseline's processes start; must bear repetition.
+        home: where the stack keeps its data; made if missing.
+        only: names from SERVERS and PROCESSES, all by default; a process starts the servers too. Others that run
+            keep running.
+        slots: of the worker; one per CPU by default.
+        device: of the worker, as in `poseline worker --device`; by default that of the running stack, or "auto".
+        flower_port: Flower's port; 5555 or another free one by default.
+        on_step: called with a line of text before each step.
+        prepare: called when the servers answer, before Poseline's processes start; must be idempotent.
 
     Raises:
         UsageError: `only` names something unknown.
-        StackError: something did not start. What this call started is stopped again.
+        StackError: a service did not start. What this call started is stopped again.
     """
     place = Home.at(home)
     names = _with_servers(only)
@@ -77,17 +79,17 @@ def up(
         running = supervisor(place) is not None
         stack = place.read_stack()
         if stack is not None and not running:
-            _take_down(place, stack)
+            _stop_all(place, stack)
         for attempt in range(_START_ATTEMPTS):
-            stack = _settle(place, stack, flower_port)
+            stack = _prepare_stack(place, stack, flower_port)
             try:
                 _start(place, stack, names, slots, device, on_step, prepare)
                 break
             except BaseException as error:
                 if running:
                     raise
-                _take_down(place, stack)
-                # Somebody took one of our ports between the look and the start: look again.
+                _stop_all(place, stack)
+                # Another program took one of our ports between the check and the start: choose others.
                 raced = any(not ports.is_free(port) for port in stack.ports.values())
                 if not (raced and isinstance(error, StackError)) or attempt == _START_ATTEMPTS - 1:
                     raise
@@ -95,22 +97,22 @@ def up(
 
 
 def down(home: Path, on_step: OnStep = lambda _: None) -> StackStatus:
-    """Stop everything of this home and wait until it is gone. Nothing running is fine.
+    """Stop every process of this home and wait until it has ended. It is no error if none runs.
 
     Raises:
-        StackError: something belongs to another user or does not end.
+        StackError: a process belongs to another user or does not end.
     """
     place = Home.at(home)
     if place.path.is_dir() and (stack := place.read_stack()) is not None:
         place.make()
         with place.locked():
             on_step("stopping the stack")
-            _take_down(place, stack)
+            _stop_all(place, stack)
     return status(place.path)
 
 
 def status(home: Path) -> StackStatus:
-    """What runs and answers now.
+    """The state of every service.
 
     Raises:
         StackError: the home cannot be read.
@@ -125,12 +127,12 @@ def status(home: Path) -> StackStatus:
 
 
 def worker_device(home: Path) -> str | None:
-    """What the worker of a running stack was asked to compute on; None where none runs."""
+    """The device that the worker of a running stack was started with; None where none runs."""
     place = Home.at(home)
     if place.read_stack() is None or supervisor(place) is None:
         return None
-    wish = DesiredState.of(place)
-    return wish.device if "worker" in wish.services else None
+    desired = DesiredState.read(place)
+    return desired.device if "worker" in desired.services else None
 
 
 def _with_servers(only: Collection[str] | None) -> tuple[str, ...]:
@@ -142,12 +144,13 @@ def _with_servers(only: Collection[str] | None) -> tuple[str, ...]:
     return tuple(name for name in SERVERS + PROCESSES if name in names)
 
 
-def _settle(home: Home, stack: Stack | None, flower_port: int | None) -> Stack:
-    """Make the secrets once, and keep every port that is still free."""
-    running = record(home).get("services", {}) if supervisor(home) else {}
+def _prepare_stack(home: Home, stack: Stack | None, flower_port: int | None) -> Stack:
+    """Generate the secrets once, assign the ports, and write the servers' configuration."""
+    state = State.read(home)
+    running = state.services if state.live_supervisor else {}
     idle = [name for name in SERVERS + PROCESSES if name not in running]
-    settled = ports.settle(stack.ports if stack else {}, idle, flower_port)
-    new = stack.with_ports(settled) if stack else Stack(ports=settled)
+    assigned = ports.assign_ports(stack.ports if stack else {}, idle, flower_port)
+    new = stack.with_ports(assigned) if stack else Stack.generate(assigned)
     home.write_stack(new)
     write_configs(home, new)
     return new
@@ -162,23 +165,23 @@ def _start(
     on_step: OnStep,
     prepare: Callable[[Settings], None],
 ) -> None:
-    wish = DesiredState.of(home) if supervisor(home) else DesiredState((), os.cpu_count() or 1)
-    wish = DesiredState(wish.services, slots or wish.slots, device or wish.device)
-    new = [name for name in names if name not in wish.services]
+    desired = DesiredState.read(home) if supervisor(home) else DesiredState((), os.cpu_count() or 1)
+    desired = DesiredState(desired.services, slots or desired.slots, device or desired.device)
+    new = [name for name in names if name not in desired.services]
     for name in new:
         if name in SERVERS:
             on_step(f"starting {TITLES[name]}")
     if not supervisor(home):
-        wish.write(home)
+        desired.write(home)
         launch(home)
     servers = [name for name in names if name in SERVERS]
-    # Postgres comes last: SeaweedFS takes three seconds, enough to make the cluster meanwhile.
-    wish = wish.plus(home, [name for name in servers if name != "postgres"])
+    # Postgres starts last: SeaweedFS takes 3 s to start, in which the database cluster is made.
+    desired = request_services(home, desired, [name for name in servers if name != "postgres"])
     if "postgres" in new:
         if make_cluster(home, stack):
             on_step("made the database cluster")
-        forget_stale_pid(home)
-    wish = wish.plus(home, servers)
+        remove_stale_pid_file(home)
+    desired = request_services(home, desired, servers)
     wait_healthy(home, stack, servers)
     if "postgres" in servers:
         make_database(stack)
@@ -190,20 +193,20 @@ def _start(
     for name in new:
         if name in PROCESSES:
             on_step(f"starting {TITLES.get(name, name)}")
-    wish.plus(home, names)
+    request_services(home, desired, names)
     wait_healthy(home, stack, [name for name in names if name in PROCESSES])
 
 
-def _take_down(home: Home, stack: Stack) -> None:
-    if (boss := supervisor(home)) is not None:
-        boss.send(signal.SIGTERM)
-        for left in wait_gone([boss], 45.0):
+def _stop_all(home: Home, stack: Stack) -> None:
+    if (process := supervisor(home)) is not None:
+        process.send(signal.SIGTERM)
+        for left in wait_gone([process], 45.0):
             left.send(signal.SIGKILL)
-    known = [(name if name in SERVERS else "", process) for name, process in recorded(home).items()]
+    known = [(name if name in SERVERS else "", each) for name, each in State.read(home).processes.items()]
     end_stack_processes(lambda: iter_stack_processes(home, stack, known))
-    for path in (home.state_file, home.wanted_file):
+    for path in (home.state_file, home.desired_state_file):
         path.unlink(missing_ok=True)
-    # SeaweedFS leaves its sockets in /tmp when it is not waited for, and has no setting for most of them.
+    # SeaweedFS leaves its sockets in /tmp when it is killed, and most of their paths cannot be set.
     for port in (stack.ports[name] for name in ports.PORTS_OF["seaweedfs"]):
         for path in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):  # noqa: S108
             with suppress(OSError):

@@ -1,4 +1,4 @@
-"""What of a stack runs, and whether it answers."""
+"""The state of a stack's services."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.local import ports
-from pipeline.local.control import record, recorded, supervisor
 from pipeline.local.health import is_healthy
 from pipeline.local.home import PROCESSES, SERVERS, Home, Stack
+from pipeline.local.state import State
 
 _STARTING_S = 20.0  # a service that does not answer for longer than this is failing
 
 
 @dataclass(frozen=True)
 class ServiceStatus:
-    """One service now. `state` is "running", "starting", "stopped" or "failing"."""
+    """One service. `state` is "running", "starting", "stopped" or "failing"."""
 
     name: str
     state: str
@@ -28,38 +28,39 @@ class ServiceStatus:
 
 @dataclass(frozen=True)
 class StackStatus:
-    """Every service of one home; those that nobody asked for are "stopped"."""
+    """Every service of one home; those that were not asked for are "stopped"."""
 
     home: Path
     services: tuple[ServiceStatus, ...]
 
     @property
     def running(self) -> bool:
-        """Whether something was asked for and all of it answers."""
+        """Whether at least one service was asked for, and all that were answer."""
         states = {service.state for service in self.services}
         return "running" in states and states <= {"running", "stopped"}
 
 
 def iter_services(home: Home, stack: Stack) -> Iterator[ServiceStatus]:
-    supervised = supervisor(home) is not None
-    known = record(home).get("services", {})
-    processes = recorded(home)
+    """Check each service, servers first."""
+    state = State.read(home)
+    supervised = state.live_supervisor is not None
+    known, processes = state.services, state.processes
     alive = {name for name, process in processes.items() if process.alive}
     for name in (*SERVERS, *PROCESSES):
         port = stack.ports.get(ports.MAIN_PORT.get(name, ""))
         if name in alive:
             pid = processes[name].pid
-            lost = "" if supervised else "its supervisor died; run `poseline up`"
+            lost = "" if supervised else "its supervisor ended; run `poseline up`"
             if is_healthy(name, stack, pid):
                 yield ServiceStatus(name, "running", pid, port, lost)
-            elif time.time() - known[name]["started_at"] < _STARTING_S and not known[name]["deaths"]:
+            elif time.time() - known[name].started_at < _STARTING_S and not known[name].deaths:
                 yield ServiceStatus(name, "starting", pid, port, lost)
             else:
                 yield ServiceStatus(name, "failing", pid, port, f"does not answer; see {home.log(name)}")
-        elif name in known and supervised and not known[name]["deaths"]:
+        elif name in known and supervised and not known[name].deaths:
             yield ServiceStatus(name, "starting", None, port, "")
         elif name in known and (supervised or alive):
-            detail = known[name]["detail"] or "died with its supervisor; run `poseline up`"
+            detail = known[name].detail or "ended with its supervisor; run `poseline up`"
             yield ServiceStatus(name, "failing", None, port, detail)
         else:
             yield ServiceStatus(name, "stopped", None, port, "")

@@ -24,6 +24,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from pipeline.core.coco import AnnotatedImage, Annotations, parse_annotations
+from pipeline.core.files import write_atomically
 from pipeline.core.letterbox import letterbox
 from pipeline.core.oks import sigmas_for
 from pipeline.core.poses import FramePoses
@@ -229,14 +230,10 @@ def write_results(results: Sequence[dict[str, Any]], to: Path) -> None:
         UsageError: it cannot be written there.
     """
     target = checked_target(to)
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
-        part.write_bytes(orjson.dumps(results, option=orjson.OPT_SERIALIZE_NUMPY))
-        part.replace(target)
+        write_atomically(target, orjson.dumps(results, option=orjson.OPT_SERIALIZE_NUMPY))
     except OSError as error:
         raise UsageError(f"{to} cannot be written ({error.strerror})") from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _read(images_path: Path, image: AnnotatedImage) -> Image:

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
-import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import IO, Any, Literal, Protocol, get_args
@@ -20,6 +18,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.core.files import atomic_files
 from pipeline.core.states import RunState
 from pipeline.db.engine import transaction
 from pipeline.db.frames import FrameRow, iter_frame_rows
@@ -69,7 +68,7 @@ def export_run(
     paths.append(to.with_name(f"{to.stem}.about.json"))
     try:
         to.parent.mkdir(parents=True, exist_ok=True)
-        with _whole(paths) as files:
+        with atomic_files(paths) as files:
             writer: Writer
             if form == "jsonl":
                 writer = JsonLines(files[0], video.time_base)
@@ -196,17 +195,3 @@ class _Parquet:
         arrays = [pa.array(list(values), field.type) for values, field in zip(columns, schema, strict=True)]
         self._writers[table].write_table(pa.Table.from_arrays(arrays, schema=schema))
         rows.clear()
-
-
-@contextmanager
-def _whole(paths: Sequence[Path]) -> Iterator[list[IO[bytes]]]:
-    """Files that take their names only when all are written."""
-    parts = [path.with_name(f".{path.name}.{os.getpid()}.part") for path in paths]
-    try:
-        with ExitStack() as opened:
-            yield [opened.enter_context(part.open("wb")) for part in parts]
-        for part, path in zip(parts, paths, strict=True):
-            part.replace(path)
-    finally:
-        for part in parts:
-            part.unlink(missing_ok=True)

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.core.files import write_atomically
 from pipeline.core.frame_index import FrameIndex
 from pipeline.core.states import RunState
 from pipeline.db.engine import transaction
@@ -105,7 +106,7 @@ def _draw_video(
     scale = min(1.0, VIDEO_SIDE_PX / max(width, height))
     # Even sides: the encoder halves the colour planes.
     size = (max(2, int(width * scale) // 2 * 2), max(2, int(height * scale) // 2 * 2))
-    with VideoWriter(to, width=size[0], height=size[1], time_base=index.time_base) as writer:
+    with VideoWriter.open(to, width=size[0], height=size[1], time_base=index.time_base) as writer:
         at = -1
         rows = iter_frame_rows(system.engine, run.id)
         frames = _frames(system, video, index, 0, len(index))
@@ -148,9 +149,7 @@ def _draw_sheet(
     lines = [np.hstack(tiles[i : i + SHEET_COLUMNS]) for i in range(0, len(tiles), SHEET_COLUMNS)]
     done, data = cv2.imencode(".png", np.vstack(lines))
     assert done
-    part = to.with_name(f".{to.name}.part")
-    part.write_bytes(data.tobytes())
-    part.replace(to)
+    write_atomically(to, data.tobytes())
 
 
 def _choose(system: System, run_id: UUID, frames: int, cells: int) -> list[FrameRow]:

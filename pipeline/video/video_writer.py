@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
 import numpy.typing as npt
+from av.container import OutputContainer
 from av.video.stream import VideoStream
+
+from pipeline.core.files import replacing
 
 
 class VideoWriter:
-    """An MP4 that appears under its name only when it is whole."""
+    """An H.264 stream in an MP4 container."""
 
-    def __init__(self, to: Path, *, width: int, height: int, time_base: Fraction) -> None:
-        self._to = to
-        self._part = to.with_name(f".{to.name}.part")
-        self._container = av.open(str(self._part), "w", format="mp4", options={"movflags": "faststart"})
-        stream = self._container.add_stream("libx264", options={"crf": "23", "preset": "veryfast"})
+    def __init__(self, container: OutputContainer, *, width: int, height: int, time_base: Fraction) -> None:
+        self._container = container
+        stream = container.add_stream("libx264", options={"crf": "23", "preset": "veryfast"})
         assert isinstance(stream, VideoStream)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         stream.codec_context.time_base = time_base
@@ -32,14 +35,12 @@ class VideoWriter:
         frame.pts, frame.time_base = pts, self._time_base
         self._container.mux(self._stream.encode(frame))
 
-    def __enter__(self) -> VideoWriter:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            self._container.mux(self._stream.encode(None))
-        self._container.close()
-        if kind is None:
-            self._part.replace(self._to)
-        else:
-            self._part.unlink(missing_ok=True)
+    @classmethod
+    @contextmanager
+    def open(cls, to: Path, *, width: int, height: int, time_base: Fraction) -> Iterator[VideoWriter]:
+        """Yield a writer; the file takes its name `to` when the block ends without an error."""
+        options = {"movflags": "faststart"}
+        with replacing(to) as [part], av.open(str(part), "w", format="mp4", options=options) as container:
+            writer = cls(container, width=width, height=height, time_base=time_base)
+            yield writer
+            container.mux(writer._stream.encode(None))

@@ -1,4 +1,4 @@
-"""The whole system on one machine, as a newcomer runs it: demo, status, Flower, a second look, and gone again."""
+"""The whole system on one machine, as a new user runs it: demo, status, Flower, exports, and stopped again."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def poseline(home: Path, *args: str, code: int = 0) -> Any:
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    home = tmp_path_factory.mktemp("a newcomer") / "home"
+    home = tmp_path_factory.mktemp("a new user") / "home"
     yield home
     poseline(home, "down")
     assert [p for p in psutil.process_iter(["cmdline"]) if str(home) in " ".join(p.info["cmdline"] or [])] == []
@@ -49,8 +49,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 @pytest.fixture(scope="module")
 def demo(home: Path) -> dict[str, Any]:
-    facts: dict[str, Any] = poseline(home, "demo", "--out", str(home.parent / "out"))
-    return facts
+    printed: dict[str, Any] = poseline(home, "demo", "--out", str(home.parent / "out"))
+    return printed
 
 
 def test_the_demo_ends_with_poses_a_video_and_a_sheet(demo: dict[str, Any]) -> None:
@@ -101,7 +101,7 @@ def test_status_flower_and_celery_see_the_same_workers(home: Path, demo: dict[st
     assert {name for name in seen if name in ping.stdout} == seen
 
 
-def test_status_and_flower_say_the_same_of_what_a_worker_computes_with(home: Path, demo: dict[str, Any]) -> None:
+def test_status_and_flower_agree_on_a_worker_s_device(home: Path, demo: dict[str, Any]) -> None:
     [worker] = poseline(home, "status")["workers"]
     assert worker["provider"]
     assert worker["engine"].split()[1][0].isdigit()
@@ -136,7 +136,7 @@ def test_the_same_request_twice_is_the_same_run(home: Path, demo: dict[str, Any]
     assert len(poseline(home, "runs")) == 1
 
 
-def test_every_format_carries_the_same_facts(home: Path, demo: dict[str, Any]) -> None:
+def test_every_format_carries_the_same_values(home: Path, demo: dict[str, Any]) -> None:
     out = home.parent / "formats"
     for form in ("csv", "parquet"):
         poseline(home, "export", demo["run"], "--out", str(out / f"poses.{form}"))
@@ -168,20 +168,20 @@ def test_every_format_carries_the_same_facts(home: Path, demo: dict[str, Any]) -
     assert pq.read_table(out / "poses.nobody.parquet")["frame"].to_pylist() == empty
 
 
-def test_everything_is_well(home: Path, demo: dict[str, Any]) -> None:
+def test_doctor_finds_nothing_wrong(home: Path, demo: dict[str, Any]) -> None:
     found = poseline(home, "doctor")
     assert [line["part"] for line in found if not line["ok"]] == []
     shown = poseline(home, "show", demo["run"][:8])
     assert shown["chunks_by_state"] == {"done": 3}
 
 
-def test_the_results_lie_in_the_store_too(home: Path, demo: dict[str, Any]) -> None:
+def test_the_results_are_in_the_object_store_too(home: Path, demo: dict[str, Any]) -> None:
     store = build_object_store(load_settings(home))
     pinned = store.head(export_key(demo["run"]))
     assert b"".join(store.iter_whole(pinned)) == Path(demo["poses"]).read_bytes()
 
 
-def test_an_object_in_the_store_is_analysed_where_it_lies(home: Path, demo: dict[str, Any], short_clip: Path) -> None:
+def test_an_object_in_the_store_is_analysed_in_place(home: Path, demo: dict[str, Any], short_clip: Path) -> None:
     store = build_object_store(load_settings(home))
     store.put_file(short_clip, "matches/short.mp4")
     [facts] = poseline(home, "analyze", f"s3://{store.bucket}/matches/short.mp4", "--out", str(home.parent / "s3"))
@@ -200,7 +200,7 @@ def test_files_of_the_same_content_each_get_their_poses(home: Path, demo: dict[s
     assert len({one["run"] for one in facts}) == 1
 
 
-def test_up_mends_its_own_settings(home: Path, demo: dict[str, Any]) -> None:
+def test_up_repairs_its_settings_file(home: Path, demo: dict[str, Any]) -> None:
     (home / "poseline.env").write_text("this is no setting\n")
     poseline(home, "runs", code=2)
     poseline(home, "up")

@@ -9,10 +9,10 @@ import contextlib
 import fcntl
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from pipeline.core.files import write_atomically
 from pipeline.errors import InvalidWeights
 from pipeline.inference.weights.unpacking import TEMPORARY_PREFIX
 
@@ -56,12 +56,7 @@ def replace_record(path: Path, checksums: dict[str, str]) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    temporary = path.with_name(f"{TEMPORARY_PREFIX}{path.name}")
-    with temporary.open("w") as file:
-        file.write(json.dumps(checksums, indent=2, sort_keys=True) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.rename(path)
+    write_atomically(path, json.dumps(checksums, indent=2, sort_keys=True) + "\n", durable=True)
 
 
 @contextlib.contextmanager

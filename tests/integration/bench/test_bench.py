@@ -21,7 +21,7 @@ from pipeline.bench.size import Size
 from pipeline.cli.main import main
 from pipeline.inference.catalogue import BUNDLED_MODEL
 from pipeline.local.home import Home
-from pipeline.local.servers import MARK
+from pipeline.local.servers import STACK_ID_VARIABLE
 from tests.support.harness import cut, wait_until
 from tests.support.paths import DEMO_CLIP
 
@@ -38,7 +38,7 @@ def running(stack_id):
     found = []
     for process in psutil.process_iter():
         try:
-            if process.environ().get(MARK) == stack_id:
+            if process.environ().get(STACK_ID_VARIABLE) == stack_id:
                 found.append(process.cmdline())
         except psutil.Error:
             continue

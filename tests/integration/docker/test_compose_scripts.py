@@ -1,4 +1,4 @@
-"""The scripts in docker/, run for real on the same versions of the servers, out of their wheels."""
+"""The scripts in docker/, run on the same versions of the servers, from their wheels."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_make_env_fills_in_every_secret_once(tmp_path: Path) -> None:
     assert written.stat().st_mode & 0o777 == 0o600
     again = subprocess.run(script, check=False, capture_output=True, text=True)
     assert again.returncode == 1
-    assert "is there already" in again.stderr
+    assert "exists already" in again.stderr
     assert sorted(p.name for p in tmp_path.iterdir()) == [".env", ".env.example", "docker"]
 
 
@@ -140,7 +140,7 @@ def test_valkey_keeps_what_it_was_given_and_asks_for_its_password(broker: str, t
 @pytest.mark.parametrize(
     "command", ["FLUSHALL", "CONFIG GET dir", "SHUTDOWN NOSAVE", "SAVE", "KEYS *", "ACL LIST", "SET foreign 1"]
 )
-def test_valkey_lets_its_clients_work_but_not_rule(broker: str, command: str) -> None:
+def test_valkey_refuses_administration_to_its_clients(broker: str, command: str) -> None:
     with Redis.from_url(broker) as client:
         client.set("poseline:key", 1)
         with pytest.raises(RedisError, match=r"(?i)no permissions"):
@@ -172,7 +172,7 @@ def _probe(env: dict[str, str], *role: str) -> int:
     return subprocess.run([sys.executable, str(DOCKER / "health.py"), *role], env=env, check=False, cwd=ROOT).returncode
 
 
-def test_beat_is_well_while_it_ticks_under_valkeys_rules(broker: str, tmp_path: Path) -> None:
+def test_beat_is_healthy_while_it_ticks_under_valkeys_rules(broker: str, tmp_path: Path) -> None:
     env = _settings(broker)
     with _running([sys.executable, "-m", "pipeline.cli.main", "beat"], env, tmp_path / "beat.log") as beat:
         assert _probe(env, "beat") == 0, (tmp_path / "beat.log").read_text()
@@ -181,7 +181,7 @@ def test_beat_is_well_while_it_ticks_under_valkeys_rules(broker: str, tmp_path: 
         assert _probe(env, "beat") == 1
 
 
-def test_a_worker_is_well_while_its_consumer_answers_under_valkeys_rules(broker: str, tmp_path: Path) -> None:
+def test_a_worker_is_healthy_while_its_consumer_answers_under_valkeys_rules(broker: str, tmp_path: Path) -> None:
     env = _settings(broker)
     # Celery's own worker without our tasks: the probe asks the transport, which needs no database.
     code = (

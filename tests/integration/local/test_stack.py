@@ -1,4 +1,4 @@
-"""The local stack's servers, started for real: credentials, walls, deaths, restarts. One home for all tests here."""
+"""The local stack's servers, started: credentials, permissions, crashes, restarts. One home for all tests here."""
 
 from __future__ import annotations
 
@@ -63,34 +63,34 @@ def pids_of(found: StackStatus) -> dict[str, int]:
 
 
 def family(home: Path) -> list[psutil.Process]:
-    """The supervisor of a home and all below it."""
-    boss = psutil.Process(json.loads((home / "run" / "state.json").read_text())["supervisor"]["pid"])
-    return [boss, *boss.children(recursive=True)]
+    """The supervisor of a home and its descendants."""
+    supervisor = psutil.Process(json.loads((home / "run" / "state.json").read_text())["supervisor"]["pid"])
+    return [supervisor, *supervisor.children(recursive=True)]
 
 
-def left_of(processes: list[psutil.Process]) -> list[psutil.Process]:
+def still_alive(processes: list[psutil.Process]) -> list[psutil.Process]:
     return [p for p in processes if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A home with a blank and a comma in its path, under a directory that only its owner can enter."""
-    wall = tmp_path_factory.mktemp("private")
-    wall.chmod(0o700)
-    home = wall / "a home, with blanks" / ".poseline"
+    private = tmp_path_factory.mktemp("private")
+    private.chmod(0o700)
+    home = private / "a home, with blanks" / ".poseline"
     yield home
     down(home)
 
 
 def test_the_servers_take_their_credentials_and_no_others(home: Path) -> None:
-    said: list[str] = []
-    found = up(home, only=SERVERS, prepare=ignore, on_step=said.append)
+    steps: list[str] = []
+    found = up(home, only=SERVERS, prepare=ignore, on_step=steps.append)
     assert found.running
     assert {s.name: s.state for s in found.services} == {
         **dict.fromkeys(SERVERS, "running"),
         **dict.fromkeys(PROCESSES, "stopped"),
     }
-    assert {"starting Postgres", "starting Valkey", "starting SeaweedFS"} <= set(said)
+    assert {"starting Postgres", "starting Valkey", "starting SeaweedFS"} <= set(steps)
     env = env_of(home)
 
     url = env["POSELINE_DATABASE_URL"]
@@ -133,7 +133,7 @@ def test_every_socket_is_on_loopback(home: Path) -> None:
     assert listening == {"postgres": {"127.0.0.1"}, "valkey-server": {"127.0.0.1"}, "weed": {"127.0.0.1"}}
 
 
-def test_the_store_s_inner_ports_give_nothing_to_strangers(home: Path) -> None:
+def test_the_object_store_s_internal_ports_refuse_requests_without_credentials(home: Path) -> None:
     start(home)
     ports = json.loads((home / "stack.json").read_text())["ports"]
     for name, path in (("filer", "/buckets/poseline/a"), ("master", "/dir/assign"), ("volume", "/1,01")):
@@ -151,7 +151,7 @@ def test_secrets_are_private_and_in_no_argument(home: Path) -> None:
     assert not any(secret in part for process in family(home) for part in process.cmdline() for secret in secrets)
     assert stack["postgres_admin_password"] not in (home / "poseline.env").read_text()
     assert stat.S_IMODE(home.stat().st_mode) == 0o700
-    # SeaweedFS makes some of its files readable, but nobody gets as far as that.
+    # SeaweedFS makes some of its files readable, but their directory is private.
     for path in (*home.iterdir(), *(home / "seaweedfs").iterdir(), *(home / "run").iterdir()):
         assert path.name == ".gitignore" or not path.stat().st_mode & 0o077, path
     for log in (home / "logs").iterdir():
@@ -175,7 +175,7 @@ def test_a_killed_server_comes_back(home: Path, server: str) -> None:
     assert {name: pids_of(status(home))[name] for name in others} == {name: before[name] for name in others}
 
 
-def test_data_outlives_down_and_a_port_lost_to_somebody_else(home: Path) -> None:
+def test_data_outlives_down_and_a_port_taken_by_another_program(home: Path) -> None:
     start(home)
     env = env_of(home)
     with psycopg.connect(env["POSELINE_DATABASE_URL"]) as connection:
@@ -186,7 +186,7 @@ def test_data_outlives_down_and_a_port_lost_to_somebody_else(home: Path) -> None
         s3.put_object(Bucket="poseline", Key="last", Body=b"x" * 9_000_000)
     everyone = family(home)
     assert not down(home).running
-    assert left_of(everyone) == []
+    assert still_alive(everyone) == []
     before = json.loads((home / "stack.json").read_text())["ports"]
     assert not [path for port in before.values() for path in Path("/tmp").glob(f"seaweedfs-*-{port}.sock")]
 
@@ -194,8 +194,8 @@ def test_data_outlives_down_and_a_port_lost_to_somebody_else(home: Path) -> None
     try:
         assert start(home).running
     finally:
-        for thief in stolen.values():
-            thief.close()
+        for taken in stolen.values():
+            taken.close()
     after = json.loads((home / "stack.json").read_text())["ports"]
     assert {name for name in after if after[name] != before[name]} == set(stolen)
     env = env_of(home)
@@ -208,13 +208,13 @@ def test_data_outlives_down_and_a_port_lost_to_somebody_else(home: Path) -> None
         assert s3.get_object(Bucket="poseline", Key="last")["Body"].read() == b"x" * 9_000_000
 
 
-def test_stale_pids_of_somebody_else_harm_neither_side(home: Path) -> None:
+def test_pids_reused_by_another_process_harm_neither_side(home: Path) -> None:
     start(home)
     state = json.loads((home / "run" / "state.json").read_text())
     down(home)
     with subprocess.Popen(["sleep", "60"]) as stranger:
-        for facts in (state["supervisor"], *state["services"].values()):
-            facts["pid"] = stranger.pid
+        for process in (state["supervisor"], *state["services"].values()):
+            process["pid"] = stranger.pid
         (home / "run" / "state.json").write_text(json.dumps(state))
         (home / "run" / "wanted.json").write_text('{"services": ["postgres"], "slots": 1}')
         (home / "postgres" / "postmaster.pid").write_text(f"{stranger.pid}\n/elsewhere\n0\n1\n")
@@ -229,11 +229,11 @@ def test_down_after_the_supervisor_was_killed_leaves_nothing(home: Path) -> None
     everyone = family(home)
     everyone[0].kill()
     assert not down(home).running
-    assert left_of(everyone) == []
+    assert still_alive(everyone) == []
     assert [s.state for s in down(home).services] == ["stopped"] * 6
 
 
-def test_two_homes_stand_side_by_side(home: Path, tmp_path: Path) -> None:
+def test_two_homes_run_side_by_side(home: Path, tmp_path: Path) -> None:
     with ThreadPoolExecutor(2) as pool:
         one, two = pool.map(start, [home, tmp_path / "other"])
     try:
@@ -268,19 +268,19 @@ def test_poseline_s_own_processes_are_kept_running_and_stopped(home: Path) -> No
 
     everyone = family(home)
     assert not down(home).running
-    assert left_of(everyone) == []
+    assert still_alive(everyone) == []
 
 
-def test_a_removed_home_takes_its_servers_along(tmp_path: Path) -> None:
+def test_removing_a_home_stops_its_servers(tmp_path: Path) -> None:
     up(tmp_path / "home", only=["valkey"], prepare=ignore)
     everyone = family(tmp_path / "home")
     (tmp_path / "home").rename(tmp_path / "away")
-    wait_until(lambda: not left_of(everyone), 10, "the end of all")
+    wait_until(lambda: not still_alive(everyone), 10, "the end of all processes")
 
 
 def test_a_named_port_that_is_taken_is_refused(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as thief:
-        port = thief.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
         with pytest.raises(StackError, match=rf"port {port} is taken: .*--flower-port"):
             up(tmp_path / "home", only=SERVERS, flower_port=port, prepare=ignore)
     assert not status(tmp_path / "home").running
@@ -306,10 +306,10 @@ def test_a_failing_set_up_step_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="no tables today"):
         up(tmp_path, only=SERVERS, prepare=fail)
     assert len(everyone) > 3
-    assert left_of(everyone) == []
+    assert still_alive(everyone) == []
 
 
-def test_what_cannot_be_is_said(tmp_path: Path) -> None:
+def test_impossible_requests_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no service mysql"):
         up(tmp_path, only=["mysql"])
     with pytest.raises(StackError, match="too long"):
@@ -318,7 +318,7 @@ def test_what_cannot_be_is_said(tmp_path: Path) -> None:
     assert not (tmp_path / "never").exists()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 def test_an_ordinary_user_needs_nothing_from_root(tmp_path_factory: pytest.TempPathFactory) -> None:
     root = ROOT
     place = Path(subprocess.check_output(["mktemp", "-d", "/tmp/poseline-test-XXXXXX"], text=True).strip())

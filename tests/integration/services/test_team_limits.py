@@ -171,7 +171,7 @@ def test_teams_on_the_command_line(
         return captured.out + captured.err
 
     assert "no teams yet" in said()
-    assert "weight 2, no limits of its own" in said("set", "pros", "--weight", "2")
+    assert "weight 2, default limits" in said("set", "pros", "--weight", "2")
     words = said("set", "kids", "--max-bytes", "10G", "--max-duration", "90m", "--max-pixels", "3840x2160")
     assert "bytes 10G, pixels 8294400, duration 90 m" in words
     said("set", "kids", "--max-frames", "9", "--max-streams", "2", "--max-cpu-per-frame", "1.5", "--default", "bytes")
@@ -192,7 +192,7 @@ def test_teams_on_the_command_line(
     ]
     assert "duration 90 m" in said()
     assert "nothing to change" in said("set", "kids", code=2)
-    assert "is no size" in said("set", "kids", "--max-bytes", "big", code=2)
+    assert "is not a size" in said("set", "kids", "--max-bytes", "big", code=2)
     assert "more than 0" in said("set", "kids", "--weight", "0", code=2)
     assert "must be above 0" in said("set", "kids", "--max-frames", "0", code=2)
     assert "is no name for a team" in said("set", " ", "--weight", "1", code=2)

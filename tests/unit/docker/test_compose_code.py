@@ -45,7 +45,7 @@ def test_every_command_is_one_that_poseline_has(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["worker", "gpu-worker", "beat", "flower"])
-def test_every_process_of_ours_is_asked_as_itself(name: str) -> None:
+def test_every_probe_names_its_own_process(name: str) -> None:
     how, python, script, role, *node = SERVICES[name]["healthcheck"]["test"]
     assert (how, python) == ("CMD", "python")
     assert f"COPY docker/health.py {script}\n" in LAST_STAGE
@@ -53,18 +53,18 @@ def test_every_process_of_ours_is_asked_as_itself(name: str) -> None:
     assert node == ([option(name, "--name")] if role == "worker" else [])
 
 
-def test_a_probe_gives_up_before_it_is_cut_off() -> None:
+def test_a_probe_times_out_before_compose_kills_it() -> None:
     tick_s = Settings.model_fields["tick_s"].default
     for name in ("worker", "gpu-worker", "beat", "flower"):
         limit_s = int(SERVICES[name]["healthcheck"]["timeout"].removesuffix("s"))
         assert limit_s > 3 * tick_s + health.ANSWER_S + 2
 
 
-def test_flower_is_asked_where_it_listens() -> None:
+def test_the_probe_of_flower_uses_its_port() -> None:
     assert f":{option('flower', '--port')}/" in health.FLOWER
 
 
-def test_every_variable_is_read_by_somebody() -> None:
+def test_every_variable_is_read() -> None:
     texts = [ROOT / "docker-compose.yml", ROOT / ".env.example", *DOCKER.iterdir()]
     named = {
         name for path in texts if path.is_file() for name in re.findall(r"POSELINE_[A-Z0-9_]+\b", path.read_text())
@@ -111,7 +111,7 @@ def test_no_secret_is_an_argument(name: str) -> None:
     assert [variable for variable, how, _ in variables(argued) if how == ":?"] == []
 
 
-def test_every_needed_setting_is_given_to_every_process_that_reads_them() -> None:
+def test_every_required_setting_is_given_to_every_process_that_reads_them() -> None:
     needed = {f"POSELINE_{name.upper()}" for name, field in Settings.model_fields.items() if field.is_required()}
     for name in set(OURS) - {"models"}:
         assert needed <= SERVICES[name]["environment"].keys(), name

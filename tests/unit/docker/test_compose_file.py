@@ -1,4 +1,4 @@
-"""The Compose file by itself: held against the schema and against our rules."""
+"""The Compose file by itself: checked against the schema and our rules."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_the_file_follows_the_compose_specification() -> None:
     assert [(list(error.path), error.message) for error in errors] == []
 
 
-def test_every_variable_is_written_so_that_it_is_understood() -> None:
+def test_every_variable_has_a_form_that_these_tests_parse() -> None:
     # A bare $NAME or ${NAME} would quietly be empty.
     for text in strings(COMPOSE):
         rest = VARIABLE.sub("", text).replace("$$", "")
@@ -75,7 +75,7 @@ def test_every_container_is_locked_down(name: str) -> None:
     assert service["logging"]["options"].keys() == {"max-size", "max-file"}
     assert {"memory", "pids"} <= service["deploy"]["resources"]["limits"].keys()
     assert not service.keys() & {"privileged", "network_mode", "pid", "ipc", "devices", "env_file", "container_name"}
-    # One chown of a volume that may be root's; nobody else gets anything.
+    # For one chown of a volume that may belong to root.
     assert service.get("cap_add", []) == (["CHOWN", "SETGID", "SETUID"] if name == "seaweedfs" else [])
     if name in {"postgres", "valkey"}:
         assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", service["user"])
@@ -84,20 +84,20 @@ def test_every_container_is_locked_down(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", LASTING)
-def test_every_lasting_service_is_restarted_and_asked_how_it_is(name: str) -> None:
+def test_every_lasting_service_is_restarted_and_has_a_health_check(name: str) -> None:
     service = SERVICES[name]
     assert service["restart"] == "unless-stopped"
     assert service["healthcheck"].keys() == {"test", "interval", "timeout", "retries", "start_period"}
     assert service["stop_grace_period"]
 
 
-def test_lasting_services_are_all_that_start_by_themselves_but_two() -> None:
-    alone = {name for name, service in SERVICES.items() if "profiles" not in service}
-    assert alone == {"postgres", "valkey", "seaweedfs", "worker", "beat", "flower", "migrate", "bucket"}
-    assert set(LASTING) == (alone - {"migrate", "bucket"}) | {"gpu-worker"}
+def test_only_lasting_services_and_two_set_up_steps_start_by_default() -> None:
+    default = {name for name, service in SERVICES.items() if "profiles" not in service}
+    assert default == {"postgres", "valkey", "seaweedfs", "worker", "beat", "flower", "migrate", "bucket"}
+    assert set(LASTING) == (default - {"migrate", "bucket"}) | {"gpu-worker"}
 
 
-def test_whoever_is_waited_for_can_be_waited_for() -> None:
+def test_every_dependency_can_meet_its_condition() -> None:
     for name, service in SERVICES.items():
         for other, how in service.get("depends_on", {}).items():
             lasting = how["condition"] == "service_healthy"
@@ -113,7 +113,7 @@ def test_only_flower_is_published_and_only_on_loopback() -> None:
         assert port.endswith(f":{option('flower', '--port')}")
 
 
-def test_only_flower_and_the_fetcher_can_be_reached_or_reach_out() -> None:
+def test_only_flower_and_the_fetcher_are_on_the_outer_network() -> None:
     assert COMPOSE["networks"]["back"] == {"internal": True}
     assert {name for name, service in SERVICES.items() if service["networks"] != ["back"]} == {"flower", "models"}
     assert "environment" not in SERVICES["models"], "who can reach the internet holds no secret"
