@@ -55,7 +55,7 @@ def plan_chunks(
     n = len(index)
     if not n:
         return []
-    starts = np.zeros(1, np.int64) if index.counted else np.flatnonzero(index.keyframe)
+    starts = np.zeros(1, np.int64) if index.indexed_by_position else np.flatnonzero(index.keyframe)
     starts = np.union1d(starts, [0])
     bounds = _merge(_bounds(starts, n, target_frames, int(n * max_waste)), target_frames)
     plans = _plans(index, starts, bounds)

@@ -36,7 +36,7 @@ from pipeline.services.model_cache import ModelCache
 from pipeline.services.system import System
 from pipeline.services.team_limits import limits_of_ready
 from pipeline.storage.blocks import ObjectSource
-from pipeline.video.reader import Frame, batch_within, iter_frames
+from pipeline.video.reader import Frame, VideoReader
 
 log = get_logger(__name__)
 
@@ -120,18 +120,10 @@ def _analyse(
     ) as keeper:
         model = models.load(claimed.model_fingerprint, keeper.interrupted)
         loading.over()
-        batch_frames = batch_within(video.size, model.spec.side_px, model.batch)
-        frames = iter_frames(
-            ObjectSource(system.store, video.source),
-            index=index,
-            first=first,
-            stop=stop,
-            size=video.size,
-            limits=limits,
-            side=model.spec.side_px,
-            batch=batch_frames,
-            interrupted=keeper.interrupted,
-            on_tick=on_tick,
+        reader = VideoReader(ObjectSource(system.store, video.source), index, video.size, limits)
+        batch_frames = reader.batch_within(model.spec.side_px, model.batch)
+        frames = reader.frames(
+            first, stop, model.spec.side_px, batch=batch_frames, interrupted=keeper.interrupted, on_tick=on_tick
         )
         next_no = first
         while batch := list(islice(frames, batch_frames)):

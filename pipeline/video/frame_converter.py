@@ -1,4 +1,4 @@
-"""What a decoded frame becomes: BGR pixels, upright, in square pixels, of one size for the whole video. Child side.
+"""What a decoded frame becomes: BGR pixels, oriented, in square pixels, of one size for the whole video. Child side.
 
 The order is fixed, since every step rounds: swscale to BGR, the turn and the mirroring that the file asks for, a
 stretch to the display size where the stored size is another, and the letterbox of the model. Where the picture is
@@ -33,7 +33,7 @@ _MATRIX = struct.Struct("=9i")
 
 @dataclass(frozen=True)
 class Orientation:
-    """How a stored picture has to be moved to stand upright: first turned, then mirrored.
+    """How a stored picture has to be moved to stand oriented: first turned, then mirrored.
 
     Args:
         quarter_turns_ccw: 0 to 3, counter-clockwise.
@@ -44,7 +44,7 @@ class Orientation:
     mirrored: bool = False
 
 
-AS_STORED: Final = Orientation()
+UNCHANGED: Final = Orientation()
 
 
 def _newer(value: object) -> Any:
@@ -62,7 +62,7 @@ def orientation(frame: VideoFrame) -> Orientation:
     try:
         matrix = cast("SideDataContainer", frame.side_data)[Type.DISPLAYMATRIX]
     except KeyError:
-        return AS_STORED
+        return UNCHANGED
     return read_matrix(bytes(matrix))
 
 
@@ -72,11 +72,11 @@ def read_matrix(matrix: bytes) -> Orientation:
     FFmpeg's matrix takes a stored point `(x right, y down)` to `(a x + c y, b x + d y)`.
     """
     if len(matrix) < _MATRIX.size:
-        return AS_STORED
+        return UNCHANGED
     a, b, _, c, d, *_ = _MATRIX.unpack_from(matrix)
     determinant = a * d - b * c
     if not determinant:
-        return AS_STORED
+        return UNCHANGED
     mirrored = determinant < 0
     if mirrored:  # with the mirroring, which comes last, undone
         a, c = -a, -c
@@ -84,7 +84,7 @@ def read_matrix(matrix: bytes) -> Orientation:
     return Orientation(round(-clockwise / (math.pi / 2)) % 4, mirrored)
 
 
-def display_size(width: int, height: int, upright: Orientation, pixel_aspect: Fraction | None) -> tuple[int, int]:
+def display_size(width: int, height: int, oriented: Orientation, pixel_aspect: Fraction | None) -> tuple[int, int]:
     """Width and height of a stored picture as displayed, in square pixels.
 
     The aspect is of stored pixels, so it is applied before the turn. It stretches one side and shrinks none: no
@@ -93,7 +93,7 @@ def display_size(width: int, height: int, upright: Orientation, pixel_aspect: Fr
     Args:
         width: as stored.
         height: as stored.
-        upright: from `orientation`.
+        oriented: from `orientation`.
         pixel_aspect: width by height of one stored pixel; None, or out of `[1/4, 4]`, counts as 1.
     """
     if pixel_aspect and Fraction(1, MAX_PIXEL_ASPECT) <= pixel_aspect <= MAX_PIXEL_ASPECT:
@@ -101,7 +101,7 @@ def display_size(width: int, height: int, upright: Orientation, pixel_aspect: Fr
             width = _round(width * pixel_aspect)
         else:
             height = _round(height / pixel_aspect)
-    return (height, width) if upright.quarter_turns_ccw % 2 else (width, height)
+    return (height, width) if oriented.quarter_turns_ccw % 2 else (width, height)
 
 
 class FrameConverter:
@@ -128,10 +128,10 @@ class FrameConverter:
         """
         image = _pixels(self._to_bgr.reformat(frame, format="bgr24", threads=1))
         steps: list[_Step] = []
-        upright = orientation(frame)
-        if upright != AS_STORED:
-            steps.append(_MOVES[upright])
-        if display_size(frame.width, frame.height, upright, None) != self._size:
+        oriented = orientation(frame)
+        if oriented != UNCHANGED:
+            steps.append(_MOVES[oriented])
+        if display_size(frame.width, frame.height, oriented, None) != self._size:
             steps.append(self._stretch)
         for step in steps:
             # The last one writes where the picture has to go in the end.

@@ -87,7 +87,7 @@ class Footprint:
         if self.children:
             found.append(f"{self.children} decoder children are left")
         if self.zygote != first.zygote:
-            found.append("the decoders' keeper process died and was replaced")
+            found.append("the decoders' zygote process died and was replaced")
         if self.fds > first.fds + GROWTH_FDS:
             found.append(f"{self.fds} descriptors are open, {first.fds} were")
         if self.zygote_fds > first.zygote_fds:

@@ -32,7 +32,7 @@ class Case:
         size: as displayed, in square pixels.
         turn: quarter turns clockwise, and the mirroring after them, that show it upright.
         stream: which video stream is the one to take.
-        counted: whether its times cannot tell its frames apart.
+        indexed_by_position: whether its times cannot tell its frames apart.
     """
 
     make: Callable[[Path], Path]
@@ -42,7 +42,7 @@ class Case:
     size: tuple[int, int] = (160, 96)
     turn: tuple[int, bool] = (0, False)
     stream: int = 0
-    counted: bool = False
+    indexed_by_position: bool = False
 
 
 def coded(suffix: str, claim: Claim, frames: int = FRAMES, **options: Any) -> Case:

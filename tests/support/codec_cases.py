@@ -95,7 +95,7 @@ CODECS = {
     "asp_packed_avi": replace(
         coded(".avi", claims.packed),
         make=rewritten(lambda d: make_video(d / "p.avi", FRAMES, codec="mpeg4", b_frames=1), ".avi", pack_b_frames),
-        counted=True,
+        indexed_by_position=True,
     ),
     "mpeg2_ts": coded(".ts", claims.every(claims.codec("mpeg2video"), claims.b_frames), codec="mpeg2video", b_frames=2),
     "mpeg2_ps": coded(
@@ -120,6 +120,6 @@ CONTAINERS = {
     "mov": x264(".mov", claims.reordered),
     "mkv": x264(".mkv", claims.reordered),
     "ts": x264(".ts", claims.reordered),
-    "ps": replace(x264(".mpg", claims.packets_without_pts), counted=True),
+    "ps": replace(x264(".mpg", claims.packets_without_pts), indexed_by_position=True),
     "with_sound": x264(".mp4", claims.b_frames, audio_s=2.0),
 }

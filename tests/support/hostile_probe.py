@@ -76,6 +76,6 @@ def probed(path: Path, limits: VideoLimits = LIMITS) -> int | str:
     assert "\n" not in words
     assert 20 < len(words) < 200, words
     assert words.endswith("."), words
-    assert "nonsense" not in words
+    assert "invalid data" not in words
     assert "decoder" not in words, f"not the file's own fault: {words}"
     return words

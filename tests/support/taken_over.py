@@ -16,17 +16,17 @@ sys.path[:0] = [p for p in json.loads(sys.argv[1]) if p not in sys.path]
 import ctypes, errno, os, resource, signal, socket, time
 from pipeline.video import child, lockdown, kernel_filters, wire
 from pipeline.video.zygote import main
-for wall in WALLS_DOWN:
-    setattr(kernel_filters, wall, lambda: False)
+for kernel_filter in DISABLED_FILTERS:
+    setattr(kernel_filters, kernel_filter, lambda: False)
 
 def taken_over(honest):
-    def decode(job, file, limits, *rest):
+    def decode(job, file, limits, *rest):  # for a decode `limits` is the request
         code = file.read()
         file.seek(0)
         if not code.startswith(b"# taken over"):
             return honest(job, file, limits, *rest)
         def tell(*facts):
-            wire.send(job, wire.Kind.FAIL, repr(facts).encode())
+            wire.send(job, wire.RecordKind.FAIL, repr(facts).encode())
         def refused(call, *args):
             try:
                 call(*args)

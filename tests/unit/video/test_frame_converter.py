@@ -16,7 +16,7 @@ import pytest
 
 from pipeline.core.letterbox import letterbox
 from pipeline.video.frame_converter import (
-    AS_STORED,
+    UNCHANGED,
     FrameConverter,
     Orientation,
     display_size,
@@ -120,7 +120,7 @@ def test_the_nearest_quarter_turn(angle_deg, turns, mirrored, stretch):
     [bytes(36), b"", matrix_of(1, 0, 0, 1)[:20], matrix_of(1, 1, 1, 1), matrix_of(0, 1, 0, 1), matrix_of(0, 0, 0, -1)],
 )
 def test_a_flat_matrix_asks_for_nothing(matrix):
-    assert read_matrix(matrix) == AS_STORED
+    assert read_matrix(matrix) == UNCHANGED
 
 
 @pytest.mark.parametrize("number", EXIF)

@@ -14,7 +14,7 @@ import pytest
 from pipeline.core.video_limits import VideoLimits
 from pipeline.errors import DecodeFailed, VideoRejected
 from pipeline.video.demux import Unreadable, check_duration, check_times, clock
-from pipeline.video.reader import Frame, VideoInfo, iter_frames, probe
+from pipeline.video.reader import Frame, VideoInfo, VideoReader, probe
 from pipeline.video.source import open_source
 from tests.support.video_maker import make_video
 
@@ -36,8 +36,7 @@ def reason(path: Path, limits: VideoLimits = LIMITS) -> str:
 
 def frames(path: Path, info: VideoInfo, limits: VideoLimits, side: int | None = 384) -> list[Frame]:
     with open_source(path) as source:
-        stop = len(info.index)
-        return list(iter_frames(source, index=info.index, first=0, stop=stop, size=info.size, limits=limits, side=side))
+        return list(VideoReader(source, info.index, info.size, limits).frames(0, len(info.index), side))
 
 
 def test_memory(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.core.video_limits import VideoLimits
 from pipeline.video import zygote_client
-from pipeline.video.reader import iter_frames, probe
+from pipeline.video.reader import VideoReader, probe
 from pipeline.video.sample import make_clip
 from pipeline.video.source import open_source
 
@@ -27,7 +27,7 @@ def test_frames_that_were_given_are_given_back(tmp_path: Path) -> None:
     with open_source(clip) as source:
         info = probe(source, LIMITS)
         before = {child.pid for child in psutil.Process(zygote_client.zygote().pid).children()}
-        frames = iter_frames(source, index=info.index, first=0, stop=MANY + 20, size=info.size, limits=LIMITS, side=384)
+        frames = VideoReader(source, info.index, info.size, LIMITS).frames(0, MANY + 20, 384)
         list(islice(frames, FEW))
         (child,) = [c for c in psutil.Process(zygote_client.zygote().pid).children() if c.pid not in before]
         few_mb = private_mb(child.pid)

@@ -12,8 +12,8 @@ import pytest
 from pipeline.core.chunk_plan import plan_chunks
 from pipeline.core.letterbox import letterbox
 from pipeline.core.video_limits import VideoLimits
-from pipeline.video.frame_pool import slots_for
-from pipeline.video.reader import VideoInfo, batch_within, iter_frames, probe
+from pipeline.video.frame_pool import batch_for, slots_for
+from pipeline.video.reader import VideoInfo, VideoReader, probe
 from pipeline.video.source import ByteSource, open_source
 from tests.support.paths import SHARED_CLIPS
 from tests.support.plain_decode import digest, plain_pictures
@@ -30,14 +30,16 @@ def clip(request) -> Path:
     return request.param
 
 
+def reader_of(source: ByteSource, info: VideoInfo) -> VideoReader:
+    return VideoReader(source, info.index, info.size, LIMITS)
+
+
 def pixels(
     source: ByteSource, info: VideoInfo, first: int = 0, stop: int | None = None, side: int | None = None
 ) -> Iterator[tuple[int, str]]:
     """Number and hash of each frame."""
     stop = len(info.index) if stop is None else stop
-    for frame in iter_frames(
-        source, index=info.index, first=first, stop=stop, size=info.size, limits=LIMITS, side=side
-    ):
+    for frame in reader_of(source, info).frames(first, stop, side):
         yield frame.number, digest(frame.image)
 
 
@@ -75,9 +77,8 @@ def test_the_model_gets_the_picture_as_displayed(tmp_path, name, side):
     scale = min(side / case.size[0], side / case.size[1])
     with open_source(path) as source:
         info = probe(source, LIMITS)
-        n = len(info.index)
         frames = 0
-        for frame in iter_frames(source, index=info.index, first=0, stop=n, size=info.size, limits=LIMITS, side=side):
+        for frame in reader_of(source, info).frames(0, len(info.index), side):
             np.testing.assert_array_equal(frame.image, expected[frame.number][0])
             assert frame.scale == expected[frame.number][1] == scale
             frames += 1
@@ -90,7 +91,7 @@ def test_the_model_gets_the_picture_as_displayed(tmp_path, name, side):
 def test_black_is_black_and_white_is_white(tmp_path, name):
     with open_source(CASES[name].make(tmp_path)) as source:
         info = probe(source, LIMITS)
-        for frame in iter_frames(source, index=info.index, first=1, stop=9, size=info.size, limits=LIMITS, side=None):
+        for frame in reader_of(source, info).frames(1, 9):
             dark, bright = shades(frame.image)
             assert max(dark) < 10
             assert min(bright) > 245
@@ -127,7 +128,7 @@ def test_only_what_was_asked_for_and_only_to_read(tmp_path):
     with open_source(path) as source:
         info = probe(source, LIMITS)
         got = []
-        for frame in iter_frames(source, index=info.index, first=17, stop=23, size=info.size, limits=LIMITS, side=64):
+        for frame in reader_of(source, info).frames(17, 23, 64):
             assert not frame.image.flags.writeable
             assert frame.scale == 64 / 160
             got.append((frame.number, frame.pts))
@@ -156,9 +157,7 @@ def test_a_caller_may_hold_a_batch_while_the_next_is_decoded(tmp_path, batch):
     with open_source(path) as source:
         info = probe(source, LIMITS)
         alone = list(pixels(source, info))
-        frames = iter_frames(
-            source, index=info.index, first=0, stop=40, size=info.size, limits=LIMITS, side=None, batch=batch
-        )
+        frames = reader_of(source, info).frames(0, 40, batch=batch)
         together = []
         while held := list(islice(frames, batch)):
             together += [(frame.number, digest(frame.image)) for frame in held]
@@ -171,8 +170,8 @@ def test_a_batch_that_shared_memory_cannot_hold_is_refused(batch):
         slots_for(batch)
 
 
-def test_a_batch_of_very_large_pictures_is_smaller():
-    assert batch_within((1280, 720), 640, 32) == 32
-    assert batch_within((1920, 1080), None, 8) == 8
-    assert batch_within((3840, 2160), None, 8) == 2
-    assert batch_within((8192, 4320), None, 8) == 1
+def test_a_batch_of_very_large_frames_is_smaller():
+    assert batch_for((640, 640), 32) == 32
+    assert batch_for((1080, 1920), 8) == 8
+    assert batch_for((2160, 3840), 8) == 2
+    assert batch_for((4320, 8192), 8) == 1

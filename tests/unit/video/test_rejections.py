@@ -158,4 +158,4 @@ def test_nothing_decodes(tmp_path):
     for at, size in zip(index.position_bytes.tolist(), index.size_bytes.tolist(), strict=True):
         data[at : at + size] = bytes(size)
     path.write_bytes(data)
-    assert "No picture of this video can be decoded" in reason(path)
+    assert "No frame of this video can be decoded" in reason(path)
