@@ -1,4 +1,4 @@
-"""What one video, and one decoder child, may take."""
+"""The limits of one video and of one decoder child."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class VideoLimits:
-    """Ceilings of one decoder child; over any of them it is stopped.
+    """A child that exceeds one of them is stopped.
 
     Args:
-        max_pixels: of one picture, width times height.
+        max_pixels: width times height of one frame.
         max_frames: of one video.
-        stall_s: without a frame, a byte request or a sign of work, before it is killed.
-        max_bytes: of one video; held where it is taken in, not by the child.
+        stall_s: a child is killed after so long without a frame, a byte request or a tick.
+        max_bytes: of one file; checked where it is uploaded and ingested, not by the child.
         max_duration_s: from the first frame to the last, by the container's times.
-        max_streams: of one file: pictures, sound, subtitles, data.
-        max_cpu_s_per_frame: processor time on one packet or frame.
-        memory_bytes: address space on top of the loaded libraries and the shared frames. Measured: H.264 at
-            8192 x 4320 with 4 reference pictures takes 0.6 GiB.
-        cpu_s: processor time of the whole child; enough for a day of 1080p that has to be decoded to be indexed.
+        max_streams: video, audio, subtitle and data streams of one file.
+        max_cpu_s_per_frame: CPU time on one packet or frame.
+        memory_bytes: address space on top of the loaded libraries and the frame pool. Measured: H.264 at 8192 x 4320
+            with 4 reference frames takes 0.6 GiB.
+        cpu_s: CPU time of the whole child; enough to decode a day of 1080p for its index.
     """
 
-    max_pixels: int
-    max_frames: int
-    stall_s: float
+    max_pixels: int = 8192 * 4320
+    max_frames: int = 4_000_000
+    stall_s: float = 60.0
     max_bytes: int = 64 * 2**30
     max_duration_s: float = 86_400.0
     max_streams: int = 32

@@ -33,7 +33,7 @@ from pipeline.video.zygote import main
 honest_index, honest_send = child.send_index, wire.send
 
 def send(job, kind, payload=b""):
-    if kind in (wire.Kind.REJECT, wire.Kind.FAIL):
+    if kind in (wire.RecordKind.REJECT, wire.RecordKind.FAIL):
         used_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kib
         payload = bytes(payload) + f" [{used_kib // 1024} MiB {time.process_time():.1f} s]".encode()
     honest_send(job, kind, payload)

@@ -20,7 +20,8 @@ def test_a_request_is_read_as_it_was_sent(request_: DecodeRequest) -> None:
 
 
 @pytest.mark.parametrize(
-    "changes", [{"kind": "watch"}, {"limits": {}}, {"size": [1]}, {"size": None}, {"slots": 0}, {"color": 1}]
+    "changes",
+    [{"kind": "watch"}, {"limits": {"max_pictures": 1}}, {"size": [1]}, {"size": None}, {"slots": 0}, {"color": 1}],
 )
 def test_an_invalid_request_is_refused(changes: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=r"."):
