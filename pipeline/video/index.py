@@ -1,7 +1,7 @@
 """Build the frame index of a video from its packets, or reject the video. Child side.
 
 Packets are enough where each has a pts of its own and the decoder returns exactly these for the first of them. Else
-(MPEG-TS with gaps, separately coded fields, hidden frames) the whole video is decoded once; where even the decoded
+(MPEG-TS with gaps, separately coded fields, invisible frames) the whole video is decoded once; where even the decoded
 frames' pts do not rise, frames are indexed by position.
 """
 
@@ -27,8 +27,8 @@ from pipeline.video.decode import Ticker, decode_packet, discard_other_streams, 
 from pipeline.video.decode_probe import DecodeProbe, increase
 from pipeline.video.demux import Unreadable, check_times, open_video, too_large
 from pipeline.video.frame_converter import display_size, orientation
-from pipeline.video.hidden_packets import is_hidden
 from pipeline.video.index_builder import IndexBuilder
+from pipeline.video.invisible_packets import is_invisible
 from pipeline.video.truncation import HEAD_BYTES, check_complete
 from pipeline.video.wire import RecordKind
 
@@ -50,9 +50,9 @@ def send_index(job: socket.socket, file: ByteChannelFile, limits: VideoLimits) -
     rows, decode_probe, breaks_off = _scan_packets(container, stream, ticker, file, limits)
     if not rows.pts:
         raise Unreadable("This video has no frames in it; upload it again, or export it again.")
-    if decode_probe.shown is None:
+    if decode_probe.first_frame is None:
         raise Unreadable("No frame of this video can be decoded; export it as H.264 MP4.")
-    info = _describe(container, stream, decode_probe.shown, limits)
+    info = _describe(container, stream, decode_probe.first_frame, limits)
     if _needs_decoding(container, info["codec"], rows) or not (rows.has_unique_pts() and decode_probe.agrees()):
         container.close()
         container, stream = open_video(file, limits)
@@ -120,13 +120,13 @@ def _scan_packets(
             continue
         if packet.has_sidedata("encryption_info"):
             raise Unreadable("This video is encrypted; export it without copy protection.")
-        hidden = is_hidden(codec, packet)
+        invisible = is_invisible(codec, packet)
         if not decode_probe.is_over():
-            decode_probe.feed(stream, packet, hidden=hidden)
+            decode_probe.feed(stream, packet, invisible=invisible)
             if decode_probe.is_over():
                 decode_probe.feed(stream, None)
         cut = packet.is_corrupt
-        if not packet.is_discard and not hidden:  # discarded: outside the edit list, only a reference
+        if not packet.is_discard and not invisible:  # discarded: outside the edit list, only a reference
             position = -1 if packet.pos is None else packet.pos
             pts = packet.dts if packet.pts is None else packet.pts
             rows.add(pts, position, packet.size, packet.is_keyframe, packet.dts)

@@ -1,4 +1,4 @@
-"""Write an annotated video: H.264 in MP4, each frame at its own time."""
+"""Writes a video with variable frame times: H.264 in MP4."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from av.video.stream import VideoStream
 
 
 class VideoWriter:
-    """An MP4 that appears under its name only when it is whole."""
+    """Writes an MP4 to a temporary name, which is renamed once the file is complete."""
 
     def __init__(self, to: Path, *, width: int, height: int, time_base: Fraction) -> None:
         self._to = to

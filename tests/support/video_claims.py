@@ -127,7 +127,7 @@ def superframes(path: Path) -> bool:
     return any(p.data[-1] & 0xE7 == 0xC1 for p in packets(path))
 
 
-def hidden_packets(path: Path) -> bool:
+def invisible_packets(path: Path) -> bool:
     """More packets than frames, none of which is damaged."""
     return len(packets(path)) > len(frames(path)) > 0
 

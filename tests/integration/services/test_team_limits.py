@@ -84,7 +84,7 @@ def test_one_team_is_refused_where_another_is_not(system: System, short_clip: Pa
         ("max_video_bytes", 1000, "limit"),
         ("max_video_pixels", 1000, "export it smaller"),
         ("max_video_frames", 100, "more than 100 frames"),
-        ("max_video_s", 2, "at most 0:02 is taken"),
+        ("max_video_s", 2, "at most 0:02 is allowed"),
         ("max_cpu_s_per_frame", 0.001, "CPU time"),
     ):
         set_team(system, limit, limits={limit: value})

@@ -100,7 +100,7 @@ def test_duration(tmp_path: Path, name: str) -> None:
     path = make_video(tmp_path / name, 90, **({"codec": codec} if codec else {}))
     words = reason(path, replace(LIMITS, max_duration_s=2.5))
     assert words.startswith("This video lasts 0:0")
-    assert "at most 0:02 is taken; cut it into shorter ones" in words
+    assert "at most 0:02 is allowed; cut it into shorter ones" in words
     assert len(index(path, replace(LIMITS, max_duration_s=3.1)).index) == 90
 
 
@@ -110,19 +110,19 @@ def test_streams(tmp_path: Path, name: str, sounds: int) -> None:
     if sounds == 3:
         assert len(index(path, replace(LIMITS, max_streams=4)).index) == 5
     assert reason(path, replace(LIMITS, max_streams=3)) == (
-        "This file holds more than 3 streams; export it with one picture and one sound."
+        "This file holds more than 3 streams; export it with one video and one audio stream."
     )
 
 
 @pytest.mark.parametrize(
     ("first", "last", "time_base", "words"),
     [
-        (-(2**62), 0, Fraction(1, 2**31 - 1), "make no sense"),
-        (0, 2**62, Fraction(1, 2**31 - 1), "make no sense"),
-        (0, 9, None, "make no sense"),
+        (-(2**62), 0, Fraction(1, 2**31 - 1), "are invalid"),
+        (0, 2**62, Fraction(1, 2**31 - 1), "are invalid"),
+        (0, 9, None, "are invalid"),
         (0, 2**60, Fraction(1, 10**9), "lasts more than 30 years"),
         (0, 1, Fraction(2**31 - 1, 1), "lasts more than 30 years"),
-        (0, 86_401, Fraction(1), "lasts 24:00:01 by its times, at most 24:00:00 is taken"),
+        (0, 86_401, Fraction(1), "lasts 24:00:01 by its times, at most 24:00:00 is allowed"),
     ],
 )
 def test_times(first: int, last: int, time_base: Fraction | None, words: str) -> None:

@@ -52,12 +52,12 @@ def test_no_video(tmp_path, content, words):
 
 
 def test_sound_only(tmp_path):
-    assert "no picture" in reason(make_sound(tmp_path / "v.mp4"))
+    assert "no video" in reason(make_sound(tmp_path / "v.mp4"))
 
 
 def test_cover_art_is_no_video(tmp_path):
     path = make_sound(tmp_path / "v.m4a")
-    assert "no picture" in reason(path)
+    assert "no video" in reason(path)
 
 
 def test_index_at_the_end_cut_off(tmp_path):
