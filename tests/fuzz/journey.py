@@ -111,7 +111,7 @@ class Journey:
         system.store.delete(key)
 
     def _ingest(self, video_id: UUID, outcome: Outcome) -> VideoRow:
-        """As workers do it: again after a failure, until the video is ready or turned away."""
+        """As workers do it: again after a failure, until the video is ready or rejected."""
         for _ in range(self._system.settings.max_errors):
             try:
                 ingest_video(self._system, video_id, "fuzz")

@@ -1,4 +1,4 @@
-"""Whether a made video is what it is named for: read from its packets and frames, without Poseline."""
+"""Checks that a generated video has the property it is named for, from its packets and frames, without Poseline."""
 
 from __future__ import annotations
 

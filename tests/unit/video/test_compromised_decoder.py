@@ -1,6 +1,6 @@
-"""A decoder that an upload has taken over: a real child whose "video" is Python source that it runs instead.
+"""A compromised decoder: a real child that executes its "video" as Python source.
 
-Whatever it does costs one error here. The worker stays well, nothing is left, and the next video decodes.
+Whatever it does is one error in the worker. Nothing is left behind, and the next video decodes.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def disabled(request: pytest.FixtureRequest) -> tuple[str, ...]:
-    """Which of `walls` are not put up: none, or the test's parameter."""
+    """The kernel filters that are disabled: none, or the test's parameter."""
     return getattr(request, "param", ())
 
 
 @pytest.fixture(autouse=True)
 def zygote(disabled: tuple[str, ...], video: Path) -> Iterator[zygote_client.Zygote]:
-    """A zygote whose children can be taken over, the same one before and after; what they leave would show."""
+    """A zygote whose children can be compromised. It must survive the test, and nothing may be left behind."""
     with pytest.MonkeyPatch.context() as patch:
         boot = BOOT.replace("DISABLED_FILTERS", repr(disabled))
         patch.setattr(zygote_client, "_BOOT", boot)
@@ -66,7 +66,7 @@ _boot_of_zygote: list[str] = []
 
 
 @pytest.fixture(scope="module", autouse=True)
-def honest_zygote_after() -> Iterator[None]:
+def usual_zygote_after() -> Iterator[None]:
     yield
     _boot_of_zygote.clear()
     zygote_client.zygote().stop()
@@ -79,7 +79,7 @@ def frames_of(path: Path) -> int:
 
 @pytest.fixture
 def run(tmp_path: Path) -> Callable[..., str]:
-    """Have a child run code, and give the words of the one error that came of it."""
+    """Run code in a child and return the message of the error that it causes."""
 
     def run_code(code: str, limits: VideoLimits = LIMITS, error: type[PoselineError] = DecodeFailed) -> str:
         path = tmp_path / "match.mp4"
@@ -94,7 +94,7 @@ def run(tmp_path: Path) -> Callable[..., str]:
 
 
 @pytest.mark.parametrize(
-    ("code", "words"),
+    ("code", "message"),
     [
         ("ctypes.string_at(0)", "killed by SIGSEGV"),
         ("os.abort()", "killed by SIGABRT"),
@@ -112,9 +112,9 @@ def run(tmp_path: Path) -> Callable[..., str]:
         ("wire.send(job, wire.RecordKind.INFO, b'[' * 10**6)", "invalid data"),
     ],
 )
-def test_it_crashes_or_talks_nonsense(run, monkeypatch, code, words):
+def test_it_crashes_or_sends_invalid_data(run, monkeypatch, code, message):
     monkeypatch.setattr(decoder_process, "RECORD_TIMEOUT_S", 0.3)
-    assert words in run(code)
+    assert message in run(code)
 
 
 @pytest.mark.parametrize(
@@ -130,15 +130,15 @@ def test_it_hangs(run, code):
     assert "sent nothing for 0.4 s" in run(code, replace(LIMITS, stall_s=0.4))
 
 
-def test_it_asks_for_nothing_all_the_time(run):
-    words = run("while True: file._sock.sendall(bytes(12))", replace(LIMITS, stall_s=60))
-    assert "sent nothing" not in words
+def test_it_sends_empty_byte_requests(run):
+    message = run("while True: file._sock.sendall(bytes(12))", replace(LIMITS, stall_s=60))
+    assert "sent nothing" not in message
 
 
-def test_it_works_too_long(run):
+def test_it_uses_too_much_cpu_time(run):
     limits = replace(LIMITS, max_cpu_s_per_frame=0.05)
-    words = run("while True: pass", limits, VideoRejected)
-    assert words == "The header of this video takes more than 0.05 s of CPU time; export it again as H.264 MP4."
+    message = run("while True: pass", limits, VideoRejected)
+    assert message == "The header of this video takes more than 0.05 s of CPU time; export it again as H.264 MP4."
     busy = "wire.send(job, wire.RecordKind.TICK); lockdown.grant_cpu(limits)\nwhile True: pass"
     assert "One frame of this video takes more than 0.05 s" in run(busy, limits, VideoRejected)
     limits = replace(LIMITS, cpu_s=1)
@@ -146,8 +146,8 @@ def test_it_works_too_long(run):
     assert "Reading this video takes more than 1 s" in run(endless, limits, VideoRejected)
 
 
-def test_processor_time_is_granted_anew_for_every_frame(run):
-    """Five times 0.1 s of work: fine with leave for each, too much with leave for one."""
+def test_the_cpu_limit_starts_again_with_every_frame(run):
+    """Five times 0.1 s of work: allowed with a grant for each, too much with one grant."""
     limits = replace(LIMITS, max_cpu_s_per_frame=0.3)
     code = """
         wire.send(job, wire.RecordKind.TICK)
@@ -163,8 +163,8 @@ def test_processor_time_is_granted_anew_for_every_frame(run):
 
 def test_it_fills_the_memory(run):
     limits = replace(LIMITS, memory_bytes=64 << 20)
-    words = run("hoard = [bytearray(1 << 22) for _ in range(10**6)]", limits, PoselineError)
-    assert "64 MiB of memory" in words
+    message = run("hoard = [bytearray(1 << 22) for _ in range(10**6)]", limits, PoselineError)
+    assert "64 MiB of memory" in message
 
 
 def test_it_writes_a_great_deal_to_standard_error(run):
@@ -194,7 +194,7 @@ def test_it_makes_no_processes(run):
 @pytest.mark.parametrize("disabled", [("deny_syscalls",), ("deny_files",), ()], indirect=True)
 @WITH_LANDLOCK
 def test_it_opens_no_file_with_a_descriptor_of_its_own_freed(run, disabled):
-    """Either wall is enough; without both the same code gets through, so that the test can fail."""
+    """Either filter is enough; without both the same code gets through, so that the test can fail."""
     with canary_file() as canary:
         left = canary.with_name("left")
         code = f"""
@@ -206,15 +206,15 @@ def test_it_opens_no_file_with_a_descriptor_of_its_own_freed(run, disabled):
             )), refused(os.mkdir, "{left}"), refused(os.rename, {str(canary)!r}, "{left}"),
                 refused(os.unlink, {str(canary)!r}))
         """
-        words = run(code)
+        message = run(code)
         why = "EACCES" if "deny_syscalls" in disabled else "EPERM"
-        assert words.count("EACCES") + words.count("EPERM") == 10
-        assert words.count(why) >= 7
+        assert message.count("EACCES") + message.count("EPERM") == 10
+        assert message.count(why) >= 7
 
 
 @LINUX
 @pytest.mark.parametrize("disabled", [BOTH], indirect=True)
-def test_without_the_walls_a_freed_descriptor_opens_a_file(run):
+def test_without_the_filters_a_freed_descriptor_opens_a_file(run):
     assert "('EMFILE', 'done')" in run("tell(refused(os.open, '/', 0), (os.close(0), refused(os.open, '/', 0))[1])")
 
 
@@ -248,19 +248,19 @@ def test_it_harms_no_other_process(run, zygote, video, disabled):
             tell(*(refused(os.kill, pid, 0) for pid in ({os.getpid()}, {zygote.pid}, 1, {other.pid})),
                  *(libc.ptrace(16, pid, 0, 0) for pid in ({os.getpid()}, {zygote.pid}, {other.pid})))
         """
-        words = run(code)
+        message = run(code)
         others.close()
     if disabled == BOTH:
-        assert "'EPERM', 'done', -1, -1" in words or os.geteuid(), "the test cannot fail"
+        assert "'EPERM', 'done', -1, -1" in message or os.geteuid(), "the test cannot fail"
     else:
-        assert "('EPERM', 'EPERM', 'EPERM', 'EPERM', -1, -1, -1)" in words
+        assert "('EPERM', 'EPERM', 'EPERM', 'EPERM', -1, -1, -1)" in message
 
 
-def test_frames_that_nobody_asked_for(tmp_path, video):
+def test_frames_that_were_not_requested(tmp_path, video):
     with open_source(video) as source:
         info = probe(source, LIMITS)
     path, limits = tmp_path / "match.mp4", replace(LIMITS, max_cpu_s_per_frame=0.05)
-    for code, words in (
+    for code, message in (
         ("while True: wire.send(job, wire.RecordKind.FRAME, wire.FRAME.pack(0, 99))", "invalid data"),
         ("while True: wire.send(job, wire.RecordKind.FRAME, wire.FRAME.pack(-1, 0))", "invalid data"),
         ("while True: wire.send(job, wire.RecordKind.FRAME, wire.FRAME.pack(0, 2**31))", "invalid data"),
@@ -271,5 +271,5 @@ def test_frames_that_nobody_asked_for(tmp_path, video):
         ("while True: pass", "stopped: it used more than 0.05 s of CPU time on one frame"),
     ):
         path.write_text("# taken over\n" + code)
-        with open_source(path) as source, pytest.raises(DecodeFailed, match=words):
+        with open_source(path) as source, pytest.raises(DecodeFailed, match=message):
             list(VideoReader(source, info.index, info.size, limits).frames(0, 10, 64))

@@ -1,4 +1,4 @@
-"""Pictures as displayed: held against numpy's turns, against the formula of the display matrix, and against rtmlib's
+"""Frames as displayed: compared with numpy's rotations, with the formula of the display matrix, and with rtmlib's
 own first step, a plain conversion to BGR."""
 
 from __future__ import annotations

@@ -80,9 +80,9 @@ def children_cpu_s() -> float:
 def test_pixels(tmp_path: Path, name: str) -> None:
     path = make_video(tmp_path / name, 4, width=640, height=480)
     tight = replace(LIMITS, max_pixels=640 * 479)
-    words = reason(path, tight)
-    assert "640 x 480" in words
-    assert "export it smaller" in words
+    message = reason(path, tight)
+    assert "640 x 480" in message
+    assert "export it smaller" in message
     info = index(path)
     with pytest.raises(DecodeFailed, match="640 x 480"):
         frames(path, info, tight)
@@ -98,9 +98,9 @@ def test_frames(tmp_path: Path) -> None:
 def test_duration(tmp_path: Path, name: str) -> None:
     codec = "mpeg4" if name == "v.avi" else None
     path = make_video(tmp_path / name, 90, **({"codec": codec} if codec else {}))
-    words = reason(path, replace(LIMITS, max_duration_s=2.5))
-    assert words.startswith("This video lasts 0:0")
-    assert "at most 0:02 is allowed; cut it into shorter ones" in words
+    message = reason(path, replace(LIMITS, max_duration_s=2.5))
+    assert message.startswith("This video lasts 0:0")
+    assert "at most 0:02 is allowed; cut it into shorter ones" in message
     assert len(index(path, replace(LIMITS, max_duration_s=3.1)).index) == 90
 
 
@@ -115,7 +115,7 @@ def test_streams(tmp_path: Path, name: str, sounds: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("first", "last", "time_base", "words"),
+    ("first", "last", "time_base", "message"),
     [
         (-(2**62), 0, Fraction(1, 2**31 - 1), "are invalid"),
         (0, 2**62, Fraction(1, 2**31 - 1), "are invalid"),
@@ -125,8 +125,8 @@ def test_streams(tmp_path: Path, name: str, sounds: int) -> None:
         (0, 86_401, Fraction(1), "lasts 24:00:01 by its times, at most 24:00:00 is allowed"),
     ],
 )
-def test_times(first: int, last: int, time_base: Fraction | None, words: str) -> None:
-    with pytest.raises(Unreadable, match=words):
+def test_times(first: int, last: int, time_base: Fraction | None, message: str) -> None:
+    with pytest.raises(Unreadable, match=message):
         check_times(first, last, time_base, LIMITS)
 
 

@@ -1,4 +1,4 @@
-"""A decoder child's memory is that of its pictures, however many frames went through it."""
+"""A decoder child's memory does not grow with the number of frames."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PICTURE_MB = 1280 * 720 * 1.5 / 1e6
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="counts pages as Linux does")
-def test_frames_that_were_given_are_given_back(tmp_path: Path) -> None:
+def test_memory_of_frames_is_freed(tmp_path: Path) -> None:
     clip = tmp_path / "clip.mp4"
     make_clip(clip, width=1280, height=720, frames=MANY + 20, crf=30)
     with open_source(clip) as source:
@@ -42,4 +42,4 @@ def private_mb(pid: int) -> float:
     for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
         if line.startswith("Private_Dirty:"):
             return int(line.split()[1]) / 1024
-    raise AssertionError("the kernel does not tell")
+    raise AssertionError("the kernel does not report it")

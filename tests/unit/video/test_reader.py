@@ -1,4 +1,4 @@
-"""Frames as a model gets them: letterboxed, read-only, with true colours, of real footage too, and of damaged files."""
+"""Frames as a model gets them: letterboxed, read-only, with correct colours, also of real and damaged files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pipeline.video.frame_pool import batch_for, slots_for
 from pipeline.video.reader import VideoInfo, VideoReader, probe
 from pipeline.video.source import ByteSource, open_source
 from tests.support.paths import SHARED_CLIPS
-from tests.support.plain_decode import digest, plain_pictures
+from tests.support.plain_decode import digest, plain_images
 from tests.support.video_cases import CASES
 from tests.support.video_maker import decode_in_one_pass, make_video, shades
 
@@ -70,10 +70,10 @@ def test_clip_in_chunks(clip, target_frames):
     "name", ["turned_90", "turned_270_mirrored", "odd_wide_pixels", "new_size_webm", "two_streams_mkv"]
 )
 @pytest.mark.parametrize("side", [64, 160, 416])
-def test_the_model_gets_the_picture_as_displayed(tmp_path, name, side):
+def test_the_model_gets_the_image_as_displayed(tmp_path, name, side):
     case = CASES[name]
     path = case.make(tmp_path)
-    expected = [letterbox(image, side) for _, image in plain_pictures(path, case)]
+    expected = [letterbox(image, side) for _, image in plain_images(path, case)]
     scale = min(side / case.size[0], side / case.size[1])
     with open_source(path) as source:
         info = probe(source, LIMITS)
@@ -98,7 +98,7 @@ def test_black_is_black_and_white_is_white(tmp_path, name):
 
 
 @pytest.mark.parametrize(
-    ("name", "words"),
+    ("name", "message"),
     [
         ("two_streams_mp4", "2 videos"),
         ("wide_pixels", "160 x 96 square pixels"),
@@ -106,24 +106,24 @@ def test_black_is_black_and_white_is_white(tmp_path, name):
         ("missing_pts_avi", "put in order"),
     ],
 )
-def test_what_a_person_should_know_is_said(tmp_path, name, words):
+def test_notes_for_the_uploader(tmp_path, name, message):
     with open_source(CASES[name].make(tmp_path)) as source:
-        assert [note for note in probe(source, LIMITS).notes if words in note]
+        assert [note for note in probe(source, LIMITS).notes if message in note]
 
 
 @pytest.mark.parametrize("name", ["h264_open_gop", "turned_0", "cover_mp4", "with_sound"])
-def test_of_an_ordinary_video_nothing_is_said(tmp_path, name):
+def test_an_ordinary_video_has_no_notes(tmp_path, name):
     with open_source(CASES[name].make(tmp_path)) as source:
         assert probe(source, LIMITS).notes == ()
 
 
 @pytest.mark.parametrize("turns", [0, 1, 2, 3])
-def test_the_turn_is_told(tmp_path, turns):
+def test_the_rotation_is_reported(tmp_path, turns):
     with open_source(CASES[f"turned_{90 * turns}"].make(tmp_path)) as source:
         assert probe(source, LIMITS).rotation_deg == 90 * turns
 
 
-def test_only_what_was_asked_for_and_only_to_read(tmp_path):
+def test_only_requested_frames_are_given_and_read_only(tmp_path):
     path = make_video(tmp_path / "v.mp4", 60, b_frames=2)
     with open_source(path) as source:
         info = probe(source, LIMITS)

@@ -1,4 +1,4 @@
-"""Files whose beginning, index or clock is not where a decoder would like it to be."""
+"""Files with an unusual start, index or clock."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LIMITS = VideoLimits(max_pixels=1 << 20, max_frames=10_000, stall_s=20)
 
 
 def decode_chunks(path: Path, target_frames: int = 20, limits: VideoLimits = LIMITS) -> tuple[VideoInfo, list[int]]:
-    """What a probe says, and the numbers painted in all frames of all chunks."""
+    """The probe's result, and the numbers painted in all frames of all chunks."""
     with open_source(path) as source:
         info = probe(source, limits)
         reader = VideoReader(source, info.index, info.size, limits)
@@ -49,7 +49,7 @@ def test_a_clock_that_wraps_soon_is_no_truncation(tmp_path: Path, before_s: int,
     assert info.notes == ()
 
 
-def test_an_avi_without_its_index_is_read_through_and_the_plan_knows(tmp_path: Path) -> None:
+def test_an_avi_without_its_index_has_one_keyframe_in_its_index(tmp_path: Path) -> None:
     path = make_video(tmp_path / "v.avi", 100, codec="mjpeg")
     whole, numbers = decode_chunks(path)
     assert whole.index.keyframe.all()
@@ -64,7 +64,7 @@ def test_an_avi_without_its_index_is_read_through_and_the_plan_knows(tmp_path: P
 
 
 @pytest.mark.parametrize("size", [bytes(4), b"\xff" * 4])
-def test_an_avi_whose_recorder_died_is_taken_for_what_is_there(tmp_path: Path, size: bytes) -> None:
+def test_an_avi_whose_recorder_died_is_accepted_as_it_is(tmp_path: Path, size: bytes) -> None:
     path = make_video(tmp_path / "v.avi", 100, codec="mjpeg")
     data = path.read_bytes()
     path.write_bytes(data[:4] + size + data[8 : len(data) * 3 // 5])
@@ -76,6 +76,6 @@ def test_an_avi_whose_recorder_died_is_taken_for_what_is_there(tmp_path: Path, s
 @pytest.mark.parametrize(
     ("name", "codec"), [("v.mp4", "libx264"), ("v.webm", "libvpx-vp9"), ("v.avi", "mpeg4"), ("v.mov", "mjpeg")]
 )
-def test_a_picture_of_exactly_the_limit_is_taken(tmp_path: Path, name: str, codec: str) -> None:
+def test_a_frame_of_exactly_the_limit_is_accepted(tmp_path: Path, name: str, codec: str) -> None:
     path = make_video(tmp_path / name, 5, codec=codec, width=162, height=90)
     assert decode_chunks(path, limits=VideoLimits(max_pixels=162 * 90, max_frames=100, stall_s=20))[1] == list(range(5))
