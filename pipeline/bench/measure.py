@@ -17,7 +17,7 @@ from pipeline.core.objects import StoredObject
 from pipeline.errors import PoselineError
 from pipeline.services.system import System
 from pipeline.video import zygote_client
-from pipeline.video.reader import VideoInfo, iter_frames
+from pipeline.video.reader import VideoInfo, VideoReader
 from pipeline.video.source import open_source
 
 T = TypeVar("T")
@@ -47,9 +47,7 @@ def decode_behind_the_wall(system: System, path: Path, info: VideoInfo, side: in
     frames, index = 0, info.index
     wall_s, parent_s, children_s = time.perf_counter(), time.process_time(), _children_cpu_s()
     with open_source(path) as source:
-        for _ in iter_frames(
-            source, index=index, first=0, stop=len(index), size=info.size, limits=system.limits, side=side
-        ):
+        for _ in VideoReader(source, index, info.size, system.limits).frames(0, len(index), side):
             frames += 1
     wall_s, parent_s = time.perf_counter() - wall_s, time.process_time() - parent_s
     if frames != len(index):

@@ -29,7 +29,7 @@ from pipeline.services.plan import plan_runs
 from pipeline.services.system import System, build_system
 from pipeline.settings import load_settings
 from pipeline.storage.blocks import ObjectSource
-from pipeline.video.reader import VideoInfo, iter_frames, probe
+from pipeline.video.reader import VideoInfo, VideoReader, probe
 from pipeline.video.source import FileSource
 
 SIDE_PX = 384
@@ -74,15 +74,9 @@ def _analyse(system: System, connection: Connection, run_id: UUID, idx: int) -> 
     assert claimed is not None
     video = select_video(connection, claimed.video_id)
     assert video.source is not None
-    frames = iter_frames(
-        ObjectSource(system.store, video.source),
-        index=select_frame_index(connection, claimed.video_id),
-        first=claimed.plan.first_frame,
-        stop=claimed.plan.first_frame + claimed.plan.frames,
-        size=video.size,
-        limits=system.limits,
-        side=SIDE_PX,
-    )
+    index, first = select_frame_index(connection, claimed.video_id), claimed.plan.first_frame
+    reader = VideoReader(ObjectSource(system.store, video.source), index, video.size, system.limits)
+    frames = reader.frames(first, first + claimed.plan.frames, SIDE_PX)
     with FrameSpool(run_id, idx, system.settings.scratch_path) as spool:
         for frame in frames:
             spool.add(FrameRow(frame.number, frame.pts, _PEOPLE))

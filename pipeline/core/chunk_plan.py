@@ -1,7 +1,7 @@
-"""How a run is cut into chunks: by frames, at keyframes where that costs little, and never at the price of much waste.
+"""Plans the chunks of a run: of about equal length, starting at keyframes where possible.
 
-A chunk that starts between keyframes makes its worker decode from the keyframe before, so those frames are decoded
-twice. That waste is bounded for the video as a whole.
+A chunk that starts between keyframes is decoded from the keyframe before, so some frames are decoded twice. That waste
+is bounded for the video as a whole.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import numpy as np
 from pipeline.core.frame_index import FrameIndex, Int64s
 
 MAX_WASTE = 0.25
-#: A stretch between keyframes is left whole up to this many times the target.
-LONG_STRETCH = 3
+#: A GOP up to this many times the target is not cut.
+LONG_GOP = 3
 
 
 @dataclass(frozen=True)
 class ChunkPlan:
-    """One piece of a run: the frames whose pts lie in the half-open `[start_pts, end_pts)`.
+    """One chunk of a run: the frames whose pts lie in the half-open `[start_pts, end_pts)`.
 
     `seek_pts` is the pts of the frame at which decoding starts; where it is before `start_pts`, the `preroll`
     frames between are decoded and dropped.
@@ -41,11 +41,11 @@ def plan_chunks(
 ) -> list[ChunkPlan]:
     """Cut a video into chunks of about `target_frames` frames.
 
-    Stretches between keyframes that are much longer than the target are cut inside, into the shortest pieces that
-    keep the frames decoded twice under `max_waste` of the video; with one keyframe for a whole video that is one cut.
+    GOPs much longer than the target are cut into the shortest pieces that keep the frames decoded twice under
+    `max_waste` of the video; with one keyframe for a whole video that is one cut.
 
     Args:
-        first_frames: about how many frames the first chunk holds, so that somebody who waits sees poses soon.
+        first_frames: about the length of the first chunk, so that the first poses appear soon.
 
     Raises:
         ValueError: `target_frames` is under 1.
@@ -55,7 +55,7 @@ def plan_chunks(
     n = len(index)
     if not n:
         return []
-    starts = np.zeros(1, np.int64) if index.counted else np.flatnonzero(index.keyframe)
+    starts = np.zeros(1, np.int64) if index.indexed_by_position else np.flatnonzero(index.keyframe)
     starts = np.union1d(starts, [0])
     bounds = _merge(_bounds(starts, n, target_frames, int(n * max_waste)), target_frames)
     plans = _plans(index, starts, bounds)
@@ -85,14 +85,14 @@ def _plans(index: FrameIndex, starts: Int64s, bounds: Sequence[int]) -> list[Chu
 
 
 def frames_to_decode(plans: Sequence[ChunkPlan]) -> int:
-    """What a plan costs: the frames that are decoded for it, those decoded twice counted twice."""
+    """How many frames are decoded for a plan; those decoded twice count twice."""
     return sum(plan.frames + plan.preroll for plan in plans)
 
 
 def _bounds(starts: Int64s, n: int, target: int, budget_frames: int) -> Int64s:
-    """Where a cut may be: every keyframe, and in long stretches the cuts that the budget allows. Ends with `n`."""
+    """The possible cuts: every keyframe, and in long GOPs as many as the budget allows. Ends with `n`."""
     lengths = np.diff(starts, append=n)
-    long = lengths > LONG_STRETCH * target
+    long = lengths > LONG_GOP * target
     pieces = lengths[long]
 
     def waste(longest: int) -> int:
@@ -114,7 +114,7 @@ def _bounds(starts: Int64s, n: int, target: int, budget_frames: int) -> Int64s:
 
 
 def _split_first(bounds: Sequence[int], starts: Int64s, first_frames: int) -> list[int]:
-    """The same cuts with one more early on: at a keyframe that is near, or where it should be."""
+    """Add a cut near `first_frames`: at a keyframe if one is near, else exactly there."""
     if bounds[1] < 2 * first_frames:
         return list(bounds)
     near = starts[(starts > first_frames // 2) & (starts < 2 * first_frames)]
@@ -123,7 +123,7 @@ def _split_first(bounds: Sequence[int], starts: Int64s, first_frames: int) -> li
 
 
 def _merge(bounds: Int64s, target: int) -> list[int]:
-    """Of the possible cuts, those that lie nearest to the target's steps."""
+    """Select the cuts nearest to multiples of the target."""
     cuts, at, last = [0], 0, len(bounds) - 1
     while at < last:
         ideal = cuts[-1] + target

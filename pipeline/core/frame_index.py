@@ -1,6 +1,6 @@
-"""Frames in time: the index of a video.
+"""The frame index: every frame of a video with its time.
 
-Time is an integer `pts` in units of a rational `time_base` in seconds; no frame rate is ever taken as truth.
+Time is an integer `pts` in units of a rational `time_base` in seconds; frame rates are never used.
 A frame's number is its place in the order of display, from 0.
 """
 
@@ -22,9 +22,9 @@ Bools = npt.NDArray[np.bool_]
 LARGEST_PTS = 2**61
 
 _MAGIC = b"PLIX"
-_COUNTED = 0x80
+_BY_POSITION = 0x80
 _COLUMNS = 4
-_HEADER = struct.Struct("<4sBqqI")  # version 1, and whether frames are counted
+_HEADER = struct.Struct("<4sBqqI")  # the version byte is 1, plus the flag
 
 
 def _frozen(values: Any, dtype: type, name: str, length: int | None = None) -> npt.NDArray[Any]:
@@ -37,16 +37,16 @@ def _frozen(values: Any, dtype: type, name: str, length: int | None = None) -> n
 
 @dataclass(frozen=True, eq=False)
 class FrameIndex:
-    """Every frame of a video in display order: the ledger that a run is held against.
+    """Every frame of a video in display order: what a run is checked against.
 
     Args:
         time_base: seconds per pts unit.
-        pts: int64 `(n,)`, strictly increasing; where frames are counted it may repeat, but never decreases.
+        pts: int64 `(n,)`, strictly increasing; with `indexed_by_position` it may repeat, but never decreases.
         keyframe: bool `(n,)`, whether decoding can start at this frame.
         position_bytes: int64 `(n,)`, where the frame's packet starts in the file, -1 where unknown.
         size_bytes: int64 `(n,)`, the packet's length.
-        counted: the container's times do not tell frames apart (they are missing, doubled or run backwards), so a
-            frame is known by its place in one decode from the start.
+        indexed_by_position: pts do not identify frames (in the container they are missing, doubled or run backwards),
+            so a frame is identified by its position in one pass of the decoder from the start.
 
     Raises:
         ValueError: lengths differ, or pts do not increase.
@@ -57,7 +57,7 @@ class FrameIndex:
     keyframe: Bools
     position_bytes: Int64s
     size_bytes: Int64s
-    counted: bool = False
+    indexed_by_position: bool = False
 
     def __post_init__(self) -> None:
         n = len(self.pts)
@@ -70,35 +70,35 @@ class FrameIndex:
             object.__setattr__(self, name, _frozen(getattr(self, name), dtype, name, n))
         if n and (int(self.pts.min()) < -LARGEST_PTS or int(self.pts.max()) > LARGEST_PTS):
             raise ValueError(f"pts must lie within {LARGEST_PTS}")
-        if n and not (np.diff(self.pts) >= (0 if self.counted else 1)).all():
+        if n and not (np.diff(self.pts) >= (0 if self.indexed_by_position else 1)).all():
             raise ValueError("pts must increase")
 
     def __len__(self) -> int:
         return len(self.pts)
 
     def start_of(self, frame_no: int) -> int:
-        """The frame at which decoding has to start so that `frame_no` comes out right: its keyframe, or the first."""
-        if self.counted:
+        """The frame at which decoding `frame_no` has to start: the last keyframe up to it, or frame 0."""
+        if self.indexed_by_position:
             return 0
         before = np.flatnonzero(self.keyframe[: frame_no + 1])
         return int(before[-1]) if len(before) else 0
 
     def byte_range(self, first: int, stop: int) -> tuple[int, int]:
-        """Where the packets of frames `[first, stop)` lie in the file: from, to; `(0, 0)` where that is not known."""
+        """Start and end of the bytes of the packets of frames `[first, stop)`; `(0, 0)` where unknown."""
         positions = self.position_bytes[first:stop]
         if not len(positions) or (positions < 0).any():
             return 0, 0
         return int(positions.min()), int((positions + self.size_bytes[first:stop]).max())
 
     def to_bytes(self) -> bytes:
-        """Compact form: differences, deflated. A few bytes a frame."""
+        """Serialise as deflated differences, a few bytes a frame."""
         columns = (
             np.diff(self.pts, prepend=np.int64(0)),
             self.keyframe.astype(np.int64),
             np.diff(self.position_bytes, prepend=np.int64(0)),
             self.size_bytes,
         )
-        version = 1 | (_COUNTED if self.counted else 0)
+        version = 1 | (_BY_POSITION if self.indexed_by_position else 0)
         header = _HEADER.pack(_MAGIC, version, self.time_base.numerator, self.time_base.denominator, len(self))
         deflate = zlib.compressobj(6)
         return b"".join((header, *(deflate.compress(c.astype("<i8").tobytes()) for c in columns), deflate.flush()))
@@ -111,7 +111,7 @@ class FrameIndex:
             ValueError: the bytes are not a frame index.
         """
         magic, version, numerator, denominator, n = _HEADER.unpack_from(data)
-        if magic != _MAGIC or version & ~_COUNTED != 1:
+        if magic != _MAGIC or version & ~_BY_POSITION != 1:
             raise ValueError("not a frame index")
         inflate = zlib.decompressobj()
         rest = data[_HEADER.size :]
@@ -125,5 +125,5 @@ class FrameIndex:
             keyframe=columns[1].astype(np.bool_),
             position_bytes=np.cumsum(columns[2]),
             size_bytes=columns[3],
-            counted=bool(version & _COUNTED),
+            indexed_by_position=bool(version & _BY_POSITION),
         )

@@ -1,6 +1,6 @@
-"""Times for frames whose container gives them none, the same twice, or ones that run backwards.
+"""Repairs the times of frames whose container has none, the same twice, or times that run backwards.
 
-What is promised: one time a frame, never decreasing, and the container's own wherever that is possible.
+Every frame gets one time, times never decrease, and the container's own times are kept where possible.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 
 from pipeline.core.frame_index import Int64s
 
-#: A step back of more than this many frames is a clock that was set anew; a smaller one is a slip.
+#: A step back of more than this many frames is a reset of the clock; a smaller one is an error in one time.
 _RESET_FRAMES = 16
 
 
@@ -20,20 +20,20 @@ def repair_times(shown_pts: Sequence[int | None], coded_pts: Sequence[int | None
     """The pts of frames in the order of display: int64 `(n,)`, never decreasing.
 
     Args:
-        shown_pts: what the decoder gave each frame, in the order of display.
+        shown_pts: the decoder's times, in the order of display.
         coded_pts: the times of the packets in the order of decoding; an AVI knows only these.
         usual_step: from one frame to the next, for a file in which no frame has a time.
 
-    Times that never decrease are left as they are. Where as many packets as frames have distinct times, these in
-    rising order are the frames'. Else what is missing is laid evenly between its neighbours, and where the clock was
-    set anew in the middle, as at a join of two recordings, the rest goes on from there.
+    Times that never decrease are unchanged. Where there are as many packets as frames and their times are distinct, the
+    frames get these in rising order. Else missing times are interpolated between their neighbours, and after a reset of
+    the clock, as at a join of two recordings, times continue from the one before.
     """
     if None not in shown_pts and _never_decreases(shown_pts):
         return np.array(shown_pts, np.int64)
     distinct = {pts for pts in coded_pts if pts is not None}
     if len(distinct) == len(coded_pts) == len(shown_pts) and _is_local(coded_pts):
         return np.array(sorted(distinct), np.int64)
-    return _go_on(_fill(_without_strays(shown_pts), usual_step))
+    return _continue_after_resets(_fill(_without_outliers(shown_pts), usual_step))
 
 
 def _never_decreases(pts: Sequence[int | None]) -> bool:
@@ -54,18 +54,18 @@ def _step(values: Int64s) -> int:
     return max(1, int(np.median(steps))) if len(steps) else 1
 
 
-def _without_strays(pts: Sequence[int | None]) -> list[int | None]:
-    """The times but for those that jump ahead alone: the next one goes on as if they had not been."""
-    mended = list(pts)
+def _without_outliers(pts: Sequence[int | None]) -> list[int | None]:
+    """The times without single ones that jump ahead, while the next one continues from before."""
+    cleaned = list(pts)
     known = [i for i, value in enumerate(pts) if value is not None]
     values = np.array([pts[i] for i in known], np.int64)
     if len(values) < 3:
-        return mended
+        return cleaned
     far = _RESET_FRAMES * _step(values)
     before, here, after = values[:-2], values[1:-1], values[2:]
     for at in np.flatnonzero((here - after > far) & (after >= before) & (after - before <= far)).tolist():
-        mended[known[at + 1]] = None
-    return mended
+        cleaned[known[at + 1]] = None
+    return cleaned
 
 
 def _fill(pts: Sequence[int | None], usual_step: int) -> Int64s:
@@ -83,13 +83,13 @@ def _fill(pts: Sequence[int | None], usual_step: int) -> Int64s:
     for a, b in pairwise(known):
         if b > a + 1:
             start, end = int(filled[a]), int(filled[b])
-            # Over a reset of the clock there is no between.
+            # Across a reset of the clock there is nothing to interpolate.
             gap = (end - start) // (b - a) if end >= start else step
             filled[a + 1 : b] = start + gap * np.arange(1, b - a)
     return filled
 
 
-def _go_on(values: Int64s) -> Int64s:
+def _continue_after_resets(values: Int64s) -> Int64s:
     step = _step(values)
     steps = np.diff(values)
     steps[steps < -_RESET_FRAMES * step] = step

@@ -23,7 +23,7 @@ from pipeline.services.pose_frames import iter_missing_rows, iter_pose_rows
 from pipeline.services.system import System
 from pipeline.services.team_limits import limits_of_ready
 from pipeline.storage.blocks import ObjectSource
-from pipeline.video.reader import batch_within, iter_frames
+from pipeline.video.reader import VideoReader
 
 log = get_logger(__name__)
 
@@ -73,18 +73,11 @@ def _fill(
     with heartbeat.presumed_alive(LONGEST_LOAD_S):
         model = models.load(claimed.model_fingerprint, heartbeat.interrupted)
     first, stop = claimed.plan.first_frame, claimed.plan.first_frame + claimed.plan.frames
-    batch = batch_within(video.size, model.spec.side_px, model.batch)
-    frames = iter_frames(
-        ObjectSource(system.store, video.source),
-        index=index,
-        first=first,
-        stop=stop,
-        size=video.size,
-        limits=limits,
-        side=model.spec.side_px,
-        batch=batch,
-        interrupted=heartbeat.interrupted,
-        on_tick=heartbeat.alive,  # frames before the chunk's own are decoded too, and may take long
+    reader = VideoReader(ObjectSource(system.store, video.source), index, video.size, limits)
+    batch = reader.batch_within(model.spec.side_px, model.batch)
+    # Frames before the chunk's own are decoded too, and may take long: a tick is a sign of work.
+    frames = reader.frames(
+        first, stop, model.spec.side_px, batch=batch, interrupted=heartbeat.interrupted, on_tick=heartbeat.alive
     )
     for row in iter_pose_rows(frames, model, index, first, stop, batch):
         spool.add(row)

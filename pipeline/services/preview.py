@@ -23,7 +23,7 @@ from pipeline.services.export import checked_target, time_s
 from pipeline.services.system import System
 from pipeline.services.team_limits import limits_of_ready
 from pipeline.storage.blocks import ObjectSource
-from pipeline.video.reader import Frame, iter_frames
+from pipeline.video.reader import Frame, VideoReader
 from pipeline.video.video_writer import VideoWriter
 
 Image = npt.NDArray[np.uint8]
@@ -182,15 +182,8 @@ def _tile(image: Image, row: FrameRow, skeleton: Sequence[Sequence[int]], width:
 
 def _frames(system: System, video: VideoRow, index: FrameIndex, first: int, stop: int) -> Iterator[Frame]:
     assert video.source is not None
-    return iter_frames(
-        ObjectSource(system.store, video.source),
-        index=index,
-        first=first,
-        stop=stop,
-        size=video.size,
-        limits=limits_of_ready(system, video),
-        side=None,
-    )
+    source, limits = ObjectSource(system.store, video.source), limits_of_ready(system, video)
+    return VideoReader(source, index, video.size, limits).frames(first, stop)
 
 
 def _pairs(rows: Iterator[FrameRow], frames: Iterator[Frame]) -> Iterator[tuple[FrameRow, Frame]]:

@@ -136,7 +136,7 @@ def _compare(ledger: FrameIndex | None, anew: FrameIndex) -> Check:
         return Check("index", False, "what was written down cannot be read")
     if len(ledger) != len(anew):
         return Check("index", False, f"{len(anew)} frames, {len(ledger)} were written down")
-    if (ledger.time_base, ledger.counted) != (anew.time_base, anew.counted):
+    if (ledger.time_base, ledger.indexed_by_position) != (anew.time_base, anew.indexed_by_position):
         return Check("index", False, f"its time base is {anew.time_base}, {ledger.time_base} was written down")
     for name in ("pts", "keyframe", "position_bytes", "size_bytes"):
         differ = np.flatnonzero(getattr(ledger, name) != getattr(anew, name))

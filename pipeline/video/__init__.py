@@ -1,5 +1,5 @@
-"""Frames out of files: index and decoding, behind a wall. PyAV lives here and nowhere else.
+"""Video files: indexing and decoding in sandboxed child processes. Only this package imports PyAV.
 
-`sandbox` is the only way in: FFmpeg is not trusted, so every byte of an upload is parsed in a child process that
-has no credential, no network and hard limits.
+`reader` is the entry: FFmpeg is not trusted, so every byte of an upload is parsed in a child process without
+credentials or network, under hard limits.
 """

@@ -1,8 +1,8 @@
-"""The video's bytes: the child's file, whose reads travel to the parent, and the parent's thread that serves them.
+"""The channel for the video's bytes: the child's file object, and the parent's thread that answers its reads.
 
-A thread, so that bytes flow while the parent is busy with a model. An object store's latency is to be paid seldom,
-and yet no byte read that is not needed: inside the range that a job is known to need a request is as long as may be,
-elsewhere it is twice the one before where the child reads on from a block it has.
+It is a thread so that reads are answered while the parent runs a model. Requests are few, for the latency of the object
+store, but fetch little that is not needed: inside the range that a job will need they have the largest size; elsewhere
+a sequential read doubles the size of the request before it.
 """
 
 from __future__ import annotations
@@ -24,22 +24,23 @@ REPLY: Final = struct.Struct("<I")  # size, then the bytes
 BLOCK_BYTES = 16 * 1024
 MAX_RUN_BLOCKS = 128
 CACHED_BLOCKS = 512
-MAX_READINGS = 20
+MAX_FILE_READS = 20
 
 
 class ByteChannelFile:
-    """The file as PyAV reads it: `read`, `seek`, `tell`, on ranges that the parent sends.
+    """The file object that PyAV reads. It requests blocks from the parent and caches them.
 
     Args:
-        needed: from and to, in bytes, of what will be read in any case; `(0, 0)` where that is not known.
+        size_bytes: length of the whole file.
+        needed_bytes: start and end of what will be read in any case; `(0, 0)` where unknown.
     """
 
-    def __init__(self, sock: socket.socket, size_bytes: int, needed: tuple[int, int] = (0, 0)) -> None:
+    def __init__(self, sock: socket.socket, size_bytes: int, needed_bytes: tuple[int, int] = (0, 0)) -> None:
         self.size_bytes = size_bytes
-        self._needed = needed
+        self._needed_bytes = needed_bytes
         self._sock = sock
         self._at = 0
-        self._blocks: OrderedDict[int, tuple[bytes, int]] = OrderedDict()  # number -> bytes, run it came in
+        self._blocks: OrderedDict[int, tuple[bytes, int]] = OrderedDict()  # number -> bytes, blocks in its request
 
     def read(self, size: int = -1) -> bytes:
         left = max(0, self.size_bytes - self._at)
@@ -48,7 +49,7 @@ class ByteChannelFile:
         if not size:
             return b""
         number, offset = divmod(self._at, BLOCK_BYTES)
-        # Fewer bytes than asked for are a fine answer to PyAV, so a read never spans blocks.
+        # PyAV accepts short reads, so a read never spans blocks.
         data = self._block(number)[offset : offset + size]
         self._at += len(data)
         return data
@@ -70,8 +71,8 @@ class ByteChannelFile:
         return self._blocks[number][0]
 
     def _run_blocks(self, number: int) -> int:
-        """How many blocks to ask for from `number` on."""
-        needed_from, needed_to = self._needed[0] // BLOCK_BYTES, -(-self._needed[1] // BLOCK_BYTES)
+        """How many blocks to request from `number` on."""
+        needed_from, needed_to = self._needed_bytes[0] // BLOCK_BYTES, -(-self._needed_bytes[1] // BLOCK_BYTES)
         if needed_from <= number < needed_to:
             return min(MAX_RUN_BLOCKS, needed_to - number)
         before = self._blocks.get(number - 1)
@@ -92,7 +93,7 @@ class ByteChannelFile:
 
 
 class ByteServer(threading.Thread):
-    """Answers one child's reads until it hangs up. What `source.read_at` raises is kept in `error`."""
+    """Answers one child's reads until it closes the socket. What `source.read_at` raises is kept in `error`."""
 
     def __init__(self, source: ByteSource, sock: socket.socket) -> None:
         super().__init__(name="video-bytes", daemon=True)
@@ -101,8 +102,8 @@ class ByteServer(threading.Thread):
         self.reading = False
         self._source = source
         self._sock = sock
-        # The whole file several times over, for seeks and starts anew; more is a child that has gone mad.
-        self._left_bytes = MAX_READINGS * source.size_bytes + 2**30
+        # The whole file several times, for seeks and reopening; a child that reads more is broken or compromised.
+        self._left_bytes = MAX_FILE_READS * source.size_bytes + 2**30
 
     def run(self) -> None:
         with self._sock:
@@ -121,13 +122,13 @@ class ByteServer(threading.Thread):
             or offset + size > self._source.size_bytes
             or self._left_bytes < 0
         ):
-            raise Closed("the child asked for what it may not have")
+            raise Closed("the child sent an invalid request")
         self.reading = True
         try:
             data = self._source.read_at(offset, size)
         except BaseException as error:
             self.error = error
-            raise Closed("the source failed") from error
+            raise Closed("the source raised") from error
         finally:
             self.progress_at_s = time.monotonic()
             self.reading = False

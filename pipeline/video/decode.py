@@ -1,8 +1,7 @@
-"""Frames by what tells them apart, from a seek or from the start. Child side.
+"""Decode requested frames, from a seek or from the start of the file. Child side.
 
-What is promised: a frame is given under the key it has in one pass from the start of the file: its pts, or its place
-where the container's times cannot tell frames apart. What is not: that every wanted frame comes; a damaged one is left
-out, and the parent holds the list.
+A frame is sent under the key that it has in one pass from the start of the file: its pts, or its position where pts do
+not identify frames. Not every requested frame comes: a damaged one is left out, and the parent compares with its index.
 """
 
 from __future__ import annotations
@@ -12,61 +11,43 @@ import gc
 import socket
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import chain
 from typing import cast
 
 import av
 import cv2
-import numpy as np
-import numpy.typing as npt
 from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Discard, Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from pipeline.core.frame_index import Int64s
 from pipeline.core.video_limits import VideoLimits
 from pipeline.video import wire
 from pipeline.video.byte_channel import ByteChannelFile
+from pipeline.video.decode_request import DecodeRequest
 from pipeline.video.demux import check_room, open_video
 from pipeline.video.frame_converter import FrameConverter
-from pipeline.video.frame_pool import MOST_SLOTS, FramePool
+from pipeline.video.frame_pool import MAX_SLOTS, FramePool
 from pipeline.video.lockdown import grant_cpu
-from pipeline.video.wire import Kind
+from pipeline.video.wire import RecordKind
 
 TICK_S = 0.5
-# MPEG-TS is sought by byte position and lands between keyframes: then again, from earlier on.
+# A seek in MPEG-TS goes by byte position and may land between keyframes: then seek again, further back.
 SEEK_MARGINS_S = (0, 2, 10)
-# Packets decoded past the last wanted frame, for a stream whose frames come late.
+# Packets decoded past the last wanted frame, for a stream whose decoder delays frames.
 GRACE_PACKETS = 16
 MAX_DEMUX_ERRORS = 100
-# A frame whose side data was asked for refers to itself, so only a collection frees it. Left to Python's own pace 720p
-# took 217 MB after 200 frames, on memory that was new for each: with this 37 MB, and a fifth less processor time.
+# A frame whose side data was read refers to itself, so only a garbage collection frees it. With Python's own thresholds
+# 720p took 217 MB after 200 frames; with this 37 MB, and a fifth less CPU time.
 COLLECT_EVERY = 4
-#: Formats without an index, in which a packet's own place in the file is the one quick way to it.
-SOUGHT_BY_BYTE = {"mpegts"}
-
-
-@dataclass(frozen=True)
-class Span:
-    """What a child has to decode.
-
-    Args:
-        keys: int64 `(n,)`, rising: pts, or with `counted` places in one pass from the start.
-        counted: whether keys are places.
-        seek_pts: of the keyframe to start at.
-        seek_bytes: where its packet lies in the file, -1 where that is not known.
-    """
-
-    keys: npt.NDArray[np.int64]
-    counted: bool
-    seek_pts: int
-    seek_bytes: int
+#: Formats without an index, where only a packet's own position in the file leads to it quickly.
+BYTE_SEEK_FORMATS = {"mpegts"}
 
 
 class Ticker:
-    """Tells the parent, twice a second, that work goes on, and gives each packet its own processor time."""
+    """Sends the parent a tick twice a second, and starts each packet's CPU time."""
 
     def __init__(self, job: socket.socket, limits: VideoLimits) -> None:
         self._job = job
@@ -77,33 +58,38 @@ class Ticker:
         grant_cpu(self._limits)
         now_s = time.monotonic()
         if now_s >= self._next_s:
-            wire.send(self._job, Kind.TICK)
+            wire.send(self._job, RecordKind.TICK)
             self._next_s = now_s + TICK_S
 
 
 def send_frames(
-    job: socket.socket, file: ByteChannelFile, limits: VideoLimits, ring: FramePool, span: Span, upright: FrameConverter
+    job: socket.socket,
+    file: ByteChannelFile,
+    request: DecodeRequest,
+    keys: Int64s,
+    pool: FramePool,
+    converter: FrameConverter,
 ) -> None:
-    """Decode, put each wanted frame into a free slot, say so, and say when there are no more."""
-    wanted = set(span.keys.tolist())
-    free = list(range(ring.slots))
+    """Decode, convert each requested frame into a free slot of the pool, and announce it; send END after the last."""
+    wanted = set(keys.tolist())
+    free = list(range(pool.slots))
     last: int | None = None
     written = 0
-    for key, frame in _iter_keyed(file, limits, Ticker(job, limits), span):
-        grant_cpu(limits)  # one packet, the last above all, can bring out many frames
+    for key, frame in _iter_keyed(file, request, keys, Ticker(job, request.limits)):
+        grant_cpu(request.limits)  # one packet, the flush above all, can give many frames
         if key is None or key not in wanted or (last is not None and key <= last):
             continue
         while not free:
-            free.extend(job.recv(MOST_SLOTS) or _hung_up())
+            free.extend(_receive_released(job))
         slot = free.pop()
         try:
-            upright.write(frame, ring.picture(slot))
+            converter.write(frame, pool.image(slot))
         except MemoryError:
             raise
         except (av.FFmpegError, cv2.error, ValueError):
             free.append(slot)
             continue
-        wire.send(job, Kind.FRAME, wire.FRAME.pack(key, slot))
+        wire.send(job, RecordKind.FRAME, wire.FRAME.pack(key, slot))
         last = key
         written += 1
         if not written % COLLECT_EVERY:
@@ -111,29 +97,29 @@ def send_frames(
         wanted.discard(key)
         if not wanted:
             break
-    wire.send(job, Kind.END)
+    wire.send(job, RecordKind.END)
 
 
 def iter_packets(container: InputContainer, *streams: Stream) -> Iterator[Packet[VideoStream]]:
-    """The streams' packets and their flush packets; a stretch that cannot be parsed is passed over."""
+    """Yield the streams' packets, then a flush packet for each stream; a part that cannot be parsed is skipped."""
     for _ in range(MAX_DEMUX_ERRORS):
         try:
             yield from cast("Iterator[Packet[VideoStream]]", container.demux(*streams))
-        except av.FFmpegError:  # want of memory too: a damaged length asks for too much of it
+        except av.FFmpegError:  # lack of memory too: a damaged length field requests too much
             check_room()
             continue
         return
-    for stream in streams:  # what a decoder holds back would be lost otherwise
+    for stream in streams:  # makes a decoder give the frames it still holds
         flush = cast("Packet[VideoStream]", Packet())
         flush.stream = cast("VideoStream", stream)
         yield flush
 
 
 def decode_packet(packet: Packet[VideoStream]) -> list[VideoFrame]:
-    """The frames that a packet brings out; none where it is damaged.
+    """Decode one packet; a damaged one gives no frames.
 
     Raises:
-        MemoryError: the child's memory limit.
+        MemoryError: the child's memory limit is reached.
     """
     try:
         return packet.decode()
@@ -143,7 +129,7 @@ def decode_packet(packet: Packet[VideoStream]) -> list[VideoFrame]:
 
 
 def check_memory(stream: VideoStream) -> None:
-    """Tell damage from want of memory, which FFmpeg's decoders report alike: room for a picture has to be left.
+    """Check that there is memory for another frame: FFmpeg's decoders report a lack of memory as damage.
 
     Raises:
         MemoryError: there is none.
@@ -152,81 +138,82 @@ def check_memory(stream: VideoStream) -> None:
     check_room(4 * context.width * context.height)
 
 
-def only(container: InputContainer, stream: VideoStream) -> None:
-    """Have the demuxer pass over all other streams, so that their bytes are not read where they lie apart."""
+def discard_other_streams(container: InputContainer, stream: VideoStream) -> None:
+    """Make the demuxer skip all other streams, so that their bytes are not read where they are stored apart."""
     for other in container.streams:
         if other.index != stream.index:
             other.discard = Discard.all
 
 
 def _iter_keyed(
-    file: ByteChannelFile, limits: VideoLimits, ticker: Ticker, span: Span
+    file: ByteChannelFile, request: DecodeRequest, keys: Int64s, ticker: Ticker
 ) -> Iterator[tuple[int | None, VideoFrame]]:
-    """Frames with their keys, which include the span's."""
-    if not span.counted:
-        for frame in _iter_span(file, limits, ticker, span):
+    """Yield frames with their keys: the requested ones and some around them."""
+    if not request.indexed_by_position:
+        for frame in _iter_by_pts(file, request, keys, ticker):
             yield frame.pts, frame
         return
-    container, stream = open_video(file, limits)
-    only(container, stream)
-    last, place = int(span.keys[-1]), 0
+    container, stream = open_video(file, request.limits)
+    discard_other_streams(container, stream)
+    last, position = int(keys[-1]), 0
     for packet in iter_packets(container, stream):
         ticker.tick()
         for frame in decode_packet(packet):
-            yield place, frame
-            place += 1
-        if place > last:
+            yield position, frame
+            position += 1
+        if position > last:
             return
 
 
-def _iter_span(file: ByteChannelFile, limits: VideoLimits, ticker: Ticker, span: Span) -> Iterator[VideoFrame]:
-    """Frames that include the span's, from the first start that brings out a frame early enough."""
-    first_pts, last_pts = int(span.keys[0]), int(span.keys[-1])
-    for packets, final in _iter_starts(file, limits, ticker, span):
+def _iter_by_pts(file: ByteChannelFile, request: DecodeRequest, keys: Int64s, ticker: Ticker) -> Iterator[VideoFrame]:
+    """Yield frames from the first starting point whose first frame is not after the first requested one."""
+    first_pts, last_pts = int(keys[0]), int(keys[-1])
+    for packets, is_final in _iter_starts(file, request, ticker):
         frames = _iter_until(packets, ticker, last_pts)
         first = next(frames, None)
-        if first is not None and (final or (first.pts is not None and first.pts <= first_pts)):
+        if first is not None and (is_final or (first.pts is not None and first.pts <= first_pts)):
             yield first
             yield from frames
             return
-        if final:
+        if is_final:
             return
 
 
 def _iter_until(packets: Iterator[Packet[VideoStream]], ticker: Ticker, last_pts: int) -> Iterator[VideoFrame]:
-    grace = GRACE_PACKETS
+    grace_packets = GRACE_PACKETS
     past_end = False
     for packet in packets:
         ticker.tick()
         for frame in decode_packet(packet):
             past_end = past_end or (frame.pts is not None and frame.pts > last_pts)
             yield frame
-        grace -= past_end
-        if grace < 0:
+        grace_packets -= past_end
+        if grace_packets < 0:
             return
 
 
 def _iter_starts(
-    file: ByteChannelFile, limits: VideoLimits, ticker: Ticker, span: Span
+    file: ByteChannelFile, request: DecodeRequest, ticker: Ticker
 ) -> Iterator[tuple[Iterator[Packet[VideoStream]], bool]]:
-    """Packets from a keyframe at or before the span, ever earlier, then from the start; whether it is the last try.
+    """Yield packets from ever earlier starting points, and whether it is the last one.
 
-    A keyframe is not always enough: with intra refresh the decoder holds frames back until the picture is whole.
-    Where ten seconds do not help either the frames are damaged, and the start of the file would not mend them.
+    The first is the keyframe of the request. It is not always enough: with intra refresh the decoder holds frames back
+    until the image is complete. If starting ten seconds earlier does not help either, the frames are damaged. Where
+    no seek finds a keyframe, the start of the file is the last one.
     """
-    container, stream = open_video(file, limits)
-    only(container, stream)
+    container, stream = open_video(file, request.limits)
+    discard_other_streams(container, stream)
     start_pts = stream.start_time
-    if stream.time_base and (start_pts is None or span.seek_pts > start_pts):
-        if span.seek_bytes >= 0 and container.format.name in SOUGHT_BY_BYTE:
+    if stream.time_base and (start_pts is None or request.seek_pts > start_pts):
+        if request.seek_bytes >= 0 and container.format.name in BYTE_SEEK_FORMATS:
             with contextlib.suppress(av.FFmpegError):
-                container.seek(span.seek_bytes, any_frame=True, unsupported_byte_offset=True)
+                container.seek(request.seek_bytes, any_frame=True, unsupported_byte_offset=True)
                 packets = iter_packets(container, stream)
                 first = _next_keyframe(packets, ticker)
-                if first is not None and first.pts == span.seek_pts:
+                if first is not None and first.pts == request.seek_pts:
                     yield chain((first,), packets), False
         for margin_s in SEEK_MARGINS_S:
-            target_pts = span.seek_pts - int(margin_s / stream.time_base)
+            target_pts = request.seek_pts - int(margin_s / stream.time_base)
             if start_pts is not None and target_pts < start_pts:
                 break
             try:
@@ -235,25 +222,25 @@ def _iter_starts(
                 break
             packets = iter_packets(container, stream)
             first = _next_keyframe(packets, ticker)
-            if first is not None and _is_sound(container, first, span):
+            if first is not None and _keeps_pts(container, first, request):
                 yield chain((first,), packets), margin_s == SEEK_MARGINS_S[-1]
         container.close()
-        container, stream = open_video(file, limits)
-        only(container, stream)
+        container, stream = open_video(file, request.limits)
+        discard_other_streams(container, stream)
     yield iter_packets(container, stream), True
 
 
-def _is_sound(container: InputContainer, first: Packet[VideoStream], span: Span) -> bool:
+def _keeps_pts(container: InputContainer, first: Packet[VideoStream], request: DecodeRequest) -> bool:
     """Whether frames from this packet on have the pts that they have in one pass from the start.
 
-    An AVI's pts are counted, from the start of the file or by an index that may not fit it: there only the very
-    packet of the frame index will do.
+    In an AVI the demuxer counts pts, from the start of the file or by an index that may be wrong: there only the
+    packet of the frame index is safe.
     """
-    if first.pts is None or first.pts > span.seek_pts:
+    if first.pts is None or first.pts > request.seek_pts:
         return False
     if container.format.name != "avi":
         return True
-    return first.pts == span.seek_pts and first.pos == span.seek_bytes
+    return first.pts == request.seek_pts and first.pos == request.seek_bytes
 
 
 def _next_keyframe(packets: Iterator[Packet[VideoStream]], ticker: Ticker) -> Packet[VideoStream] | None:
@@ -264,5 +251,13 @@ def _next_keyframe(packets: Iterator[Packet[VideoStream]], ticker: Ticker) -> Pa
     return None
 
 
-def _hung_up() -> bytes:
-    raise wire.Closed("the parent hung up")
+def _receive_released(job: socket.socket) -> bytes:
+    """Wait for slots that the parent released, one byte each.
+
+    Raises:
+        Closed: the parent closed the socket.
+    """
+    slots = job.recv(MAX_SLOTS)
+    if not slots:
+        raise wire.Closed("the parent closed the socket")
+    return slots

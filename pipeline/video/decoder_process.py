@@ -1,9 +1,8 @@
-"""One decoder child as the worker sees it: started, spoken to, and gone without a trace, whatever happened."""
+"""One decoder child as the worker sees it: start it, exchange records, and end it without leaving anything behind."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import select
 import signal
@@ -11,53 +10,55 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict
-from typing import Any, NoReturn
+from typing import NoReturn
 
-import numpy as np
-import numpy.typing as npt
-
-from pipeline.core.video_limits import VideoLimits
+from pipeline.core.frame_index import Int64s
 from pipeline.errors import DecodeFailed, Stopping, VideoRejected
 from pipeline.video import wire, zygote_client
 from pipeline.video.byte_channel import ByteServer
+from pipeline.video.decode_request import DecodeRequest, RequestKind
 from pipeline.video.source import ByteSource
-from pipeline.video.wire import Kind
+from pipeline.video.wire import RecordKind
 
 POLL_S = 0.1
 KILL_WAIT_S = 5.0
-# By so much may what a child is given in processor time take longer on a busy machine, before it counts as a lie.
-IDLE_FACTOR = 4
+# A child that sends nothing but ticks is ended after this many times its CPU limit of wall time.
+WALL_PER_CPU_LIMIT = 4
 # A record is small and sent at once; a child that stops in the middle of one is broken.
 RECORD_TIMEOUT_S = 10.0
-# Far more often than a child says that it is at work, which is all that it may say for as long as it likes.
+# A child sends two ticks a second.
 MAX_TICKS = 100
 MAX_TICKS_PER_S = 10
 
 
-class Job:
+class DecoderProcess:
     """A running child.
 
+    Args:
+        keys: int64 `(n,)`, rising: the frames to decode, as pts or positions in one pass; None for a probe.
+        pool_fd: the frame pool's file; None for a probe.
+        interrupted: `Stopping` is raised once it is set.
+        on_tick: called for every tick of the child.
+
     Raises:
-        DecodeFailed: it could not be started.
+        DecodeFailed: the child could not be started.
     """
 
     def __init__(
         self,
         source: ByteSource,
-        limits: VideoLimits,
+        request: DecodeRequest,
         *,
+        keys: Int64s | None = None,
+        pool_fd: int | None = None,
         interrupted: threading.Event | None = None,
         on_tick: Callable[[], None] | None = None,
-        pool_fd: int | None = None,
-        wanted: npt.NDArray[np.int64] | None = None,
-        **spec: Any,
     ) -> None:
-        self._limits = limits
+        self._request = request
+        self._limits = request.limits
         self._interrupted = interrupted
         self._on_tick = on_tick
-        self._probing = pool_fd is None
-        self._opened = False
+        self._has_answered = False
         self._ticks = 0
         self._started_at_s = self._answered_at_s = time.monotonic()
         self._job, job_theirs = socket.socketpair()
@@ -78,85 +79,84 @@ class Job:
                     self._zygote = zygote_client.submit(theirs if pool_fd is None else [*theirs, pool_fd])
                 finally:
                     os.close(stderr_theirs)
-            spec |= {"limits": asdict(limits), "size_bytes": source.size_bytes}
-            with contextlib.suppress(OSError):  # it died already: the first receive says of what
-                wire.send(self._job, Kind.SPEC, json.dumps(spec).encode())
-                if wanted is not None:
-                    wire.send_in_pieces(self._job, Kind.WANTED, wanted.astype("<i8").tobytes(), 8)
-                wire.send(self._job, Kind.WANTED)
+            with contextlib.suppress(OSError):  # it died already: the first `receive` raises why
+                wire.send(self._job, RecordKind.REQUEST, request.to_bytes())
+                if keys is not None:
+                    wire.send_in_pieces(self._job, RecordKind.KEYS, keys.astype("<i8").tobytes(), 8)
+                wire.send(self._job, RecordKind.KEYS)
             self._server.start()
         except BaseException:
             bytes_ours.close()
             self._close_all()
             raise
 
-    def receive(self) -> tuple[Kind, bytes]:
-        """The next record that is not a tick.
+    def receive(self) -> tuple[RecordKind, bytes]:
+        """Receive the next record that is not a tick.
 
         Raises:
             Stopping: `interrupted` was set.
-            VideoRejected: a probe turned the video away.
-            DecodeFailed: the child crashed, hung, gave up, or broke the protocol.
+            VideoRejected: a probe rejected the video.
+            DecodeFailed: the child crashed, hung, reported a failure, or broke the protocol.
             Exception: what `source.read_at` raised, unchanged.
         """
-        heard_at_s = time.monotonic()
+        received_at_s = time.monotonic()
         while True:
             if self._interrupted is not None and self._interrupted.is_set():
                 raise Stopping
             if self._server.error is not None:
                 raise self._server.error
             if not self._poll.poll(POLL_S * 1000):
-                quiet_s = time.monotonic() - max(heard_at_s, self._server.progress_at_s)
+                quiet_s = time.monotonic() - max(received_at_s, self._server.progress_at_s)
                 if quiet_s > self._limits.stall_s and not self._server.reading:
                     raise DecodeFailed(
-                        f"The video decoder gave nothing for {self._limits.stall_s:g} s and was stopped."
+                        f"The video decoder sent nothing for {self._limits.stall_s:g} s and was stopped."
                     )
                 continue
             try:
                 kind, payload = wire.receive(self._job)
-            except (wire.Closed, ConnectionError):
-                self._raise_why_it_ended()
+            except ConnectionError:  # `wire.Closed` is one
+                self._raise_exit_reason()
             except (ValueError, TimeoutError) as error:
-                raise protocol_broken(str(error)) from error
-            heard_at_s = time.monotonic()
-            self._opened = True
-            if kind is Kind.REJECT:
+                raise protocol_error(str(error)) from error
+            received_at_s = time.monotonic()
+            self._has_answered = True
+            if kind is RecordKind.REJECT:
                 raise VideoRejected(payload.decode("utf-8", "replace")[:500])
-            if kind is Kind.FAIL:
-                raise DecodeFailed(f"The video decoder gave up: {payload.decode('utf-8', 'replace')[:500]}")
-            if kind is not Kind.TICK:
-                self._answered_at_s = heard_at_s
+            if kind is RecordKind.FAIL:
+                raise DecodeFailed(f"The video decoder failed: {payload.decode('utf-8', 'replace')[:500]}")
+            if kind is not RecordKind.TICK:
+                self._answered_at_s = received_at_s
                 return kind, payload
-            self._heed_tick(heard_at_s)
+            self._handle_tick(received_at_s)
 
     def release(self, slot: int) -> None:
-        """Give a slot back to the child."""
-        with contextlib.suppress(OSError):  # it ended: the next receive says so
+        """Return a slot to the child."""
+        with contextlib.suppress(OSError):  # it ended: the next `receive` raises that
             self._job.sendall(bytes([slot]))
 
     def close(self) -> None:
-        """Kill the child, wait until it is gone, and give everything back."""
+        """Kill the child, wait for its end, and close everything."""
         self._kill()
         self._wait_status()
         self._close_all()
         if self._server.is_alive():
-            # Waits for a read that is under way, but not when the process wants to end.
+            # Waits for a read in progress, except when this process is stopping.
             stopping = self._interrupted is not None and self._interrupted.is_set()
             self._server.join(POLL_S if stopping else None)
 
-    def __enter__(self) -> Job:
+    def __enter__(self) -> DecoderProcess:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _heed_tick(self, now_s: float) -> None:
-        """Count a sign of work; too many, or nothing else for too long, is a child that lies."""
+    def _handle_tick(self, now_s: float) -> None:
+        """Limit ticks: a compromised child could send them for ever."""
         self._ticks += 1
         if self._ticks > MAX_TICKS + MAX_TICKS_PER_S * (now_s - self._started_at_s):
-            raise protocol_broken("it says all the time that it is at work")
-        if now_s - self._answered_at_s > IDLE_FACTOR * self._limits.cpu_s:
-            raise protocol_broken("it says for a day that it is at work")
+            raise protocol_error("it sent ticks too often")
+        if now_s - self._answered_at_s > WALL_PER_CPU_LIMIT * self._limits.cpu_s:
+            raise protocol_error("it sent nothing but ticks for too long")
         if self._on_tick is not None:
             self._on_tick()
 
@@ -164,14 +164,14 @@ class Job:
         with contextlib.suppress(OSError):
             self._status.sendall(b"K")
 
-    def _raise_why_it_ended(self) -> NoReturn:
-        self._kill()  # it may only have hung up; of one that has ended it changes nothing
+    def _raise_exit_reason(self) -> NoReturn:
+        self._kill()  # it may have closed the socket and live on
         status = self._wait_status()
         if self._server.error is not None:
             raise self._server.error
-        words = zygote_client.last_line(self._read_stderr())
+        stderr_line = zygote_client.last_line(self._read_stderr())
         if status is None:
-            reason, words = "its keeper process ended", words or self._zygote.last_words()
+            reason, stderr_line = "its zygote process ended", stderr_line or self._zygote.last_stderr_line()
         elif os.WIFSIGNALED(status):
             number = os.WTERMSIG(status)
             if number in (signal.SIGPROF, signal.SIGXCPU):
@@ -179,26 +179,26 @@ class Job:
             reason = f"killed by {_signal_name(number)}"
         else:
             reason = f"exit status {os.WEXITSTATUS(status)}"
-        raise DecodeFailed(f"The video decoder broke off ({reason})" + (f": {words}" if words else "."))
+        raise DecodeFailed(f"The video decoder broke off ({reason})" + (f": {stderr_line}" if stderr_line else "."))
 
     def _raise_too_slow(self, number: int) -> NoReturn:
-        """What makes a decoder work so long is in the file: a probe turns it away, other jobs fail.
+        """Raise for a CPU limit; a probe rejects the video.
 
-        The kernel counted the child's own processor time, so a machine that is busy is no excuse.
+        The cause is the file and not a busy machine: the kernel counts the child's own CPU time.
         """
-        whole = number == signal.SIGXCPU
-        limit_s = self._limits.cpu_s if whole else self._limits.max_cpu_s_per_frame
-        used = f"more than {limit_s:g} s of processor time"
-        if not self._probing:
-            on = "" if whole else " on one frame"
+        is_total = number == signal.SIGXCPU
+        limit_s = self._limits.cpu_s if is_total else self._limits.max_cpu_s_per_frame
+        used = f"more than {limit_s:g} s of CPU time"
+        if self._request.kind is not RequestKind.PROBE:
+            on = "" if is_total else " on one frame"
             raise DecodeFailed(f"The video decoder was stopped: it used {used}{on}.")
-        if whole:
+        if is_total:
             raise VideoRejected(f"Reading this video takes {used}; cut it into shorter ones.")
-        where = "One frame" if self._opened else "The header"
-        raise VideoRejected(f"{where} of this video takes {used}; export it anew as H.264 MP4.")
+        where = "One frame" if self._has_answered else "The header"
+        raise VideoRejected(f"{where} of this video takes {used}; export it again as H.264 MP4.")
 
     def _wait_status(self) -> int | None:
-        """The wait status, or None if the zygote cannot tell."""
+        """The child's wait status, or None if the zygote does not send it."""
         try:
             wire.receive_exactly(self._status, wire.STATUS.size)  # the pid
             return int(wire.STATUS.unpack(wire.receive_exactly(self._status, wire.STATUS.size))[0])
@@ -224,6 +224,6 @@ def _signal_name(number: int) -> str:
         return f"signal {number}"
 
 
-def protocol_broken(what: str) -> DecodeFailed:
-    """The words for a child that says what it should not."""
-    return DecodeFailed(f"The video decoder sent nonsense and was stopped: {what}")
+def protocol_error(what: str) -> DecodeFailed:
+    """The error for a child that sent something invalid."""
+    return DecodeFailed(f"The video decoder sent invalid data and was stopped: {what}")

@@ -1,7 +1,7 @@
-"""A video opened with as little of FFmpeg as it takes, and the words for why it cannot be. Child side.
+"""Open a video with only the parts of FFmpeg that are needed, or say why it cannot be opened. Child side.
 
-FFmpeg picks a parser by a file's content, whatever its name, and some of its formats are lists of other files. So
-formats, decoders and protocols are named here one by one, and every attempt to open a second file is refused.
+FFmpeg chooses a demuxer by a file's content, whatever its name, and some of its formats are lists of other files. So
+formats, decoders and protocols are allowed one by one, and every attempt to open a second file is refused.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ CODECS = (
     "h264,hevc,vp8,vp9,libvpx,libvpx-vp9,av1,libdav1d,mpeg4,mpeg1video,mpeg2video,mjpeg,prores,dnxhd,dvvideo,"
     "h263,msmpeg4,msmpeg4v2,wmv3,vc1,ffv1"
 )
-# Formats whose header tells the duration; FFmpeg's guess for the others can be wrong by a turn of their clock.
-_HEADED = ("mov", "matroska")
-_STREAMS_AT_ALL = 10_000
+# Formats with the duration in the header; FFmpeg's estimate for others can be wrong by a wrap of their clock.
+_DURATION_IN_HEADER = ("mov", "matroska")
+_NO_STREAM_LIMIT = 10_000
 ROOM_BYTES = 16 << 20
 _NOT_A_VIDEO = "This file is not a video that Poseline reads; upload an MP4, MOV, MKV, WebM, AVI or MPEG-TS file."
 
@@ -37,31 +37,30 @@ class Unreadable(Exception):
 
 
 def open_video(file: ByteChannelFile, limits: VideoLimits) -> tuple[InputContainer, VideoStream]:
-    """The container, and its first real video stream with a single-threaded decoder.
+    """Open the container and its largest video stream with a single-threaded decoder.
 
-    One thread: several children run beside inference on few cores, and the outcome must not depend on timing.
+    One thread, since several children run beside inference on few cores, and results must not depend on timing.
 
     Raises:
-        Unreadable: it is no video, has no picture stream, or its codec, its size, its streams or the duration in its
-            header is out of bounds.
-        MemoryError: the child's memory limit.
+        Unreadable: it is not a video, has no video stream, an unsupported codec, or exceeds a limit.
+        MemoryError: the child's memory limit is reached.
     """
     if not file.size_bytes:
         raise Unreadable("This file is empty; upload it again.")
     try:
         try:
             container = _open(file, limits, limits.max_streams + 1)
-        except MemoryError:  # FFmpeg's word for too many streams, too: see which it is
-            container = _open(file, limits, _STREAMS_AT_ALL)
+        except MemoryError:  # also FFmpeg's error for too many streams
+            container = _open(file, limits, _NO_STREAM_LIMIT)
     except (av.FFmpegError, PermissionError, UnicodeDecodeError) as error:
-        if isinstance(error, MemoryError):  # a damaged length asks for too much of it, where there is room
+        if isinstance(error, MemoryError):  # or a damaged length field requests too much
             check_room()
         raise Unreadable(_why_not(file)) from error
     if len(container.streams) > limits.max_streams:
         raise _too_many_streams(limits)
     streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
     if not streams:
-        raise Unreadable("This file has no picture, only sound or data; upload the video itself.")
+        raise Unreadable("This file has no video, only sound or data; upload the video itself.")
     stream = max(streams, key=_rank)
     context = stream.codec_context
     if context is None or context.name not in CODECS.split(","):
@@ -69,7 +68,7 @@ def open_video(file: ByteChannelFile, limits: VideoLimits) -> tuple[InputContain
         raise Unreadable(f"This video's codec ({name}) is not supported; export it as H.264 MP4.")
     if context.width * context.height > limits.max_pixels:
         raise too_large(context.width, context.height, limits)
-    if container.duration and container.format.name.startswith(_HEADED):
+    if container.duration and container.format.name.startswith(_DURATION_IN_HEADER):
         check_duration(container.duration / 1e6, limits)
     context.thread_count = 1
     context.thread_type = "NONE"
@@ -78,10 +77,10 @@ def open_video(file: ByteChannelFile, limits: VideoLimits) -> tuple[InputContain
 
 
 def check_room(wanted_bytes: int = 0) -> None:
-    """Hold the child's memory limit against what a next step needs at least.
+    """Check that so much memory can still be allocated, at least `ROOM_BYTES`.
 
     Raises:
-        MemoryError: there is no room for it.
+        MemoryError: it cannot.
     """
     try:
         mmap.mmap(-1, max(ROOM_BYTES, wanted_bytes)).close()
@@ -90,54 +89,54 @@ def check_room(wanted_bytes: int = 0) -> None:
 
 
 def _rank(stream: VideoStream) -> tuple[int, bool, int]:
-    """Which of several videos is meant: the largest, then what the file calls its default, then the first."""
+    """Sort key for several video streams: the largest, then the default one, then the first."""
     context = stream.codec_context
     pixels = context.width * context.height if context else 0
     return pixels, bool(stream.disposition & Disposition.default), -stream.index
 
 
 def _padded_pixels(limits: VideoLimits) -> int:
-    """FFmpeg counts pictures with their lines padded; the limit itself is held against true sizes elsewhere."""
+    """A limit for FFmpeg, which counts padded lines; the exact limit is checked elsewhere."""
     return limits.max_pixels + 768 * math.isqrt(limits.max_pixels) + 2**14
 
 
 def too_large(width: int, height: int, limits: VideoLimits) -> Unreadable:
-    """The words for a picture over the limit."""
+    """The error for frames over the limit."""
     return Unreadable(
-        f"This video's picture is {width} x {height}; at most {limits.max_pixels / 1e6:.3g} megapixels are taken: "
+        f"This video's frame is {width} x {height}; at most {limits.max_pixels / 1e6:.3g} megapixels are allowed: "
         "export it smaller."
     )
 
 
 def check_duration(seconds: float, limits: VideoLimits) -> None:
-    """Hold a video's length against the limit.
+    """Check a video's duration against the limit.
 
     Raises:
         Unreadable: it is longer.
     """
     if seconds > limits.max_duration_s:
         raise Unreadable(
-            f"This video lasts {clock(seconds)} by its times, at most {clock(limits.max_duration_s)} is taken; "
-            "cut it into shorter ones, or export it anew."
+            f"This video lasts {clock(seconds)} by its times, at most {clock(limits.max_duration_s)} is allowed; "
+            "cut it into shorter ones, or export it again."
         )
 
 
 def check_times(first_pts: int, last_pts: int, time_base: Fraction | None, limits: VideoLimits) -> None:
-    """Hold a video's least and greatest pts against what can be counted with, and its length against the limit.
+    """Check a video's smallest and largest pts against the range of the index, and its duration against the limit.
 
     Raises:
         Unreadable: they are out of bounds.
     """
     if not time_base or first_pts < -LARGEST_PTS or last_pts > LARGEST_PTS:
-        raise Unreadable("The times of this video's frames make no sense; export it anew as H.264 MP4.")
+        raise Unreadable("The times of this video's frames are invalid; export it again as H.264 MP4.")
     check_duration(float((last_pts - first_pts) * time_base), limits)
 
 
 def out_of_memory(limits: VideoLimits) -> Unreadable:
-    """The words for a video that cannot be read in the memory that a child has."""
+    """The error for a video that needs more memory than a child may use."""
     return Unreadable(
         f"Reading this video takes more than {limits.memory_bytes >> 20} MiB of memory; "
-        "export it anew as H.264 MP4, or smaller."
+        "export it again as H.264 MP4, or smaller."
     )
 
 
@@ -152,7 +151,7 @@ def clock(seconds: float) -> str:
 
 def _too_many_streams(limits: VideoLimits) -> Unreadable:
     return Unreadable(
-        f"This file holds more than {limits.max_streams} streams; export it with one picture and one sound."
+        f"This file holds more than {limits.max_streams} streams; export it with one video and one audio stream."
     )
 
 
@@ -162,7 +161,7 @@ def _open(file: ByteChannelFile, limits: VideoLimits, max_streams: int) -> Input
         "format_whitelist": FORMATS,
         "codec_whitelist": CODECS,
         "protocol_whitelist": "none",
-        "max_pixels": str(_padded_pixels(limits)),  # holds for the frames that probing decodes, too
+        "max_pixels": str(_padded_pixels(limits)),  # applies to the frames that FFmpeg decodes while opening, too
         "max_streams": str(max_streams),
     }
     return av.open(file, "r", options=options, io_open=_refuse, metadata_errors="replace")
@@ -178,12 +177,12 @@ def _why_not(file: ByteChannelFile) -> str:
     if head[4:8] in (b"ftyp", b"mdat", b"wide", b"free") and not _has_box(file, b"moov"):
         return "This file is cut off before its index, so nothing in it can be found; upload it again."
     if head[4:8] == b"ftyp" or head[:4] == b"\x1aE\xdf\xa3" or (head[:4] == b"RIFF" and head[8:12] == b"AVI "):
-        return "This video's header is damaged; upload it again, or export it anew."
+        return "This video's header is damaged; upload it again, or export it again."
     return _NOT_A_VIDEO
 
 
 def _has_box(file: ByteChannelFile, name: bytes) -> bool:
-    """Whether an MP4 has a box of that name at its top level."""
+    """Whether an MP4 has a box of this name at its top level."""
     at = 0
     for _ in range(10_000):
         file.seek(at)

@@ -1,4 +1,4 @@
-"""A frame index in the making: its columns, in the order of decoding. Child side."""
+"""Builds a frame index column by column, in the order of decoding. Child side."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _NO_PTS = -(2**63)
 
 @dataclass
 class IndexBuilder:
-    """The index, column by column, in the order of decoding, as compact as may be: there may be millions."""
+    """The columns of an index in compact arrays: there may be millions of rows."""
 
     limits: VideoLimits
     pts: array[int] = field(default_factory=lambda: array("q"))
     position: array[int] = field(default_factory=lambda: array("q"))
     size: array[int] = field(default_factory=lambda: array("q"))
     keyframe: bytearray = field(default_factory=bytearray)
-    counted: bool = False
-    clock_runs_back: bool = False
+    indexed_by_position: bool = False
+    dts_decrease: bool = False
     last_dts: int = _NO_PTS
 
     def add(self, pts: int | None, position: int, size: int, keyframe: bool, dts: int | None = None) -> None:
@@ -34,7 +34,7 @@ class IndexBuilder:
         self.size.append(size)
         self.keyframe.append(keyframe)
         if dts is not None:
-            self.clock_runs_back |= dts < self.last_dts
+            self.dts_decrease |= dts < self.last_dts
             self.last_dts = dts
         if len(self.pts) > self.limits.max_frames:
             raise Unreadable(
@@ -42,16 +42,16 @@ class IndexBuilder:
             )
 
     def only_first_is_key(self) -> None:
-        """Where a seek does not lead to a keyframe decoding can only start at the first frame."""
+        """Mark only the first frame as a keyframe, for a file in which seeks do not work."""
         self.keyframe = bytearray(len(self.keyframe))
         self.keyframe[int(np.argmin(np.frombuffer(self.pts, np.int64)))] = True
 
     def last_key(self) -> int:
-        """Which row is the last keyframe, in the order of decoding; -1 for none."""
+        """The row of the last keyframe, in the order of decoding; -1 for none."""
         return self.keyframe.rfind(1)
 
     def is_uneven(self) -> bool:
-        """Whether times are not all one step apart, as where fields are coded apart."""
+        """Whether times are not evenly spaced, as with separately coded fields."""
         steps = np.diff(np.sort(np.frombuffer(self.pts, np.int64)))
         return bool(len(steps)) and int(steps.max()) > 1.5 * int(steps.min())
 
@@ -59,16 +59,16 @@ class IndexBuilder:
         for column in (self.pts, self.position, self.size, self.keyframe):
             column.pop()
 
-    def tell_apart(self) -> bool:
-        """Whether each packet is known by its pts, and the clock never is set back between them."""
+    def has_unique_pts(self) -> bool:
+        """Whether each packet has a pts of its own, and dts never decrease."""
         pts = np.sort(np.frombuffer(self.pts, np.int64))
-        return not self.clock_runs_back and pts[0] != _NO_PTS and bool((pts[1:] != pts[:-1]).all())
+        return not self.dts_decrease and pts[0] != _NO_PTS and bool((pts[1:] != pts[:-1]).all())
 
     def times(self) -> list[int | None]:
         return [None if pts == _NO_PTS else pts for pts in self.pts]
 
-    def place(self, coded: IndexBuilder) -> None:
-        """Take over where frames lie in the file from the packets of the same pts."""
+    def set_positions(self, coded: IndexBuilder) -> None:
+        """Set positions and sizes from the packets of the same pts."""
         pts, coded_pts = np.frombuffer(self.pts, np.int64), np.frombuffer(coded.pts, np.int64)
         order = np.argsort(coded_pts, kind="stable")
         at = order[np.minimum(np.searchsorted(coded_pts[order], pts), len(order) - 1)]
@@ -77,14 +77,18 @@ class IndexBuilder:
         size = np.where(same, np.frombuffer(coded.size, np.int64)[at], 0)
         self.position, self.size = array("q", position.tolist()), array("q", size.tolist())
 
-    def pieces(self) -> Iterator[bytes]:
-        """Rows in the order of display, as `wire.INDEX_ROW`, a record's worth at a time."""
+    def iter_records(self) -> Iterator[bytes]:
+        """Yield `wire.INDEX_ROW` rows in the order of display, as many at a time as fit into a record."""
         pts, position, size = (np.frombuffer(column, np.int64) for column in (self.pts, self.position, self.size))
         keyframe = np.frombuffer(self.keyframe, np.uint8)
         order = np.argsort(pts, kind="stable")
-        for at in range(0, len(order), wire.INDEX_ROWS):
-            some = order[at : at + wire.INDEX_ROWS]
-            rows = np.empty(len(some), dtype=wire.INDEX_ROW)
-            rows["pts"], rows["position"], rows["size"] = pts[some], position[some], size[some]
-            rows["keyframe"] = keyframe[some]
+        for at in range(0, len(order), wire.ROWS_PER_RECORD):
+            part = order[at : at + wire.ROWS_PER_RECORD]
+            rows = np.empty(len(part), dtype=wire.INDEX_ROW)
+            rows["pts"], rows["position"], rows["size"] = (
+                pts[part],
+                position[part],
+                size[part],
+            )
+            rows["keyframe"] = keyframe[part]
             yield rows.tobytes()

@@ -1,8 +1,8 @@
-"""What the kernel itself refuses a decoder child, even one whose code an upload has taken over. Linux, best effort.
+"""Kernel filters that hold even for a compromised decoder child. Linux, best effort.
 
-Landlock takes away the file system, TCP and signals to others. Seccomp takes away the calls that a decoder has no use
-for: they fail with EPERM, so that a library which tries one for convenience goes on without. Both are for good, and
-need no privilege once `PR_SET_NO_NEW_PRIVS` is set.
+Landlock denies the file system, TCP and signals to other processes. Seccomp denies the system calls that a decoder does
+not need: they fail with EPERM, so that a library that tries one as an optimisation goes on without. Neither can be
+undone, and neither needs a privilege once `PR_SET_NO_NEW_PRIVS` is set.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import sys
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
-# include/uapi/linux/landlock.h: rights by the first kernel ABI that knows them. The numbers of its calls are the same
-# on every machine.
+# include/uapi/linux/landlock.h: rights by the first Landlock ABI that has them. Its system call numbers are the same on
+# every architecture.
 _CREATE_RULESET, _RESTRICT_SELF = 444, 446
 _RULESET_VERSION = 1
 _FILE_RIGHTS = ((1, 0x1FFF), (2, 0x2000), (3, 0x4000), (5, 0x8000))
@@ -29,11 +29,11 @@ _PR_SET_SECCOMP, _MODE_FILTER = 22, 2
 _LOAD, _IF_EQUAL, _IF_AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06
 _ALLOW, _FAIL, _KILL = 0x7FFF0000, 0x00050000, 0x80000000
 _AT_NUMBER, _AT_MACHINE, _AT_FIRST_ARGUMENT = 0, 4, 16
-_X32 = 0x40000000  # a second table of calls on x86_64
+_X32 = 0x40000000  # the x32 system call table of x86_64
 
 # Numbers from arch/x86/entry/syscalls/syscall_64.tbl and include/uapi/asm-generic/unistd.h. Files first, then sockets,
-# processes, and the kernel's own workings.
-_REFUSED = {
+# processes, kernel administration, IPC.
+_DENIED = {
     "x86_64": """
         open 2, openat 257, creat 85, open_by_handle_at 304, truncate 76, mkdir 83, mkdirat 258, rmdir 84, unlink 87,
         unlinkat 263, rename 82, renameat 264, renameat2 316, link 86, linkat 265, symlink 88, symlinkat 266, mknod 133,
@@ -59,35 +59,32 @@ _REFUSED = {
         userfaultfd 282, add_key 217, request_key 218, keyctl 219, mq_open 180, msgget 186, msgctl 187, msgrcv 188,
         msgsnd 189, semget 190, semctl 191, semtimedop 192, semop 193, shmget 194, shmctl 195, shmat 196""",
 }
-_REFUSED_EVERYWHERE = """
+_DENIED_EVERYWHERE = """
         pidfd_send_signal 424, io_uring_setup 425, io_uring_enter 426, io_uring_register 427, open_tree 428,
         move_mount 429, fsopen 430, pidfd_open 434, openat2 437, pidfd_getfd 438, process_madvise 440, fchmodat2 452"""
-_ON_ITSELF_ONLY = {
+_OWN_PID_ONLY = {
     "x86_64": "kill 62, tkill 200, tgkill 234, prlimit64 302",
     "aarch64": "kill 129, tkill 130, tgkill 131, prlimit64 261",
 }
-_MACHINES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
-_CLONE3 = 435  # "no such call" sends the C library back to `clone`
+_AUDIT_ARCHES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
+_CLONE3 = 435  # ENOSYS makes the C library fall back to `clone`
 
 
 def landlock_abi() -> int:
-    """Which version of Landlock the kernel has; less than 1 without."""
+    """The kernel's Landlock ABI version; less than 1 without Landlock."""
     if sys.platform != "linux":
         return 0
     return int(_libc.syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint(_RULESET_VERSION)))
 
 
-def shut_out_files() -> bool:
-    """Let this process open, make, rename or run no file any more, whatever descriptors it has free.
-
-    Returns whether the kernel can.
-    """
+def deny_files() -> bool:
+    """Deny this process to open, create, rename or execute files. Returns whether the kernel supports it."""
     abi = landlock_abi()
     if abi < 1:
         return False
     handled = [sum(rights for since, rights in table if since <= abi) for table in (_FILE_RIGHTS, _TCP_RIGHTS, _SCOPES)]
     attributes = struct.pack("=3Q", *handled)
-    # Kernels refuse what they do not know, unless it is zero.
+    # Older kernels accept a longer structure if what they do not know is zero.
     ruleset = _libc.syscall(_CREATE_RULESET, attributes, ctypes.c_size_t(len(attributes)), ctypes.c_uint(0))
     if ruleset < 0:
         return False
@@ -97,9 +94,9 @@ def shut_out_files() -> bool:
         os.close(ruleset)
 
 
-def shut_out_calls() -> bool:
-    """Have the kernel refuse what a decoder has no use for. Returns whether it can."""
-    if sys.platform != "linux" or platform.machine() not in _MACHINES:
+def deny_syscalls() -> bool:
+    """Deny the system calls that a decoder does not need. Returns whether the kernel supports it."""
+    if sys.platform != "linux" or platform.machine() not in _AUDIT_ARCHES:
         return False
     program = _filter(os.getpid(), platform.machine())
     code = ctypes.create_string_buffer(program, len(program))
@@ -108,11 +105,11 @@ def shut_out_calls() -> bool:
 
 
 def _filter(own_pid: int, machine: str) -> bytes:
-    """Classic BPF over `struct seccomp_data`: eight bytes an instruction."""
+    """Build the seccomp filter: classic BPF over `struct seccomp_data`, eight bytes an instruction."""
     fail = _FAIL | errno.EPERM
     code = [
         (_LOAD, 0, 0, _AT_MACHINE),
-        (_IF_EQUAL, 1, 0, _MACHINES[machine]),
+        (_IF_EQUAL, 1, 0, _AUDIT_ARCHES[machine]),
         (_RETURN, 0, 0, _KILL),
         (_LOAD, 0, 0, _AT_NUMBER),
         (_IF_AT_LEAST, 0, 1, _X32),
@@ -120,9 +117,9 @@ def _filter(own_pid: int, machine: str) -> bytes:
         (_IF_EQUAL, 0, 1, _CLONE3),
         (_RETURN, 0, 0, _FAIL | errno.ENOSYS),
     ]
-    for number in _numbers(f"{_REFUSED[machine]}, {_REFUSED_EVERYWHERE}"):
+    for number in _numbers(f"{_DENIED[machine]}, {_DENIED_EVERYWHERE}"):
         code += [(_IF_EQUAL, 0, 1, number), (_RETURN, 0, 0, fail)]
-    for number in _numbers(_ON_ITSELF_ONLY[machine]):
+    for number in _numbers(_OWN_PID_ONLY[machine]):
         code += [
             (_IF_EQUAL, 0, 5, number),
             (_LOAD, 0, 0, _AT_FIRST_ARGUMENT),

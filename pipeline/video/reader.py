@@ -1,8 +1,8 @@
-"""Video in, frames out, and FFmpeg on the other side of a wall. The only way in for the rest of Poseline.
+"""The entry to video decoding for the rest of Poseline: `probe` indexes a video, `VideoReader` decodes its frames.
 
-Every upload is parsed in a child process of its own without credentials, network, files or privileges, under hard
-limits; the bytes are served to it, and pictures come back through shared memory, decoded ahead of the caller. A
-crash, a hang or a bomb is one `DecodeFailed` here. Safe to use from several threads at once.
+FFmpeg is not trusted. Every upload is parsed in a child process of its own without credentials, network, files or
+privileges, under hard limits. The worker serves it the bytes and gets frames back through shared memory, decoded ahead
+of the caller. A crash, a hang or a decompression bomb is one `DecodeFailed` here. Safe to use from several threads.
 """
 
 from __future__ import annotations
@@ -22,27 +22,28 @@ from pipeline.core.letterbox import Image, scale_to
 from pipeline.core.video_limits import VideoLimits
 from pipeline.errors import VideoRejected
 from pipeline.video import wire
-from pipeline.video.decoder_process import Job, protocol_broken
+from pipeline.video.decode_request import DecodeRequest, RequestKind
+from pipeline.video.decoder_process import DecoderProcess, protocol_error
 from pipeline.video.frame_pool import FramePool, batch_for, create_pool, slots_for
 from pipeline.video.source import ByteSource
-from pipeline.video.wire import Kind
+from pipeline.video.wire import RecordKind
 
-__all__ = ["Frame", "VideoInfo", "batch_within", "iter_frames", "probe"]
+__all__ = ["Frame", "VideoInfo", "VideoReader", "probe"]
 
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What ingest learns of a video.
+    """What a probe finds.
 
     Args:
         index: every frame that one pass of the decoder gives.
-        width: in square pixels as displayed: turned, mirrored and stretched as the file asks. Every frame has this
-            size, also where that of the stored pictures changes in mid-stream.
+        width: as displayed, in square pixels, after rotation, mirroring and pixel aspect. Every decoded frame has
+            this size, also where the stored size changes in mid-stream.
         height: likewise.
-        rotation_deg: 0, 90, 180 or 270, by which stored pictures are turned clockwise for display.
+        rotation_deg: 0, 90, 180 or 270: the clockwise rotation from the stored to the displayed image.
         codec: FFmpeg's name, such as `h264`.
         container: FFmpeg's name, such as `mov,mp4,m4a,3gp,3g2,mj2`.
-        notes: what a person should know of this file, a sentence each.
+        notes: what the uploader should know about this file, a sentence each.
     """
 
     index: FrameIndex
@@ -61,14 +62,14 @@ class VideoInfo:
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """One picture.
+    """One decoded frame.
 
     Args:
-        number: in the index.
+        number: its place in the index.
         pts: in the index's time base.
-        image: uint8 `(h, w, 3)` BGR, read-only, upright; a view of shared memory that holds this frame only until
-            the next one is asked for, or with `batch` so many later.
-        scale: by which it was letterboxed, 1.0 if it was not.
+        image: uint8 `(height, width, 3)` BGR, read-only, as displayed. A view of shared memory: valid until the caller
+            asks for the `batch`-th frame after this one.
+        scale: letterbox scale, 1.0 without one.
     """
 
     number: int
@@ -87,123 +88,144 @@ def probe(
     """Index a video.
 
     Args:
-        interrupted: set it to have `Stopping` raised.
-        on_tick: told about twice a second that the child is at work.
+        interrupted: `Stopping` is raised once it is set.
+        on_tick: called about twice a second while the child makes progress.
 
     Raises:
-        VideoRejected: it cannot be analysed; the line is for the person who uploaded it.
-        DecodeFailed: the child crashed, hung, or went over a limit.
+        VideoRejected: the video cannot be analysed; the message is for the person who uploaded it.
+        DecodeFailed: the child crashed, hung, or exceeded a limit.
         Stopping: `interrupted` was set.
         Exception: what `source.read_at` raises, unchanged.
     """
     if not source.size_bytes:
         raise VideoRejected("This file is empty; upload it again.")
+    request = DecodeRequest(RequestKind.PROBE, limits, source.size_bytes)
     rows = bytearray()
-    with Job(source, limits, interrupted=interrupted, on_tick=on_tick) as job:
-        while (record := job.receive())[0] is Kind.INDEX:
+    with DecoderProcess(source, request, interrupted=interrupted, on_tick=on_tick) as process:
+        while (record := process.receive())[0] is RecordKind.INDEX:
             if not record[1]:
-                raise protocol_broken("an empty piece of the index")
+                raise protocol_error("an empty record of index rows")
             rows += record[1]
             if len(rows) > limits.max_frames * wire.INDEX_ROW.itemsize:
-                raise protocol_broken("more index rows than frames are allowed")
+                raise protocol_error("more index rows than frames are allowed")
     kind, payload = record
-    if kind is not Kind.INFO:
-        raise protocol_broken(f"{kind.name} for a probe")
+    if kind is not RecordKind.INFO:
+        raise protocol_error(f"{kind.name} in answer to a probe")
     try:
         return _read_info(payload, rows, limits)
     except (ValueError, LookupError, TypeError, ArithmeticError, RecursionError) as error:
-        raise protocol_broken(str(error)) from error
+        raise protocol_error(str(error)) from error
 
 
-def batch_within(size: tuple[int, int], side: int | None, wanted: int) -> int:
-    """How many pictures a caller of `iter_frames` should hold at once who would like to hold `wanted`."""
-    return batch_for((size[1], size[0]) if side is None else (side, side), wanted)
-
-
-def iter_frames(
-    source: ByteSource,
-    *,
-    index: FrameIndex,
-    first: int,
-    stop: int,
-    size: tuple[int, int],
-    limits: VideoLimits,
-    side: int | None,
-    batch: int = 1,
-    interrupted: threading.Event | None = None,
-    on_tick: Callable[[], None] | None = None,
-) -> Iterator[Frame]:
-    """Decode the frames `[first, stop)` of a video. Closing the iterator ends the child.
+@dataclass(frozen=True, eq=False)
+class VideoReader:
+    """Decodes frames of one video, each call of `frames` in a child process of its own.
 
     Args:
-        size: width and height of the video as displayed, from `VideoInfo.size`.
-        side: letterbox into a square of so many pixels; None for the whole picture.
-        batch: how many pictures the caller holds at once.
-        interrupted: set it to have `Stopping` raised.
-        on_tick: told about twice a second that the child is at work, though no frame comes.
-
-    Yields:
-        Frames by rising number, each at most once, and only those that the decoder gave: what is not among them is
-        missing.
-
-    Raises:
-        DecodeFailed: the child crashed, hung, went over a limit, or cannot open the video.
-        Stopping: `interrupted` was set.
-        Exception: what `source.read_at` raises, unchanged.
+        source: the video's bytes.
+        index: from `VideoInfo.index`.
+        size: width and height as displayed, from `VideoInfo.size`.
+        limits: for the child.
     """
-    if first >= stop:
-        return
-    keys = np.arange(first, stop) if index.counted else index.pts[first:stop]
-    start = index.start_of(first)
-    shape = (size[1], size[0]) if side is None else (side, side)
-    scale = 1.0 if side is None else scale_to(side, size[1], size[0])
-    spec = {
-        "counted": index.counted,
-        "seek_pts": int(index.pts[start]),
-        "seek_bytes": int(index.position_bytes[start]),
-        "needed": index.byte_range(start, stop),
-        "size": size,
-        "side": side,
-        "slots": slots_for(batch),
-    }
-    pool_fd = create_pool(shape, slots_for(batch))
-    try:
-        ring = FramePool(pool_fd, shape, slots_for(batch), writable=False)
-        job = Job(source, limits, interrupted=interrupted, on_tick=on_tick, pool_fd=pool_fd, wanted=keys, **spec)
-    finally:
-        os.close(pool_fd)
-    next_at = 0
-    held: deque[int] = deque()
-    with job:
-        while (record := job.receive())[0] is not Kind.END:
-            key, slot, image = _read_frame(record, ring)
-            at = next_at + int(np.searchsorted(keys[next_at:], key))
-            if at >= len(keys) or keys[at] != key:
-                raise protocol_broken(f"frame {key} out of turn")
-            next_at = at + 1
-            yield Frame(first + at, int(index.pts[first + at]), image, scale)
-            del image
-            held.append(slot)
-            if len(held) == batch:
-                job.release(held.popleft())
+
+    source: ByteSource
+    index: FrameIndex
+    size: tuple[int, int]
+    limits: VideoLimits
+
+    def batch_within(self, side: int | None, wanted: int) -> int:
+        """The largest batch up to `wanted` (halved as needed) whose frames fit into the shared memory of one child."""
+        return batch_for(self._shape(side), wanted)
+
+    def frames(
+        self,
+        first: int,
+        stop: int,
+        side: int | None = None,
+        *,
+        batch: int = 1,
+        interrupted: threading.Event | None = None,
+        on_tick: Callable[[], None] | None = None,
+    ) -> Iterator[Frame]:
+        """Decode the frames `[first, stop)`. Closing the iterator ends the child.
+
+        Args:
+            side: letterbox into a square of that many pixels; None for the whole image.
+            batch: how many frames the caller holds at once.
+            interrupted: `Stopping` is raised once it is set.
+            on_tick: called about twice a second while the child makes progress, also when no frame comes.
+
+        Yields:
+            Frames in rising order of their number, each at most once. A frame that the decoder does not give is left
+            out.
+
+        Raises:
+            DecodeFailed: the child crashed, hung, exceeded a limit, or cannot open the video.
+            Stopping: `interrupted` was set.
+            Exception: what `source.read_at` raises, unchanged.
+        """
+        if first >= stop:
+            return
+        index, shape, slots = self.index, self._shape(side), slots_for(batch)
+        keys = np.arange(first, stop) if index.indexed_by_position else index.pts[first:stop]
+        start = index.start_of(first)
+        scale = 1.0 if side is None else scale_to(side, self.size[1], self.size[0])
+        request = DecodeRequest(
+            RequestKind.DECODE,
+            self.limits,
+            self.source.size_bytes,
+            size=self.size,
+            side=side,
+            slots=slots,
+            indexed_by_position=index.indexed_by_position,
+            seek_pts=int(index.pts[start]),
+            seek_bytes=int(index.position_bytes[start]),
+            needed_bytes=index.byte_range(start, stop),
+        )
+        pool_fd = create_pool(shape, slots)
+        try:
+            pool = FramePool(pool_fd, shape, slots, writable=False)
+            process = DecoderProcess(
+                self.source, request, keys=keys, pool_fd=pool_fd, interrupted=interrupted, on_tick=on_tick
+            )
+        finally:
+            os.close(pool_fd)
+        next_at = 0
+        held_slots: deque[int] = deque()
+        with process:
+            while (record := process.receive())[0] is not RecordKind.END:
+                key, slot, image = _read_frame(record, pool)
+                at = next_at + int(np.searchsorted(keys[next_at:], key))
+                if at >= len(keys) or keys[at] != key:
+                    raise protocol_error(f"frame {key} was not requested, or is out of order")
+                next_at = at + 1
+                yield Frame(first + at, int(index.pts[first + at]), image, scale)
+                del image
+                held_slots.append(slot)
+                if len(held_slots) == batch:
+                    process.release(held_slots.popleft())
+
+    def _shape(self, side: int | None) -> tuple[int, int]:
+        """Height and width of the frames."""
+        return (self.size[1], self.size[0]) if side is None else (side, side)
 
 
-def _read_frame(record: tuple[Kind, bytes], ring: FramePool) -> tuple[int, int, Image]:
+def _read_frame(record: tuple[RecordKind, bytes], pool: FramePool) -> tuple[int, int, Image]:
     kind, payload = record
-    if kind is not Kind.FRAME or len(payload) != wire.FRAME.size:
-        raise protocol_broken(f"{kind.name} for a frame")
+    if kind is not RecordKind.FRAME or len(payload) != wire.FRAME.size:
+        raise protocol_error(f"{kind.name} instead of a frame")
     key, slot = wire.FRAME.unpack(payload)
     try:
-        return key, slot, ring.picture(slot)
+        return key, slot, pool.image(slot)
     except ValueError as error:
-        raise protocol_broken(str(error)) from error
+        raise protocol_error(str(error)) from error
 
 
 def _read_info(payload: bytes, rows_bytes: bytearray, limits: VideoLimits) -> VideoInfo:
-    """What a probe said; a child is not believed what cannot be.
+    """Read and check a probe's answer: the child is as untrusted as the video.
 
     Raises:
-        ValueError: out of bounds.
+        ValueError: a value is out of bounds.
     """
     rows = np.frombuffer(rows_bytes, dtype=wire.INDEX_ROW)
     info = json.loads(payload)
@@ -219,7 +241,7 @@ def _read_info(payload: bytes, rows_bytes: bytearray, limits: VideoLimits) -> Vi
         keyframe=rows["keyframe"].astype(np.bool_),
         position_bytes=rows["position"],
         size_bytes=rows["size"],
-        counted=bool(info["counted"]),
+        indexed_by_position=bool(info["indexed_by_position"]),
     )
     return VideoInfo(
         index=index,
@@ -233,5 +255,5 @@ def _read_info(payload: bytes, rows_bytes: bytearray, limits: VideoLimits) -> Vi
 
 
 def _printable(text: object) -> str:
-    """Text that a row and a terminal can take."""
+    """The text without control characters, which a terminal would obey and PostgreSQL may refuse."""
     return "".join(c for c in str(text) if c.isprintable())

@@ -1,4 +1,4 @@
-"""Where a decoder's bytes come from. The child asks its parent for ranges; it never gets a URL or a credential."""
+"""The sources of a video's bytes. A child requests ranges from its parent; it never gets a URL or a credential."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class ByteSource(Protocol):
         """Length of the whole file."""
 
     def read_at(self, offset: int, size: int) -> bytes:
-        """Bytes `[offset, offset + size)`, shorter only at the end of the file.
+        """Read the bytes `[offset, offset + size)`, fewer only at the end of the file.
 
         Raises:
-            SourceGone: the file is not the one that was pinned any more.
-            ServiceUnavailable: its store does not answer.
+            SourceGone: the file was changed or removed.
+            ServiceUnavailable: the object store does not answer.
         """
 
 
@@ -45,6 +45,6 @@ class FileSource:
 
 @contextmanager
 def open_source(path: Path) -> Iterator[FileSource]:
-    """A file by its path, closed after the block."""
+    """Open a local file for the duration of the block."""
     with path.open("rb") as file:
         yield FileSource(file)

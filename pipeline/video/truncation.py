@@ -1,4 +1,4 @@
-"""Whether a file is all there: half an upload decodes without an error in FFmpeg, and would pass for a short video."""
+"""Detects incomplete files: FFmpeg decodes half an upload without an error, as if it were a short video."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from av.video.stream import VideoStream
 
 from pipeline.video.demux import Unreadable, clock
 
-# Durations in headers are rounded and count the last frame in or not; a lost end is seldom this short.
+# Durations in headers are rounded, and may leave out the last frame; a missing end is seldom this short.
 SLACK_S = 1.0
 SLACK_SHARE = 0.02
 HEAD_BYTES = 256
-#: What a recorder writes that means to fill it in at the end.
+#: Placeholder sizes that a recorder replaces at the end.
 _UNFINISHED = {0, 2**32 - 1}
 _EBML, _SEGMENT = b"\x1aE\xdf\xa3", b"\x18S\x80g"
 
@@ -26,12 +26,12 @@ def check_complete(
     end_s: float,
     cut: bool,
 ) -> str | None:
-    """Hold what was found against what the header promises.
+    """Compare the end of the streams with the header.
 
-    A recording whose recorder died promises nothing: what there is of it is taken, and said to be all there is.
+    A header that was never completed, since the recorder died, states no end: such a file is accepted as it is.
 
     Args:
-        head: the first bytes of the file, `HEAD_BYTES` of them at most.
+        head: the first bytes of the file, at most `HEAD_BYTES`.
         video_end_s: when the last packet of the video stream ends.
         end_s: when the last packet of any stream ends.
         cut: whether the video's last packet is incomplete.
@@ -43,13 +43,13 @@ def check_complete(
         Unreadable: the end is missing.
     """
     promised_s = _promised_s(container, stream)
-    start_s = (container.start_time or 0) / 1e6  # below zero before a transport stream's clock wraps
-    # Matroska counts its duration from zero, whenever its first frame may come.
-    there_s = end_s if "matroska" in container.format.name else max(0.0, end_s - start_s)
+    start_s = (container.start_time or 0) / 1e6  # negative where a transport stream's clock wraps
+    # Matroska's duration starts at zero, not at the first frame.
+    found_s = end_s if "matroska" in container.format.name else max(0.0, end_s - start_s)
     promised = True
     if "mov" in container.format.name:
         promised = not _in_fragments(stream)
-        # Samples are listed one by one, and so are those of each fragment; an index of fragments comes first.
+        # The sample tables list each sample, also of each fragment; an index of fragments is at the start.
         lost = cut or _samples_beyond(stream, size_bytes)
         if not promised and lost:
             lost = promised_s - _listed_s(stream) > _slack_s(promised_s)
@@ -57,23 +57,23 @@ def check_complete(
     elif container.format.name == "avi" and int.from_bytes(head[4:8], "little") in _UNFINISHED:
         promised = lost = False
     elif stream.frames and stream.average_rate and container.format.name == "avi":
-        # The header's count is of the whole file, dropped frames too; durations are estimated from what is there.
+        # The header counts the whole file's frames, dropped ones too; FFmpeg estimates durations from what it finds.
         promised_s = stream.frames / float(stream.average_rate)
         lost = video_end_s < promised_s * (1 - SLACK_SHARE) - 1 / float(stream.average_rate)
     else:
         promised = bool(container.duration)
-        lost = promised and (cut or promised_s - there_s > _slack_s(promised_s))
+        lost = promised and (cut or promised_s - found_s > _slack_s(promised_s))
     if lost or promised_bytes(head) > size_bytes:
-        there, promise = clock(there_s), clock(promised_s)
-        until = f"stops after {there} of {promise}" if promised_s > there_s and there != promise else "is cut off"
+        found, promise = clock(found_s), clock(promised_s)
+        until = f"stops after {found} of {promise}" if promised_s > found_s and found != promise else "is cut off"
         raise Unreadable(f"This file's video {until}; upload it again.")
     if cut and not promised:
-        return f"The recording breaks off in the middle of a frame, {clock(there_s)} after its start."
+        return f"The recording breaks off in the middle of a frame, {clock(found_s)} after its start."
     return None
 
 
 def promised_bytes(head: bytes) -> int:
-    """Where a Matroska segment (RFC 8794, section 4) or an AVI's first RIFF chunk says that it ends; 0 if unsaid."""
+    """The end of a Matroska segment (RFC 8794, section 4) or an AVI's first RIFF chunk by its header; 0 if unknown."""
     if head[:4] == b"RIFF" and len(head) >= 8:
         size = int.from_bytes(head[4:8], "little")
         return 0 if size in _UNFINISHED else 8 + size
@@ -96,12 +96,12 @@ def _slack_s(promised_s: float) -> float:
 
 
 def _in_fragments(stream: VideoStream) -> bool:
-    """Whether more samples are listed than the header counts, as in an MP4 that was written piece by piece."""
+    """Whether it lists more samples than its header counts, as a fragmented MP4 does."""
     return len(stream.index_entries) > stream.frames
 
 
 def _listed_s(stream: VideoStream) -> float:
-    """When the last sample that is listed begins."""
+    """When the last listed sample begins."""
     entries = stream.index_entries
     return float(entries[len(entries) - 1].timestamp * stream.time_base) if len(entries) and stream.time_base else 0.0
 

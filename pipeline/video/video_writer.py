@@ -1,4 +1,4 @@
-"""Write an annotated video: H.264 in MP4, each frame at its own time."""
+"""Writes a video with variable frame times: H.264 in MP4."""
 
 from __future__ import annotations
 

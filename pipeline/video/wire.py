@@ -1,7 +1,6 @@
-"""What goes over the sockets between a worker and its decoder child: fixed records, lengths first.
+"""The records on the sockets between a worker and its decoder child: a kind, a length, a payload.
 
-Never pickle: everything that comes from the child is as untrusted as the video. The byte channel has its own
-records in `bytefile`.
+Never pickle: everything that comes from the child is as untrusted as the video. `byte_channel` has its own records.
 """
 
 from __future__ import annotations
@@ -13,74 +12,75 @@ from enum import IntEnum
 
 import numpy as np
 
-HEADER = struct.Struct("<BI")
+HEADER = struct.Struct("<BI")  # kind, payload length
 FRAME = struct.Struct("<qI")  # key, slot
 STATUS = struct.Struct("<i")
 INDEX_ROW = np.dtype([("pts", "<i8"), ("position", "<i8"), ("size", "<i8"), ("keyframe", "u1")])
 MAX_PAYLOAD_BYTES = 1 << 20
-INDEX_ROWS = MAX_PAYLOAD_BYTES // INDEX_ROW.itemsize  # in one record
+ROWS_PER_RECORD = MAX_PAYLOAD_BYTES // INDEX_ROW.itemsize
 
 
-class Kind(IntEnum):
+class RecordKind(IntEnum):
     """The first byte of a record."""
 
-    SPEC = 1  # parent: JSON, what to do
-    WANTED = 2  # parent: int64 keys of frames, in as many records as it takes; an empty one ends them
+    REQUEST = 1  # parent: a `DecodeRequest`
+    KEYS = 2  # parent: int64 keys of frames, in as many records as it takes; an empty one ends them
     FRAME = 3  # child: a slot is filled
     INDEX = 4  # child: rows of the frame index
     INFO = 5  # child: JSON, the end of a probe
     END = 6  # child: the end of the frames
     TICK = 7  # child: still at work
-    REJECT = 8  # child: one line for the person who uploaded
-    FAIL = 9  # child: one line, why it gave up
+    REJECT = 8  # child: why the video is rejected, one line for the person who uploaded it
+    FAIL = 9  # child: why it failed, one line
 
 
 class Closed(ConnectionError):
-    """The other side is gone."""
+    """The other side closed the socket."""
 
 
-def receive_exactly(sock: socket.socket, size: int) -> bytearray:
-    """`size` bytes.
+def receive_exactly(sock: socket.socket, size_bytes: int) -> bytearray:
+    """Receive `size_bytes` bytes.
 
     Raises:
-        Closed: the other side hung up before.
+        Closed: the other side closed the socket before.
         TimeoutError: the socket has a timeout, and it passed.
     """
-    data = bytearray(size)
+    data = bytearray(size_bytes)
     view = memoryview(data)
-    patience_s = sock.gettimeout()
-    until_s = None if patience_s is None else time.monotonic() + patience_s
+    timeout_s = sock.gettimeout()
+    deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
     while view:
-        if until_s is not None and time.monotonic() > until_s:
-            raise TimeoutError("a record that comes drop by drop")
-        got = sock.recv_into(view)
-        if not got:
-            raise Closed("hung up")
-        view = view[got:]
+        # The socket's own timeout starts again with every byte.
+        if deadline_s is not None and time.monotonic() > deadline_s:
+            raise TimeoutError("a record was sent too slowly")
+        received = sock.recv_into(view)
+        if not received:
+            raise Closed("the socket was closed")
+        view = view[received:]
     return data
 
 
-def send(sock: socket.socket, kind: Kind, payload: bytes | memoryview = b"") -> None:
+def send(sock: socket.socket, kind: RecordKind, payload: bytes | memoryview = b"") -> None:
     """Send one record."""
     sock.sendall(HEADER.pack(kind, len(payload)) + payload)
 
 
-def send_in_pieces(sock: socket.socket, kind: Kind, payload: bytes, row_bytes: int) -> None:
+def send_in_pieces(sock: socket.socket, kind: RecordKind, payload: bytes, row_bytes: int) -> None:
     """Send as many records as it takes, cut between rows."""
     step = MAX_PAYLOAD_BYTES // row_bytes * row_bytes
     for at in range(0, len(payload), step):
         send(sock, kind, payload[at : at + step])
 
 
-def receive(sock: socket.socket) -> tuple[Kind, bytes]:
-    """One record.
+def receive(sock: socket.socket) -> tuple[RecordKind, bytes]:
+    """Receive one record.
 
     Raises:
-        Closed: the other side hung up.
-        ValueError: not a record.
+        Closed: the other side closed the socket.
+        ValueError: it is not a record.
         TimeoutError: the socket has a timeout, and it passed in the middle of one.
     """
-    kind, size = HEADER.unpack(receive_exactly(sock, HEADER.size))
-    if size > MAX_PAYLOAD_BYTES:
-        raise ValueError(f"a record of {size} bytes")
-    return Kind(kind), bytes(receive_exactly(sock, size))
+    kind, size_bytes = HEADER.unpack(receive_exactly(sock, HEADER.size))
+    if size_bytes > MAX_PAYLOAD_BYTES:
+        raise ValueError(f"a record of {size_bytes} bytes")
+    return RecordKind(kind), bytes(receive_exactly(sock, size_bytes))

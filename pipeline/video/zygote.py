@@ -1,12 +1,12 @@
-"""The process that decoder children are forked from: libraries loaded once, no secrets, no threads, no state.
+"""The process that decoder children are forked from: libraries are loaded, and it has no secrets and no threads.
 
-Importing numpy, OpenCV and PyAV takes 0.35 s, a fork of a process that has them some milliseconds. The worker
-itself must not fork: it holds threads, model sessions and credentials.
+Importing numpy, OpenCV and PyAV takes 0.35 s, forking a process that has them some milliseconds. The worker itself must
+not fork: it has threads, model sessions and credentials.
 
-The control socket brings one byte and four descriptors per job: the job channel, the byte channel, the status
-channel, stderr; and a fifth, the ring, for frames. On the status channel go back the child's pid and, once it has
-ended, its wait status; a byte from the parent there, or its hanging up, kills the child. The zygote ends when the
-control socket closes, and its children with it.
+Per job the control socket brings one byte and four descriptors: the job channel, the byte channel, the status channel,
+stderr; and for a decode a fifth, the frame pool. On the status channel the zygote sends the child's pid and, after its
+end, its wait status; if the parent sends a byte there, or closes it, the child is killed. When the control socket
+closes, the zygote and its children end.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ class _Child:
 
 
 def main(control_fd: int, parent_pid: int) -> None:
-    """Serve jobs until the control socket closes. Runs as a process's main function."""
+    """Serve jobs until the control socket closes: the main function of the process."""
     die_with_parent(parent_pid)
     cv2.setNumThreads(1)
     child.warm_up()
-    gc.freeze()  # a collection in a child would copy every page it looks at
+    gc.freeze()  # a garbage collection in a child would copy every page it touches
     control = socket.socket(fileno=control_fd)
     wake_r, wake_w = os.pipe()
     os.set_blocking(wake_w, False)
@@ -75,7 +75,7 @@ def main(control_fd: int, parent_pid: int) -> None:
 
 
 def _start(fds: list[int]) -> _Child | None:
-    job_fd, byte_fd, status_fd, stderr_fd, *ring = fds
+    job_fd, byte_fd, status_fd, stderr_fd, *pool = fds
     zygote_pid = os.getpid()
     try:
         pid = os.fork()
@@ -85,11 +85,11 @@ def _start(fds: list[int]) -> _Child | None:
         try:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            _keep_only([job_fd, byte_fd, *ring], stderr_fd)
-            child.main(zygote_pid, has_pool=bool(ring))
+            _arrange_fds([job_fd, byte_fd, *pool], stderr_fd)
+            child.main(zygote_pid)
         finally:
             os._exit(1)
-    for fd in (job_fd, byte_fd, stderr_fd, *ring):
+    for fd in (job_fd, byte_fd, stderr_fd, *pool):
         os.close(fd)
     status = socket.socket(fileno=status_fd)
     try:
@@ -103,10 +103,10 @@ def _start(fds: list[int]) -> _Child | None:
     return _Child(pid, status)
 
 
-def _keep_only(kept: list[int], stderr_fd: int) -> None:
-    """Make `kept` the descriptors 3, 4, ..., stdout and stderr `stderr_fd`, and close all others."""
+def _arrange_fds(kept: list[int], stderr_fd: int) -> None:
+    """Make `kept` the descriptors 3, 4, ..., make `stderr_fd` stdout and stderr, and close all others but stdin."""
     wanted = [stderr_fd, stderr_fd, *kept]
-    # First out of the way of each other, then into place.
+    # First move them out of the target range, then into place.
     copies = [fcntl.fcntl(fd, fcntl.F_DUPFD, 3 + len(wanted)) for fd in wanted]
     for target, fd in enumerate(copies, start=1):
         os.dup2(fd, target)
@@ -124,7 +124,7 @@ def _reap(jobs: dict[int, _Child], watched: dict[int, int], poll: select.poll) -
         try:
             job.status.sendall(wire.STATUS.pack(status))
         except OSError:
-            pass  # the parent does not want to know any more
+            pass  # the parent has closed the channel
         finally:
             job.status.close()
 

@@ -1,7 +1,6 @@
-"""The worker's side of the zygote: started when first needed, started anew when it died, one per process.
+"""The worker's side of the zygote: one per process, started when first needed, replaced when it died.
 
-The one piece of module state in Poseline, because it is a fact about the process: a second zygote would only cost
-memory. A fork of the worker does not share it.
+It is module state, since a second zygote in a process would only cost memory. A fork of the worker does not share it.
 """
 
 from __future__ import annotations
@@ -17,8 +16,8 @@ import threading
 
 from pipeline.errors import DecodeFailed
 
-# What a child may know of the worker's environment. The libraries would start threads of their own; and glibc
-# would hand each picture's memory back to the kernel and fault it in again (a fifth to a third of the child's time).
+# Keeps libraries from starting threads, and glibc from returning each frame's memory to the kernel and faulting it in
+# again (a fifth to a third of the child's time).
 _ENVIRONMENT = {
     "LANG": "C.UTF-8",
     "OPENBLAS_NUM_THREADS": "1",
@@ -44,12 +43,12 @@ class Zygote:
         self.pid = 0
         self._control, theirs = socket.socketpair()
         self._send_lock = threading.Lock()
-        self._last_words = ""
+        self._last_stderr_line = ""
         self._ended = threading.Event()
         self._stopped = False
         started = threading.Event()
-        # The thread lasts as long as the zygote: Linux would end the zygote with the thread that started it, and
-        # the thread of a worker's pool may go at any time. It also reaps.
+        # PR_SET_PDEATHSIG ends the zygote with the thread that started it, so that thread must last as long as the
+        # zygote; a thread of a worker's pool may end at any time. It also reaps the zygote.
         threading.Thread(target=self._run, args=(theirs, started), name="video-zygote", daemon=True).start()
         started.wait()
 
@@ -58,28 +57,28 @@ class Zygote:
         return not (self._stopped or self._ended.is_set()) and self.owner_pid == os.getpid()
 
     def submit(self, fds: list[int]) -> None:
-        """Have a child forked that owns copies of `fds`; see `zygote` for their order.
+        """Fork a child that owns copies of `fds`, in the order given in `zygote`.
 
         Raises:
-            OSError: the zygote is gone.
+            OSError: the zygote has ended.
         """
         with self._send_lock:
             socket.send_fds(self._control, [b"J"], fds)
 
-    def last_words(self) -> str:
-        """The last line it wrote to stderr; known once it has ended."""
+    def last_stderr_line(self) -> str:
+        """The last line that it wrote to stderr, empty before its end."""
         self._ended.wait(1)
-        return self._last_words
+        return self._last_stderr_line
 
     def stop(self, timeout_s: float = 2.0) -> None:
-        """End it, and all its children; from now on there may be another one."""
+        """End it and all its children. The next `zygote()` starts another one."""
         self._stopped = True
         with contextlib.suppress(OSError):
             self._control.shutdown(socket.SHUT_RDWR)
         self._ended.wait(timeout_s)
 
     def wait_ended(self, timeout_s: float) -> bool:
-        """Wait for its end; whether it came."""
+        """Wait for its end. Returns whether it ended in time."""
         return self._ended.wait(timeout_s)
 
     def _run(self, theirs: socket.socket, started: threading.Event) -> None:
@@ -96,14 +95,14 @@ class Zygote:
                     pass_fds=[theirs.fileno()],
                     env=child_environment(),
                     cwd="/",
-                    start_new_session=True,  # Ctrl-C is for the worker, which then ends this in order
+                    start_new_session=True,  # Ctrl-C goes to the worker only, which then ends the zygote
                 ) as process,
             ):
                 theirs.close()
                 self.pid = process.pid
                 started.set()
                 process.wait()
-                self._last_words = last_line(os.pread(stderr.fileno(), 1 << 16, 0))
+                self._last_stderr_line = last_line(os.pread(stderr.fileno(), 1 << 16, 0))
         finally:
             with self._send_lock:
                 self._control.close()
@@ -116,7 +115,7 @@ _current: Zygote | None = None
 
 
 def zygote() -> Zygote:
-    """This process's zygote, started if there is none."""
+    """This process's zygote; it is started if there is none."""
     global _current  # noqa: PLW0603 - see the module's docstring
     with _lock:
         if _current is None or not _current.alive:
@@ -125,28 +124,28 @@ def zygote() -> Zygote:
 
 
 def submit(fds: list[int]) -> Zygote:
-    """Have a child forked; a zygote that has died is replaced.
+    """Fork a child. A zygote that has died is replaced.
 
     Raises:
-        DecodeFailed: there is no starting one.
+        DecodeFailed: no zygote can be started.
     """
     for _ in range(2):
-        keeper = zygote()
+        current = zygote()
         try:
-            keeper.submit(fds)
+            current.submit(fds)
         except OSError:
-            keeper.stop()
+            current.stop()
         else:
-            return keeper
-    raise DecodeFailed(f"The video decoder could not be started: {keeper.last_words() or 'no reason given'}")
+            return current
+    raise DecodeFailed(f"The video decoder could not be started: {current.last_stderr_line() or 'no reason given'}")
 
 
 def child_environment() -> dict[str, str]:
-    """All that a child may know of this process's environment, and what makes the libraries fast in it."""
+    """The environment of the zygote and its children: nothing of this process's except what the loader needs."""
     return _ENVIRONMENT | {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
 
 
 def last_line(text: bytes) -> str:
-    """The last line that is not empty, shortened."""
+    """The last line that is not empty, cut to 200 characters."""
     lines = [line.strip() for line in text.decode("utf-8", "replace").splitlines() if line.strip()]
     return lines[-1][:200] if lines else ""

@@ -52,7 +52,7 @@ def test_every_pose_tells_the_number_of_its_own_frame(system: System, tmp_path: 
             runs[name] = (path, ask(asking, path, model=MODEL))
         for name, (path, run_id) in runs.items():
             run = wait_done(system, run_id)
-            if not CASES[name].counted:
+            if not CASES[name].indexed_by_position:
                 assert (run.chunks_total or 0) > 1, f"{name} was hardly cut"
             hold_against_the_pixels(system, run_id, path, CASES[name])
 
@@ -78,9 +78,9 @@ def hold_against_the_pixels(system: System, run_id: UUID, path: Path, case: Case
     told = [read_pose(pose, *case.size) for pose in poses]
     assert told == [frame.number for frame in shown] == list(case.numbers or ())
     pts = [int(str(row[1])) for row in rows]
-    if not case.counted:
+    if not case.indexed_by_position:
         assert pts == [frame.pts for frame in shown]
     if case.times_s is not None:
         tick_s = int(str(num)) / int(str(den))
         found_s = (np.array(pts) - pts[0]) * tick_s
-        assert found_s == pytest.approx(np.array(case.times_s), abs=0.02 if case.counted else 1.5 * tick_s)
+        assert found_s == pytest.approx(np.array(case.times_s), abs=0.02 if case.indexed_by_position else 1.5 * tick_s)

@@ -1,4 +1,4 @@
-"""Many cases in a few threads, and what no case may leave behind."""
+"""Runs many cases in a few threads, and checks that none leaves anything behind."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ GROWTH_FDS = 6
 
 
 def fuzz_settings(settings: Settings) -> Settings:
-    """Small limits, so that what goes wrong goes wrong soon."""
+    """Small limits, so that a failure shows soon."""
     return settings.model_copy(
         update={"stall_s": 5.0, "lease_s": 60.0, "backoff_s": 0.0, "max_errors": 2, "chunk_frames": 8}
         | {"video": VideoLimits(max_pixels=1920 * 1088, max_frames=20_000, max_cpu_s_per_frame=3.0)}
@@ -88,7 +88,7 @@ class Footprint:
         if self.children:
             found.append(f"{self.children} decoder children are left")
         if self.zygote != first.zygote:
-            found.append("the decoders' keeper process died and was replaced")
+            found.append("the decoders' zygote process died and was replaced")
         if self.fds > first.fds + GROWTH_FDS:
             found.append(f"{self.fds} descriptors are open, {first.fds} were")
         if self.zygote_fds > first.zygote_fds:
@@ -166,7 +166,7 @@ def _by_count(cases: Mapping[str, list[str]]) -> Iterator[str]:
 
 
 def general(reason: str) -> str:
-    """A reason without its numbers and names, so that like ones are counted together."""
+    """A reason without its numbers and names, so that similar ones are counted together."""
     reason = re.sub(r"\([^)]*\)|another file, .*|video [0-9a-f-]{36}", "(…)", reason)
     return re.sub(r"\d+([.:,]\d+)*", "N", reason)
 

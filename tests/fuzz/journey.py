@@ -30,7 +30,7 @@ from pipeline.services.model_cache import ModelCache
 from pipeline.services.system import System
 from pipeline.services.team_limits import limits_of
 from pipeline.storage.blocks import ObjectSource
-from pipeline.video.reader import iter_frames
+from pipeline.video.reader import VideoReader
 from tests.fuzz.mutations import Case
 
 MAX_S = 15.0
@@ -112,7 +112,7 @@ class Journey:
         system.store.delete(key)
 
     def _ingest(self, video_id: UUID, outcome: Outcome) -> VideoRow:
-        """As workers do it: again after a failure, until the video is ready or turned away."""
+        """As workers do it: again after a failure, until the video is ready or rejected."""
         for _ in range(self._system.settings.max_errors):
             try:
                 ingest_video(self._system, video_id, "fuzz")
@@ -159,15 +159,8 @@ class Journey:
         assert video.source is not None
         pictures: dict[int, bytes] = {}
         try:
-            for frame in iter_frames(
-                ObjectSource(system.store, video.source),
-                index=index,
-                first=numbers.start,
-                stop=numbers.stop,
-                size=video.size,
-                limits=limits_of(system, video.team),
-                side=side,
-            ):
+            source, limits = ObjectSource(system.store, video.source), limits_of(system, video.team)
+            for frame in VideoReader(source, index, video.size, limits).frames(numbers.start, numbers.stop, side):
                 if pictures and frame.number <= max(pictures):
                     outcome.problems.append(f"frame {frame.number} came after frame {max(pictures)}")
                 if frame.number not in numbers or frame.pts != index.pts[frame.number]:

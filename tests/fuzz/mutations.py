@@ -1,4 +1,4 @@
-"""What is done to a seed: the same seed and number give the same bytes, always."""
+"""Mutations of a seed: the same seed and number always give the same bytes."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def _double_bytes(data: bytearray, seed: Seed, rng: random.Random) -> None:
 
 
 def _blank(data: bytearray, seed: Seed, rng: random.Random) -> None:
-    """As a transfer leaves it that wrote blocks out of order and broke off."""
+    """As after an interrupted transfer that writes blocks out of order."""
     start, end = _span(data, rng)
     data[start:end] = bytes((rng.choice((0, 0, 0xFF)),)) * (end - start)
 

@@ -1,4 +1,4 @@
-"""The videos that fuzzing begins with: small and valid, one for every container and codec that is read."""
+"""The seeds of fuzzing: small valid videos, one for every supported container and codec."""
 
 from __future__ import annotations
 

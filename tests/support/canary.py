@@ -1,4 +1,4 @@
-"""What must see no access: a server on loopback, and a file that inotify watches."""
+"""Canaries that must see no access: a server on loopback, and a file watched with inotify."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 
 
 class CanaryServer:
-    """Listens on loopback and answers nobody; a connection waits in its queue until it is counted."""
+    """Listens on loopback and never answers; connections wait in its queue until they are counted."""
 
     def __init__(self) -> None:
         self._socket = socket.create_server(("127.0.0.1", 0))
@@ -38,20 +38,20 @@ class CanaryServer:
 
 @contextmanager
 def canary_server() -> Iterator[CanaryServer]:
-    """A server that has to be left alone; that it would have noticed is tried at the end."""
+    """A server that must get no connection. At the end it checks that it would have seen one."""
     server = CanaryServer()
     try:
         yield server
-        assert server.hits() == 0, "somebody connected"
+        assert server.hits() == 0, "something connected"
         socket.create_connection(("127.0.0.1", server.port)).close()
-        assert server.hits() == 1, "the canary is deaf"
+        assert server.hits() == 1, "the canary misses connections"
     finally:
         server.close()
 
 
 @contextmanager
 def canary_file(content: bytes = b"another team's video") -> Iterator[Path]:
-    """A file that anyone may read and nobody should; that it would have been noticed is tried at the end."""
+    """A world-readable file that must not be opened. At the end it checks that it would have noticed."""
     folder = Path(tempfile.mkdtemp())
     folder.chmod(0o777)
     path = folder / "canary.ts"
@@ -60,20 +60,20 @@ def canary_file(content: bytes = b"another team's video") -> Iterator[Path]:
     try:
         with watched(path) as was_opened:
             yield path
-            assert not was_opened(), "somebody opened it"
+            assert not was_opened(), "something opened it"
             path.read_bytes()
-            assert was_opened(), "the canary is blind"
-            assert list(folder.iterdir()) == [path], "somebody left a file"
+            assert was_opened(), "the canary misses reads"
+            assert list(folder.iterdir()) == [path], "something left a file"
     finally:
         shutil.rmtree(folder)
 
 
 @contextmanager
 def watched(path: Path) -> Iterator[Callable[[], bool]]:
-    """A function that tells whether the file was opened since."""
+    """A function that returns whether the file was opened since its last call."""
     libc = ctypes.CDLL(None, use_errno=True)
     if not hasattr(libc, "inotify_init1"):
-        pytest.skip("inotify is Linux's")
+        pytest.skip("inotify is Linux only")
     fd = libc.inotify_init1(os.O_NONBLOCK)
     assert fd >= 0
     assert libc.inotify_add_watch(fd, os.fsencode(path), 0x20) >= 0  # IN_OPEN

@@ -1,4 +1,4 @@
-"""How cases of videos are put together: what a case is, and the usual ways to make its file."""
+"""The definition of a video case, and the usual ways to make its file."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class Case:
         make: writes it below a folder.
         claim: whether a file is of this kind, read without Poseline.
         numbers: painted on its frames, in the order of display; None where some, in order, are all that is known.
-        times_s: of the frames after the first one's; None where only "never decreasing" is to be had.
+        times_s: of the frames after the first; None where only "never decreasing" can be checked.
         size: as displayed, in square pixels.
         turn: quarter turns clockwise, and the mirroring after them, that show it upright.
-        stream: which video stream is the one to take.
-        counted: whether its times cannot tell its frames apart.
+        stream: which video stream is analysed.
+        indexed_by_position: whether its times do not identify its frames.
     """
 
     make: Callable[[Path], Path]
@@ -42,7 +42,7 @@ class Case:
     size: tuple[int, int] = (160, 96)
     turn: tuple[int, bool] = (0, False)
     stream: int = 0
-    counted: bool = False
+    indexed_by_position: bool = False
 
 
 def coded(suffix: str, claim: Claim, frames: int = FRAMES, **options: Any) -> Case:

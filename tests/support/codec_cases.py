@@ -36,7 +36,7 @@ def _hidden_vp8(folder: Path, hidden: Sequence[int], *, own_times: bool = False)
     return rewrite(folder / "video.webm", whole, lambda coded: hide_vp8(coded, hidden, own_times=own_times))
 
 
-_HIDDEN = claims.every(claims.hidden_vp8, claims.hidden_packets)
+_HIDDEN = claims.every(claims.hidden_vp8, claims.invisible_packets)
 
 
 def _late_fields(folder: Path) -> Path:
@@ -76,7 +76,7 @@ CODECS = {
     "vp9_superframes": coded(".webm", claims.superframes, **_VP9),
     "vp9_hidden_mkv": Case(
         lambda d: filtered(d / "v.mkv", make_video(d / "whole.webm", FRAMES, **_VP9), "vp9_superframe_split"),
-        claims.hidden_packets,
+        claims.invisible_packets,
     ),
     "vp9_mp4": coded(".mp4", claims.superframes, **_VP9),
     "vp8_hidden": Case(lambda d: _hidden_vp8(d, range(2, 75, 5)), _HIDDEN),
@@ -95,7 +95,7 @@ CODECS = {
     "asp_packed_avi": replace(
         coded(".avi", claims.packed),
         make=rewritten(lambda d: make_video(d / "p.avi", FRAMES, codec="mpeg4", b_frames=1), ".avi", pack_b_frames),
-        counted=True,
+        indexed_by_position=True,
     ),
     "mpeg2_ts": coded(".ts", claims.every(claims.codec("mpeg2video"), claims.b_frames), codec="mpeg2video", b_frames=2),
     "mpeg2_ps": coded(
@@ -120,6 +120,6 @@ CONTAINERS = {
     "mov": x264(".mov", claims.reordered),
     "mkv": x264(".mkv", claims.reordered),
     "ts": x264(".ts", claims.reordered),
-    "ps": replace(x264(".mpg", claims.packets_without_pts), counted=True),
+    "ps": replace(x264(".mpg", claims.packets_without_pts), indexed_by_position=True),
     "with_sound": x264(".mp4", claims.b_frames, audio_s=2.0),
 }

@@ -1,4 +1,4 @@
-"""A probe of a hostile file, and what holds for every one of them: few words, little time, little memory."""
+"""A probe of a hostile file with the checks that every one must pass: a short message, little time and memory."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from pipeline.video.source import open_source
 LIMITS = VideoLimits(
     max_pixels=8192 * 4320, max_frames=50_000, stall_s=20, memory_bytes=200 << 20, max_cpu_s_per_frame=5
 )
-#: Processor seconds; the longest is measured at a fifth of that.
+#: CPU seconds; the longest is measured at a fifth of that.
 MAX_CPU_S = 10.0
 MAX_PEAK_MIB = 200
-#: The child as it is; its words end with what it used: MiB on top of the zygote's, and processor seconds.
+#: The usual child, but its messages end with what it used: MiB on top of the zygote's, and CPU seconds.
 BOOT = """
 import json, sys
 sys.path[:0] = [p for p in json.loads(sys.argv[1]) if p not in sys.path]
@@ -33,7 +33,7 @@ from pipeline.video.zygote import main
 honest_index, honest_send = child.send_index, wire.send
 
 def send(job, kind, payload=b""):
-    if kind in (wire.Kind.REJECT, wire.Kind.FAIL):
+    if kind in (wire.RecordKind.REJECT, wire.RecordKind.FAIL):
         used_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kib
         payload = bytes(payload) + f" [{used_kib // 1024} MiB {time.process_time():.1f} s]".encode()
     honest_send(job, kind, payload)
@@ -50,8 +50,8 @@ USED = re.compile(r" \[(\d+) MiB ([0-9.]+) s\]$")
 
 
 @contextmanager
-def telling_children() -> Iterator[None]:
-    """Have children say what they used."""
+def reporting_children() -> Iterator[None]:
+    """Make children report what they used."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(zygote_client, "_BOOT", BOOT)
         zygote_client.zygote().stop()
@@ -60,22 +60,22 @@ def telling_children() -> Iterator[None]:
 
 
 def probed(path: Path, limits: VideoLimits = LIMITS) -> int | str:
-    """How many frames were found, or the words of the refusal, which are held to what every refusal must be."""
+    """The number of frames, or the message of the rejection, which is checked."""
     started_s = time.monotonic()
     with open_source(path) as source:
         try:
             return len(probe(source, limits).index)
         except PoselineError as error:
-            words = error.message
-    used = USED.search(words)
+            message = error.message
+    used = USED.search(message)
     if used:
-        words = words[: used.start()]
-        assert float(used[2]) < MAX_CPU_S, words
-        assert int(used[1]) < MAX_PEAK_MIB, words
+        message = message[: used.start()]
+        assert float(used[2]) < MAX_CPU_S, message
+        assert int(used[1]) < MAX_PEAK_MIB, message
     assert time.monotonic() - started_s < 60
-    assert "\n" not in words
-    assert 20 < len(words) < 200, words
-    assert words.endswith("."), words
-    assert "nonsense" not in words
-    assert "decoder" not in words, f"not the file's own fault: {words}"
-    return words
+    assert "\n" not in message
+    assert 20 < len(message) < 200, message
+    assert message.endswith("."), message
+    assert "invalid data" not in message
+    assert "decoder" not in message, f"this does not name the file as the cause: {message}"
+    return message

@@ -1,6 +1,6 @@
-"""What is right, found without Poseline: one sequential decode by PyAV, each picture brought to how it is displayed.
+"""The expected frames, made without Poseline: one sequential decode by PyAV, converted to frames as displayed.
 
-The order of steps is the documented one: swscale to BGR, the turn and the mirroring, a stretch to the display size.
+The order of steps is the documented one: swscale to BGR, rotation and mirroring, a resize to the display size.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tests.support.video_maker import Image, read_number, stand
 
 @dataclass(frozen=True)
 class Shown:
-    """One frame of a plain decode: the container's pts, the number painted on it, a hash of the whole picture."""
+    """One frame of a plain decode: the container's pts, the number painted on it, a hash of the whole image."""
 
     pts: int | None
     number: int
@@ -32,15 +32,15 @@ class Shown:
 
 def plain_decode(path: Path, case: Case) -> Iterator[Shown]:
     """Every frame in the order of display."""
-    for pts, image in plain_pictures(path, case):
+    for pts, image in plain_images(path, case):
         yield Shown(pts, read_number(image), digest(image))
 
 
-def plain_pictures(path: Path, case: Case) -> Iterator[tuple[int | None, Image]]:
-    """pts and picture as displayed, uint8 BGR."""
+def plain_images(path: Path, case: Case) -> Iterator[tuple[int | None, Image]]:
+    """pts and image as displayed, uint8 BGR."""
     with av.open(str(path)) as container:
         stream = real_streams(container)[case.stream]
-        stream.codec_context.thread_count = 1  # what is made up for a damaged picture depends on it
+        stream.codec_context.thread_count = 1  # the concealment of damaged frames depends on it
         for frame in _frames(container, stream):
             image = stand(frame.to_ndarray(format="bgr24"), case.turn)  # type: ignore[arg-type]
             if image.shape[1::-1] != case.size:

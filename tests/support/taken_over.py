@@ -1,4 +1,4 @@
-"""A zygote whose children run what the "video" says, and what is left of them."""
+"""A zygote whose children execute the "video" as Python, and a check of what they leave behind."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ import psutil
 
 from pipeline.video import zygote_client
 
-#: The child as it is, but for a decoder that does what the file says, and walls that a test takes away.
+#: The usual child, except that it executes such a file, and that a test can disable kernel filters.
 BOOT = """
 import json, sys
 sys.path[:0] = [p for p in json.loads(sys.argv[1]) if p not in sys.path]
 import ctypes, errno, os, resource, signal, socket, time
 from pipeline.video import child, lockdown, kernel_filters, wire
 from pipeline.video.zygote import main
-for wall in WALLS_DOWN:
-    setattr(kernel_filters, wall, lambda: False)
+for kernel_filter in DISABLED_FILTERS:
+    setattr(kernel_filters, kernel_filter, lambda: False)
 
 def taken_over(honest):
-    def decode(job, file, limits, *rest):
+    def decode(job, file, limits, *rest):  # for a decode `limits` is the request
         code = file.read()
         file.seek(0)
         if not code.startswith(b"# taken over"):
             return honest(job, file, limits, *rest)
-        def tell(*facts):
-            wire.send(job, wire.Kind.FAIL, repr(facts).encode())
+        def tell(*values):
+            wire.send(job, wire.RecordKind.FAIL, repr(values).encode())
         def refused(call, *args):
             try:
                 call(*args)
@@ -40,7 +40,7 @@ child.send_index = taken_over(child.send_index)
 child.send_frames = taken_over(child.send_frames)
 main(int(sys.argv[2]), int(sys.argv[3]))
 """
-#: Of a zygote: the three standard ones, the control socket, and a pipe that signals wake it by.
+#: Of an idle zygote: the three standard ones, the control socket, and the two ends of its wake-up pipe.
 IDLE_FDS = 6
 
 
@@ -53,7 +53,7 @@ def what_is_left(zygote: zygote_client.Zygote) -> tuple[int, int, int, list[psut
 
 
 def settled(zygote: zygote_client.Zygote) -> tuple[int, int, int, list[psutil.Process]]:
-    """What is left once the zygote has closed what belonged to the last child."""
+    """What is left once the zygote has closed the last child's descriptors."""
     for _ in range(100):
         left = what_is_left(zygote)
         if left == what_is_left(zygote) and left[2] == IDLE_FDS:

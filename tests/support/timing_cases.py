@@ -105,54 +105,60 @@ TIMES = {
         make=lambda d: _edited(d, (1000, 30), (1000, 0)),
         numbers=[*range(30, 60), *range(30)],
         times_s=None,
-        counted=True,
+        indexed_by_position=True,
     ),
     "wrap_soon_ts": replace(x264(".ts", claims.every(claims.wraps, claims.negative_start)), make=_wrapping(0)),
     "wrap_late_ts": replace(
         x264(".ts", claims.wraps), make=_wrapping(8), times_s=[i * (8 + 1 / RATE) for i in range(FRAMES)]
     ),
-    "missing_pts_avi": replace(x264(".avi", claims.frames_out_of_order), counted=True),
+    "missing_pts_avi": replace(x264(".avi", claims.frames_out_of_order), indexed_by_position=True),
     "missing_pts_late_avi": Case(
         _late_b_frames,
         claims.frames_out_of_order,
         numbers=range(84),
         times_s=[i / RATE for i in range(84)],
-        counted=True,
+        indexed_by_position=True,
     ),
     "missing_pts_mkv": Case(
         rewritten(with_b_frames, ".mkv", lambda coded: shift(coded, -1), avoid_negative_ts="disabled"),
         claims.packets_without_pts,
-        counted=True,
+        indexed_by_position=True,
     ),
     "missing_pts_ts": Case(
-        lambda d: strip_times(with_b_frames(d, ".ts"), lambda i: i % 4 == 0), claims.packets_without_pts, counted=True
+        lambda d: strip_times(with_b_frames(d, ".ts"), lambda i: i % 4 == 0),
+        claims.packets_without_pts,
+        indexed_by_position=True,
     ),
     "missing_pts_late_ts": Case(
-        lambda d: strip_times(with_b_frames(d, ".ts"), lambda i: i < 51), claims.packets_without_pts, counted=True
+        lambda d: strip_times(with_b_frames(d, ".ts"), lambda i: i < 51),
+        claims.packets_without_pts,
+        indexed_by_position=True,
     ),
     "no_pts_ts": Case(
-        lambda d: strip_times(with_b_frames(d, ".ts"), lambda _: False), claims.packets_without_pts, counted=True
+        lambda d: strip_times(with_b_frames(d, ".ts"), lambda _: False),
+        claims.packets_without_pts,
+        indexed_by_position=True,
     ),
     "doubled_pts_mkv": Case(
         rewritten(lambda d: with_b_frames(d, b_frames=0), ".mkv", _doubled),
         claims.doubled_pts,
         times_s=_DOUBLED_S,
-        counted=True,
+        indexed_by_position=True,
     ),
-    "backwards_pts_ts": Case(_joined, claims.frames_out_of_order, counted=True),
+    "backwards_pts_ts": Case(_joined, claims.frames_out_of_order, indexed_by_position=True),
     "backwards_late_ts": Case(
         lambda d: _joined(d, 54, Fraction(1, 60)),
         claims.frames_out_of_order,
         numbers=range(78),
         times_s=None,
-        counted=True,
+        indexed_by_position=True,
     ),
     "overlapping_late_ts": Case(
         lambda d: _joined(d, 54, Fraction(91, 60)),
         claims.frames_out_of_order,
         numbers=range(78),
         times_s=None,
-        counted=True,
+        indexed_by_position=True,
     ),
 }
 
@@ -163,7 +169,7 @@ def _cut(suffix: str, **options: Any) -> Case:
         claims.fewer_than(FRAMES),
         numbers=None,
         times_s=None,
-        counted=suffix == ".mpg",
+        indexed_by_position=suffix == ".mpg",
     )
 
 

@@ -1,4 +1,4 @@
-"""The videos that must come out right, each with its frame numbers painted in it: one case, one trait of the world."""
+"""All video cases, each with frame numbers painted into its frames: one case for each property of real videos."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a made video is what it is named for: read from its packets and frames, without Poseline."""
+"""Checks that a generated video has the property it is named for, from its packets and frames, without Poseline."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def superframes(path: Path) -> bool:
     return any(p.data[-1] & 0xE7 == 0xC1 for p in packets(path))
 
 
-def hidden_packets(path: Path) -> bool:
+def invisible_packets(path: Path) -> bool:
     """More packets than frames, none of which is damaged."""
     return len(packets(path)) > len(frames(path)) > 0
 

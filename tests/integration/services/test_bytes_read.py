@@ -16,7 +16,7 @@ from pipeline.errors import SourceGone
 from pipeline.services.system import System
 from pipeline.storage.blocks import BLOCK_BYTES, BlockCache, ObjectSource
 from pipeline.storage.objects import build_object_store
-from pipeline.video.reader import iter_frames, probe
+from pipeline.video.reader import VideoReader, probe
 from pipeline.video.source import open_source
 from tests.support.video_maker import make_video
 
@@ -66,9 +66,7 @@ def test_all_chunks_together_read_little_more_than_the_file(
     for plan in plan_chunks(info.index, 120):
         source = ObjectSource(stores[plan.idx % WORKERS], pinned)
         stop = plan.first_frame + plan.frames
-        for frame in iter_frames(
-            source, index=info.index, first=plan.first_frame, stop=stop, size=info.size, limits=LIMITS, side=64
-        ):
+        for frame in VideoReader(source, info.index, info.size, LIMITS).frames(plan.first_frame, stop, 64):
             assert frame.number == given
             given += 1
         read_bytes += source.bytes_read

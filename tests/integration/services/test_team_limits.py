@@ -84,8 +84,8 @@ def test_one_team_is_refused_where_another_is_not(system: System, short_clip: Pa
         ("max_bytes", 1000, "limit"),
         ("max_pixels", 1000, "export it smaller"),
         ("max_frames", 100, "more than 100 frames"),
-        ("max_duration_s", 2, "at most 0:02 is taken"),
-        ("max_cpu_s_per_frame", 0.001, "processor time"),
+        ("max_duration_s", 2, "at most 0:02 is allowed"),
+        ("max_cpu_s_per_frame", 0.001, "CPU time"),
     ):
         set_team(system, limit, limits={limit: value})
         with pytest.raises(VideoRejected, match=words):

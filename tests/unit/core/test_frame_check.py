@@ -17,9 +17,9 @@ Rows = list[tuple[int, int]]
 WHOLE: Rows = list(enumerate(PTS))
 
 
-def index_of(pts: list[int], *, counted: bool = False) -> FrameIndex:
+def index_of(pts: list[int], *, indexed_by_position: bool = False) -> FrameIndex:
     zeros = np.zeros(len(pts), np.int64)
-    return FrameIndex(Fraction(1, 30), np.array(pts), zeros == 0, zeros, zeros, counted)
+    return FrameIndex(Fraction(1, 30), np.array(pts), zeros == 0, zeros, zeros, indexed_by_position)
 
 
 def check(rows: Rows, index: FrameIndex) -> Findings:
@@ -57,7 +57,7 @@ def test_each_damage_is_named(rows: Rows, kinds: dict[str, int], words: str) -> 
 
 
 def test_counted_frames_may_share_a_time() -> None:
-    index = index_of([0, 1, 1, 2], counted=True)
+    index = index_of([0, 1, 1, 2], indexed_by_position=True)
     assert check([(0, 0), (1, 1), (2, 1), (3, 2)], index).clean
     assert check([(0, 0), (1, 1), (3, 2)], index).lost == 1
 

@@ -21,8 +21,8 @@ def regular(n: int, gop: int) -> FrameIndex:
 
 @st.composite
 def indexes(draw: st.DrawFn) -> FrameIndex:
-    counted = draw(st.booleans())
-    steps = draw(st.lists(st.integers(0 if counted else 1, 10_000), min_size=1, max_size=400))
+    indexed_by_position = draw(st.booleans())
+    steps = draw(st.lists(st.integers(0 if indexed_by_position else 1, 10_000), min_size=1, max_size=400))
     start = draw(st.integers(-(10**12), 10**12))
     n = len(steps)
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
@@ -34,14 +34,14 @@ def indexes(draw: st.DrawFn) -> FrameIndex:
         keyframe=keyframe,
         position_bytes=rng.integers(-1, 2**40, n),
         size_bytes=rng.integers(0, 2**24, n),
-        counted=counted,
+        indexed_by_position=indexed_by_position,
     )
 
 
 @given(indexes())
 def test_an_index_reads_back_as_it_was_written(index: FrameIndex) -> None:
     back = FrameIndex.from_bytes(index.to_bytes())
-    assert (back.time_base, back.counted) == (index.time_base, index.counted)
+    assert (back.time_base, back.indexed_by_position) == (index.time_base, index.indexed_by_position)
     for column in ("pts", "keyframe", "position_bytes", "size_bytes"):
         assert np.array_equal(getattr(back, column), getattr(index, column))
 
@@ -59,9 +59,9 @@ def test_a_plan_covers_every_frame_once_and_wastes_little(
         assert plan.seek_pts == index.pts[start]
         assert plan.start_pts == index.pts[plan.first_frame]
         assert index.keyframe[start]
-        assert not index.counted or start == 0
+        assert not index.indexed_by_position or start == 0
     assert frames_to_decode(plans) <= (1 + max_waste) * len(index)
-    if not index.counted:
+    if not index.indexed_by_position:
         by_pts = [int(p) for plan in plans for p in index.pts if plan.start_pts <= p < plan.end_pts]
         assert by_pts == index.pts.tolist()
 
@@ -126,7 +126,7 @@ def test_what_is_no_index_is_refused() -> None:
     with pytest.raises(ValueError, match="must increase"):
         FrameIndex(Fraction(1), np.array([1, 1]), np.ones(2, bool), np.zeros(2), np.zeros(2))  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="must increase"):
-        FrameIndex(Fraction(1), np.array([2, 1]), np.ones(2, bool), np.zeros(2), np.zeros(2), counted=True)  # type: ignore[arg-type]
+        FrameIndex(Fraction(1), np.array([2, 1]), np.ones(2, bool), np.zeros(2), np.zeros(2), indexed_by_position=True)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="length 2"):
         FrameIndex(Fraction(1), np.array([1, 2]), np.ones(3, bool), np.zeros(2), np.zeros(2))  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="not a frame index"):

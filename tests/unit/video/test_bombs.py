@@ -1,4 +1,4 @@
-"""Times, counts and headers that lie: refused in one line, or read as what they are, in bounded time and memory."""
+"""Wrong times, counts and headers: rejected in one line, or read correctly, in bounded time and memory."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import pytest
 
 from tests.support import hostile_maker as hostile
 from tests.support.hostile_maker import box, element, full, jpeg, number, u32
-from tests.support.hostile_probe import probed, telling_children
+from tests.support.hostile_probe import probed, reporting_children
 from tests.support.video_maker import make_video
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _children_that_tell_what_they_used() -> Iterator[None]:
-    with telling_children():
+def _children_that_report_what_they_used() -> Iterator[None]:
+    with reporting_children():
         yield
 
 
@@ -63,10 +63,10 @@ def test_timestamp_bombs(tmp_path: Path, kind: str) -> None:
     if kind in MAY_BE_READ:
         assert found in {4, 5}
     else:
-        assert re.search("lasts|make no sense|is damaged", str(found)), found
+        assert re.search("lasts|are invalid|is damaged", str(found)), found
 
 
-#: What FFmpeg does not believe it leaves out: these are videos of some frames, whatever their headers say.
+#: FFmpeg ignores these values: what is left is a video of some frames.
 MAY_BE_READ = {
     "steps of 2^32 seconds",
     "a header of 10^9 seconds",
@@ -100,7 +100,7 @@ COUNTS: dict[str, Callable[[Path], Path]] = {
 
 
 @pytest.mark.parametrize("kind", COUNTS)
-def test_counts_that_lie(tmp_path: Path, kind: str) -> None:
+def test_wrong_counts(tmp_path: Path, kind: str) -> None:
     found = probed(COUNTS[kind](tmp_path / "match.mp4"))
     assert isinstance(found, str) or found == (1 if kind == "2^32 samples a chunk" else 5)
     if kind in WHY:

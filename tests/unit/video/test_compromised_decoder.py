@@ -1,6 +1,6 @@
-"""A decoder that an upload has taken over: a real child whose "video" is Python source that it runs instead.
+"""A compromised decoder: a real child that executes its "video" as Python source.
 
-Whatever it does costs one error here. The worker stays well, nothing is left, and the next video decodes.
+Whatever it does is one error in the worker. Nothing is left behind, and the next video decodes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import pytest
 from pipeline.core.video_limits import VideoLimits
 from pipeline.errors import DecodeFailed, PoselineError, VideoRejected
 from pipeline.video import decoder_process, kernel_filters, zygote_client
-from pipeline.video.reader import iter_frames, probe
+from pipeline.video.reader import VideoReader, probe
 from pipeline.video.source import open_source
 from tests.support.canary import canary_file, canary_server
 from tests.support.harness import wait_until
@@ -29,7 +29,7 @@ LINUX = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux
 WITH_LANDLOCK = pytest.mark.skipif(
     kernel_filters.landlock_abi() < 1, reason="this kernel has no Landlock, or it is not switched on"
 )
-BOTH = ("shut_out_files", "shut_out_calls")
+BOTH = ("deny_files", "deny_syscalls")
 
 
 @pytest.fixture(scope="module")
@@ -38,16 +38,16 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def walls_down(request: pytest.FixtureRequest) -> tuple[str, ...]:
-    """Which of `walls` are not put up: none, or the test's parameter."""
+def disabled(request: pytest.FixtureRequest) -> tuple[str, ...]:
+    """The kernel filters that are disabled: none, or the test's parameter."""
     return getattr(request, "param", ())
 
 
 @pytest.fixture(autouse=True)
-def zygote(walls_down: tuple[str, ...], video: Path) -> Iterator[zygote_client.Zygote]:
-    """A zygote whose children can be taken over, the same one before and after; what they leave would show."""
+def zygote(disabled: tuple[str, ...], video: Path) -> Iterator[zygote_client.Zygote]:
+    """A zygote whose children can be compromised. It must survive the test, and nothing may be left behind."""
     with pytest.MonkeyPatch.context() as patch:
-        boot = BOOT.replace("WALLS_DOWN", repr(walls_down))
+        boot = BOOT.replace("DISABLED_FILTERS", repr(disabled))
         patch.setattr(zygote_client, "_BOOT", boot)
         if _boot_of_zygote != [boot]:
             _boot_of_zygote[:] = [boot]
@@ -66,7 +66,7 @@ _boot_of_zygote: list[str] = []
 
 
 @pytest.fixture(scope="module", autouse=True)
-def honest_zygote_after() -> Iterator[None]:
+def usual_zygote_after() -> Iterator[None]:
     yield
     _boot_of_zygote.clear()
     zygote_client.zygote().stop()
@@ -79,7 +79,7 @@ def frames_of(path: Path) -> int:
 
 @pytest.fixture
 def run(tmp_path: Path) -> Callable[..., str]:
-    """Have a child run code, and give the words of the one error that came of it."""
+    """Run code in a child and return the message of the error that it causes."""
 
     def run_code(code: str, limits: VideoLimits = LIMITS, error: type[PoselineError] = DecodeFailed) -> str:
         path = tmp_path / "match.mp4"
@@ -94,7 +94,7 @@ def run(tmp_path: Path) -> Callable[..., str]:
 
 
 @pytest.mark.parametrize(
-    ("code", "words"),
+    ("code", "message"),
     [
         ("ctypes.string_at(0)", "killed by SIGSEGV"),
         ("os.abort()", "killed by SIGABRT"),
@@ -103,18 +103,18 @@ def run(tmp_path: Path) -> Callable[..., str]:
         ("raise ValueError('x' * 10**7)", "ValueError: xxx"),
         ("os.write(2, b'assertion failed\\n'); os.abort()", "assertion failed"),
         ("os.close(3); time.sleep(1000)", "killed by SIGKILL"),
-        ("job.sendall(b'\\xff' * 4096)", "nonsense"),
-        ("job.sendall(b'\\x08'); time.sleep(1000)", "nonsense"),
+        ("job.sendall(b'\\xff' * 4096)", "invalid data"),
+        ("job.sendall(b'\\x08'); time.sleep(1000)", "invalid data"),
         ("file._sock.sendall(b'\\xff' * 12); file._sock.recv(1); wire.receive_exactly(file._sock, 1)", "exit status 2"),
-        ("while True: wire.send(job, wire.Kind.TICK, b'x' * 1000)", "all the time"),
-        ("while True: wire.send(job, wire.Kind.INDEX, b'x' * 2500)", "more index rows"),
-        ("while True: wire.send(job, wire.Kind.FRAME, b'x' * 28)", "FRAME for a probe"),
-        ("wire.send(job, wire.Kind.INFO, b'[' * 10**6)", "nonsense"),
+        ("while True: wire.send(job, wire.RecordKind.TICK, b'x' * 1000)", "ticks too often"),
+        ("while True: wire.send(job, wire.RecordKind.INDEX, b'x' * 2500)", "more index rows"),
+        ("while True: wire.send(job, wire.RecordKind.FRAME, b'x' * 28)", "FRAME in answer to a probe"),
+        ("wire.send(job, wire.RecordKind.INFO, b'[' * 10**6)", "invalid data"),
     ],
 )
-def test_it_crashes_or_talks_nonsense(run, monkeypatch, code, words):
+def test_it_crashes_or_sends_invalid_data(run, monkeypatch, code, message):
     monkeypatch.setattr(decoder_process, "RECORD_TIMEOUT_S", 0.3)
-    assert words in run(code)
+    assert message in run(code)
 
 
 @pytest.mark.parametrize(
@@ -127,30 +127,30 @@ def test_it_crashes_or_talks_nonsense(run, monkeypatch, code, words):
     ],
 )
 def test_it_hangs(run, code):
-    assert "gave nothing for 0.4 s" in run(code, replace(LIMITS, stall_s=0.4))
+    assert "sent nothing for 0.4 s" in run(code, replace(LIMITS, stall_s=0.4))
 
 
-def test_it_asks_for_nothing_all_the_time(run):
-    words = run("while True: file._sock.sendall(bytes(12))", replace(LIMITS, stall_s=60))
-    assert "gave nothing" not in words
+def test_it_sends_empty_byte_requests(run):
+    message = run("while True: file._sock.sendall(bytes(12))", replace(LIMITS, stall_s=60))
+    assert "sent nothing" not in message
 
 
-def test_it_works_too_long(run):
+def test_it_uses_too_much_cpu_time(run):
     limits = replace(LIMITS, max_cpu_s_per_frame=0.05)
-    words = run("while True: pass", limits, VideoRejected)
-    assert words == "The header of this video takes more than 0.05 s of processor time; export it anew as H.264 MP4."
-    busy = "wire.send(job, wire.Kind.TICK); lockdown.grant_cpu(limits)\nwhile True: pass"
+    message = run("while True: pass", limits, VideoRejected)
+    assert message == "The header of this video takes more than 0.05 s of CPU time; export it again as H.264 MP4."
+    busy = "wire.send(job, wire.RecordKind.TICK); lockdown.grant_cpu(limits)\nwhile True: pass"
     assert "One frame of this video takes more than 0.05 s" in run(busy, limits, VideoRejected)
     limits = replace(LIMITS, cpu_s=1)
     endless = "while True: lockdown.grant_cpu(limits)"
     assert "Reading this video takes more than 1 s" in run(endless, limits, VideoRejected)
 
 
-def test_processor_time_is_granted_anew_for_every_frame(run):
-    """Five times 0.1 s of work: fine with leave for each, too much with leave for one."""
+def test_the_cpu_limit_starts_again_with_every_frame(run):
+    """Five times 0.1 s of work: allowed with a grant for each, too much with one grant."""
     limits = replace(LIMITS, max_cpu_s_per_frame=0.3)
     code = """
-        wire.send(job, wire.Kind.TICK)
+        wire.send(job, wire.RecordKind.TICK)
         for frame in range(5):
             if GRANTED: lockdown.grant_cpu(limits)
             until_s = time.process_time() + 0.1
@@ -163,8 +163,8 @@ def test_processor_time_is_granted_anew_for_every_frame(run):
 
 def test_it_fills_the_memory(run):
     limits = replace(LIMITS, memory_bytes=64 << 20)
-    words = run("hoard = [bytearray(1 << 22) for _ in range(10**6)]", limits, PoselineError)
-    assert "64 MiB of memory" in words
+    message = run("hoard = [bytearray(1 << 22) for _ in range(10**6)]", limits, PoselineError)
+    assert "64 MiB of memory" in message
 
 
 def test_it_writes_a_great_deal_to_standard_error(run):
@@ -179,7 +179,7 @@ def test_it_writes_a_great_deal_to_standard_error(run):
 
 
 @LINUX
-@pytest.mark.parametrize("walls_down", [(), ("shut_out_calls",)], indirect=True)
+@pytest.mark.parametrize("disabled", [(), ("deny_syscalls",)], indirect=True)
 def test_it_makes_no_processes(run):
     code = """
         libc = ctypes.CDLL(None, use_errno=True)
@@ -191,10 +191,10 @@ def test_it_makes_no_processes(run):
 
 
 @LINUX
-@pytest.mark.parametrize("walls_down", [("shut_out_calls",), ("shut_out_files",), ()], indirect=True)
+@pytest.mark.parametrize("disabled", [("deny_syscalls",), ("deny_files",), ()], indirect=True)
 @WITH_LANDLOCK
-def test_it_opens_no_file_with_a_descriptor_of_its_own_freed(run, walls_down):
-    """Either wall is enough; without both the same code gets through, so that the test can fail."""
+def test_it_opens_no_file_with_a_descriptor_of_its_own_freed(run, disabled):
+    """Either filter is enough; without both the same code gets through, so that the test can fail."""
     with canary_file() as canary:
         left = canary.with_name("left")
         code = f"""
@@ -206,20 +206,20 @@ def test_it_opens_no_file_with_a_descriptor_of_its_own_freed(run, walls_down):
             )), refused(os.mkdir, "{left}"), refused(os.rename, {str(canary)!r}, "{left}"),
                 refused(os.unlink, {str(canary)!r}))
         """
-        words = run(code)
-        why = "EACCES" if "shut_out_calls" in walls_down else "EPERM"
-        assert words.count("EACCES") + words.count("EPERM") == 10
-        assert words.count(why) >= 7
+        message = run(code)
+        why = "EACCES" if "deny_syscalls" in disabled else "EPERM"
+        assert message.count("EACCES") + message.count("EPERM") == 10
+        assert message.count(why) >= 7
 
 
 @LINUX
-@pytest.mark.parametrize("walls_down", [BOTH], indirect=True)
-def test_without_the_walls_a_freed_descriptor_opens_a_file(run):
+@pytest.mark.parametrize("disabled", [BOTH], indirect=True)
+def test_without_the_filters_a_freed_descriptor_opens_a_file(run):
     assert "('EMFILE', 'done')" in run("tell(refused(os.open, '/', 0), (os.close(0), refused(os.open, '/', 0))[1])")
 
 
 @LINUX
-@pytest.mark.parametrize("walls_down", [(), ("shut_out_calls",), BOTH], indirect=True)
+@pytest.mark.parametrize("disabled", [(), ("deny_syscalls",), BOTH], indirect=True)
 def test_it_reaches_no_server(run):
     with canary_server() as server:
         code = f"""
@@ -235,12 +235,12 @@ def test_it_reaches_no_server(run):
 
 @LINUX
 @pytest.mark.skipif(kernel_filters.landlock_abi() < 6, reason="this kernel's Landlock does not know of signals")
-@pytest.mark.parametrize("walls_down", [(), ("shut_out_calls",), ("shut_out_files",), BOTH], indirect=True)
-def test_it_harms_no_other_process(run, zygote, video, walls_down):
+@pytest.mark.parametrize("disabled", [(), ("deny_syscalls",), ("deny_files",), BOTH], indirect=True)
+def test_it_harms_no_other_process(run, zygote, video, disabled):
     """Not its worker, its zygote, or init; nor another team's decoder, which is the same user's."""
     with open_source(video) as source:
         info = probe(source, LIMITS)
-        others = iter_frames(source, index=info.index, first=0, stop=10, size=info.size, limits=LIMITS, side=64)
+        others = VideoReader(source, info.index, info.size, LIMITS).frames(0, 10, 64)
         next(others)
         (other,) = psutil.Process(zygote.pid).children()
         code = f"""
@@ -248,28 +248,28 @@ def test_it_harms_no_other_process(run, zygote, video, walls_down):
             tell(*(refused(os.kill, pid, 0) for pid in ({os.getpid()}, {zygote.pid}, 1, {other.pid})),
                  *(libc.ptrace(16, pid, 0, 0) for pid in ({os.getpid()}, {zygote.pid}, {other.pid})))
         """
-        words = run(code)
+        message = run(code)
         others.close()
-    if walls_down == BOTH:
-        assert "'EPERM', 'done', -1, -1" in words or os.geteuid(), "the test cannot fail"
+    if disabled == BOTH:
+        assert "'EPERM', 'done', -1, -1" in message or os.geteuid(), "the test cannot fail"
     else:
-        assert "('EPERM', 'EPERM', 'EPERM', 'EPERM', -1, -1, -1)" in words
+        assert "('EPERM', 'EPERM', 'EPERM', 'EPERM', -1, -1, -1)" in message
 
 
-def test_frames_that_nobody_asked_for(tmp_path, video):
+def test_frames_that_were_not_requested(tmp_path, video):
     with open_source(video) as source:
         info = probe(source, LIMITS)
     path, limits = tmp_path / "match.mp4", replace(LIMITS, max_cpu_s_per_frame=0.05)
-    for code, words in (
-        ("while True: wire.send(job, wire.Kind.FRAME, wire.FRAME.pack(0, 99))", "nonsense"),
-        ("while True: wire.send(job, wire.Kind.FRAME, wire.FRAME.pack(-1, 0))", "nonsense"),
-        ("while True: wire.send(job, wire.Kind.FRAME, wire.FRAME.pack(0, 2**31))", "nonsense"),
-        (r"job.sendall(b'\xff' * 64)", "nonsense"),
-        (r"job.sendall(b'\3\x24\0\0\0' + b'\xff' * 36)", "nonsense"),
-        (r"job.sendall(b'\6\0\0\0\xf0')", "nonsense"),
-        (r"job.sendall(b'\5\1\0\0\0{')", "nonsense"),
-        ("while True: pass", "stopped: it used more than 0.05 s of processor time on one frame"),
+    for code, message in (
+        ("while True: wire.send(job, wire.RecordKind.FRAME, wire.FRAME.pack(0, 99))", "invalid data"),
+        ("while True: wire.send(job, wire.RecordKind.FRAME, wire.FRAME.pack(-1, 0))", "invalid data"),
+        ("while True: wire.send(job, wire.RecordKind.FRAME, wire.FRAME.pack(0, 2**31))", "invalid data"),
+        (r"job.sendall(b'\xff' * 64)", "invalid data"),
+        (r"job.sendall(b'\3\x24\0\0\0' + b'\xff' * 36)", "invalid data"),
+        (r"job.sendall(b'\6\0\0\0\xf0')", "invalid data"),
+        (r"job.sendall(b'\5\1\0\0\0{')", "invalid data"),
+        ("while True: pass", "stopped: it used more than 0.05 s of CPU time on one frame"),
     ):
         path.write_text("# taken over\n" + code)
-        with open_source(path) as source, pytest.raises(DecodeFailed, match=words):
-            list(iter_frames(source, index=info.index, first=0, stop=10, size=info.size, limits=limits, side=64))
+        with open_source(path) as source, pytest.raises(DecodeFailed, match=message):
+            list(VideoReader(source, info.index, info.size, limits).frames(0, 10, 64))

@@ -1,4 +1,4 @@
-"""Pictures as displayed: held against numpy's turns, against the formula of the display matrix, and against rtmlib's
+"""Frames as displayed: compared with numpy's rotations, with the formula of the display matrix, and with rtmlib's
 own first step, a plain conversion to BGR."""
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import pytest
 
 from pipeline.core.letterbox import letterbox
 from pipeline.video.frame_converter import (
-    AS_STORED,
+    UNCHANGED,
     FrameConverter,
     Orientation,
     display_size,
@@ -76,9 +76,9 @@ def moved(image: np.ndarray, a: int, b: int, c: int, d: int) -> np.ndarray:
 
 
 def written(frame: av.VideoFrame, size: tuple[int, int], side: int | None = None) -> np.ndarray:
-    upright = FrameConverter(size, side)
-    out = np.random.default_rng(1).integers(0, 256, (*upright.shape, 3), dtype=np.uint8)
-    upright.write(frame, out)
+    converter = FrameConverter(size, side)
+    out = np.random.default_rng(1).integers(0, 256, (*converter.shape, 3), dtype=np.uint8)
+    converter.write(frame, out)
     return out
 
 
@@ -120,7 +120,7 @@ def test_the_nearest_quarter_turn(angle_deg, turns, mirrored, stretch):
     [bytes(36), b"", matrix_of(1, 0, 0, 1)[:20], matrix_of(1, 1, 1, 1), matrix_of(0, 1, 0, 1), matrix_of(0, 0, 0, -1)],
 )
 def test_a_flat_matrix_asks_for_nothing(matrix):
-    assert read_matrix(matrix) == AS_STORED
+    assert read_matrix(matrix) == UNCHANGED
 
 
 @pytest.mark.parametrize("number", EXIF)
@@ -183,10 +183,10 @@ def test_a_change_of_size_in_mid_stream(tmp_path):
     """One `FrameConverter` for both sizes, as in one video."""
     small = decode(make_video(tmp_path / "a.mp4", 2, width=160, height=96))
     large = decode(make_video(tmp_path / "b.mp4", 2, width=320, height=200))
-    upright = FrameConverter((160, 96), None)
+    converter = FrameConverter((160, 96), None)
     out = np.empty((96, 160, 3), dtype=np.uint8)
     for frame in (*small, *large, *small):
-        upright.write(frame, out)
+        converter.write(frame, out)
         expected = plain(frame)
         if frame.width != 160:
             expected = cv2.resize(expected, (160, 96), interpolation=cv2.INTER_LINEAR)

@@ -1,4 +1,4 @@
-"""Files that name other files, and pictures that are too large: refused, and nothing else is touched.
+"""Files that refer to other files, and frames that are too large: rejected, and nothing else is opened.
 
 A canary file and a canary server see no access, and another video is read right after each.
 """
@@ -17,13 +17,13 @@ import pytest
 from tests.support import hostile_maker as hostile
 from tests.support.canary import canary_file, canary_server
 from tests.support.hostile_maker import element, full, jpeg, number, u32
-from tests.support.hostile_probe import LIMITS, probed, telling_children
+from tests.support.hostile_probe import LIMITS, probed, reporting_children
 from tests.support.video_maker import make_video
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _children_that_tell_what_they_used() -> Iterator[None]:
-    with telling_children():
+def _children_that_report_what_they_used() -> Iterator[None]:
+    with reporting_children():
         yield
 
 
@@ -121,9 +121,9 @@ def test_pixel_bombs(tmp_path: Path, kind: str, admit: bool) -> None:
     else:
         small = make_video(tmp_path / "small.webm", 5, codec="libvpx-vp9", options={"deadline": "realtime"})
         hostile.vp9_bomb(path, small)
-    words = str(probed(path))
-    assert probed(path, replace(LIMITS, memory_bytes=2 << 30)) == words, "it takes the limit of memory to stop it"
-    assert "16000 x 16000" in words or "can be decoded" in words or "png" in words
+    message = str(probed(path))
+    assert probed(path, replace(LIMITS, memory_bytes=2 << 30)) == message, "it takes the limit of memory to stop it"
+    assert "16000 x 16000" in message or "can be decoded" in message or "png" in message
     assert path.stat().st_size < 1 << 20
 
 
@@ -146,10 +146,10 @@ def test_archives(tmp_path: Path) -> None:
     assert "not a video" in str(probed(path))
 
 
-def test_what_is_over_the_memory_limit_is_the_files_own_fault(tmp_path: Path) -> None:
+def test_a_file_over_the_memory_limit_is_rejected(tmp_path: Path) -> None:
     path = make_video(tmp_path / "v.mp4", 4, width=1920, height=1080)
-    words = probed(path, replace(LIMITS, memory_bytes=8 << 20))
-    assert "more than 8 MiB of memory" in str(words)
+    message = probed(path, replace(LIMITS, memory_bytes=8 << 20))
+    assert "more than 8 MiB of memory" in str(message)
 
 
 def png(width: int, height: int) -> bytes:

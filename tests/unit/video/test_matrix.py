@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.core.frame_index import FrameIndex
 from pipeline.core.video_limits import VideoLimits
-from pipeline.video.reader import VideoInfo, iter_frames, probe
+from pipeline.video.reader import VideoInfo, VideoReader, probe
 from pipeline.video.source import ByteSource, open_source
 from tests.support.case_maker import Case
 from tests.support.plain_decode import Shown, digest, plain_decode
@@ -32,7 +32,7 @@ def test_every_frame_once_whatever_the_plan(name: str, tmp_path: Path) -> None:
     with open_source(path) as source:
         info = probe(source, LIMITS)
         assert info.size == case.size
-        assert info.index.counted == case.counted
+        assert info.index.indexed_by_position == case.indexed_by_position
         check_times(info.index, shown, case)
         for first, stop in spans(info.index):
             assert_same(source, info, first, shown[first:stop])
@@ -52,17 +52,17 @@ def check_times(index: FrameIndex, shown: list[Shown], case: Case) -> None:
     assert len(pts) == len(given)
     if None not in given and all(a <= b for a, b in pairwise(given)):  # type: ignore[operator]
         assert pts == given
-    assert all((a <= b) if case.counted else (a < b) for a, b in pairwise(pts))
+    assert all((a <= b) if case.indexed_by_position else (a < b) for a, b in pairwise(pts))
     tick_s = float(index.time_base)
     if case.times_s is not None:
-        slack_s = SLACK_S if case.counted else 1.5 * tick_s
+        slack_s = SLACK_S if case.indexed_by_position else 1.5 * tick_s
         np.testing.assert_allclose((index.pts - index.pts[0]) * tick_s, case.times_s, rtol=0, atol=slack_s)
 
 
 def assert_same(source: ByteSource, info: VideoInfo, first: int, expected: list[Shown]) -> None:
     """Frames from `first` on are these, each once, in order, with the index's times."""
     index, stop = info.index, first + len(expected)
-    frames = iter_frames(source, index=index, first=first, stop=stop, size=info.size, limits=LIMITS, side=None)
+    frames = VideoReader(source, index, info.size, LIMITS).frames(first, stop)
     got = [(frame.number, frame.pts, digest(frame.image)) for frame in frames]
     want = [(first + i, int(index.pts[first + i]), frame.pixels) for i, frame in enumerate(expected)]
     assert got == want, f"frames {first} to {stop}"

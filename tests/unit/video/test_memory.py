@@ -1,4 +1,4 @@
-"""A decoder child's memory is that of its pictures, however many frames went through it."""
+"""A decoder child's memory does not grow with the number of frames."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.core.video_limits import VideoLimits
 from pipeline.video import zygote_client
-from pipeline.video.reader import iter_frames, probe
+from pipeline.video.reader import VideoReader, probe
 from pipeline.video.sample import make_clip
 from pipeline.video.source import open_source
 
@@ -21,13 +21,13 @@ PICTURE_MB = 1280 * 720 * 1.5 / 1e6
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="counts pages as Linux does")
-def test_frames_that_were_given_are_given_back(tmp_path: Path) -> None:
+def test_memory_of_frames_is_freed(tmp_path: Path) -> None:
     clip = tmp_path / "clip.mp4"
     make_clip(clip, width=1280, height=720, frames=MANY + 20, crf=30)
     with open_source(clip) as source:
         info = probe(source, LIMITS)
         before = {child.pid for child in psutil.Process(zygote_client.zygote().pid).children()}
-        frames = iter_frames(source, index=info.index, first=0, stop=MANY + 20, size=info.size, limits=LIMITS, side=384)
+        frames = VideoReader(source, info.index, info.size, LIMITS).frames(0, MANY + 20, 384)
         list(islice(frames, FEW))
         (child,) = [c for c in psutil.Process(zygote_client.zygote().pid).children() if c.pid not in before]
         few_mb = private_mb(child.pid)
@@ -42,4 +42,4 @@ def private_mb(pid: int) -> float:
     for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
         if line.startswith("Private_Dirty:"):
             return int(line.split()[1]) / 1024
-    raise AssertionError("the kernel does not tell")
+    raise AssertionError("the kernel does not report it")

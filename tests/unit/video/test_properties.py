@@ -105,7 +105,7 @@ def test_every_frame_once_and_its_own(drawn: Draw) -> None:
         assert [frame.number for frame in shown] == list(range(n))
         with open_source(path) as source:
             info = probe(source, LIMITS)
-            event(f"counted: {info.index.counted}")
+            event(f"indexed_by_position: {info.index.indexed_by_position}")
             assert info.size == case.size
             assert len(info.index) == n
             check_times(info.index, [frame.pts for frame in shown], drawn)
@@ -120,7 +120,7 @@ def check_times(index: FrameIndex, shown_pts: list[int | None], drawn: Draw) -> 
     """The index's times are the container's where these tell frames apart, and in any case those that were drawn."""
     pts = index.pts.tolist()
     assert all(a <= b for a, b in pairwise(pts))
-    if not index.counted:
+    if not index.indexed_by_position:
         assert pts == shown_pts
     want_s = [float(at * drawn.time_base) for at in accumulate(drawn.steps, initial=0)]
     tick_s = float(index.time_base)

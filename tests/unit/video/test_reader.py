@@ -1,4 +1,4 @@
-"""Frames as a model gets them: letterboxed, read-only, with true colours, of real footage too, and of damaged files."""
+"""Frames as a model gets them: letterboxed, read-only, with correct colours, also of real and damaged files."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import pytest
 from pipeline.core.chunk_plan import plan_chunks
 from pipeline.core.letterbox import letterbox
 from pipeline.core.video_limits import VideoLimits
-from pipeline.video.frame_pool import slots_for
-from pipeline.video.reader import VideoInfo, batch_within, iter_frames, probe
+from pipeline.video.frame_pool import batch_for, slots_for
+from pipeline.video.reader import VideoInfo, VideoReader, probe
 from pipeline.video.source import ByteSource, open_source
 from tests.support.paths import SHARED_CLIPS
-from tests.support.plain_decode import digest, plain_pictures
+from tests.support.plain_decode import digest, plain_images
 from tests.support.video_cases import CASES
 from tests.support.video_maker import decode_in_one_pass, make_video, shades
 
@@ -30,14 +30,16 @@ def clip(request) -> Path:
     return request.param
 
 
+def reader_of(source: ByteSource, info: VideoInfo) -> VideoReader:
+    return VideoReader(source, info.index, info.size, LIMITS)
+
+
 def pixels(
     source: ByteSource, info: VideoInfo, first: int = 0, stop: int | None = None, side: int | None = None
 ) -> Iterator[tuple[int, str]]:
     """Number and hash of each frame."""
     stop = len(info.index) if stop is None else stop
-    for frame in iter_frames(
-        source, index=info.index, first=first, stop=stop, size=info.size, limits=LIMITS, side=side
-    ):
+    for frame in reader_of(source, info).frames(first, stop, side):
         yield frame.number, digest(frame.image)
 
 
@@ -68,16 +70,15 @@ def test_clip_in_chunks(clip, target_frames):
     "name", ["turned_90", "turned_270_mirrored", "odd_wide_pixels", "new_size_webm", "two_streams_mkv"]
 )
 @pytest.mark.parametrize("side", [64, 160, 416])
-def test_the_model_gets_the_picture_as_displayed(tmp_path, name, side):
+def test_the_model_gets_the_image_as_displayed(tmp_path, name, side):
     case = CASES[name]
     path = case.make(tmp_path)
-    expected = [letterbox(image, side) for _, image in plain_pictures(path, case)]
+    expected = [letterbox(image, side) for _, image in plain_images(path, case)]
     scale = min(side / case.size[0], side / case.size[1])
     with open_source(path) as source:
         info = probe(source, LIMITS)
-        n = len(info.index)
         frames = 0
-        for frame in iter_frames(source, index=info.index, first=0, stop=n, size=info.size, limits=LIMITS, side=side):
+        for frame in reader_of(source, info).frames(0, len(info.index), side):
             np.testing.assert_array_equal(frame.image, expected[frame.number][0])
             assert frame.scale == expected[frame.number][1] == scale
             frames += 1
@@ -90,14 +91,14 @@ def test_the_model_gets_the_picture_as_displayed(tmp_path, name, side):
 def test_black_is_black_and_white_is_white(tmp_path, name):
     with open_source(CASES[name].make(tmp_path)) as source:
         info = probe(source, LIMITS)
-        for frame in iter_frames(source, index=info.index, first=1, stop=9, size=info.size, limits=LIMITS, side=None):
+        for frame in reader_of(source, info).frames(1, 9):
             dark, bright = shades(frame.image)
             assert max(dark) < 10
             assert min(bright) > 245
 
 
 @pytest.mark.parametrize(
-    ("name", "words"),
+    ("name", "message"),
     [
         ("two_streams_mp4", "2 videos"),
         ("wide_pixels", "160 x 96 square pixels"),
@@ -105,29 +106,29 @@ def test_black_is_black_and_white_is_white(tmp_path, name):
         ("missing_pts_avi", "put in order"),
     ],
 )
-def test_what_a_person_should_know_is_said(tmp_path, name, words):
+def test_notes_for_the_uploader(tmp_path, name, message):
     with open_source(CASES[name].make(tmp_path)) as source:
-        assert [note for note in probe(source, LIMITS).notes if words in note]
+        assert [note for note in probe(source, LIMITS).notes if message in note]
 
 
 @pytest.mark.parametrize("name", ["h264_open_gop", "turned_0", "cover_mp4", "with_sound"])
-def test_of_an_ordinary_video_nothing_is_said(tmp_path, name):
+def test_an_ordinary_video_has_no_notes(tmp_path, name):
     with open_source(CASES[name].make(tmp_path)) as source:
         assert probe(source, LIMITS).notes == ()
 
 
 @pytest.mark.parametrize("turns", [0, 1, 2, 3])
-def test_the_turn_is_told(tmp_path, turns):
+def test_the_rotation_is_reported(tmp_path, turns):
     with open_source(CASES[f"turned_{90 * turns}"].make(tmp_path)) as source:
         assert probe(source, LIMITS).rotation_deg == 90 * turns
 
 
-def test_only_what_was_asked_for_and_only_to_read(tmp_path):
+def test_only_requested_frames_are_given_and_read_only(tmp_path):
     path = make_video(tmp_path / "v.mp4", 60, b_frames=2)
     with open_source(path) as source:
         info = probe(source, LIMITS)
         got = []
-        for frame in iter_frames(source, index=info.index, first=17, stop=23, size=info.size, limits=LIMITS, side=64):
+        for frame in reader_of(source, info).frames(17, 23, 64):
             assert not frame.image.flags.writeable
             assert frame.scale == 64 / 160
             got.append((frame.number, frame.pts))
@@ -156,9 +157,7 @@ def test_a_caller_may_hold_a_batch_while_the_next_is_decoded(tmp_path, batch):
     with open_source(path) as source:
         info = probe(source, LIMITS)
         alone = list(pixels(source, info))
-        frames = iter_frames(
-            source, index=info.index, first=0, stop=40, size=info.size, limits=LIMITS, side=None, batch=batch
-        )
+        frames = reader_of(source, info).frames(0, 40, batch=batch)
         together = []
         while held := list(islice(frames, batch)):
             together += [(frame.number, digest(frame.image)) for frame in held]
@@ -171,8 +170,8 @@ def test_a_batch_that_shared_memory_cannot_hold_is_refused(batch):
         slots_for(batch)
 
 
-def test_a_batch_of_very_large_pictures_is_smaller():
-    assert batch_within((1280, 720), 640, 32) == 32
-    assert batch_within((1920, 1080), None, 8) == 8
-    assert batch_within((3840, 2160), None, 8) == 2
-    assert batch_within((8192, 4320), None, 8) == 1
+def test_a_batch_of_very_large_frames_is_smaller():
+    assert batch_for((640, 640), 32) == 32
+    assert batch_for((1080, 1920), 8) == 8
+    assert batch_for((2160, 3840), 8) == 2
+    assert batch_for((4320, 8192), 8) == 1

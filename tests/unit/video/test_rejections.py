@@ -1,4 +1,4 @@
-"""What is turned away at ingest, and in which words."""
+"""What is turned away at ingest, and in which message."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def cut(path, share):
 
 
 @pytest.mark.parametrize(
-    ("content", "words"),
+    ("content", "message"),
     [
         (b"", "empty"),
         (b"Dear coach, here is the match.\n" * 100, "not a video"),
@@ -45,19 +45,19 @@ def cut(path, share):
     ],
     ids=["empty", "text", "zeros", "random", "png", "ftyp only"],
 )
-def test_no_video(tmp_path, content, words):
+def test_no_video(tmp_path, content, message):
     path = tmp_path / "match.mp4"
     path.write_bytes(content)
-    assert words in reason(path)
+    assert message in reason(path)
 
 
 def test_sound_only(tmp_path):
-    assert "no picture" in reason(make_sound(tmp_path / "v.mp4"))
+    assert "no video" in reason(make_sound(tmp_path / "v.mp4"))
 
 
 def test_cover_art_is_no_video(tmp_path):
     path = make_sound(tmp_path / "v.m4a")
-    assert "no picture" in reason(path)
+    assert "no video" in reason(path)
 
 
 def test_index_at_the_end_cut_off(tmp_path):
@@ -65,7 +65,7 @@ def test_index_at_the_end_cut_off(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "options", "words"),
+    ("name", "options", "message"),
     [
         ("v.mp4", {"container_options": FASTSTART, "b_frames": 2}, "stops after 0:04 of 0:08; upload it again"),
         ("v.mp4", {"container_options": FASTSTART, "audio_s": 8.0}, "upload it again"),
@@ -74,11 +74,11 @@ def test_index_at_the_end_cut_off(tmp_path):
     ],
     ids=["mp4", "mp4 with sound", "mkv", "avi"],
 )
-def test_half_an_upload(tmp_path, name, options, words):
+def test_half_an_upload(tmp_path, name, options, message):
     path = make_video(tmp_path / name, 240, noise=True, **options)
     with open_source(path) as source:
         assert len(probe(source, LIMITS).index) == 240
-    assert words in reason(cut(path, 0.52))
+    assert message in reason(cut(path, 0.52))
 
 
 @pytest.mark.parametrize("lost_bytes", [1, 100, 5000])
@@ -158,4 +158,4 @@ def test_nothing_decodes(tmp_path):
     for at, size in zip(index.position_bytes.tolist(), index.size_bytes.tolist(), strict=True):
         data[at : at + size] = bytes(size)
     path.write_bytes(data)
-    assert "No picture of this video can be decoded" in reason(path)
+    assert "No frame of this video can be decoded" in reason(path)

@@ -1,4 +1,4 @@
-"""The wall: what happens to a worker when its decoder child crashes, hangs, eats memory, or is told to stop."""
+"""The sandbox: what happens to a worker whose decoder child crashes, hangs, uses too much memory, or has to stop."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pipeline.errors import DecodeFailed, ServiceUnavailable, SourceGone, Stoppi
 from pipeline.video import zygote_client
 from pipeline.video.byte_channel import BLOCK_BYTES
 from pipeline.video.frame_pool import create_pool
-from pipeline.video.reader import VideoInfo, iter_frames, probe
+from pipeline.video.reader import VideoInfo, VideoReader, probe
 from pipeline.video.source import open_source
 from tests.support.video_maker import make_video, read_number
 
@@ -52,8 +52,7 @@ def info(path) -> VideoInfo:
 
 
 def frames(source, info, limits=LIMITS, side=384, **more):
-    index = info.index
-    return iter_frames(source, index=index, first=0, stop=len(index), size=info.size, limits=limits, side=side, **more)
+    return VideoReader(source, info.index, info.size, limits).frames(0, len(info.index), side, **more)
 
 
 def children() -> list[psutil.Process]:
@@ -109,7 +108,7 @@ def test_a_dead_zygote_is_replaced(source, info):
     next(decoding)
     child, old = the_child(), zygote_client.zygote()
     os.kill(old.pid, signal.SIGKILL)
-    with pytest.raises(DecodeFailed, match="keeper"):
+    with pytest.raises(DecodeFailed, match="zygote process ended"):
         list(decoding)
     assert old.wait_ended(10)
     child.wait(10)
@@ -123,7 +122,7 @@ def test_a_hanging_child_is_killed(source, info):
     child = the_child()
     child.suspend()
     started_s = time.monotonic()
-    with pytest.raises(DecodeFailed, match=r"gave nothing for 0\.3 s"):
+    with pytest.raises(DecodeFailed, match=r"sent nothing for 0\.3 s"):
         list(decoding)
     assert time.monotonic() - started_s < 3
     child.wait(5)
@@ -290,12 +289,12 @@ def test_what_a_child_has_left(source, info, monkeypatch):
 
 
 @LINUX
-def test_a_child_cannot_shrink_the_ring_under_its_parent():
+def test_a_child_cannot_shrink_the_frame_pool_under_its_parent():
     fd = create_pool((10, 30), 5)
     with pytest.raises(PermissionError):
         os.ftruncate(fd, 0)
     os.close(fd)
 
 
-def test_no_wanted_frames_no_child(source, info):
-    assert not list(iter_frames(source, index=info.index, first=5, stop=5, size=info.size, limits=LIMITS, side=64))
+def test_an_empty_range_starts_no_child(source, info):
+    assert not list(VideoReader(source, info.index, info.size, LIMITS).frames(5, 5, 64))
