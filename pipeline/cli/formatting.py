@@ -13,7 +13,7 @@ def facts(run: RunRow) -> dict[str, object]:
         "video": str(run.video_id),
         "name": run.video,
         "team": run.team,
-        "model": run.model,
+        "model": run.model_name,
         "state": run.state,
         "reason": run.reason,
         "notes": list(run.notes),

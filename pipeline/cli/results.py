@@ -42,7 +42,7 @@ def runs(console: Console, team: str | None, limit: int) -> None:
                 run.state,
                 f"{run.frames_done}/{run.frames}" if run.frames else "",
                 run.team,
-                run.model,
+                run.model_name,
                 run.video,
             )
             for run in rows
@@ -80,7 +80,7 @@ def show(console: Console, run_id: str) -> None:
         return
     console.say(f"run {run.id}: {run.state}" + (f" ({run.reason})" if run.reason else ""))
     console.say(f"  video   {run.video}, {video.width}x{video.height}, {video.codec}, team {run.team}")
-    console.say(f"  model   {run.model} ({run.model_fingerprint[:12]})")
+    console.say(f"  model   {run.model_name} ({run.model_fingerprint[:12]})")
     for note in run.notes:
         console.say(f"          {note}")
     console.say(f"  frames  {run.frames_done} of {run.frames if run.frames is not None else '?'}{_cost(run)}")

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Select, Text, cast, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from pipeline.core.chunk_plan import ChunkPlan
+from pipeline.core.model_spec import ModelSpec
 from pipeline.core.precision import Precision
 from pipeline.core.states import ChunkState, RunState, VideoState
 from pipeline.db.chunks import insert_chunks
@@ -23,7 +24,7 @@ from pipeline.errors import LeaseLost, NotFound
 
 @dataclass(frozen=True)
 class RunRow:
-    """One run with the facts that a person asks for."""
+    """One run, with what is shown of its video, team and model."""
 
     id: UUID
     state: RunState
@@ -33,9 +34,9 @@ class RunRow:
     video: str
     video_state: VideoState
     team: str
-    model: str
+    model_name: str
     model_fingerprint: str
-    model_spec: Mapping[str, Any]
+    model_json: Mapping[str, Any]
     notes: Sequence[str]
     frames: int | None
     frames_done: int
@@ -47,6 +48,15 @@ class RunRow:
     started_at: datetime | None
     began_at: datetime | None
     finished_at: datetime | None
+
+    @property
+    def model(self) -> ModelSpec:
+        """The model that was asked for, read on use, so that a run remains visible where its model is unreadable.
+
+        Raises:
+            InvalidWeights: another version of Poseline described the model in other fields.
+        """
+        return ModelSpec.from_facts(self.model_json)
 
 
 def ensure_model(connection: Connection, fingerprint: str, name: str, spec: Mapping[str, Any]) -> None:
@@ -275,8 +285,8 @@ def _runs() -> Select[Any]:
             video.c.notes,
             video.c.frames,
             team.c.name.label("team"),
-            model.c.name.label("model"),
-            model.c.spec.label("model_spec"),
+            model.c.name.label("model_name"),
+            model.c.spec.label("model_json"),
             done.label("frames_done"),
             began.label("began_at"),
         )

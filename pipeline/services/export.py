@@ -63,7 +63,7 @@ def export_run(
         why = f": {run.reason}" if run.reason else ""
         raise RunFailed(f"run {run.id} is {run.state}{why}; only a run that is done can be exported")
     assert video.time_base is not None
-    names: Sequence[str] = run.model_spec["keypoint_names"]
+    names = run.model.keypoint_names
     to = checked_target(to)
     paths = [to] if form == "jsonl" else [to, to.with_name(f"{to.stem}.nobody{to.suffix}")]
     paths.append(to.with_name(f"{to.stem}.about.json"))

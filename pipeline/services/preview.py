@@ -112,7 +112,7 @@ def _draw_video(
         for row, frame in _pairs(rows, frames):
             image = cv2.resize(frame.image, size, interpolation=cv2.INTER_AREA)
             drawn = np.ascontiguousarray(image, dtype=np.uint8)
-            draw_people(drawn, row, run.model_spec["skeleton"], size[0] / width)
+            draw_people(drawn, row, run.model.skeleton, size[0] / width)
             at = max(at + 1, row.pts - int(index.pts[0]))  # frames that share a time follow each other
             writer.write(drawn, at)
             if on_frame is not None:
@@ -136,7 +136,7 @@ def _draw_sheet(
     width = SHEET_WIDTH_PX // SHEET_COLUMNS
     for row in chosen:
         tiles += [
-            _tile(frame.image, row, run.model_spec["skeleton"], width, index.time_base)
+            _tile(frame.image, row, run.model.skeleton, width, index.time_base)
             for frame in _frames(system, video, index, row.frame_no, row.frame_no + 1)
         ]
         if on_frame is not None:

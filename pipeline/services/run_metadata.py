@@ -13,9 +13,8 @@ from pipeline.db.videos import VideoRow
 def run_metadata(run: RunRow, video: VideoRow) -> dict[str, Any]:
     """Facts of a done run, so that the same run gives the same bytes; of its model's name, licence, source and limbs
     what was said of them last."""
-    spec, time_base = run.model_spec, video.time_base
+    spec, time_base = run.model, video.time_base
     assert time_base is not None
-    networks = [network for network in (spec.get("detector"), spec.get("pose")) if network]
     return {
         "run": str(run.id),
         "video": {
@@ -27,16 +26,16 @@ def run_metadata(run: RunRow, video: VideoRow) -> dict[str, Any]:
             "time_base": [time_base.numerator, time_base.denominator],
         },
         "model": {
-            "name": run.model,
+            "name": run.model_name,
             "fingerprint": run.model_fingerprint,
-            "weights_sha256": [network["weights_sha256"] for network in networks],
-            "precision": spec.get("precision", "fp32"),
-            "score_threshold": spec["score_threshold"],
-            "licence": spec["licence"],
-            "source": spec["source"],
+            "weights_sha256": spec.weights_sha256s,
+            "precision": spec.precision,
+            "score_threshold": spec.score_threshold,
+            "licence": spec.licence,
+            "source": spec.source,
         },
-        "keypoint_names": spec["keypoint_names"],
-        "skeleton": spec["skeleton"],
+        "keypoint_names": spec.keypoint_names,
+        "skeleton": spec.skeleton,
         "coordinates": "pixels of the frame as displayed, x to the right and y down; each keypoint is x, y, confidence",
     }
 
