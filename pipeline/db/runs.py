@@ -227,31 +227,30 @@ def select_unsent_finishes(connection: Connection, older_than_s: float) -> Seque
     )
 
 
-def select_run(connection: Connection, run_id: UUID) -> RunRow:
-    """One run.
+def select_run(connection: Connection, run_id: UUID, *, team: str | None) -> RunRow:
+    """One run, of that team only unless it is None.
 
     Raises:
-        NotFound: there is none of that id.
+        NotFound: there is no such run, or it is another team's.
     """
-    rows = _rows(connection, _runs().where(run.c.id == run_id))
+    rows = _rows(connection, _of_team(_runs().where(run.c.id == run_id), team))
     if not rows:
         raise NotFound(f"there is no run {run_id}; `poseline runs` lists what there is")
     return rows[0]
 
 
-def find_run(connection: Connection, prefix: str) -> UUID:
-    """A run by the first characters of its id.
+def find_run(connection: Connection, prefix: str, *, team: str | None) -> UUID:
+    """The id of a run by its first characters, of that team only unless it is None.
 
     Raises:
-        NotFound: none or several begin so.
+        NotFound: none or several begin with them.
     """
     wanted = prefix.lower().replace("-", "")
     if not wanted or not all(c in "0123456789abcdef" for c in wanted):
         raise NotFound(f"{prefix!r} is not a run id; `poseline runs` lists them")
     compact = func.replace(cast(run.c.id, Text), "-", "")
-    ids: Sequence[UUID] = (
-        connection.execute(select(run.c.id).where(compact.startswith(wanted)).limit(2)).scalars().all()
-    )
+    matching = _of_team(_runs().where(compact.startswith(wanted)), team).with_only_columns(run.c.id)
+    ids: Sequence[UUID] = connection.execute(matching.limit(2)).scalars().all()
     if len(ids) != 1:
         raise NotFound(
             f"{'several runs begin' if ids else 'no run begins'} with {prefix!r}; `poseline runs` lists them"
@@ -259,12 +258,13 @@ def find_run(connection: Connection, prefix: str) -> UUID:
     return ids[0]
 
 
-def select_runs(connection: Connection, *, team_name: str | None = None, limit: int = 50) -> list[RunRow]:
-    """The newest runs."""
-    statement = _runs().order_by(run.c.created_at.desc(), run.c.id).limit(limit)
-    if team_name is not None:
-        statement = statement.where(team.c.name == team_name)
-    return _rows(connection, statement)
+def select_runs(connection: Connection, *, team: str | None, limit: int) -> list[RunRow]:
+    """The newest runs, of that team only unless it is None."""
+    return _rows(connection, _of_team(_runs(), team).order_by(run.c.created_at.desc(), run.c.id).limit(limit))
+
+
+def _of_team(statement: Select[Any], name: str | None) -> Select[Any]:
+    return statement if name is None else statement.where(team.c.name == name)
 
 
 def _runs() -> Select[Any]:

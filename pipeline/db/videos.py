@@ -133,13 +133,13 @@ def mark_rejected(
     )
 
 
-def select_video(connection: Connection, video_id: UUID) -> VideoRow:
-    """One video.
+def select_video(connection: Connection, video_id: UUID, *, team: str | None) -> VideoRow:
+    """One video, of that team only unless it is None.
 
     Raises:
-        NotFound: there is none of that id.
+        NotFound: there is no such video, or it is another team's.
     """
-    row = connection.execute(_videos().where(video.c.id == video_id)).first()
+    row = connection.execute(_of_team(_videos().where(video.c.id == video_id), team)).first()
     if row is None:
         raise NotFound(f"there is no video {video_id}; `poseline runs` lists what there is")
     return _video_row(row)
@@ -193,7 +193,7 @@ def find_object(connection: Connection, team_name: str, source: StoredObject) ->
         .order_by(video.c.created_at)
     ).first()
     if row is not None and row.duplicate_of is not None:
-        return select_video(connection, row.duplicate_of)
+        return select_video(connection, row.duplicate_of, team=team_name)
     return None if row is None else _video_row(row)
 
 
@@ -221,6 +221,10 @@ def select_unsent_ingests(connection: Connection, older_than_s: float) -> Sequen
         .scalars()
         .all()
     )
+
+
+def _of_team(statement: Select[Any], name: str | None) -> Select[Any]:
+    return statement if name is None else statement.where(team.c.name == name)
 
 
 def _videos() -> Select[Any]:

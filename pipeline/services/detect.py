@@ -97,7 +97,7 @@ def _analyse(
 ) -> str:
     """Fill the spool. Returns with what."""
     with transaction(system.engine) as connection:
-        video = select_video(connection, claimed.video_id)
+        video = select_video(connection, claimed.video_id, team=None)
         index = select_frame_index(connection, claimed.video_id)
     assert video.source is not None
     system.store.check_unchanged(video.source)

@@ -69,8 +69,8 @@ def finish_run(system: System, run_id: UUID, worker: str, stopping: threading.Ev
                 return
         try:
             with transaction(system.engine) as connection:
-                run = select_run(connection, run_id)
-                video = select_video(connection, run.video_id)
+                run = select_run(connection, run_id, team=None)
+                video = select_video(connection, run.video_id, team=None)
                 index = select_frame_index(connection, run.video_id)
             assert video.source is not None
             system.store.check_unchanged(video.source)

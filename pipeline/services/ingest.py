@@ -41,7 +41,7 @@ def ingest_video(system: System, video_id: UUID, worker: str, stopping: threadin
         lease = claim_ingest(connection, video_id, worker, settings.lease_s)
         if lease is None:
             return
-        video = select_video(connection, video_id)
+        video = select_video(connection, video_id, team=None)
     try:
         found = _read(system, video, lease, stopping)
         with transaction(system.engine) as connection:

@@ -1,4 +1,4 @@
-"""What a file of poses says of itself: which video, which model, and the names of its keypoints, however many."""
+"""The metadata beside an export: the video, the model, and the names of the keypoints."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pipeline.db.videos import VideoRow
 
 
 def run_metadata(run: RunRow, video: VideoRow) -> dict[str, Any]:
-    """Facts of a done run, so that the same run gives the same bytes; of its model's name, licence, source and limbs
-    what was said of them last."""
+    """Metadata of a run that is done, the same at each call. The model's name, licence, source and skeleton are those
+    of the latest request for it."""
     spec, time_base = run.model, video.time_base
     assert time_base is not None
     return {
@@ -41,5 +41,5 @@ def run_metadata(run: RunRow, video: VideoRow) -> dict[str, Any]:
 
 
 def encode_run_metadata(run: RunRow, video: VideoRow) -> bytes:
-    """The same as indented JSON."""
+    """`run_metadata` as indented JSON."""
     return orjson.dumps(run_metadata(run, video), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)

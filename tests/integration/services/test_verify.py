@@ -186,7 +186,7 @@ def test_a_video_whose_object_is_gone_is_given_it_again_by_the_same_content(
         damage(system, make_video(tmp_path / f"{damage.__name__}.mp4"))
         assert "video" in wrong(verify_run(system, run_id))
         again = upload_file(system, clip, "team")
-        assert again.known
+        assert again.existed
         assert again.video.id == run_of(system, run_id).video_id
         assert verify_run(system, run_id).good
 

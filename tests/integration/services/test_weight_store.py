@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 import numpy as np
 import pytest
 
+from pipeline.core.progress import Silent
 from pipeline.core.states import RunState
 from pipeline.db.chunks import select_last_error
 from pipeline.db.engine import transaction
@@ -71,10 +72,15 @@ def test_a_worker_elsewhere_gets_a_model_that_a_person_brought(system: System, c
 
 
 def test_the_same_weights_are_sent_once(system: System, clip: Path, mine: Path):
-    words: list[str] = []
-    first = ask(system, clip, model=str(mine), on_step=words.append)
-    assert ask(system, clip, model=str(mine), on_step=words.append) == first
-    assert [word.partition("(")[0] for word in words] == ["keeping the weights of mine in the store "]
+    steps: list[str] = []
+
+    class Recorded(Silent):
+        def step(self, message: str, /) -> None:
+            steps.append(message)
+
+    first = ask(system, clip, model=str(mine), progress=Recorded())
+    assert ask(system, clip, model=str(mine), progress=Recorded()) == first
+    assert [step.partition("(")[0] for step in steps] == ["uploading the weights of mine to the object store "]
     assert f"{PREFIX}{sha256_of(mine)}.onnx" in list(system.store.list_keys(PREFIX))
 
 
