@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -93,6 +95,19 @@ def test_the_object_of_a_rejected_upload_is_removed(system: System, short_clip: 
         return list(system.store.list_keys(video.source.key if video.source else "")) == []
 
     wait_until(removed, 10)
+
+
+def test_a_full_disk_is_not_an_outage_of_the_object_store(system: System, short_clip: Path) -> None:
+    key = f"test/{uuid4()}"
+    system.store.put_file(short_clip, key)
+    with open("/dev/full", "wb", buffering=0) as full, pytest.raises(OSError, match="No space left") as caught:
+        system.store.download(key, full)
+    assert caught.value.errno == errno.ENOSPC
+
+
+def test_a_file_that_cannot_be_read_is_not_an_outage_of_the_object_store(system: System, tmp_path: Path) -> None:
+    with pytest.raises(IsADirectoryError):
+        system.store.put_file(tmp_path, "test/folder")
 
 
 def test_a_team_without_weight_cannot_be_made(system: System) -> None:
