@@ -1,4 +1,4 @@
-"""Runs: asked for, planned, finished once."""
+"""Runs: requested, planned, finished once."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from pipeline.core.states import ChunkState, RunState, VideoState
 from pipeline.db.chunks import insert_chunks
 from pipeline.db.leases import UNLEASED, Lease, after, lease_values
 from pipeline.db.tables import chunk, model, run, team, video
+from pipeline.db.teams import of_team
 from pipeline.db.transitions import move_to
 from pipeline.errors import LeaseLost, NotFound
 
@@ -51,10 +52,10 @@ class RunRow:
 
     @property
     def model(self) -> ModelSpec:
-        """The model that was asked for, read on use, so that a run remains visible where its model is unreadable.
+        """The requested model, parsed on use, so that a run can be listed where this raises.
 
         Raises:
-            InvalidWeights: another version of Poseline described the model in other fields.
+            InvalidWeights: another version of Poseline described it in other fields.
         """
         return ModelSpec.from_facts(self.model_json)
 
@@ -233,7 +234,7 @@ def select_run(connection: Connection, run_id: UUID, *, team: str | None) -> Run
     Raises:
         NotFound: there is no such run, or it is another team's.
     """
-    rows = _rows(connection, _of_team(_runs().where(run.c.id == run_id), team))
+    rows = _rows(connection, of_team(_runs().where(run.c.id == run_id), team))
     if not rows:
         raise NotFound(f"there is no run {run_id}; `poseline runs` lists what there is")
     return rows[0]
@@ -249,22 +250,17 @@ def find_run(connection: Connection, prefix: str, *, team: str | None) -> UUID:
     if not wanted or not all(c in "0123456789abcdef" for c in wanted):
         raise NotFound(f"{prefix!r} is not a run id; `poseline runs` lists them")
     compact = func.replace(cast(run.c.id, Text), "-", "")
-    matching = _of_team(_runs().where(compact.startswith(wanted)), team).with_only_columns(run.c.id)
+    matching = of_team(_runs().where(compact.startswith(wanted)), team).with_only_columns(run.c.id)
     ids: Sequence[UUID] = connection.execute(matching.limit(2)).scalars().all()
     if len(ids) != 1:
-        raise NotFound(
-            f"{'several runs begin' if ids else 'no run begins'} with {prefix!r}; `poseline runs` lists them"
-        )
+        found = "several runs begin" if ids else "no run begins"
+        raise NotFound(f"{found} with {prefix!r}; `poseline runs` lists them")
     return ids[0]
 
 
 def select_runs(connection: Connection, *, team: str | None, limit: int) -> list[RunRow]:
     """The newest runs, of that team only unless it is None."""
-    return _rows(connection, _of_team(_runs(), team).order_by(run.c.created_at.desc(), run.c.id).limit(limit))
-
-
-def _of_team(statement: Select[Any], name: str | None) -> Select[Any]:
-    return statement if name is None else statement.where(team.c.name == name)
+    return _rows(connection, of_team(_runs(), team).order_by(run.c.created_at.desc(), run.c.id).limit(limit))
 
 
 def _runs() -> Select[Any]:
@@ -297,14 +293,8 @@ def _runs() -> Select[Any]:
 
 
 def _rows(connection: Connection, statement: Select[Any]) -> list[RunRow]:
-    wanted = RunRow.__dataclass_fields__
+    enums: Mapping[str, Any] = {"state": RunState, "video_state": VideoState}
     return [
-        RunRow(
-            **{
-                **{k: v for k, v in row._mapping.items() if k in wanted},
-                "state": RunState(row.state),
-                "video_state": VideoState(row.video_state),
-            }
-        )
-        for row in connection.execute(statement)
+        RunRow(**{name: enums[name](row[name]) if name in enums else row[name] for name in RunRow.__dataclass_fields__})
+        for row in connection.execute(statement).mappings()
     ]

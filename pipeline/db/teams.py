@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, Select, select, update
 
 from pipeline.db.tables import team
 from pipeline.db.uploads import ensure_team
@@ -47,3 +47,8 @@ def update_team(connection: Connection, changed: TeamRow) -> None:
     connection.execute(
         update(team).where(team.c.name == changed.name).values(weight=changed.weight, limits=dict(changed.limits))
     )
+
+
+def of_team(statement: Select[Any], name: str | None) -> Select[Any]:
+    """A query that joins `team`, restricted to one team unless `name` is None."""
+    return statement if name is None else statement.where(team.c.name == name)

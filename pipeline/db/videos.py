@@ -1,4 +1,4 @@
-"""Videos: from the first byte uploaded to a frame index that is held for good."""
+"""Videos: from the first uploaded byte to a stored frame index."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from pipeline.core.objects import StoredObject
 from pipeline.core.states import RunState, VideoState
 from pipeline.db.leases import UNLEASED, Lease, after, lease_values
 from pipeline.db.tables import run, team, video
+from pipeline.db.teams import of_team
 from pipeline.db.transitions import move_to
 from pipeline.errors import LeaseLost, NotFound, VideoRejected
 
 
 @dataclass(frozen=True)
 class VideoRow:
-    """What most callers need of a video."""
+    """One video, without its frame index."""
 
     id: UUID
     team: str
@@ -139,7 +140,7 @@ def select_video(connection: Connection, video_id: UUID, *, team: str | None) ->
     Raises:
         NotFound: there is no such video, or it is another team's.
     """
-    row = connection.execute(_of_team(_videos().where(video.c.id == video_id), team)).first()
+    row = connection.execute(of_team(_videos().where(video.c.id == video_id), team)).first()
     if row is None:
         raise NotFound(f"there is no video {video_id}; `poseline runs` lists what there is")
     return _video_row(row)
@@ -164,7 +165,7 @@ def lock_for_run(connection: Connection, video_id: UUID) -> UUID:
 
 
 def find_content(connection: Connection, team_name: str, sha256: str, *, but: UUID | None = None) -> VideoRow | None:
-    """The team's video with that content, where there is another one already."""
+    """The team's video with that content, other than `but`."""
     row = connection.execute(
         _videos()
         .where(
@@ -179,7 +180,7 @@ def find_content(connection: Connection, team_name: str, sha256: str, *, but: UU
 
 
 def find_object(connection: Connection, team_name: str, source: StoredObject) -> VideoRow | None:
-    """The team's video of that very version of an object, where there is one already."""
+    """The team's video made from that version of an object; of a duplicate, the original."""
     row = connection.execute(
         _videos()
         .where(
@@ -198,7 +199,7 @@ def find_object(connection: Connection, team_name: str, source: StoredObject) ->
 
 
 def select_frame_index(connection: Connection, video_id: UUID) -> FrameIndex:
-    """The ledger of a ready video."""
+    """The frame index of a ready video."""
     return FrameIndex.from_bytes(
         connection.execute(select(video.c.frame_index).where(video.c.id == video_id)).scalar_one()
     )
@@ -221,10 +222,6 @@ def select_unsent_ingests(connection: Connection, older_than_s: float) -> Sequen
         .scalars()
         .all()
     )
-
-
-def _of_team(statement: Select[Any], name: str | None) -> Select[Any]:
-    return statement if name is None else statement.where(team.c.name == name)
 
 
 def _videos() -> Select[Any]:

@@ -105,11 +105,6 @@ def test_a_full_disk_is_not_an_outage_of_the_object_store(system: System, short_
     assert caught.value.errno == errno.ENOSPC
 
 
-def test_a_file_that_cannot_be_read_is_not_an_outage_of_the_object_store(system: System, tmp_path: Path) -> None:
-    with pytest.raises(IsADirectoryError):
-        system.store.put_file(tmp_path, "test/folder")
-
-
 def test_a_team_without_weight_cannot_be_made(system: System) -> None:
     with pytest.raises(Exception, match="check constraint"):
         sql(system, "INSERT INTO team (name, weight) VALUES ('t', 0)")
