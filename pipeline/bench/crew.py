@@ -18,6 +18,7 @@ from pipeline.bench.engines import Engine
 from pipeline.bench.measure import BenchFailed
 from pipeline.bench.site import Site
 from pipeline.bench.usage import spent, worker_cpu_s
+from pipeline.core.progress import SILENT, Progress
 from pipeline.core.states import RunState, is_final
 from pipeline.db.engine import transaction
 from pipeline.db.runs import RunRow, select_run
@@ -131,13 +132,13 @@ def analyse(crew: Crew, clip: Path, on_poll: Callable[[], None] = lambda: None) 
     return Analysis(run.frames or 0, run.finished_at.timestamp() - begun_at, spent(before, crew.cpu_s()))
 
 
-def ask(crew: Crew, clip: Path, on_bytes: Callable[[int], None] | None = None) -> RunRow:
+def ask(crew: Crew, clip: Path, progress: Progress = SILENT) -> RunRow:
     """Upload a clip for a new team and ask for its run."""
     system = crew.site.system
-    upload = upload_file(system, clip, f"bench-{uuid4().hex[:12]}", on_bytes=on_bytes)
+    upload = upload_file(system, clip, f"bench-{uuid4().hex[:12]}", progress=progress)
     request = request_run(system, upload.video.id, crew.engine.model)
     with transaction(system.engine) as connection:
-        return select_run(connection, request.run_id)
+        return select_run(connection, request.run_id, team=None)
 
 
 def wait_done(crew: Crew, run: RunRow, on_poll: Callable[[], None] = lambda: None) -> RunRow:
@@ -152,7 +153,7 @@ def wait_done(crew: Crew, run: RunRow, on_poll: Callable[[], None] = lambda: Non
         for worker in crew.workers:
             worker.check()
         with transaction(crew.site.system.engine) as connection:
-            run = select_run(connection, run.id)
+            run = select_run(connection, run.id, team=None)
     if run.state is not RunState.DONE:
         raise BenchFailed(f"the run that was measured is {run.state}: {run.reason}")
     return run

@@ -13,6 +13,7 @@ from pipeline.bench.figures import Figure, level_figure
 from pipeline.bench.goals import goal_of
 from pipeline.bench.ground import Ground
 from pipeline.bench.measure import BenchFailed
+from pipeline.core.progress import Silent
 from pipeline.db.engine import transaction
 from pipeline.db.run_ends import mark_cancelled
 
@@ -38,13 +39,14 @@ def measure_first(ground: Ground) -> list[Figure]:
 
 
 def _first_wait_s(crew: Crew, clip: Path) -> float:
-    sent_at = 0.0
+    sent_at = time.monotonic()
 
-    def on_bytes(_: int) -> None:
-        nonlocal sent_at
-        sent_at = time.monotonic()
+    class Sending(Silent):
+        def advance(self, _: int = 1, /) -> None:
+            nonlocal sent_at
+            sent_at = time.monotonic()
 
-    run = ask(crew, clip, on_bytes)
+    run = ask(crew, clip, Sending())
     while not _is_there(crew, run.id):
         for worker in crew.workers:
             worker.check()

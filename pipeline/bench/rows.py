@@ -157,7 +157,7 @@ def _planned(system: System, frames: int, chunk_frames: int) -> Iterator[tuple[U
         mark_ready(connection, lease, IndexedVideo(sha256, "none", "none", 1280, 720, 0, index))
         cut = {"chunk_frames": chunk_frames, "first_chunk_frames": 0}
         plan_runs(connection, system.settings.model_copy(update=cut), video_id)
-        chunks = select_run(connection, run_id).chunks_total or 0
+        chunks = select_run(connection, run_id, team=None).chunks_total or 0
     try:
         yield run_id, chunks
     finally:

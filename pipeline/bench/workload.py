@@ -41,7 +41,7 @@ def work_through(system: System, source: StoredObject, most_chunks: int) -> int:
     """Ingest a stored video and analyse at most so many of its chunks, evenly spread. Returns the frames committed."""
     with database_errors(), system.engine.connect() as connection:
         run_id = _ingest(system, connection, source)
-        total = select_run(connection, run_id).chunks_total or 0
+        total = select_run(connection, run_id, team=None).chunks_total or 0
         chosen = np.unique(np.linspace(0, total - 1, min(total, most_chunks)).round().astype(int))
         frames = sum(_analyse(system, connection, run_id, int(idx)) for idx in chosen)
         connection.rollback()
@@ -72,7 +72,7 @@ def read_video(system: System, source: StoredObject) -> tuple[str, VideoInfo]:
 def _analyse(system: System, connection: Connection, run_id: UUID, idx: int) -> int:
     claimed = claim_chunk(connection, run_id, idx, "bench", _LEASE_S)
     assert claimed is not None
-    video = select_video(connection, claimed.video_id)
+    video = select_video(connection, claimed.video_id, team=None)
     assert video.source is not None
     index, first = select_frame_index(connection, claimed.video_id), claimed.plan.first_frame
     reader = VideoReader(ObjectSource(system.store, video.source), index, video.size, system.limits)

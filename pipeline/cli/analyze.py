@@ -1,4 +1,4 @@
-"""`poseline analyze` and `poseline ingest`: videos in, poses out."""
+"""`poseline analyze` and `poseline ingest`: upload videos and request their runs."""
 
 from __future__ import annotations
 
@@ -12,41 +12,40 @@ from uuid import UUID
 import click
 
 from pipeline.cli.console import Console, common, pass_console, this_command
-from pipeline.cli.formatting import facts, summary_line
+from pipeline.cli.formatting import summary_line
 from pipeline.cli.progress import Bar
 from pipeline.core.states import RunState, VideoState, is_final
-from pipeline.db.engine import transaction
-from pipeline.db.runs import RunRow, select_run
-from pipeline.db.workers import select_workers
 from pipeline.errors import PoselineError, RunFailed, ServiceUnavailable, UsageError
 from pipeline.inference.catalogue import BUNDLED_MODEL
 from pipeline.inference.zoo import find_model
-from pipeline.services.capabilities import blocking_reason, missing_capability
+from pipeline.services.capabilities import check_capability
 from pipeline.services.export import FORMATS, Format, export_run
 from pipeline.services.request import request_run
-from pipeline.services.upload import Upload, check_team, printable, register_object, upload_file
+from pipeline.services.runs import Run, poll_run, to_dict
+from pipeline.services.upload import Upload, check_servers, check_team, printable, register_object, upload_file
 
 VIDEO_ENDINGS = {".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".ts", ".mts", ".m2ts", ".mpg", ".mpeg"}
 _POLL_S = 0.2
-#: Of a run that takes longer than `_SOON_S`: looking cost the machine 1 ms a frame.
+#: For a run that takes longer than `_SOON_S`: polling at the shorter interval cost the machine 1 ms a frame.
 _LONG_POLL_S = 0.6
 _SOON_S = 10.0
-#: A database that restarts is back within so long.
-_PATIENCE_S = 30.0
+#: Postgres may be away for so long, as when it restarts.
+_OUTAGE_S = 30.0
 
 
 @dataclass(frozen=True)
 class Submission:
-    """One video that was asked for, and its run."""
+    """One video and the run that was requested for it; `existed` where the run had been requested before."""
 
     name: str
     upload: Upload
+    team: str
     run_id: UUID
-    known: bool
+    existed: bool
 
 
 def options(command: click.decorators.FC) -> click.decorators.FC:
-    """Options of both commands."""
+    """Add the options that both commands have."""
     for option in (
         click.option("--team", default="default", show_default=True, help="Whose video it is."),
         click.option("--model", default=BUNDLED_MODEL, show_default=True, help="See `poseline models`."),
@@ -69,25 +68,18 @@ def analyze(console: Console, paths: tuple[str, ...], team: str, model: str, out
 
     PATH is a video file, a folder of them, or s3://bucket/key. Ctrl-C stops the waiting, not the analysis.
     """
-    check_team(team)
-    sources = _expand(paths)
-    _check_folder(out)
-    spec = find_model(model, console.models_path, console.pins_path).spec
-    console.ensure_stack()
-    with transaction(console.system.engine) as connection:
-        lack = missing_capability(connection, spec.precision)
-    if lack is not None:  # a run that stands already can be had all the same
-        console.progress(lack)
-    waiting: list[Submission] = []
+    sources = _prepare(console, paths, team, model, out)
+    open_runs: list[Submission] = []
     results = []
     try:
-        failures = _ask(console, sources, team, model, waiting)
-        asked = list(waiting)
-        for one in asked:
+        failures = _submit_all(console, sources, team, model, open_runs)
+        submitted = list(open_runs)
+        for one in submitted:
             try:
                 run = wait_for(console, one)
-                written = export_run(console.system, run.id, _file_for(out, one, asked, form), form)
-                results.append({**facts(run), "known": one.known, "files": [str(path) for path in written]})
+                target = _export_path(out, one, submitted, form)
+                written = export_run(console.system, run.id, target, form, team=team)
+                results.append({**to_dict(run), "existed": one.existed, "files": [str(path) for path in written]})
                 console.print(f"{one.name}: {summary_line(run)}")
                 for note in run.notes:
                     console.print(f"  {note}")
@@ -96,9 +88,9 @@ def analyze(console: Console, paths: tuple[str, ...], team: str, model: str, out
                 raise
             except PoselineError as error:
                 failures.append((one.name, error))
-            waiting.remove(one)
+            open_runs.remove(one)
     except (KeyboardInterrupt, ServiceUnavailable):
-        _say_how_to_come_back(console, waiting)
+        _print_how_to_resume(console, open_runs)
         raise
     if not console.print_json(results) and failures and len(sources) > 1:
         console.print(f"{len(results)} of {len(sources)} analysed")
@@ -111,86 +103,136 @@ def analyze(console: Console, paths: tuple[str, ...], team: str, model: str, out
 @common
 @pass_console
 def ingest(console: Console, paths: tuple[str, ...], team: str, model: str) -> None:
-    """Like `analyze` without waiting: upload, ask for the runs, print their ids."""
-    check_team(team)
-    sources = _expand(paths)
-    spec = find_model(model, console.models_path, console.pins_path).spec
-    console.ensure_stack()
-    with transaction(console.system.engine) as connection:
-        lack = missing_capability(connection, spec.precision)
-    if lack is not None:  # a run that stands already can be had all the same
-        console.progress(lack)
-    asked: list[Submission] = []
-    failures = _ask(console, sources, team, model, asked)
-    rows = [{"name": one.name, "video": str(one.upload.video.id), "run": str(one.run_id)} for one in asked]
+    """Like `analyze` without waiting: upload videos, request their runs, print the ids."""
+    sources = _prepare(console, paths, team, model)
+    submitted: list[Submission] = []
+    failures = _submit_all(console, sources, team, model, submitted)
+    rows = [{"name": one.name, "video": str(one.upload.video.id), "run": str(one.run_id)} for one in submitted]
     if not console.print_json(rows):
         console.table(("video", "run", "name"), [(row["video"], row["run"], row["name"]) for row in rows])
     _raise_first(console, failures, len(sources))
 
 
-def wait_for(console: Console, asked: Submission) -> RunRow:
-    """Wait for a run with a bar.
+def submit(console: Console, source: str, team: str, model: str) -> Submission:
+    """Upload one video, or register it by its `s3://` URL, and request its run."""
+    if source.startswith("s3://"):
+        upload = register_object(console.system, source, team)
+    else:
+        path = Path(source)
+        with Bar(console, f"uploading {printable(path.name)}", path.stat().st_size, "bytes") as bar:
+            upload = upload_file(console.system, path, team, progress=bar)
+            bar.at(path.stat().st_size)
+    request = request_run(console.system, upload.video.id, model)
+    name = printable(source.rpartition("/")[2])
+    if request.existed:
+        done = poll_run(console.system, request.run_id, team=team).run.state is RunState.DONE
+        when = "was analysed by this model before" if done else "is being analysed by this model already"
+        console.progress(f"{name}: the same content {when}, as run {request.run_id}")
+    elif upload.existed:
+        console.progress(f"{name}: the same content was uploaded before, as {printable(upload.video.name)}")
+    return Submission(name, upload, team, request.run_id, request.existed)
+
+
+def wait_for(console: Console, submission: Submission) -> Run:
+    """Wait until a run is done, showing its progress.
 
     Raises:
         RunFailed: it ended without results.
-        ServiceUnavailable: Postgres stays away.
+        ServiceUnavailable: Postgres did not answer for 30 s.
     """
-    run = _watch(console, asked)
+    run = _poll_until_final(console, submission)
     if run.state is not RunState.DONE:
-        raise RunFailed(f"{asked.name}: {run.reason or run.state}")
+        raise RunFailed(f"{submission.name}: {run.reason or run.state}")
     return run
 
 
-def _say_how_to_come_back(console: Console, waiting: Sequence[Submission]) -> None:
-    me = this_command(console.home)
-    for one in waiting:
-        short = str(one.run_id)[:8]
-        console.err.print(
-            f"the analysis of {one.name} goes on: `{me} show {short}` says how far it is, "
-            f"`{me} export {short} --out FILE` writes the poses",
-            markup=False,
-        )
+def _prepare(console: Console, paths: Sequence[str], team: str, model: str, out: Path | None = None) -> list[str]:
+    """Check everything that would fail for every video alike, once; returns the sources that `paths` name."""
+    check_team(team)
+    sources = _find_sources(paths)
+    if out is not None:
+        _check_writable(out)
+    spec = find_model(model, console.models_path, console.pins_path).spec
+    console.ensure_stack()
+    check_servers(console.system)
+    missing = check_capability(console.system, spec.precision)
+    if missing is not None:  # no error: runs that exist already are not affected
+        console.progress(missing)
+    return sources
 
 
-def _watch(console: Console, asked: Submission) -> RunRow:
-    warned, told = False, None
+def _submit_all(
+    console: Console, sources: Sequence[str], team: str, model: str, submitted: list[Submission]
+) -> list[tuple[str, PoselineError]]:
+    """Submit each source, appending to `submitted` as they succeed. Returns the failures."""
+    failures: list[tuple[str, PoselineError]] = []
+    for source in sources:
+        try:
+            submitted.append(submit(console, source, team, model))
+        except PoselineError as error:
+            failures.append((printable(source), error))
+            if isinstance(error, ServiceUnavailable) and not _servers_answer(console):
+                break
+    return failures
+
+
+def _servers_answer(console: Console) -> bool:
+    """Whether other videos can be submitted: the object store may refuse one object only."""
+    try:
+        check_servers(console.system)
+    except PoselineError:
+        return False
+    return True
+
+
+def _poll_until_final(console: Console, submission: Submission) -> Run:
+    warned, printed = False, None
     begun_at = answered_at = time.monotonic()
-    with Bar(console, f"analysing {asked.name}", None) as bar:
+    with Bar(console, f"analysing {submission.name}", None) as bar:
         while True:
             try:
-                with transaction(console.system.engine) as connection:
-                    run = select_run(connection, asked.run_id)
-                    workers = warned or select_workers(connection)
-                    trouble = blocking_reason(connection, asked.run_id)
+                poll = poll_run(console.system, submission.run_id, team=submission.team)
                 answered_at = time.monotonic()
             except ServiceUnavailable:
-                if time.monotonic() - answered_at > _PATIENCE_S:
+                if time.monotonic() - answered_at > _OUTAGE_S:
                     raise
                 time.sleep(_POLL_S)
                 continue
+            run = poll.run
             if run.video_state is VideoState.READY and run.frames:
                 bar.total(run.frames)
                 bar.at(run.frames if run.state is RunState.DONE else run.frames_done)
             if is_final(run.state):
                 return run
-            if not workers and time.monotonic() - begun_at > 5:
-                console.progress("no worker is alive yet; start one with `poseline worker`, or check `poseline status`")
+            if not (warned or poll.has_workers) and time.monotonic() - begun_at > 5:
+                bar.step("no worker is running; start one with `poseline worker`, or see `poseline status`")
                 warned = True
-            if trouble not in {None, told}:
-                console.progress(f"{asked.name}: {trouble}")
-                told = trouble
+            if poll.blocking_reason not in {None, printed}:
+                bar.step(f"{submission.name}: {poll.blocking_reason}")
+                printed = poll.blocking_reason
             time.sleep(_POLL_S if time.monotonic() - begun_at < _SOON_S else _LONG_POLL_S)
 
 
-def _check_folder(out: Path) -> None:
-    """Find out before any work whether files can be written there."""
+def _print_how_to_resume(console: Console, open_runs: Sequence[Submission]) -> None:
+    command = this_command(console.home)
+    for one in open_runs:
+        short = str(one.run_id)[:8]
+        console.err.print(
+            f"the analysis of {one.name} goes on: `{command} show {short}` shows its progress, "
+            f"`{command} export {short} --out FILE` writes the poses",
+            markup=False,
+        )
+
+
+def _check_writable(out: Path) -> None:
+    """Check before any work that files can be written tlocal."""
     nearest = next(path for path in (out, *out.absolute().parents) if path.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK):
         raise UsageError(f"{out} cannot be written to; choose another folder with --out")
 
 
-def _expand(paths: Sequence[str]) -> list[str]:
-    """Folders become their videos, in order."""
+def _find_sources(paths: Sequence[str]) -> list[str]:
+    """The paths with each folder replaced by its videos, sorted."""
     sources: list[str] = []
     for path in paths:
         if path.startswith("s3://"):
@@ -198,11 +240,11 @@ def _expand(paths: Sequence[str]) -> list[str]:
             continue
         if "://" in path:
             raise UsageError(f"{path}: only files, folders and s3://bucket/key can be analysed; download it first")
-        here = Path(path)
-        if not here.exists():
+        local = Path(path)
+        if not local.exists():
             raise UsageError(f"there is no file {path}; check the path")
-        if here.is_dir():
-            found = sorted(p for p in here.rglob("*") if p.suffix.lower() in VIDEO_ENDINGS and p.is_file())
+        if local.is_dir():
+            found = sorted(p for p in local.rglob("*") if p.suffix.lower() in VIDEO_ENDINGS and p.is_file())
             if not found:
                 raise UsageError(f"there is no video in {path}; looked for {' '.join(sorted(VIDEO_ENDINGS))}")
             sources += [str(p) for p in found]
@@ -211,53 +253,19 @@ def _expand(paths: Sequence[str]) -> list[str]:
     return sources
 
 
-def _ask(
-    console: Console, sources: Sequence[str], team: str, model: str, asked: list[Submission]
-) -> list[tuple[str, PoselineError]]:
-    """Ask for each source's run; those asked for are added to `asked` as they come. Returns what failed."""
-    failures: list[tuple[str, PoselineError]] = []
-    for source in sources:
-        try:
-            asked.append(ask(console, source, team, model))
-        except PoselineError as error:
-            failures.append((printable(source), error))
-    return failures
-
-
-def ask(console: Console, source: str, team: str, model: str) -> Submission:
-    """Bring one video in and ask for its run."""
-    if source.startswith("s3://"):
-        upload = register_object(console.system, source, team)
-    else:
-        path = Path(source)
-        size = path.stat().st_size
-        with Bar(console, f"uploading {path.name}", size, "bytes") as bar:
-            upload = upload_file(console.system, path, team, on_bytes=bar.advance)
-            bar.at(size)
-    request = request_run(console.system, upload.video.id, model)
-    name = printable(source.rpartition("/")[2])
-    if request.known:
-        with transaction(console.system.engine) as connection:
-            done = select_run(connection, request.run_id).state is RunState.DONE
-        when = "was analysed by this model before" if done else "is being analysed by this model already"
-        console.progress(f"{name}: the same content {when}, as run {request.run_id}")
-    elif upload.known:
-        console.progress(f"{name}: the same content was uploaded before, as {upload.video.name}")
-    return Submission(name, upload, request.run_id, request.known)
-
-
-def _file_for(out: Path, one: Submission, asked: Sequence[Submission], form: Format) -> Path:
+def _export_path(out: Path, one: Submission, submitted: Sequence[Submission], form: Format) -> Path:
     stem = Path(one.name).stem or "video"
-    alone = sum(Path(other.name).stem == Path(one.name).stem for other in asked) == 1
-    return out / (f"{stem}.{form}" if alone else f"{stem}-{str(one.run_id)[:8]}.{form}")
+    is_unique = sum(Path(other.name).stem == Path(one.name).stem for other in submitted) == 1
+    return out / (f"{stem}.{form}" if is_unique else f"{stem}-{str(one.run_id)[:8]}.{form}")
 
 
 def _raise_first(console: Console, failures: Sequence[tuple[str, PoselineError]], of: int) -> None:
+    """Print every failure but the first and raise that one, so that it decides the exit code."""
     if not failures:
         return
+    for name, error in failures[1:]:
+        console.err.print(f"poseline: {name}: {error.message}", markup=False)
+    name, first = failures[0]
     if of > 1:
-        for name, error in failures[:-1]:
-            console.err.print(f"poseline: {name}: {error.message}", markup=False)
-        name, error = failures[-1]
-        error.args = (f"{name}: {error.message}",)
-    raise failures[-1][1]
+        first.args = (f"{name}: {first.message}",)
+    raise first

@@ -8,16 +8,18 @@ from pathlib import Path
 
 import click
 
-from pipeline.cli.analyze import ask, wait_for
+from pipeline.cli.analyze import submit, wait_for
 from pipeline.cli.console import Console, common, pass_console, this_command
-from pipeline.cli.formatting import facts, summary_line
+from pipeline.cli.formatting import summary_line
 from pipeline.cli.local_stack import flower_address
 from pipeline.cli.progress import Bar
 from pipeline.inference.catalogue import BUNDLED_MODEL
 from pipeline.services.export import export_run
 from pipeline.services.preview import preview_run
+from pipeline.services.runs import to_dict
 
 CLIP = "demo.mp4"
+TEAM = "demo"
 
 
 @click.command()
@@ -31,13 +33,13 @@ def demo(console: Console, out: Path) -> None:
     begun_at = time.monotonic()
     console.ensure_stack()
     with as_file(files("pipeline.cli").joinpath("clips", CLIP)) as clip:
-        asked = ask(console, str(clip), "demo", BUNDLED_MODEL)
-    run = wait_for(console, asked)
+        submission = submit(console, str(clip), TEAM, BUNDLED_MODEL)
+    run = wait_for(console, submission)
     poses, video, sheet = (out / f"demo.{ending}" for ending in ("jsonl", "mp4", "png"))
-    export_run(console.system, run.id, poses, "jsonl")
+    export_run(console.system, run.id, poses, "jsonl", team=TEAM)
     with Bar(console, "drawing skeletons", None) as bar:
-        preview_run(console.system, run.id, video, on_frame=bar.advance, on_total=bar.total)
-    preview_run(console.system, run.id, sheet)
+        preview_run(console.system, run.id, video, team=TEAM, progress=bar)
+    preview_run(console.system, run.id, sheet, team=TEAM)
     settings = console.settings
     where = {
         "poses": str(poses),
@@ -47,7 +49,7 @@ def demo(console: Console, out: Path) -> None:
         "home": str(console.home),
         "total_seconds": round(time.monotonic() - begun_at, 1),
     }
-    if console.print_json({**facts(run), **where}):
+    if console.print_json({**to_dict(run), **where}):
         return
     url, me = console.system.engine.url, this_command(console.home)
     console.print(f"\n{summary_line(run)}\n")

@@ -64,7 +64,7 @@ def coco(
     wanted = read_annotations(annotations, images, named.keypoint_names, limit)
     detect = named.load()
     with Bar(console, f"evaluating {model}", len(wanted.images), "images") as bar:
-        outcome, results = evaluate_coco(wanted, images, detect, named.keypoint_names, bar.advance)
+        outcome, results = evaluate_coco(wanted, images, detect, named.keypoint_names, bar)
     if out is not None:
         write_results(results, out)
     published = PUBLISHED.get(split_precision(model)[0])

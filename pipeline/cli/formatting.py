@@ -1,47 +1,51 @@
-"""A run, for a script and in a coach's words."""
+"""Runs as lines of text."""
 
 from __future__ import annotations
 
-from pipeline.db.runs import RunRow
+from pipeline.services.runs import Run, RunDetail, duration_s
+from pipeline.services.upload import printable
 
 
-def facts(run: RunRow) -> dict[str, object]:
-    """A run for a script."""
-    took_s = duration_s(run)
-    return {
-        "run": str(run.id),
-        "video": str(run.video_id),
-        "name": run.video,
-        "team": run.team,
-        "model": run.model,
-        "state": run.state,
-        "reason": run.reason,
-        "notes": list(run.notes),
-        "seconds": took_s,
-        "frames_per_second": round(run.frames / took_s, 2) if run.frames and took_s else None,
-        **(run.summary or {}),
-    }
-
-
-def duration_s(run: RunRow) -> float | None:
-    """Seconds from the first chunk's begin to the end: what waited in the queue before is not the analysis's."""
-    begun_at = run.began_at or run.started_at
-    if begun_at is None or run.finished_at is None:
-        return None
-    return round((run.finished_at - begun_at).total_seconds(), 2)
-
-
-def summary_line(run: RunRow) -> str:
-    """A run in a coach's words."""
+def summary_line(run: Run) -> str:
+    """What a run that is done found, and how long it took."""
     summary, took_s = run.summary or {}, duration_s(run) or 0.0
-    frames, seen = summary["frames"], summary["frames_with_people"]
-    words = (
-        f"{_count(frames, 'frame')} ({summary['video_s']:.1f} s of video), people in {seen} of them, "
+    frames, with_people = summary["frames"], summary["frames_with_people"]
+    line = (
+        f"{_count(frames, 'frame')} ({summary['video_s']:.1f} s of video), people in {with_people} of them, "
         f"{summary['most_people']} at once at most, {_count(summary['poses'], 'pose')}; "
         f"{took_s:.1f} s, {frames / max(took_s, 0.01):.1f} frames/s"
     )
     missing = summary["frames_missing"]
-    return words + (f"; {_count(missing, 'frame')} could not be analysed" if missing else "")
+    return line + (f"; {_count(missing, 'frame')} could not be analysed" if missing else "")
+
+
+def detail_lines(detail: RunDetail) -> list[str]:
+    """A run in detail; what ingest or planning has yet to find out is left out."""
+    run, video = detail.run, detail.video
+    about = [printable(run.video)]
+    if video.width is not None:
+        about += [f"{video.width}x{video.height}", str(video.codec)]
+    lines = [f"run {run.id}: {run.state}" + (f" ({run.reason})" if run.reason else "")]
+    lines.append(f"  video   {', '.join(about)}, team {run.team}")
+    lines.append(f"  model   {run.model_name} ({run.model_fingerprint[:12]})")
+    lines += [f"          {note}" for note in run.notes]
+    if run.frames is not None:
+        lines.append(f"  frames  {run.frames_done} of {run.frames}{_decoded_twice(run)}")
+    if detail.chunks_by_state:
+        counts = ", ".join(f"{count} {state}" for state, count in detail.chunks_by_state.items())
+        lines.append(f"  chunks  {counts}")
+    lines += [f"  with    {engine}: {count} frames" for engine, count in detail.computed_with.items()]
+    if detail.blocking_reason is not None:
+        lines.append(f"  blocked {detail.blocking_reason}")
+    return lines
+
+
+def _decoded_twice(run: Run) -> str:
+    """How many frames the plan decodes twice, because not all of its chunks start at keyframes."""
+    if not run.frames or not run.frames_to_decode:
+        return ""
+    twice = run.frames_to_decode - run.frames
+    return f", {twice} decoded twice ({twice / run.frames:.1%})" if twice else ", none decoded twice"
 
 
 def _count(number: int, noun: str) -> str:

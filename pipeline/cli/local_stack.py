@@ -6,20 +6,17 @@ import json
 import subprocess
 import sys
 from dataclasses import asdict
-from datetime import datetime
-from typing import Any, get_args
+from typing import get_args
 
 import click
 
 from pipeline.cli.console import Console, common, pass_console
-from pipeline.db.engine import transaction
-from pipeline.db.workers import WorkerRow, select_workers
 from pipeline.errors import DeviceUnavailable, ServiceUnavailable
 from pipeline.inference.catalogue import BUNDLED_MODEL
 from pipeline.inference.engines.sessions import Device
 from pipeline.local import stack
 from pipeline.local.stack import StackStatus
-from pipeline.queue import QUEUES
+from pipeline.services.status import get_status
 from pipeline.settings import configured_by_environment
 
 
@@ -70,20 +67,17 @@ def status(context: click.Context, console: Console) -> None:
                 console.print("the local stack is not running; `poseline up` starts it")
         context.exit(1)
     try:
-        with transaction(console.system.engine) as connection:
-            workers = select_workers(connection)
-        answering = console.system.queue.ping_workers()
-        waiting = {name: console.system.queue.waiting(name) for name in QUEUES}
+        live = get_status(console.system).to_dict()
     except ServiceUnavailable:
         if found is not None:
             _print_services(console, found)
         raise
-    rows = [_worker_to_dict(row) | {"answers": row.name in answering} for row in workers]
-    if console.print_json({**(_to_dict(found) if found else {}), "workers": rows, "queues": waiting}):
+    if console.print_json({**(_to_dict(found) if found else {}), **live}):
         return
     if found is not None:
         _print_services(console, found)
         console.print("")
+    rows = live["workers"]
     console.table(
         ("worker", "answers", "slots", "device", "provider", "engine", "driver", "ms/frame", "computes in"),
         [
@@ -98,7 +92,7 @@ def status(context: click.Context, console: Console) -> None:
     )
     for reason in sorted({r["reason"] for r in rows} - {""}):
         console.print(f"{', '.join(r['name'] for r in rows if r['reason'] == reason)}: {reason}")
-    console.print("\nwaiting: " + ", ".join(f"{count} in {name}" for name, count in waiting.items()))
+    console.print("\nwaiting: " + ", ".join(f"{count} in {name}" for name, count in live["queues"].items()))
 
 
 def _check(device: Device, console: Console) -> None:
@@ -124,12 +118,6 @@ def flower_address(console: Console) -> str:
         f"http://127.0.0.1:{settings.flower_port} "
         f"(user {settings.flower_user}, password in {console.home / 'poseline.env'})"
     )
-
-
-def _worker_to_dict(row: WorkerRow) -> dict[str, Any]:
-    found = asdict(row)
-    found |= found.pop("computes")
-    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in found.items()}
 
 
 def _to_dict(status: StackStatus) -> dict[str, object]:

@@ -52,15 +52,20 @@ class Bar:
             self._task = self._progress.add_task(self._title, total=self._total, rate="")
         return self
 
-    def advance(self, by: int = 1) -> None:
-        """Add to what is done."""
-        self.at(self._done + by)
+    def advance(self, count: int = 1, /) -> None:
+        """So many more units are done."""
+        self.at(self._done + count)
 
-    def total(self, total: int) -> None:
-        """Set the total."""
-        self._total = total
+    def total(self, count: int, /) -> None:
+        """The work has so many units."""
+        self._total = count
         if self._task is not None:
-            self._progress.update(self._task, total=total)
+            self._progress.update(self._task, total=count)
+
+    def step(self, message: str, /) -> None:
+        """A part of the work begins."""
+        if not self._silent:
+            self._terminal.print(message, markup=False, style="dim")
 
     def at(self, done: int) -> None:
         """Set what is done so far."""

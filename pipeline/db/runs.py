@@ -12,16 +12,18 @@ from sqlalchemy import Connection, Select, Text, cast, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from pipeline.core.chunk_plan import ChunkPlan
+from pipeline.core.model_spec import ModelSpec
 from pipeline.core.states import ChunkState, RunState, VideoState
 from pipeline.db.chunks import insert_chunks
 from pipeline.db.tables import chunk, model, run, team, video
+from pipeline.db.teams import of_team
 from pipeline.db.transitions import move_to
 from pipeline.errors import NotFound
 
 
 @dataclass(frozen=True)
 class RunRow:
-    """One run, with what is shown of it."""
+    """One run, with what is shown of its video, team and model."""
 
     id: UUID
     state: RunState
@@ -31,9 +33,9 @@ class RunRow:
     video: str
     video_state: VideoState
     team: str
-    model: str
+    model_name: str
     model_fingerprint: str
-    model_spec: Mapping[str, Any]
+    model_json: Mapping[str, Any]
     notes: Sequence[str]
     frames: int | None
     frames_done: int
@@ -45,6 +47,15 @@ class RunRow:
     started_at: datetime | None
     began_at: datetime | None
     finished_at: datetime | None
+
+    @property
+    def model(self) -> ModelSpec:
+        """The requested model, parsed on use, so that a run can be listed where this raises.
+
+        Raises:
+            InvalidWeights: another version of Poseline described it in other fields.
+        """
+        return ModelSpec.from_facts(self.model_json)
 
 
 def insert_run(
@@ -114,44 +125,39 @@ def start_run(connection: Connection, run_id: UUID, plans: Sequence[ChunkPlan], 
     )
 
 
-def select_run(connection: Connection, run_id: UUID) -> RunRow:
-    """One run.
+def select_run(connection: Connection, run_id: UUID, *, team: str | None) -> RunRow:
+    """One run, of that team only unless it is None.
 
     Raises:
-        NotFound: there is none of that id.
+        NotFound: there is no such run, or it is another team's.
     """
-    rows = _rows(connection, _runs().where(run.c.id == run_id))
+    rows = _rows(connection, of_team(_runs().where(run.c.id == run_id), team))
     if not rows:
         raise NotFound(f"there is no run {run_id}; `poseline runs` lists what there is")
     return rows[0]
 
 
-def find_run(connection: Connection, prefix: str) -> UUID:
-    """A run by the first characters of its id.
+def find_run(connection: Connection, prefix: str, *, team: str | None) -> UUID:
+    """The id of a run by its first characters, of that team only unless it is None.
 
     Raises:
-        NotFound: none or several begin so.
+        NotFound: none or several begin with them.
     """
     wanted = prefix.lower().replace("-", "")
     if not wanted or not all(c in "0123456789abcdef" for c in wanted):
         raise NotFound(f"{prefix!r} is not a run id; `poseline runs` lists them")
     compact = func.replace(cast(run.c.id, Text), "-", "")
-    ids: Sequence[UUID] = (
-        connection.execute(select(run.c.id).where(compact.startswith(wanted)).limit(2)).scalars().all()
-    )
+    matching = of_team(_runs().where(compact.startswith(wanted)), team).with_only_columns(run.c.id)
+    ids: Sequence[UUID] = connection.execute(matching.limit(2)).scalars().all()
     if len(ids) != 1:
-        raise NotFound(
-            f"{'several runs begin' if ids else 'no run begins'} with {prefix!r}; `poseline runs` lists them"
-        )
+        found = "several runs begin" if ids else "no run begins"
+        raise NotFound(f"{found} with {prefix!r}; `poseline runs` lists them")
     return ids[0]
 
 
-def select_runs(connection: Connection, *, team_name: str | None = None, limit: int = 50) -> list[RunRow]:
-    """The newest runs."""
-    statement = _runs().order_by(run.c.created_at.desc(), run.c.id).limit(limit)
-    if team_name is not None:
-        statement = statement.where(team.c.name == team_name)
-    return _rows(connection, statement)
+def select_runs(connection: Connection, *, team: str | None, limit: int) -> list[RunRow]:
+    """The newest runs, of that team only unless it is None."""
+    return _rows(connection, of_team(_runs(), team).order_by(run.c.created_at.desc(), run.c.id).limit(limit))
 
 
 def _runs() -> Select[Any]:
@@ -172,8 +178,8 @@ def _runs() -> Select[Any]:
             video.c.notes,
             video.c.frames,
             team.c.name.label("team"),
-            model.c.name.label("model"),
-            model.c.spec.label("model_spec"),
+            model.c.name.label("model_name"),
+            model.c.spec.label("model_json"),
             done.label("frames_done"),
             began.label("began_at"),
         )
@@ -184,14 +190,8 @@ def _runs() -> Select[Any]:
 
 
 def _rows(connection: Connection, statement: Select[Any]) -> list[RunRow]:
-    wanted = RunRow.__dataclass_fields__
+    enums: Mapping[str, Any] = {"state": RunState, "video_state": VideoState}
     return [
-        RunRow(
-            **{
-                **{k: v for k, v in row._mapping.items() if k in wanted},
-                "state": RunState(row.state),
-                "video_state": VideoState(row.video_state),
-            }
-        )
-        for row in connection.execute(statement)
+        RunRow(**{name: enums[name](row[name]) if name in enums else row[name] for name in RunRow.__dataclass_fields__})
+        for row in connection.execute(statement).mappings()
     ]

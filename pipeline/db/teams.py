@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, Select, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from pipeline.db.tables import team
@@ -55,3 +55,8 @@ def update_team(connection: Connection, changed: TeamRow) -> None:
     connection.execute(
         update(team).where(team.c.name == changed.name).values(weight=changed.weight, limits=dict(changed.limits))
     )
+
+
+def of_team(statement: Select[Any], name: str | None) -> Select[Any]:
+    """A query that joins `team`, restricted to one team unless `name` is None."""
+    return statement if name is None else statement.where(team.c.name == name)

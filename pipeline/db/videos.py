@@ -17,13 +17,14 @@ from pipeline.core.states import RunState, VideoState
 from pipeline.db.engine import violated_constraint
 from pipeline.db.leases import UNLEASED, Lease, after, lease_values
 from pipeline.db.tables import CONTENT_INDEX, run, team, video
+from pipeline.db.teams import of_team
 from pipeline.db.transitions import move_to
 from pipeline.errors import DuplicateContent, LeaseLost, NotFound, VideoRejected
 
 
 @dataclass(frozen=True)
 class VideoRow:
-    """One video, as most callers need it."""
+    """One video, without its frame index."""
 
     id: UUID
     team: str
@@ -137,13 +138,13 @@ def mark_rejected(connection: Connection, lease: Lease, reason: str, *, duplicat
     )
 
 
-def select_video(connection: Connection, video_id: UUID) -> VideoRow:
-    """One video.
+def select_video(connection: Connection, video_id: UUID, *, team: str | None) -> VideoRow:
+    """One video, of that team only unless it is None.
 
     Raises:
-        NotFound: there is none of that id.
+        NotFound: there is no such video, or it is another team's.
     """
-    row = connection.execute(_videos().where(video.c.id == video_id)).first()
+    row = connection.execute(of_team(_videos().where(video.c.id == video_id), team)).first()
     if row is None:
         raise NotFound(f"there is no video {video_id}; `poseline runs` lists what there is")
     return _video_row(row)
@@ -168,7 +169,7 @@ def lock_for_run(connection: Connection, video_id: UUID) -> UUID:
 
 
 def find_content(connection: Connection, team_name: str, sha256: str, *, but: UUID | None = None) -> VideoRow | None:
-    """The team's video with that content, where there is another one already."""
+    """The team's video with that content, other than `but`."""
     row = connection.execute(
         _videos()
         .where(
@@ -183,7 +184,7 @@ def find_content(connection: Connection, team_name: str, sha256: str, *, but: UU
 
 
 def find_object(connection: Connection, team_name: str, source: StoredObject) -> VideoRow | None:
-    """The team's video of that very version of an object, where there is one already."""
+    """The team's video made from that version of an object; of a duplicate, the original."""
     row = connection.execute(
         _videos()
         .where(
@@ -197,7 +198,7 @@ def find_object(connection: Connection, team_name: str, source: StoredObject) ->
         .order_by(video.c.created_at)
     ).first()
     if row is not None and row.duplicate_of is not None:
-        return select_video(connection, row.duplicate_of)
+        return select_video(connection, row.duplicate_of, team=team_name)
     return None if row is None else _video_row(row)
 
 

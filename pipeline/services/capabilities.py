@@ -1,4 +1,4 @@
-"""Whether anybody here computes in the precision that a run asks for, in words for who waits."""
+"""Whether a worker computes in the precision that a run asks for, and what blocks a run, as messages."""
 
 from __future__ import annotations
 
@@ -8,34 +8,42 @@ from sqlalchemy import Connection
 
 from pipeline.core.precision import Precision
 from pipeline.db.chunks import select_last_error
+from pipeline.db.engine import transaction
 from pipeline.db.models import select_precision
 from pipeline.db.workers import select_workers
+from pipeline.services.system import System
 
-_MENDS: dict[Precision, str] = {
+_FIXES: dict[Precision, str] = {
     "bf16": "`poseline worker` or `up` with `--device openvino`, on a processor with bf16, or with `--device tensorrt`",
     "fp16": "`poseline worker` or `up` with `--device tensorrt`",
 }
 
 
 def missing_capability(connection: Connection, precision: Precision) -> str | None:
-    """Why nobody who is there computes in this precision, with the mend; None where somebody does.
+    """Why no worker computes in this precision, with the fix; None where one does.
 
-    fp32 is never lacked, and where no worker is there at all one that can may come.
+    Every worker computes in fp32. Where no worker is online, one that can may still start: None, too.
     """
     workers = [worker for worker in select_workers(connection) if worker.precisions]
-    if precision not in _MENDS or not workers or any(precision in worker.precisions for worker in workers):
+    if precision not in _FIXES or not workers or any(precision in worker.precisions for worker in workers):
         return None
     able = ", ".join(f"{worker.name} in {' and '.join(worker.precisions)}" for worker in workers)
     return (
-        f"no worker here computes in {precision} ({able}): start one with {_MENDS[precision]}, or ask for the model "
+        f"no worker here computes in {precision} ({able}): start one with {_FIXES[precision]}, or ask for the model "
         f"without @{precision}"
     )
 
 
 def blocking_reason(connection: Connection, run_id: UUID) -> str | None:
-    """Why a run does not get on: nobody can do it, or why a chunk was handed back."""
-    lack = missing_capability(connection, select_precision(connection, run_id))
-    if lack is not None:
-        return lack
-    trouble = select_last_error(connection, run_id)
-    return None if trouble is None else f"{trouble} (it is tried again)"
+    """Why a run makes no progress: no worker computes in its precision, or the latest error of an open chunk."""
+    missing = missing_capability(connection, select_precision(connection, run_id))
+    if missing is not None:
+        return missing
+    error = select_last_error(connection, run_id)
+    return None if error is None else f"{error} (it is tried again)"
+
+
+def check_capability(system: System, precision: Precision) -> str | None:
+    """As `missing_capability`, in a transaction of its own."""
+    with transaction(system.engine) as connection:
+        return missing_capability(connection, precision)

@@ -65,7 +65,7 @@ def _fill(
 ) -> str:
     """Add the poses of the chunk's frames to the spool. Returns the engine and device that computed them."""
     with transaction(system.engine) as connection:
-        video = select_video(connection, claimed.video_id)
+        video = select_video(connection, claimed.video_id, team=None)
         index = select_frame_index(connection, claimed.video_id)
     assert video.source is not None
     system.store.check_unchanged(video.source)

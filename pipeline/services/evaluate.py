@@ -28,6 +28,7 @@ from pipeline.core.files import write_atomically
 from pipeline.core.letterbox import letterbox
 from pipeline.core.oks import sigmas_for
 from pipeline.core.poses import FramePoses
+from pipeline.core.progress import SILENT, Progress
 from pipeline.errors import InvalidOutput, UsageError
 from pipeline.inference.engines.placement import Placement
 from pipeline.inference.engines.sessions import Device
@@ -170,12 +171,12 @@ def evaluate_coco(
     images_path: Path,
     detect: Detect,
     keypoint_names: Sequence[str],
-    on_image: Callable[[], None] = lambda: None,
+    progress: Progress = SILENT,
 ) -> tuple[Evaluation, list[dict[str, Any]]]:
     """Find the people in every picture, each once, and hold them against the annotated ones.
 
     Args:
-        on_image: called after each picture.
+        progress: counts images.
 
     Returns:
         The outcome, and what was found in COCO's results format, one entry a person, `score` being the box's.
@@ -189,7 +190,7 @@ def evaluate_coco(
     for image in annotations.images:
         poses = _detected(detect, _read(images_path, image), image.file_name)
         results += _results(poses, image.id, annotations.category_id)
-        on_image()
+        progress.advance()
     seconds = time.monotonic() - began_at
     figures = score(annotations, results, keypoint_names)
     people = annotations.people_who_count

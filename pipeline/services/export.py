@@ -1,4 +1,4 @@
-"""Results as files: JSON Lines, Parquet, CSV. The same run always gives the same bytes.
+"""Exports of a run: JSON Lines, Parquet, CSV. The same run always gives the same bytes.
 
 Coordinates are pixels of the frame as displayed; `time_s` is pts times time base, the container's own timeline.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import IO, Any, Literal, Protocol, get_args
@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.core.files import atomic_files
+from pipeline.core.progress import SILENT, Progress
 from pipeline.core.states import RunState
 from pipeline.db.engine import transaction
 from pipeline.db.frames import FrameRow, iter_frame_rows
@@ -33,43 +34,45 @@ FORMATS: tuple[Format, ...] = get_args(Format)
 _ROW_GROUP = 20_000
 
 
-class Writer(Protocol):
-    """Takes a run's frames in order."""
+class FrameWriter(Protocol):
+    """Writes a run's frames, which come in order."""
 
     def write(self, row: FrameRow) -> None:
-        """Add one frame."""
+        """Write one frame."""
 
     def close(self) -> None:
-        """Write what is left."""
+        """Write what is buffered; no frame follows."""
 
 
 def export_run(
-    system: System, run_id: UUID, to: Path, form: Format, *, on_frame: Callable[[], None] | None = None
+    system: System, run_id: UUID, to: Path, form: Format, *, team: str | None, progress: Progress = SILENT
 ) -> list[Path]:
-    """Write a done run's poses to `to`; the file appears whole or not at all.
+    """Write the poses of a run that is done to `to`. The files appear complete or not at all; returns their paths.
 
-    Parquet and CSV hold one row per person per frame; a second file beside, `NAME.nobody.EXT`, holds the frames
-    with nobody. `NAME.about.json` says which model and which keypoints these are. Returns the files written.
+    Parquet and CSV have one row per person per frame; frames without people are in a second file beside it,
+    `NAME.empty_frames.EXT`. `NAME.metadata.json` describes the video, the model and the keypoints. `progress` counts
+    frames.
 
     Raises:
+        NotFound: there is no such run, or it is another team's.
         RunFailed: the run is not done.
         UsageError: the file cannot be written.
     """
     with transaction(system.engine) as connection:
-        run = select_run(connection, run_id)
-        video = select_video(connection, run.video_id)
+        run = select_run(connection, run_id, team=team)
+        video = select_video(connection, run.video_id, team=team)
     if run.state is not RunState.DONE:
         why = f": {run.reason}" if run.reason else ""
         raise RunFailed(f"run {run.id} is {run.state}{why}; only a run that is done can be exported")
     assert video.time_base is not None
-    names: Sequence[str] = run.model_spec["keypoint_names"]
+    names = run.model.keypoint_names
     to = checked_target(to)
-    paths = [to] if form == "jsonl" else [to, to.with_name(f"{to.stem}.nobody{to.suffix}")]
-    paths.append(to.with_name(f"{to.stem}.about.json"))
+    paths = [to] if form == "jsonl" else [to, to.with_name(f"{to.stem}.empty_frames{to.suffix}")]
+    paths.append(to.with_name(f"{to.stem}.metadata.json"))
     try:
         to.parent.mkdir(parents=True, exist_ok=True)
         with atomic_files(paths) as files:
-            writer: Writer
+            writer: FrameWriter
             if form == "jsonl":
                 writer = JsonLines(files[0], video.time_base)
             elif form == "csv":
@@ -78,8 +81,7 @@ def export_run(
                 writer = _Parquet(files[0], files[1], video.time_base, names)
             for row in iter_frame_rows(system.engine, run_id):
                 writer.write(row)
-                if on_frame is not None:
-                    on_frame()
+                progress.advance()
             writer.close()
             files[-1].write(encode_run_metadata(run, video))
     except OSError as error:
@@ -88,10 +90,10 @@ def export_run(
 
 
 def checked_target(to: Path) -> Path:
-    """Where a file may be written: through links, and never in place of something that is no file.
+    """The path to write, links resolved.
 
     Raises:
-        UsageError: a device, a folder or the like stands there.
+        UsageError: something other than a regular file, such as a folder or a device, has that path.
     """
     target = to.resolve()
     if target.exists() and not target.is_file():
@@ -104,17 +106,17 @@ def time_s(pts: int, time_base: Fraction) -> float:
     return pts * time_base.numerator / time_base.denominator
 
 
-class Sink(Protocol):
-    """What takes bytes: a file, or a digest."""
+class ByteSink(Protocol):
+    """Accepts bytes: a file, or a digest."""
 
     def write(self, data: bytes, /) -> object:
-        """Take some more."""
+        """Accept the next bytes."""
 
 
 class JsonLines:
-    """One line per frame, frames with nobody too."""
+    """One line per frame, frames without people, too."""
 
-    def __init__(self, file: Sink, time_base: Fraction) -> None:
+    def __init__(self, file: ByteSink, time_base: Fraction) -> None:
         self._file = file
         self._time_base = time_base
 
@@ -134,17 +136,17 @@ class JsonLines:
         self._file.write(orjson.dumps(line, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE))
 
     def close(self) -> None:
-        """Nothing is left."""
+        """Nothing is buffered."""
 
 
 class _Csv:
     def __init__(self, poses: IO[bytes], empty: IO[bytes], time_base: Fraction, names: Sequence[str]) -> None:
         self._time_base = time_base
         self._texts = [io.TextIOWrapper(f, "utf-8", newline="", write_through=True) for f in (poses, empty)]
-        self._poses, self._nobody = (csv.writer(text, lineterminator="\n") for text in self._texts)
+        self._poses, self._empty = (csv.writer(text, lineterminator="\n") for text in self._texts)
         axes = [f"{name}_{axis}" for name in names for axis in ("x", "y", "confidence")]
         self._poses.writerow(["frame", "pts", "time_s", "person", "score", "x1", "y1", "x2", "y2", *axes])
-        self._nobody.writerow(["frame", "pts", "time_s", "missing"])
+        self._empty.writerow(["frame", "pts", "time_s", "missing"])
 
     def write(self, row: FrameRow) -> None:
         when = (row.frame_no, row.pts, repr(time_s(row.pts, self._time_base)))
@@ -152,7 +154,7 @@ class _Csv:
             numbers = np.concatenate((row.poses.boxes_xyxy[i], row.poses.keypoints[i].reshape(-1)))
             self._poses.writerow([*when, i, str(row.poses.scores[i]), *map(str, numbers)])
         if not len(row.poses):
-            self._nobody.writerow([*when, row.missing or ""])
+            self._empty.writerow([*when, row.missing or ""])
 
     def close(self) -> None:
         for text in self._texts:

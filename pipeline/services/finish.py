@@ -47,9 +47,9 @@ def finish_run(system: System, run_id: UUID, worker: str, stopping: threading.Ev
         lease = claim_finish(connection, run_id, worker, system.settings.lease_s)
         if lease is None:
             return None
-        run = select_run(connection, run_id)
+        run = select_run(connection, run_id, team=None)
         index = select_frame_index(connection, run.video_id)
-        return _Claimed(lease, run, select_video(connection, run.video_id), index)
+        return _Claimed(lease, run, select_video(connection, run.video_id, team=None), index)
 
     with log_context(run=str(run_id)), leased_work(system, RUN_WORK, claim, stopping) as work:
         if work is None:

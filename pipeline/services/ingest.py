@@ -49,7 +49,7 @@ def ingest_video(system: System, video_id: UUID, worker: str, stopping: threadin
 
     def claim(connection: Connection) -> _Claimed | None:
         lease = claim_ingest(connection, video_id, worker, system.settings.lease_s)
-        return None if lease is None else _Claimed(lease, select_video(connection, video_id))
+        return None if lease is None else _Claimed(lease, select_video(connection, video_id, team=None))
 
     with log_context(video=str(video_id)), leased_work(system, VIDEO_WORK, claim, stopping) as work:
         if work is None:

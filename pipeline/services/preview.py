@@ -1,8 +1,8 @@
-"""Draw the people on the video: an annotated MP4, or a contact sheet PNG to see at a glance what was found."""
+"""Draw a run's skeletons: an annotated video (MP4), or a contact sheet of chosen frames (PNG)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from uuid import UUID
@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from pipeline.core.files import write_atomically
 from pipeline.core.frame_index import FrameIndex
+from pipeline.core.progress import SILENT, Progress
 from pipeline.core.states import RunState
 from pipeline.db.engine import transaction
 from pipeline.db.frames import FrameRow, iter_frame_rows
@@ -28,11 +29,11 @@ from pipeline.video.video_writer import VideoWriter
 
 Image = npt.NDArray[np.uint8]
 
-#: BGR; one a person, told apart by the colour-blind too (Okabe and Ito, 2008).
+#: BGR, one a person; the colour-blind can distinguish them, too (Okabe and Ito, 2008).
 COLOURS = [(0, 159, 230), (233, 180, 86), (115, 158, 0), (66, 228, 240), (178, 114, 0), (0, 94, 213), (167, 121, 204)]
 #: Joints less certain than this are not drawn.
 MIN_CONFIDENCE = 0.2
-#: In sides of the picture; what lies further off is not drawn, and OpenCV could not count so far.
+#: Keypoints further off, in longest sides of the image, are not drawn: OpenCV's coordinates would overflow.
 FARTHEST = 16
 SHEET_COLUMNS, SHEET_ROWS = 3, 2
 SHEET_WIDTH_PX = 1800
@@ -44,37 +45,38 @@ def preview_run(
     run_id: UUID,
     to: Path,
     *,
-    on_frame: Callable[[], None] | None = None,
-    on_total: Callable[[int], None] | None = None,
+    team: str | None,
+    progress: Progress = SILENT,
 ) -> Path:
-    """Write an annotated video (`.mp4`) or a contact sheet (`.png`) of a done run.
+    """Write an annotated video (`.mp4`) or a contact sheet (`.png`) of a run that is done. `progress` counts frames.
 
     Raises:
+        NotFound: there is no such run, or it is another team's.
         UsageError: another ending, or the file cannot be written.
         RunFailed: the run is not done.
     """
     if to.suffix.lower() not in {".mp4", ".png"}:
         raise UsageError(f"{to.name} must end in .mp4 for a video or .png for a contact sheet")
     with transaction(system.engine) as connection:
-        run = select_run(connection, run_id)
+        run = select_run(connection, run_id, team=team)
         if run.state is not RunState.DONE:
             raise RunFailed(f"run {run.id} is {run.state}; only a run that is done can be drawn")
-        video = select_video(connection, run.video_id)
+        video = select_video(connection, run.video_id, team=team)
         index = select_frame_index(connection, run.video_id)
     to = checked_target(to)
     try:
         to.parent.mkdir(parents=True, exist_ok=True)
         if to.suffix.lower() == ".png":
-            _draw_sheet(system, run, video, index, to, on_frame, on_total)
+            _draw_sheet(system, run, video, index, to, progress)
         else:
-            _draw_video(system, run, video, index, to, on_frame, on_total)
+            _draw_video(system, run, video, index, to, progress)
     except OSError as error:
         raise UsageError(f"{to} cannot be written: {error.strerror}; choose another with --out") from error
     return to
 
 
 def draw_people(image: Image, row: FrameRow, skeleton: Sequence[Sequence[int]], scale: float = 1.0) -> None:
-    """Draw a frame's skeletons onto `image`, `scale` times the size that the poses are in."""
+    """Draw a frame's skeletons onto `image`, which is `scale` times the frame that the poses are in."""
     thickness = max(2, round(max(image.shape[:2]) / 400))
     for i in range(len(row.poses)):
         colour = COLOURS[i % len(COLOURS)]
@@ -97,11 +99,9 @@ def _draw_video(
     video: VideoRow,
     index: FrameIndex,
     to: Path,
-    on_frame: Callable[[], None] | None,
-    on_total: Callable[[int], None] | None,
+    progress: Progress,
 ) -> None:
-    if on_total is not None:
-        on_total(len(index))
+    progress.total(len(index))
     width, height = video.size
     scale = min(1.0, VIDEO_SIDE_PX / max(width, height))
     # Even sides: the encoder halves the colour planes.
@@ -113,11 +113,10 @@ def _draw_video(
         for row, frame in _pairs(rows, frames):
             image = cv2.resize(frame.image, size, interpolation=cv2.INTER_AREA)
             drawn = np.ascontiguousarray(image, dtype=np.uint8)
-            draw_people(drawn, row, run.model_spec["skeleton"], size[0] / width)
+            draw_people(drawn, row, run.model.skeleton, size[0] / width)
             at = max(at + 1, row.pts - int(index.pts[0]))  # frames that share a time follow each other
             writer.write(drawn, at)
-            if on_frame is not None:
-                on_frame()
+            progress.advance()
 
 
 def _draw_sheet(
@@ -126,22 +125,19 @@ def _draw_sheet(
     video: VideoRow,
     index: FrameIndex,
     to: Path,
-    on_frame: Callable[[], None] | None,
-    on_total: Callable[[int], None] | None,
+    progress: Progress,
 ) -> None:
     cells = min(SHEET_COLUMNS * SHEET_ROWS, len(index))
-    if on_total is not None:
-        on_total(cells)
+    progress.total(cells)
     chosen = _choose(system, run.id, len(index), cells)
     tiles = []
     width = SHEET_WIDTH_PX // SHEET_COLUMNS
     for row in chosen:
         tiles += [
-            _tile(frame.image, row, run.model_spec["skeleton"], width, index.time_base)
+            _tile(frame.image, row, run.model.skeleton, width, index.time_base)
             for frame in _frames(system, video, index, row.frame_no, row.frame_no + 1)
         ]
-        if on_frame is not None:
-            on_frame()
+        progress.advance()
     if not tiles:
         raise RunFailed("none of the frames chosen could be read; analyse the video again")
     blank = np.full_like(tiles[0], 255)
@@ -153,18 +149,18 @@ def _draw_sheet(
 
 
 def _choose(system: System, run_id: UUID, frames: int, cells: int) -> list[FrameRow]:
-    """From each of `cells` equal stretches, the frame with most to see: most people, then best scores."""
+    """From each of `cells` equal stretches of frames, the one with most people, then the best scores."""
     best: dict[int, FrameRow] = {}
     for row in iter_frame_rows(system.engine, run_id):
         if row.missing is not None:
             continue
         cell = row.frame_no * cells // frames
-        if cell not in best or _to_see(row) > _to_see(best[cell]):
+        if cell not in best or _interest(row) > _interest(best[cell]):
             best[cell] = row
     return [best[cell] for cell in sorted(best)]
 
 
-def _to_see(row: FrameRow) -> tuple[int, float]:
+def _interest(row: FrameRow) -> tuple[int, float]:
     return len(row.poses), float(row.poses.scores.sum())
 
 
@@ -173,10 +169,10 @@ def _tile(image: Image, row: FrameRow, skeleton: Sequence[Sequence[int]], width:
     tile = np.ascontiguousarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)
     draw_people(tile, row, skeleton, width / image.shape[1])
     people = len(row.poses)
-    words = f"{time_s(row.pts, time_base):.2f} s   {people} {'person' if people == 1 else 'people'}"
-    (wide, high), _ = cv2.getTextSize(words, cv2.FONT_HERSHEY_SIMPLEX, 0.55, 1)
+    label = f"{time_s(row.pts, time_base):.2f} s   {people} {'person' if people == 1 else 'people'}"
+    (wide, high), _ = cv2.getTextSize(label, cv2.FONT_HERSHEY_SIMPLEX, 0.55, 1)
     cv2.rectangle(tile, (0, height - high - 20), (wide + 20, height), (40, 40, 40), -1)
-    cv2.putText(tile, words, (10, height - 10), cv2.FONT_HERSHEY_SIMPLEX, 0.55, (255, 255, 255), 1, cv2.LINE_AA)
+    cv2.putText(tile, label, (10, height - 10), cv2.FONT_HERSHEY_SIMPLEX, 0.55, (255, 255, 255), 1, cv2.LINE_AA)
     return cv2.copyMakeBorder(tile, 3, 3, 3, 3, cv2.BORDER_CONSTANT, value=(255, 255, 255)).astype(np.uint8)
 
 
@@ -187,7 +183,7 @@ def _frames(system: System, video: VideoRow, index: FrameIndex, first: int, stop
 
 
 def _pairs(rows: Iterator[FrameRow], frames: Iterator[Frame]) -> Iterator[tuple[FrameRow, Frame]]:
-    """Each decoded frame with its row; rows whose frame is missing are passed over."""
+    """Each decoded frame with its row; rows whose frame is missing are skipped."""
     for frame in frames:
         for row in rows:
             if row.frame_no == frame.number:

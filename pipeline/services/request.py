@@ -1,12 +1,12 @@
-"""Request a run: one video, one model. Requested twice, it is the same run."""
+"""Request a run: one video, one model. The same request twice gives the same run."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import UUID
 
+from pipeline.core.progress import SILENT, Progress
 from pipeline.db.engine import transaction
 from pipeline.db.models import ensure_model
 from pipeline.db.runs import insert_run
@@ -22,36 +22,34 @@ from pipeline.services.weight_store import keep_weights
 
 @dataclass(frozen=True)
 class Request:
-    """A requested run, and whether it existed before."""
+    """The run that was requested, and whether it had been requested before."""
 
     run_id: UUID
-    known: bool
+    existed: bool
 
 
-def request_run(
-    system: System, video_id: UUID, model_name: str, on_step: Callable[[str], None] | None = None
-) -> Request:
-    """The run of that video by that model, planned at once where the video is ready.
+def request_run(system: System, video_id: UUID, model_name: str, progress: Progress = SILENT) -> Request:
+    """The run of that video by that model, planned at once if the video is ready.
 
-    The weights are put in the store first, so that every worker can get them.
+    The weights are uploaded to the object store first, so that every worker can fetch them.
 
     Raises:
         UnknownModel: there is no such model.
-        UsageError: no worker here computes in its precision.
-        VideoRejected: the video turned out to be none.
-        InvalidWeights: its weights are not on this machine, or are not what they were, or not what the team pinned.
+        UsageError: no worker computes in its precision.
+        VideoRejected: the video was rejected.
+        InvalidWeights: the weights are not on this machine, have changed, or are not those that the team pinned.
     """
     found = find_model(model_name, system.settings.models_path, system.settings.models_pins)
     spec = found.spec
-    keep_weights(system, found, on_step)
+    keep_weights(system, found, progress)
     with transaction(system.engine) as connection:
         video_id = lock_for_run(connection, video_id)
         ensure_model(connection, spec.fingerprint, spec.full_name, json.loads(spec.to_json()))
         run_id, new = insert_run(connection, video_id, spec.fingerprint)
-        lack = missing_capability(connection, spec.precision) if new else None
-        if lack is not None:  # and with it what was just inserted is gone
-            raise UsageError(lack)
+        missing = missing_capability(connection, spec.precision) if new else None
+        if missing is not None:  # rolls back what was just inserted
+            raise UsageError(missing)
         planned = plan_runs(connection, system.settings, video_id)
     if planned:
         dispatch(system)
-    return Request(run_id, known=not new)
+    return Request(run_id, existed=not new)

@@ -1,4 +1,4 @@
-"""What a file of poses says of itself: which video, which model, and the names of its keypoints, however many."""
+"""The metadata beside an export: the video, the model, and the names of the keypoints."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ from pipeline.db.videos import VideoRow
 
 
 def run_metadata(run: RunRow, video: VideoRow) -> dict[str, Any]:
-    """Facts of a done run, so that the same run gives the same bytes; of its model's name, licence, source and limbs
-    what was said of them last."""
-    spec, time_base = run.model_spec, video.time_base
+    """Metadata of a run that is done, the same at each call. The model's name, licence, source and skeleton are those
+    of the latest request for it."""
+    spec, time_base = run.model, video.time_base
     assert time_base is not None
-    networks = [network for network in (spec.get("detector"), spec.get("pose")) if network]
     return {
         "run": str(run.id),
         "video": {
@@ -27,20 +26,20 @@ def run_metadata(run: RunRow, video: VideoRow) -> dict[str, Any]:
             "time_base": [time_base.numerator, time_base.denominator],
         },
         "model": {
-            "name": run.model,
+            "name": run.model_name,
             "fingerprint": run.model_fingerprint,
-            "weights_sha256": [network["weights_sha256"] for network in networks],
-            "precision": spec.get("precision", "fp32"),
-            "score_threshold": spec["score_threshold"],
-            "licence": spec["licence"],
-            "source": spec["source"],
+            "weights_sha256": spec.weights_sha256s,
+            "precision": spec.precision,
+            "score_threshold": spec.score_threshold,
+            "licence": spec.licence,
+            "source": spec.source,
         },
-        "keypoint_names": spec["keypoint_names"],
-        "skeleton": spec["skeleton"],
+        "keypoint_names": spec.keypoint_names,
+        "skeleton": spec.skeleton,
         "coordinates": "pixels of the frame as displayed, x to the right and y down; each keypoint is x, y, confidence",
     }
 
 
 def encode_run_metadata(run: RunRow, video: VideoRow) -> bytes:
-    """The same as indented JSON."""
+    """`run_metadata` as indented JSON."""
     return orjson.dumps(run_metadata(run, video), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)

@@ -1,16 +1,16 @@
-"""Bring a video in: a file of this machine, or an object that lies in the store already."""
+"""Take a video in: a file of this machine, or an object that is already in the object store."""
 
 from __future__ import annotations
 
 import hashlib
 import posixpath
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
 from pipeline.core.objects import OWN_PREFIXES, restored_video_key
+from pipeline.core.progress import SILENT, Progress
 from pipeline.db.engine import transaction
 from pipeline.db.uploads import delete_upload, insert_video, lock_upload, mark_stored, repin
 from pipeline.db.videos import VideoRow, find_content, find_object, select_video
@@ -26,21 +26,22 @@ _TEAM_CHARACTERS = 64
 
 @dataclass(frozen=True)
 class Upload:
-    """A video that is in, and whether it was in before."""
+    """A video, and whether it had been taken in before."""
 
     video: VideoRow
-    known: bool
+    existed: bool
 
 
-def upload_file(system: System, path: Path, team: str, *, on_bytes: Callable[[int], None] | None = None) -> Upload:
-    """Upload one file and say that it waits to be ingested. The same content twice is one video.
+def upload_file(system: System, path: Path, team: str, *, progress: Progress = SILENT) -> Upload:
+    """Upload one file and queue it for ingest. The same content uploaded twice is one video.
 
-    It is looked at here first, behind the same wall as in a worker, so that what cannot be analysed is never sent.
+    The file is probed here first, sandboxed as in a worker, so that what cannot be analysed is never uploaded.
+    `progress` counts bytes.
 
     Raises:
         UsageError: there is no such file, or it cannot be read.
         VideoRejected: it is not a video that can be analysed.
-        ServiceUnavailable: a server does not answer; nothing half-made is left.
+        ServiceUnavailable: a server does not answer; no part of the upload is left.
     """
     check_team(team)
     _check_readable(path)
@@ -62,10 +63,10 @@ def upload_file(system: System, path: Path, team: str, *, on_bytes: Callable[[in
                 connection, team, printable(path.name), bucket=system.store.bucket, sha256=sha256
             )
     if known is not None:
-        _put_back(system, path, known, on_bytes)
-        return Upload(known, known=True)
+        _restore(system, path, known, progress)
+        return Upload(known, existed=True)
     try:
-        stored = system.store.put_file(path, key, on_bytes)
+        stored = system.store.put_file(path, key, progress.advance)
         with transaction(system.engine) as connection:
             mark_stored(connection, video_id, stored)
     except BaseException:
@@ -73,26 +74,26 @@ def upload_file(system: System, path: Path, team: str, *, on_bytes: Callable[[in
         raise
     system.queue.send_ingest(video_id)
     with transaction(system.engine) as connection:
-        return Upload(select_video(connection, video_id), known=False)
+        return Upload(select_video(connection, video_id, team=team), existed=False)
 
 
-def _put_back(system: System, path: Path, known: VideoRow, on_bytes: Callable[[int], None] | None) -> None:
-    """Give a video that is known its object again, where that went away or was overwritten: the content is the same."""
+def _restore(system: System, path: Path, known: VideoRow, progress: Progress) -> None:
+    """Upload a known video's object again where it was removed or overwritten: the content is the same."""
     assert known.source is not None
     try:
         system.store.check_unchanged(known.source)
     except SourceGone:
         key = known.source.key if known.owned else restored_video_key(known.id)
-        stored = system.store.put_file(path, key, on_bytes)
+        stored = system.store.put_file(path, key, progress.advance)
         with transaction(system.engine) as connection:
             repin(connection, known.id, stored)
 
 
 def register_object(system: System, url: str, team: str) -> Upload:
-    """Take in an object of the store by its `s3://bucket/key`; it stays where it is and its owner's.
+    """Take in an object of the object store by its `s3://bucket/key`. It is read in place and never removed.
 
     Raises:
-        UsageError: the URL has no bucket or no key.
+        UsageError: the URL has no bucket or no key, names a folder, or is one of Poseline's own objects.
         ObjectMissing: there is no such object.
     """
     check_team(team)
@@ -100,45 +101,60 @@ def register_object(system: System, url: str, team: str) -> Upload:
     bucket, _, key = url.removeprefix("s3://").partition("/")
     if not url.startswith("s3://") or not bucket or not key:
         raise UsageError(f"{url} is not of the form s3://bucket/key")
+    if key.endswith("/"):
+        raise UsageError(f"{url} is a folder; name the objects in it")
     if bucket == system.store.bucket and _is_ours(key):
         raise UsageError(f"{url} is Poseline's own; name the file or the object that it was made from")
     source = system.store.head(key, bucket)
     with transaction(system.engine) as connection:
         known = find_object(connection, team, source)
         if known is not None:
-            return Upload(known, known=True)
-        video_id, _ = insert_video(connection, team, key.rpartition("/")[2], bucket=source.bucket, key=key)
+            return Upload(known, existed=True)
+        video_id, _ = insert_video(connection, team, printable(key.rpartition("/")[2]), bucket=source.bucket, key=key)
         mark_stored(connection, video_id, source)
     system.queue.send_ingest(video_id)
     with transaction(system.engine) as connection:
-        return Upload(select_video(connection, video_id), known=False)
+        return Upload(select_video(connection, video_id, team=team), existed=False)
+
+
+def check_servers(system: System) -> None:
+    """Check once, before many uploads, that they can be stored.
+
+    Raises:
+        ServiceUnavailable: Postgres or the object store does not answer.
+        ObjectMissing: our bucket does not exist.
+    """
+    system.store.check_bucket()
+    with transaction(system.engine):
+        pass
 
 
 def check_team(name: str) -> None:
-    """Hold a team's name against what people can read and type.
+    """Check a team's name.
 
     Raises:
-        UsageError: it is empty, too long, or has characters that do not print.
+        UsageError: it is empty, too long, or has unprintable characters.
     """
     if not name.strip() or len(name) > _TEAM_CHARACTERS or not name.isprintable():
         raise UsageError(f"{printable(name)!r} is no name for a team: use 1 to {_TEAM_CHARACTERS} printable characters")
 
 
 def printable(name: str) -> str:
-    """A file's name as text that a terminal can take, whatever bytes it is made of."""
+    """A name with every character that a terminal cannot print replaced by `?`."""
     return "".join(c if c.isprintable() else "?" for c in name.encode("utf-8", "replace").decode())
 
 
 def _is_ours(key: str) -> bool:
-    """Whether a key of our bucket leads to what Poseline keeps; stores differ in what they make of `//` and `..`."""
+    """Whether a key of our bucket is one of Poseline's own; object stores differ in how they resolve `//` and `..`."""
     segments = [part for part in posixpath.normpath("/" + key).split("/") if part]
     return not segments or segments[0] in OWN_PREFIXES
 
 
 def forget_upload(system: System, video_id: UUID, key: str) -> bool:
-    """Remove an upload that broke off; what cannot be reached now is removed later. Returns whether it was removed.
+    """Remove the row and object of an upload that failed. Returns whether that was possible now; if not, the
+    reconciler does it later.
 
-    The row is locked meanwhile, so that an upload that did get through keeps its object.
+    The row is locked meanwhile, so that an upload that did succeed keeps its object.
     """
     with suppress(ServiceUnavailable):
         with transaction(system.engine) as connection:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import struct
 import zlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -15,6 +14,7 @@ from sqlalchemy import Connection
 from pipeline.core.frame_check import FrameCheck
 from pipeline.core.frame_index import FrameIndex
 from pipeline.core.objects import export_key
+from pipeline.core.progress import SILENT, Progress
 from pipeline.core.states import RunState
 from pipeline.db.engine import transaction
 from pipeline.db.frames import iter_frame_rows
@@ -62,26 +62,25 @@ class Verdict:
         return all(check.good for check in self.checks)
 
 
-def verify_run(system: System, run_id: UUID, on_step: Callable[[str], None] | None = None) -> Verdict:
+def verify_run(system: System, run_id: UUID, progress: Progress = SILENT) -> Verdict:
     """Read the stored video again, index it anew, and hold the run's frames and its export against that.
 
     Args:
-        on_step: told what is being looked at.
+        progress: is told what is being checked.
 
     Raises:
         RunFailed: the run is not done.
         ServiceUnavailable: a server does not answer.
     """
     with transaction(system.engine) as connection:
-        run = select_run(connection, run_id)
+        run = select_run(connection, run_id, team=None)
         if run.state is not RunState.DONE:
             raise RunFailed(f"run {run.id} is {run.state}; only a run that is done can be verified")
-        video = select_video(connection, run.video_id)
+        video = select_video(connection, run.video_id, team=None)
         ledger = _ledger(connection, run.video_id)
-    say = on_step or (lambda _: None)
-    say("reading the stored video again")
+    progress.step("reading the stored video again")
     checks, index = _look_at_video(system, video, ledger)
-    say("reading the frames")
+    progress.step("reading the frames")
     truth = index or ledger
     if truth is None:
         return Verdict(run.id, tuple(checks))

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
+from pipeline.core.progress import SILENT, Progress
 from pipeline.errors import InvalidWeights, UsageError
 from pipeline.inference.catalogue import comes_with_poseline
 from pipeline.inference.weights.checksums import sha256_of
@@ -21,7 +21,7 @@ from pipeline.storage.objects import ObjectMissing
 PREFIX = "models/"
 
 
-def keep_weights(system: System, found: FoundModel, on_step: Callable[[str], None] | None = None) -> None:
+def keep_weights(system: System, found: FoundModel, progress: Progress = SILENT) -> None:
     """Put a model's weights in the store, where they are not there yet and do not come with Poseline itself.
 
     Raises:
@@ -31,11 +31,11 @@ def keep_weights(system: System, found: FoundModel, on_step: Callable[[str], Non
     for sha256, path in found.paths.items():
         if comes_with_poseline(sha256) or _is_kept(system, sha256):
             continue
-        if on_step is not None:
-            on_step(f"keeping the weights of {found.spec.name} in the store ({path.stat().st_size / 1e6:.0f} MB)")
+        size_mb = path.stat().st_size / 1e6
+        progress.step(f"uploading the weights of {found.spec.name} to the object store ({size_mb:.0f} MB)")
         if sha256_of(path) != sha256:
             raise UsageError(f"{path} is not what it was (SHA-256 {sha256[:12]}); fetch it again")
-        system.store.put_file(path, _key(sha256))
+        system.store.put_file(path, _key(sha256), content_type="application/octet-stream")
 
 
 def locate_weights(system: System, sha256: str) -> Path:

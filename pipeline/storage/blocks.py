@@ -1,7 +1,7 @@
-"""Blocks of stored objects that were read a moment ago.
+"""A cache of blocks of stored objects.
 
-The chunks of one video share its header and index, and two that follow each other share a block: without this a
-worker would read a long video's index once per chunk. What is kept is of a pinned version, so it cannot go stale.
+The chunks of one video share its header and index, and neighbouring chunks share a block: without a cache
+a worker would read a long video's index once per chunk. Blocks are of a pinned version, so they cannot become stale.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Key = tuple[StoredObject, int]
 
 
 class BlockCache:
-    """The blocks used last, `max_bytes` of them in all. Safe to use from several threads."""
+    """The most recently used blocks, at most `max_bytes` in all. Thread-safe."""
 
     def __init__(self, max_bytes: int = CACHE_BYTES) -> None:
         self._max_blocks = max(1, max_bytes // BLOCK_BYTES)
@@ -28,7 +28,7 @@ class BlockCache:
         self._lock = threading.Lock()
 
     def read(self, source: StoredObject, offset: int, size: int, fetch: Callable[[int, int], bytes]) -> bytes:
-        """Bytes `[offset, offset + size)`; `fetch(offset, size)` is asked once for the blocks that are not here."""
+        """Bytes `[offset, offset + size)`; `fetch(offset, size)` is called once for the blocks that are missing."""
         first, last = offset // BLOCK_BYTES, -(-(offset + size) // BLOCK_BYTES)
         with self._lock:
             blocks = {i: self._look_up((source, i)) for i in range(first, last)}
@@ -60,7 +60,7 @@ class BlockCache:
 
 
 class RangeStore(Protocol):
-    """What can read a range of a pinned object, and keeps blocks."""
+    """Reads ranges of pinned objects and has a cache of blocks."""
 
     blocks: BlockCache
 
@@ -69,7 +69,7 @@ class RangeStore(Protocol):
 
 
 class ObjectSource:
-    """A pinned object as a decoder's bytes; `bytes_read` counts what was fetched from the store for it."""
+    """A pinned object as input of a decoder; `bytes_read` counts the bytes fetched from the object store."""
 
     def __init__(self, store: RangeStore, source: StoredObject) -> None:
         self._store = store

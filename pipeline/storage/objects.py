@@ -1,10 +1,12 @@
-"""Objects in S3-compatible storage: put whole, read in ranges, pinned to one version.
+"""Objects in S3-compatible storage: uploaded whole, read in ranges, pinned to one version.
 
-Signatures are v4 always: boto3 falls back to v2 on custom endpoints, and then a presigned URL takes any length.
+Signatures are always v4: on custom endpoints boto3 falls back to v2, whose presigned URLs accept any length.
 """
 
 from __future__ import annotations
 
+import socket
+import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,17 +26,19 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 PART_BYTES = 8 * 2**20
+#: Every other OSError is this machine's own, such as a full disk or an unreadable file, and passes as it is.
+_CONNECTION_ERRORS = (ConnectionError, TimeoutError, ssl.SSLError, socket.gaierror)
 _GONE = {"404", "412", "NoSuchKey", "NoSuchVersion", "PreconditionFailed", "InvalidRange", "416"}
 
 
 class ObjectMissing(NotFound):
-    """There is no such object in the store."""
+    """There is no such object in the object store."""
 
     exit_code = 1
 
 
 class ObjectStore:
-    """One bucket of ours; other people's buckets can be read from by name."""
+    """Poseline's bucket; other buckets can be read by name."""
 
     def __init__(self, client: S3Client, bucket: str) -> None:
         self._client = client
@@ -42,14 +46,14 @@ class ObjectStore:
         self.blocks = BlockCache()
 
     def close(self) -> None:
-        """Let the connections go."""
+        """Close the connections."""
         self._client.close()
 
     def ensure_bucket(self) -> None:
-        """Make our bucket where it is missing; parts of uploads that were broken off go after a day.
+        """Create our bucket if it is missing, and have parts of incomplete uploads removed after a day.
 
         Raises:
-            ServiceUnavailable: the store does not answer, or refuses.
+            ServiceUnavailable: the object store does not answer, or refuses.
         """
         with _store_errors(self.bucket, ""):
             try:
@@ -77,15 +81,21 @@ class ObjectStore:
 
         Raises:
             ObjectMissing: it is not.
-            ServiceUnavailable: the store does not answer, or refuses.
+            ServiceUnavailable: the object store does not answer, or refuses.
         """
         with _store_errors(self.bucket, ""):
             self._client.head_bucket(Bucket=self.bucket)
 
-    def put_file(self, path: Path, key: str, on_bytes: Callable[[int], None] | None = None) -> StoredObject:
-        """Upload a video file; see `put_stream`."""
+    def put_file(
+        self,
+        path: Path,
+        key: str,
+        on_bytes: Callable[[int], None] | None = None,
+        content_type: str = "video/mp4",
+    ) -> StoredObject:
+        """Upload a file; see `put_stream`."""
         with path.open("rb") as file:
-            return self.put_stream(file, path.stat().st_size, key, on_bytes)
+            return self.put_stream(file, path.stat().st_size, key, on_bytes, content_type)
 
     def put_stream(
         self,
@@ -95,12 +105,12 @@ class ObjectStore:
         on_bytes: Callable[[int], None] | None = None,
         content_type: str = "video/mp4",
     ) -> StoredObject:
-        """Upload the rest of an open file, in parts over 8 MiB; `on_bytes` is told each piece's length.
+        """Upload the rest of an open file, in parts if over 8 MiB; `on_bytes` is called with each piece's length.
 
-        A broken-off upload leaves no parts behind.
+        An upload that fails leaves no parts behind.
 
         Raises:
-            ServiceUnavailable: the store does not answer.
+            ServiceUnavailable: the object store does not answer.
         """
         transfer = TransferConfig(
             multipart_threshold=PART_BYTES,
@@ -118,7 +128,7 @@ class ObjectStore:
 
         Raises:
             ObjectMissing: there is none of that key.
-            ServiceUnavailable: the store does not answer.
+            ServiceUnavailable: the object store does not answer.
         """
         bucket = bucket or self.bucket
         with _store_errors(bucket, key):
@@ -129,7 +139,7 @@ class ObjectStore:
         )
 
     def list_keys(self, prefix: str, bucket: str | None = None) -> Iterator[str]:
-        """Every key that begins so."""
+        """Every key with that prefix."""
         bucket = bucket or self.bucket
         with _store_errors(bucket, prefix):
             for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
@@ -141,7 +151,7 @@ class ObjectStore:
 
         Raises:
             SourceGone: the object changed or went away since it was pinned.
-            ServiceUnavailable: the store does not answer, or gave less than it promised.
+            ServiceUnavailable: the object store does not answer, or gave less than it promised.
         """
         size = min(size, source.size_bytes - offset)
         if size <= 0:
@@ -158,7 +168,7 @@ class ObjectStore:
 
         Raises:
             SourceGone: it changed or went away.
-            ServiceUnavailable: the store does not answer.
+            ServiceUnavailable: the object store does not answer.
         """
         with _pinned_errors(source):
             self._client.head_object(**_pin(source))
@@ -168,7 +178,7 @@ class ObjectStore:
 
         Raises:
             SourceGone: the object changed or went away since it was pinned.
-            ServiceUnavailable: the store does not answer, or broke off.
+            ServiceUnavailable: the object store does not answer, or closed the connection early.
         """
         total = 0
         with _pinned_errors(source):
@@ -180,7 +190,7 @@ class ObjectStore:
             raise ServiceUnavailable(f"the object store gave {total} of {source.size_bytes} bytes; try again")
 
     def delete(self, key: str) -> None:
-        """Remove one of our objects; none there is fine."""
+        """Remove one of our objects, if it exists."""
         with _store_errors(self.bucket, key):
             self._client.delete_object(Bucket=self.bucket, Key=key)
 
@@ -189,14 +199,14 @@ class ObjectStore:
 
         Raises:
             ObjectMissing: there is none of that key.
-            ServiceUnavailable: the store does not answer.
+            ServiceUnavailable: the object store does not answer.
         """
         with _store_errors(self.bucket, key):
             self._client.download_fileobj(self.bucket, key, to)
 
 
 def build_object_store(settings: Settings) -> ObjectStore:
-    """The store that the settings name."""
+    """The object store that the settings name."""
     session = boto3.session.Session()
     client = session.client(
         "s3",
@@ -235,7 +245,7 @@ def _store_errors(bucket: str, key: str) -> Iterator[None]:
         if _code(error) in {"404", "NoSuchKey", "NoSuchBucket"}:
             raise ObjectMissing(f"there is no s3://{bucket}/{key}; check the bucket and the key") from error
         raise ServiceUnavailable(f"the object store refuses s3://{bucket}/{key}: {error}") from error
-    except (BotoCoreError, OSError, boto3.exceptions.Boto3Error) as error:
+    except (BotoCoreError, boto3.exceptions.Boto3Error, *_CONNECTION_ERRORS) as error:
         raise ServiceUnavailable(f"the object store does not answer ({error}); is it running?") from error
 
 
@@ -246,7 +256,7 @@ def _pinned_errors(source: StoredObject) -> Iterator[None]:
             yield
     except ObjectMissing as error:
         raise SourceGone(
-            f"the video s3://{source.bucket}/{source.key} is gone from the store; upload it again"
+            f"the video s3://{source.bucket}/{source.key} is gone from the object store; upload it again"
         ) from error
     except ServiceUnavailable as error:
         cause = error.__cause__

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 from urllib.parse import urlsplit
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import av
 import numpy as np
@@ -31,7 +31,7 @@ from pipeline.services.system import System
 from pipeline.services.upload import register_object, upload_file
 from pipeline.settings import Settings
 from tests.conftest import opened
-from tests.support.harness import environment, processes, run_of, sql, wait_done, wait_until
+from tests.support.harness import ask, environment, processes, run_of, sql, wait_done, wait_until
 from tests.support.paths import DEMO_CLIP
 from tests.support.proxy import breaking_proxy
 
@@ -128,6 +128,7 @@ def test_one_bad_file_among_good_ones_does_not_stop_them(
         (("analyze", "s3://poseline/none.mp4"), 1, "there is no s3://poseline/none.mp4"),
         (("analyze", "s3://no-such-bucket/x"), 1, "check the bucket"),
         (("analyze", "s3://poseline"), 2, "s3://bucket/key"),
+        (("analyze", "s3://poseline/matches/"), 2, "is a folder"),
         (("analyze", "s3://poseline/teams/a/videos/b"), 2, "Poseline's own"),
         (("analyze", "s3://poseline//teams/a/videos/b"), 2, "Poseline's own"),
         (("analyze", "s3://poseline/x/..//teams/a/videos/b"), 2, "Poseline's own"),
@@ -135,6 +136,8 @@ def test_one_bad_file_among_good_ones_does_not_stop_them(
         (("analyze", "https://example.org/v.mp4"), 2, "download it first"),
         (("show", "0123"), 2, "no run begins"),
         (("export", "zzz", "--out", "x.jsonl"), 2, "is not a run id"),
+        (("export", "zzz", "--out", "x.xlsx"), 2, "ends in none of .jsonl, .parquet, .csv"),
+        (("export", "zzz", "--out", "poses"), 2, "--format"),
         (("worker", "--queues", "frams"), 2, "there is no queue"),
         (("flower",), 2, "POSELINE_FLOWER_PASSWORD"),
         (("analyze", str(DEMO_CLIP), "--team", "\n"), 2, "no name for a team"),
@@ -183,6 +186,35 @@ def test_a_server_that_is_down(
     assert words in line
     assert "secret" not in line.lower()
     assert_nothing_half_made(system)
+
+
+def test_a_store_that_is_down_is_reported_once_and_before_any_file_is_read(
+    configured: Settings,
+    system: System,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for number in range(3):
+        made(folder / f"{number}.mp4", b"a file that is rejected as soon as it is read")
+    monkeypatch.setenv("POSELINE_S3_ENDPOINT", "http://127.0.0.1:1")
+    assert main(["analyze", str(folder)]) == 1
+    [line] = capsys.readouterr().err.strip().splitlines()
+    assert "object store does not answer" in line
+
+
+def test_the_first_of_several_failures_decides_the_exit_code(
+    configured: Settings, system: System, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = str(made(tmp_path / "bad.mp4", b"x" * 999))
+    folder = "s3://poseline/matches/"
+    for paths, code in (((bad, folder), 1), ((folder, bad), 2)):
+        assert main(["ingest", *paths]) == code
+        printed = capsys.readouterr().err
+        assert "not a video" in printed
+        assert "is a folder" in printed
 
 
 def test_redis_that_is_down_costs_only_seconds(
@@ -234,6 +266,32 @@ def test_a_name_that_is_no_text_is_still_a_video(system: System, short_clip: Pat
     odd = tmp_path / os.fsdecode(b"match \xff\xfe.mp4")
     odd.write_bytes(short_clip.read_bytes())
     assert upload_file(system, odd, "team").video.name == "match ??.mp4"
+
+
+def test_a_name_with_escape_sequences_never_reaches_the_terminal(
+    configured: Settings, system: System, short_clip: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key = f"{uuid4()}/v\x1b[2J.mp4"
+    system.store.put_file(short_clip, key)
+    assert main(["ingest", f"s3://{system.store.bucket}/{key}"]) == 0
+    assert sql(system, "SELECT name FROM video") == [("v?[2J.mp4",)]
+    sql(system, "UPDATE video SET name = :name", name="v\x1b[2J.mp4")  # as an older version stored it
+    [(run_id,)] = sql(system, "SELECT id FROM run")
+    for command in (("runs",), ("show", str(run_id)), ("ingest", f"s3://{system.store.bucket}/{key}")):
+        assert main(list(command)) == 0
+        captured = capsys.readouterr()
+        assert "\x1b[2J" not in captured.out + captured.err
+
+
+def test_a_team_sees_its_own_runs_only(
+    configured: Settings, system: System, short_clip: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_id = str(ask(system, short_clip, team="a"))
+    for command in (("show",), ("verify",), ("cancel",), ("export", "--out", "x.csv"), ("preview", "--out", "x.png")):
+        code, line = said(capsys, command[0], run_id, *command[1:], "--team", "b")
+        assert code == 2
+        assert "no run begins" in line
+    assert main(["show", run_id, "--team", "a"]) == 0
 
 
 def test_an_option_beats_the_environment(

@@ -163,9 +163,9 @@ def test_every_format_carries_the_same_values(home: Path, demo: dict[str, Any]) 
         assert entry["left_knee_y"] == pytest.approx(person["keypoints"][13][1], rel=1e-6)
         assert float(row["x2"]) == person["box"][2]
     empty = [line["frame"] for line in lines if not line["people"]]
-    with (out / "poses.nobody.csv").open() as file:
+    with (out / "poses.empty_frames.csv").open() as file:
         assert [int(row["frame"]) for row in csv.DictReader(file)] == empty
-    assert pq.read_table(out / "poses.nobody.parquet")["frame"].to_pylist() == empty
+    assert pq.read_table(out / "poses.empty_frames.parquet")["frame"].to_pylist() == empty
 
 
 def test_doctor_finds_nothing_wrong(home: Path, demo: dict[str, Any]) -> None:

@@ -121,7 +121,7 @@ class Journey:
             except VideoRejected:
                 pass  # its row says so
             with transaction(self._system.engine) as connection:
-                video = select_video(connection, video_id)
+                video = select_video(connection, video_id, team=None)
             if video.state is not VideoState.STORED:
                 break
         return video
@@ -132,7 +132,7 @@ class Journey:
             outcome.problems.append(f"the reason is no line: {reason!r}")
         if run_id is not None and video.duplicate_of is None:
             with transaction(self._system.engine) as connection:
-                run = select_run(connection, run_id)
+                run = select_run(connection, run_id, team=None)
             if (run.state, run.reason) != (RunState.FAILED, reason):
                 outcome.problems.append(f"its run is {run.state} ({run.reason})")
 
@@ -177,7 +177,7 @@ class Journey:
         system = self._system
         for _ in range(_TRIES):
             with transaction(system.engine) as connection:
-                run = select_run(connection, run_id)
+                run = select_run(connection, run_id, team=None)
                 open_chunks = count_chunks(connection, run_id)
             if run.state is not RunState.RUNNING:
                 break
@@ -193,7 +193,7 @@ class Journey:
         except PoselineError as error:
             outcome.problems.append(f"finish: {error.message}")
         with transaction(system.engine) as connection:
-            run = select_run(connection, run_id)
+            run = select_run(connection, run_id, team=None)
         rows = list(iter_frame_rows(system.engine, run_id))
         outcome.missing = sum(row.missing is not None for row in rows)
         if not is_final(run.state):

@@ -18,6 +18,7 @@ from uuid import UUID
 import av
 from sqlalchemy import text
 
+from pipeline.core.progress import SILENT, Progress
 from pipeline.core.states import RunState, is_final
 from pipeline.db.engine import transaction
 from pipeline.db.runs import RunRow, select_run
@@ -131,16 +132,16 @@ def ask(
     clip: Path,
     team: str = "team",
     model: str = BUNDLED_MODEL,
-    on_step: Callable[[str], None] | None = None,
+    progress: Progress = SILENT,
 ) -> UUID:
     """Upload a clip and ask for its run."""
-    return request_run(system, upload_file(system, clip, team).video.id, model, on_step).run_id
+    return request_run(system, upload_file(system, clip, team).video.id, model, progress).run_id
 
 
 def run_of(system: System, run_id: UUID) -> RunRow:
     """A run as it is now."""
     with transaction(system.engine) as connection:
-        return select_run(connection, run_id)
+        return select_run(connection, run_id, team=None)
 
 
 def wait_for_run(system: System, run_id: UUID, timeout_s: float = 90.0) -> RunRow:
@@ -165,7 +166,7 @@ def sql(system: System, statement: str, **values: object) -> list[tuple[object, 
 
 def export_bytes(system: System, run_id: UUID, to: Path) -> bytes:
     """A run's JSON Lines."""
-    export_run(system, run_id, to, "jsonl")
+    export_run(system, run_id, to, "jsonl", team=None)
     return to.read_bytes()
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -65,19 +67,19 @@ def test_a_stored_upload_keeps_its_object_whatever_its_client_believes(system: S
 def test_the_same_content_from_two_places_is_one_video_and_one_run(system: System, short_clip: Path) -> None:
     run_id = ask(system, short_clip)
     first = upload_file(system, short_clip, "team")
-    assert first.known
+    assert first.existed
     ingest_video(system, first.video.id, "w")
     system.store.put_file(short_clip, f"matches/{run_id}.mp4")
     url = f"s3://{system.store.bucket}/matches/{run_id}.mp4"
     again = register_object(system, url, "team")
-    assert not again.known
+    assert not again.existed
     ingest_video(system, again.video.id, "w")
     with transaction(system.engine) as connection:
-        assert select_video(connection, again.video.id).duplicate_of == first.video.id
+        assert select_video(connection, again.video.id, team=None).duplicate_of == first.video.id
     assert request_run(system, again.video.id, BUNDLED_MODEL).run_id == run_id
     assert register_object(system, url, "team").video.id == first.video.id
     other_team = register_object(system, url, "another team")
-    assert not other_team.known
+    assert not other_team.existed
 
 
 def test_the_object_of_a_rejected_upload_is_removed(system: System, short_clip: Path, tmp_path: Path) -> None:
@@ -94,6 +96,14 @@ def test_the_object_of_a_rejected_upload_is_removed(system: System, short_clip: 
         return list(system.store.list_keys(video.source.key if video.source else "")) == []
 
     wait_until(removed, 10)
+
+
+def test_a_full_disk_is_not_an_outage_of_the_object_store(system: System, short_clip: Path) -> None:
+    key = f"test/{uuid4()}"
+    system.store.put_file(short_clip, key)
+    with open("/dev/full", "wb", buffering=0) as full, pytest.raises(OSError, match="No space left") as caught:
+        system.store.download(key, full)
+    assert caught.value.errno == errno.ENOSPC
 
 
 def test_a_team_without_weight_cannot_be_made(system: System) -> None:

@@ -140,7 +140,7 @@ def test_verify_goes_red_when_the_stored_video_is_another(system: System, clip: 
     _swapped_rows(system)
     assert all(verify_run(system, run_id).good for run_id in run_ids)
     third = make_video(tmp_path / "third.mp4", FRAMES + 2)
-    for damage, words in ((_overwritten, "changed since it was ingested"), (_removed, "is gone from the store")):
+    for damage, words in ((_overwritten, "changed since it was ingested"), (_removed, "is gone from the object store")):
         damage(system, third)
         for run_id in run_ids:
             assert words in wrong(verify_run(system, run_id))["video"]
@@ -187,7 +187,7 @@ def test_a_video_whose_object_is_gone_is_given_it_again_by_the_same_content(
         damage(system, make_video(tmp_path / f"{damage.__name__}.mp4"))
         assert "video" in wrong(verify_run(system, run_id))
         again = upload_file(system, clip, "team")
-        assert again.known
+        assert again.existed
         assert again.video.id == run_of(system, run_id).video_id
         assert verify_run(system, run_id).good
 
@@ -199,7 +199,7 @@ def test_a_run_whose_video_went_away_before_it_was_finished_fails(system: System
         finish_run(system, run_id, "w")
     run = run_of(system, run_id)
     assert run.state is RunState.FAILED
-    assert "is gone from the store" in str(run.reason)
+    assert "is gone from the object store" in str(run.reason)
 
 
 @pytest.mark.parametrize("kind", DAMAGES)

@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 import numpy as np
 import pytest
 
+from pipeline.core.progress import Silent
 from pipeline.core.states import RunState
 from pipeline.db.chunks import select_last_error
 from pipeline.db.engine import transaction
@@ -62,29 +63,34 @@ def test_a_worker_elsewhere_gets_a_model_that_a_person_brought(system: System, c
     detect_chunk(there, ModelCache(there, Placement("cpu")), run_id, 0, "w")
     finish_run(there, run_id, "w")
     run = run_of(system, run_id)
-    assert (run.state, run.model) == (RunState.DONE, "mine")
-    assert len(run.model_spec["keypoint_names"]) == KEYPOINTS
+    assert (run.state, run.model_name) == (RunState.DONE, "mine")
+    assert len(run.model.keypoint_names) == KEYPOINTS
     rows = sql(system, "SELECT people, cardinality(keypoints) FROM frame WHERE run_id = :id", id=run_id)
     assert rows == [(1, 3 * KEYPOINTS)] * 12
     kept = [path.name for path in (there.settings.home / "weights").iterdir()]
-    assert kept == [f"{run.model_spec['pose']['weights_sha256']}.onnx"]
+    assert kept == [f"{run.model.pose.weights_sha256}.onnx"]
 
 
 def test_the_same_weights_are_sent_once(system: System, clip: Path, mine: Path):
-    words: list[str] = []
-    first = ask(system, clip, model=str(mine), on_step=words.append)
-    assert ask(system, clip, model=str(mine), on_step=words.append) == first
-    assert [word.partition("(")[0] for word in words] == ["keeping the weights of mine in the store "]
+    steps: list[str] = []
+
+    class Recorded(Silent):
+        def step(self, message: str, /) -> None:
+            steps.append(message)
+
+    first = ask(system, clip, model=str(mine), progress=Recorded())
+    assert ask(system, clip, model=str(mine), progress=Recorded()) == first
+    assert [step.partition("(")[0] for step in steps] == ["uploading the weights of mine to the object store "]
     assert f"{PREFIX}{sha256_of(mine)}.onnx" in list(system.store.list_keys(PREFIX))
 
 
 def test_what_is_said_of_a_model_last_counts(system: System, clip: Path, mine: Path, tmp_path: Path):
     run_id = ask(system, clip, model=str(mine))
-    assert run_of(system, run_id).model_spec["licence"] == "unknown"
+    assert run_of(system, run_id).model.licence == "unknown"
     mine.with_suffix(".json").write_text('{"licence": "MIT", "skeleton": [[0, 1]]}')
     assert ask(system, clip, model=str(mine)) == run_id
-    spec = run_of(system, run_id).model_spec
-    assert (spec["licence"], spec["skeleton"]) == ("MIT", [[0, 1]])
+    spec = run_of(system, run_id).model
+    assert (spec.licence, spec.skeleton) == ("MIT", ((0, 1),))
 
 
 def test_other_bytes_under_their_name_never_run(system: System, clip: Path, mine: Path, tmp_path: Path):

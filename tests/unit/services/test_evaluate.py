@@ -19,6 +19,7 @@ from pycocotools.cocoeval import COCOeval
 from pipeline.cli.main import main
 from pipeline.core.coco import parse_annotations
 from pipeline.core.oks import COCO_SIGMAS, oks
+from pipeline.core.progress import Silent
 from pipeline.errors import InvalidOutput, UsageError
 from pipeline.inference.catalogue import find_entry
 from pipeline.inference.weights.checksums import sha256_of, write_checksums
@@ -113,13 +114,16 @@ def test_a_person_too_many_costs_only_among_people_of_that_size(tmp_path: Path) 
 def test_nobody_found_is_zero_and_every_picture_is_looked_at_once(tmp_path: Path) -> None:
     path, pictures = write_set(tmp_path, 3, [person(2)])
     seen, done = Seen({}), []
-    outcome, results = evaluate_coco(
-        read_annotations(path, pictures, NAMES), pictures, seen, NAMES, lambda: done.append(1)
-    )
+
+    class Counted(Silent):
+        def advance(self, count: int = 1, /) -> None:
+            done.append(count)
+
+    outcome, results = evaluate_coco(read_annotations(path, pictures, NAMES), pictures, seen, NAMES, Counted())
     assert outcome.figures == CocoFigures(0, 0, 0, None, 0, 0)
     assert (outcome.images, outcome.people, outcome.people_found, results) == (3, 1, 0, [])
     assert seen.numbers == [1, 2, 3]
-    assert len(done) == 3
+    assert done == [1, 1, 1]
 
 
 def test_a_crowd_takes_any_number_and_a_person_without_keypoints_one(tmp_path: Path) -> None:
