@@ -52,20 +52,20 @@ def check(console: Console, names: tuple[str, ...], device: Device) -> None:
 
 def _row(console: Console, name: str, placement: Placement) -> dict[str, Any]:
     """What came of one, whatever is wrong with it."""
-    from pipeline.services import golden  # noqa: PLC0415 - with onnxruntime and OpenCV, 0.3 s
+    from pipeline.inference.golden.check import check_golden  # noqa: PLC0415 - with onnxruntime and OpenCV, 0.3 s
 
     try:
         found = find_model(name, console.models_path, console.pins_path)
-        report = golden.check(found, load_model(found, placement), placement)
+        report = check_golden(found, load_model(found, placement), placement)
     except PoselineError as error:
         return _facts(name, problem=error.message)
     figures = report.figures
     return _facts(
         found.spec.full_name,
         problem=report.problem.message if report.problem else None,
-        engine=report.facts.engine,
-        provider=report.facts.provider,
-        device=report.facts.name,
+        engine=report.device.engine,
+        provider=report.device.provider,
+        device=report.device.name,
         people=report.people,
         frame_ms=report.frame_ms,
         against=report.against,

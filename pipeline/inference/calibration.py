@@ -27,7 +27,7 @@ def best_batch(network: Network, slots: int = 1) -> int:
     Args:
         slots: threads that will bring such batches at once, and so do here.
     """
-    if not network.session.facts.is_gpu:
+    if not network.session.device.is_gpu:
         return 1
     best, best_s = 1, float("inf")
     for batch in TRIED:

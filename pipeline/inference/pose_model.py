@@ -29,7 +29,7 @@ class PoseModel(Protocol):
         """How many frames to bring at once: 1 on a CPU, on a GPU what `calibration` found best."""
 
     @property
-    def facts(self) -> DeviceInfo:
+    def device(self) -> DeviceInfo:
         """What really runs it."""
 
     def detect(self, images: Sequence[Image], scales: Sequence[float]) -> list[FramePoses]:
@@ -70,4 +70,4 @@ def build_model(spec: ModelSpec, path_of: Callable[[NetworkSpec], Path], placeme
     detector = Detector(network(spec.detector), spec.score_threshold, spec.nms_threshold)
     pose = network(spec.pose)
     # Crops are batched over frames; a detector takes one at a time.
-    return TwoStage(detector, pose, spec, TWO_STAGE_BATCH if pose.session.facts.is_gpu else 1)
+    return TwoStage(detector, pose, spec, TWO_STAGE_BATCH if pose.session.device.is_gpu else 1)

@@ -35,16 +35,16 @@ class OneStage:
         self._planes = InputBuffer()
 
     @property
-    def facts(self) -> DeviceInfo:
+    def device(self) -> DeviceInfo:
         """What really runs it."""
-        return self._network.session.facts
+        return self._network.session.device
 
     def detect(self, images: Sequence[Image], scales: Sequence[float]) -> list[FramePoses]:
         """See `models.PoseModel.detect`."""
         side_px = self.spec.pose.width_px
         check_images(images, scales, side_px)
         # See DeviceInfo.is_gpu.
-        step = len(images) if self.facts.is_gpu else 1
+        step = len(images) if self.device.is_gpu else 1
         found: list[FramePoses] = []
         for at in range(0, len(images), max(1, step)):
             found += self._detect_together(images[at : at + step], scales[at : at + step])

@@ -44,9 +44,9 @@ class TwoStage:
         self._planes = InputBuffer(_RTMPOSE)
 
     @property
-    def facts(self) -> DeviceInfo:
+    def device(self) -> DeviceInfo:
         """What really runs it."""
-        return self._network.session.facts
+        return self._network.session.device
 
     def detect(self, images: Sequence[Image], scales: Sequence[float]) -> list[FramePoses]:
         """See `models.PoseModel.detect`; pictures are whole, of any size."""
@@ -78,7 +78,7 @@ class TwoStage:
         """Keypoints float32 `[n, k, 3]` in pixels of each crop's picture."""
         count = len(self.spec.keypoint_names)
         found = np.empty((len(crops), count, 3), np.float32)
-        step = MOST_BATCHED if self.facts.is_gpu else 1
+        step = MOST_BATCHED if self.device.is_gpu else 1
         for at in range(0, len(crops), step):
             bins_x, bins_y = self._network.run(self._planes.of(crops[at : at + step]))
             found[at : at + step] = _read_simcc(bins_x, bins_y, np.stack(corners[at : at + step]))

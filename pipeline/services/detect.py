@@ -142,7 +142,7 @@ def _analyse(
                 next_no = frame.number + 1
             keeper.check()
         _add_missing(spool, index, next_no, stop, NO_FRAME)
-    return model.facts.words
+    return model.device.summary
 
 
 class _Loading:

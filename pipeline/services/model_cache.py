@@ -11,11 +11,10 @@ from pipeline.db.engine import transaction
 from pipeline.db.runs import select_model_spec
 from pipeline.errors import BrokenModel, DeviceLost, DeviceUnavailable, InvalidOutput, InvalidWeights, Stopping
 from pipeline.inference.engines.placement import Placement
-from pipeline.inference.golden.check import GoldenReport
+from pipeline.inference.golden.check import GoldenReport, check_golden
 from pipeline.inference.pose_model import PoseModel
 from pipeline.inference.zoo import FoundModel, find_model, load_model
 from pipeline.logs import get_logger
-from pipeline.services.golden import check
 from pipeline.services.system import System
 from pipeline.services.weight_store import locate_weights
 
@@ -97,7 +96,7 @@ class ModelCache:
         fingerprint = found.spec.fingerprint
         if fingerprint not in self._sound:
             try:
-                report = check(found, model, self._placement).require()
+                report = check_golden(found, model, self._placement).require()
             except InvalidOutput as error:
                 raise BrokenModel(error.message) from error
             for words in report.warnings:

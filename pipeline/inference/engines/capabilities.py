@@ -14,7 +14,7 @@ from pipeline.core.precision import PRECISIONS, Precision
 from pipeline.inference.engines.diagnostics import has_bf16
 from pipeline.inference.engines.nvidia import driver_version
 from pipeline.inference.engines.onnx_session import TENSORRT, available
-from pipeline.inference.engines.placement import AUTO, COMPUTES_IN
+from pipeline.inference.engines.placement import AUTO, SUPPORTED_PRECISIONS
 from pipeline.inference.engines.sessions import Device
 
 #: Where distributions and NVIDIA's own packages put TensorRT's library.
@@ -28,7 +28,7 @@ def precisions_on(device: Device) -> tuple[Precision, ...]:
         for precision in PRECISIONS
         if precision == "fp32"
         or any(
-            precision in COMPUTES_IN[each] and _is_here(each)
+            precision in SUPPORTED_PRECISIONS[each] and _is_here(each)
             for each in (AUTO[precision] if device == "auto" else (device,))
         )
     )

@@ -45,9 +45,9 @@ VENDOR_ERRORS: tuple[type[Exception], ...] = (
 class OnnxSession:
     """A `Session` over an `onnxruntime.InferenceSession`."""
 
-    def __init__(self, session: Any, facts: DeviceInfo) -> None:
+    def __init__(self, session: Any, device: DeviceInfo) -> None:
         self._session = session
-        self.facts = facts
+        self.device = device
         self.inputs = tuple(_port(each) for each in session.get_inputs())
         self.outputs = tuple(_port(each) for each in session.get_outputs())
 
@@ -56,7 +56,7 @@ class OnnxSession:
         try:
             return tuple(self._session.run(list(outputs), {self.inputs[0].name: batch}))
         except VENDOR_ERRORS as error:
-            if self.facts.is_gpu:
+            if self.device.is_gpu:
                 raise DeviceLost(f"the GPU broke off: {_one_line(error)}; start this worker again") from error
             raise InvalidWeights(f"the network broke off: {_one_line(error)}") from error
 
@@ -93,7 +93,7 @@ def open_onnx(
         raise InvalidWeights(f"{path} cannot be loaded as ONNX: {_one_line(error)}; fetch it again") from error
     if session.get_providers()[0] != provider:
         raise DeviceUnavailable(_no_device(provider, "onnxruntime gave the CPU instead"))
-    return OnnxSession(session, _facts(provider, precision))
+    return OnnxSession(session, _device_info(provider, precision))
 
 
 def available() -> frozenset[str]:
@@ -101,7 +101,7 @@ def available() -> frozenset[str]:
     return frozenset(ort.get_available_providers())
 
 
-def _facts(provider: str, precision: Precision) -> DeviceInfo:
+def _device_info(provider: str, precision: Precision) -> DeviceInfo:
     engine = f"onnxruntime {ort.__version__}"
     if provider in {CUDA, TENSORRT}:
         return DeviceInfo(engine, provider, cuda_name(), driver_version(), precision, is_gpu=True)

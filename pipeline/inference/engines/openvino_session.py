@@ -41,8 +41,8 @@ class OpenvinoSession:
         outputs: as the file declares them.
     """
 
-    def __init__(self, compiled: Any, facts: DeviceInfo, inputs: tuple[Port, ...], outputs: tuple[Port, ...]) -> None:
-        self.facts = facts
+    def __init__(self, compiled: Any, device: DeviceInfo, inputs: tuple[Port, ...], outputs: tuple[Port, ...]) -> None:
+        self.device = device
         self.inputs = inputs
         self.outputs = outputs
         self._compiled = compiled

@@ -117,8 +117,8 @@ def test_a_worker_that_was_asked_for_a_gpu_and_has_none_refuses(
 class OffBy:
     """A session of which every keypoint is some pixels off."""
 
-    def __init__(self, session: Session, facts: DeviceInfo, off_px: float) -> None:
-        self.facts, self.inputs, self.outputs = facts, session.inputs, session.outputs
+    def __init__(self, session: Session, device: DeviceInfo, off_px: float) -> None:
+        self.device, self.inputs, self.outputs = device, session.inputs, session.outputs
         self._session, self._off_px = session, np.float32(off_px)
 
     def run(self, batch: Float32s, outputs: Sequence[str]) -> tuple[Float32s, ...]:

@@ -122,7 +122,7 @@ def test_crops_of_many_pictures_go_through_in_batches(rtmpose, pictures, monkeyp
 
 def test_a_processor_poses_one_person_at_a_time(rtmpose, pictures):
     model, session = on_gpu(rtmpose)
-    session.facts = rtmpose.facts
+    session.device = rtmpose.device
     session.batches.clear()
     assert_same(all_at_once(model, pictures), all_at_once(rtmpose, pictures))
     assert session.batches == [1] * 8

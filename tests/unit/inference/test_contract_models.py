@@ -85,7 +85,7 @@ def test_a_model_says_what_its_keypoints_are(models, name):
     assert spec.side_px == (None if spec.detector else side_px)
     poses = detect(models[name], scene_of(name, people_at(side_px, 2)).picture)
     assert poses.keypoints.shape == (2, count, 3)
-    assert (models[name].facts.provider, models[name].batch) == ("CPUExecutionProvider", 1)
+    assert (models[name].device.provider, models[name].batch) == ("CPUExecutionProvider", 1)
 
 
 @pytest.mark.parametrize("name", NAMES)
