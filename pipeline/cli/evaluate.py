@@ -15,12 +15,12 @@ from pipeline.inference.catalogue import BUNDLED_MODEL
 from pipeline.inference.engines.sessions import Device
 from pipeline.inference.zoo import split_precision
 from pipeline.services.evaluate import (
-    MOST_PEOPLE,
+    MAX_PEOPLE,
     NMS_THRESHOLD,
     PUBLISHED,
     SCORE_THRESHOLD,
     evaluate_coco,
-    named_model,
+    find_evaluation_model,
     read_annotations,
     write_results,
 )
@@ -60,7 +60,7 @@ def coco(
     """
     if out is not None:
         _check_out(out)
-    named = named_model(model, console.models_path, device, threads, console.pins_path)
+    named = find_evaluation_model(model, console.models_path, device, threads, console.pins_path)
     wanted = read_annotations(annotations, images, named.keypoint_names, limit)
     detect = named.load()
     with Bar(console, f"evaluating {model}", len(wanted.images), "images") as bar:
@@ -74,7 +74,7 @@ def coco(
             "fingerprint": named.fingerprint,
             "thresholds": {"score": SCORE_THRESHOLD, "nms_iou": NMS_THRESHOLD},
             "ranked_by": "box score",
-            "most_people_per_image": MOST_PEOPLE,
+            "most_people_per_image": MAX_PEOPLE,
             "annotations": str(annotations),
             "is_val2017": wanted.is_val2017,
             **asdict(outcome),

@@ -30,7 +30,7 @@ def check(console: Console, names: tuple[str, ...], device: Device) -> None:
     NAME may have a precision (rtmo-s@bf16), or be a file (mine.onnx). What they find is held against what is known of
     the bundled model, or else against the same model on the CPU.
     """
-    wanted = names or tuple(state.name for state in list_models(console.models_path) if state.is_here)
+    wanted = names or tuple(state.name for state in list_models(console.models_path) if state.is_local)
     for name in wanted:
         require_known(name)
     rows = []

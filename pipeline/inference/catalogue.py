@@ -214,7 +214,7 @@ _BUNDLED = frozenset(w.sha256 for entry in ENTRIES.values() for w in entry.weigh
 ALIASES = {"rtmpose-lightweight": "rtmpose-s", "rtmpose-balanced": "rtmpose-m", "rtmpose-performance": "rtmpose-x"}
 
 
-def comes_with_poseline(sha256: str) -> bool:
+def is_bundled_sha256(sha256: str) -> bool:
     """Whether these weights are in every installation."""
     return sha256 in _BUNDLED
 

@@ -17,7 +17,7 @@ from pipeline.core.letterbox import PAD, Image, letterbox, scale_to
 from pipeline.errors import InvalidOutput
 from pipeline.inference.contracts import YOLOX_STRIDES, Network
 from pipeline.inference.engines.sessions import Float32s
-from pipeline.inference.preprocessing import AS_IT_IS, InputBuffer, Normalisation
+from pipeline.inference.preprocessing import NO_NORMALISATION, InputBuffer, Normalisation
 
 #: `RTMDet.__init__` of rtmlib 0.0.16: ImageNet's, in the order of BGR.
 _RTMDET = Normalisation(mean=(103.53, 116.28, 123.675), std=(57.375, 57.12, 58.395))
@@ -33,7 +33,7 @@ class Detector:
         self.network = network
         self._score_threshold = score_threshold
         self._nms_threshold = nms_threshold
-        self._planes = InputBuffer(_RTMDET if network.spec.decoder == "rtmdet" else AS_IT_IS)
+        self._input = InputBuffer(_RTMDET if network.spec.decoder == "rtmdet" else NO_NORMALISATION)
 
     def find(self, image: Image) -> tuple[Float32s, Float32s]:
         """Boxes float32 `[n, 4]` in pixels of the picture, and scores float32 `[n]`, best first.
@@ -45,7 +45,7 @@ class Detector:
             InvalidOutput: boxes or scores are not numbers.
         """
         square, scale = _to_square(image, self.network.spec.width_px)
-        outputs = self.network.run(self._planes.of([square]))
+        outputs = self.network.run(self._input.fill([square]))
         if outputs[0].shape[2] == 5:
             boxes, scores = outputs[0][0, :, :4] / np.float32(scale), outputs[0][0, :, 4]
             good = scores > self._score_threshold

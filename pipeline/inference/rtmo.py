@@ -32,7 +32,7 @@ class OneStage:
         self.batch = batch
         network.require_keypoints(len(spec.keypoint_names))
         self._network = network
-        self._planes = InputBuffer()
+        self._input = InputBuffer()
 
     @property
     def device(self) -> DeviceInfo:
@@ -51,7 +51,7 @@ class OneStage:
         return found
 
     def _detect_together(self, images: Sequence[Image], scales: Sequence[float]) -> list[FramePoses]:
-        dets, keypoints = self._network.run(self._planes.of(images))
+        dets, keypoints = self._network.run(self._input.fill(images))
         found = [
             _decode(dets[i], keypoints[i], float(scale), self.spec.score_threshold, self.spec.nms_threshold)
             for i, scale in enumerate(scales)

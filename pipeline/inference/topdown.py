@@ -17,7 +17,7 @@ from pipeline.core.poses import FramePoses
 from pipeline.errors import InvalidOutput
 from pipeline.inference.contracts import SIMCC_SPLIT, Network
 from pipeline.inference.detectors import Detector
-from pipeline.inference.engines.sessions import MOST_BATCHED, DeviceInfo, Float32s
+from pipeline.inference.engines.sessions import MAX_BATCH, DeviceInfo, Float32s
 from pipeline.inference.preprocessing import Image, InputBuffer, Normalisation, check_images
 
 #: Of ImageNet, in RGB (mmpose, `PoseDataPreprocessor` of every RTMPose config).
@@ -41,7 +41,7 @@ class TwoStage:
         self._detector = detector
         network.require_keypoints(len(spec.keypoint_names))
         self._network = network
-        self._planes = InputBuffer(_RTMPOSE)
+        self._input = InputBuffer(_RTMPOSE)
 
     @property
     def device(self) -> DeviceInfo:
@@ -56,7 +56,7 @@ class TwoStage:
         corners: list[Float64s] = []
         for image, (boxes, _) in zip(images, found, strict=True):
             for box in boxes:
-                crop, corner = _cut_out(image, box, self._network.spec.width_px, self._network.spec.height_px)
+                crop, corner = _crop(image, box, self._network.spec.width_px, self._network.spec.height_px)
                 crops.append(crop)
                 corners.append(corner)
         keypoints = self._pose(crops, corners)
@@ -78,14 +78,14 @@ class TwoStage:
         """Keypoints float32 `[n, k, 3]` in pixels of each crop's picture."""
         count = len(self.spec.keypoint_names)
         found = np.empty((len(crops), count, 3), np.float32)
-        step = MOST_BATCHED if self.device.is_gpu else 1
+        step = MAX_BATCH if self.device.is_gpu else 1
         for at in range(0, len(crops), step):
-            bins_x, bins_y = self._network.run(self._planes.of(crops[at : at + step]))
+            bins_x, bins_y = self._network.run(self._input.fill(crops[at : at + step]))
             found[at : at + step] = _read_simcc(bins_x, bins_y, np.stack(corners[at : at + step]))
         return found
 
 
-def _cut_out(image: Image, box_xyxy: Float32s, width_px: int, height_px: int) -> tuple[Image, Float64s]:
+def _crop(image: Image, box_xyxy: Float32s, width_px: int, height_px: int) -> tuple[Image, Float64s]:
     """A box of the picture, widened to the network's aspect, as mmpose's `TopdownAffine` cuts it.
 
     Returns:
@@ -111,7 +111,7 @@ def _read_simcc(bins_x: Float32s, bins_y: Float32s, corners: Float64s) -> Float3
     Args:
         bins_x: float32 `[n, k, W * 2]`.
         bins_y: float32 `[n, k, H * 2]`.
-        corners: float64 `[n, 3]`, from `_cut_out`.
+        corners: float64 `[n, 3]`, from `_crop`.
 
     Returns:
         float32 `[n, k, 3]`: x, y in pixels of the picture, confidence 0..1.

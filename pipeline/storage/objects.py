@@ -82,10 +82,12 @@ class ObjectStore:
         with _store_errors(self.bucket, ""):
             self._client.head_bucket(Bucket=self.bucket)
 
-    def put_file(self, path: Path, key: str, on_bytes: Callable[[int], None] | None = None) -> StoredObject:
-        """Upload a video file; see `put_stream`."""
+    def put_file(
+        self, path: Path, key: str, on_bytes: Callable[[int], None] | None = None, content_type: str = "video/mp4"
+    ) -> StoredObject:
+        """Upload a file; see `put_stream`."""
         with path.open("rb") as file:
-            return self.put_stream(file, path.stat().st_size, key, on_bytes)
+            return self.put_stream(file, path.stat().st_size, key, on_bytes, content_type)
 
     def put_stream(
         self,

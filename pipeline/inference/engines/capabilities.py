@@ -28,13 +28,13 @@ def precisions_on(device: Device) -> tuple[Precision, ...]:
         for precision in PRECISIONS
         if precision == "fp32"
         or any(
-            precision in SUPPORTED_PRECISIONS[each] and _is_here(each)
+            precision in SUPPORTED_PRECISIONS[each] and _is_available(each)
             for each in (AUTO[precision] if device == "auto" else (device,))
         )
     )
 
 
-def _is_here(device: Device) -> bool:
+def _is_available(device: Device) -> bool:
     """Of a device that computes in reduced precision."""
     if device == "openvino":
         return importlib.util.find_spec("openvino") is not None and has_bf16()

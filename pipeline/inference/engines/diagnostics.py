@@ -1,4 +1,4 @@
-"""What this machine has to compute with, what it lacks, and the mend, in words for a person.
+"""What this machine has to compute with, what it lacks, and the fix, in words for a person.
 
 No session is made, no engine is imported and no process is started.
 """

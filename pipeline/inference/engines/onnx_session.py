@@ -16,7 +16,7 @@ from pipeline.core.model_spec import NetworkSpec
 from pipeline.core.precision import Precision
 from pipeline.errors import DeviceLost, DeviceUnavailable, InvalidWeights
 from pipeline.inference.engines.nvidia import cuda_name, driver_version, missing_libraries
-from pipeline.inference.engines.sessions import INPUT_NAME, MOST_BATCHED, DeviceInfo, Float32s, Port, cpu_name
+from pipeline.inference.engines.sessions import INPUT_NAME, MAX_BATCH, DeviceInfo, Float32s, Port, cpu_name
 
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
@@ -123,7 +123,7 @@ def _with_options(
     if spec is not None:
         # One engine for every batch: without the span TensorRT builds anew, for minutes, for each larger one.
         is_single = spec.decoder in {"yolox", "rtmdet"}
-        opt, most = (1, 1) if is_single else (_TENSORRT_BATCH, MOST_BATCHED)
+        opt, most = (1, 1) if is_single else (_TENSORRT_BATCH, MAX_BATCH)
         for name, batch in (("min", 1), ("opt", opt), ("max", most)):
             options[f"trt_profile_{name}_shapes"] = f"{INPUT_NAME}:{batch}x3x{spec.height_px}x{spec.width_px}"
     if engines_path is not None:
@@ -158,8 +158,8 @@ def _require(provider: str) -> None:
         return
     title = _TITLES[provider]
     if provider not in available():
-        mend = "run on a Mac" if provider == COREML else "put onnxruntime-gpu in its place"
-        raise DeviceUnavailable(f"no {title}: this onnxruntime is built without it; {mend}, or use the cpu device")
+        fix = "run on a Mac" if provider == COREML else "put onnxruntime-gpu in its place"
+        raise DeviceUnavailable(f"no {title}: this onnxruntime is built without it; {fix}, or use the cpu device")
     if provider in {CUDA, TENSORRT}:
         # TensorRT has no option for it, and reads this when its first session is made (microsoft/onnxruntime#26029).
         os.environ.setdefault("NVIDIA_TF32_OVERRIDE", "0")

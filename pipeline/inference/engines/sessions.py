@@ -28,7 +28,7 @@ Device = Literal["auto", "cpu", "openvino", "cuda", "tensorrt", "coreml"]
 #: Of every network that OpenMMLab exports (mmdeploy).
 INPUT_NAME = "input"
 #: Pictures in one call, at most.
-MOST_BATCHED = 64
+MAX_BATCH = 64
 
 
 @dataclass(frozen=True)
