@@ -38,7 +38,7 @@ def evaluate() -> None:
 @click.argument("annotations", type=click.Path(dir_okay=False, exists=True, path_type=Path))
 @click.argument("images", type=click.Path(file_okay=False, exists=True, path_type=Path))
 @click.option("--model", default=BUNDLED_MODEL, show_default=True, help="Which model; `poseline models` lists them.")
-@click.option("--limit", type=click.IntRange(1), help="Only the first images of the file, for a quick look.")
+@click.option("--limit", type=click.IntRange(1), help="Only the first images of the file, for a quick check.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write what was found, as COCO results.")
 @click.option("--device", type=click.Choice(get_args(Device)), default="auto", show_default=True)
 @click.option("--threads", type=click.IntRange(1, 256), help="Of the network [default: one per core]")
@@ -54,7 +54,7 @@ def coco(
     device: Device,
     threads: int | None,
 ) -> None:
-    """Measure a model by COCO's keypoint AP on ANNOTATIONS.json and the pictures in IMAGES.
+    """Measure a model by COCO's keypoint AP on ANNOTATIONS.json and the images in IMAGES.
 
     Needs no servers. People are ranked by their box's score, and the thresholds are those of published figures.
     """

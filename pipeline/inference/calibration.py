@@ -1,4 +1,4 @@
-"""How many frames a GPU is given at once: found by trying, within the memory that there is."""
+"""The batch size on a GPU, found by measuring, within its memory."""
 
 from __future__ import annotations
 

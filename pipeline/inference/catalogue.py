@@ -51,7 +51,7 @@ class Weights:
 
 @dataclass(frozen=True)
 class Entry:
-    """What is known of one model.
+    """The catalogue entry of one model.
 
     Args:
         pose: its network, or of two the one that gives keypoints.
@@ -215,7 +215,7 @@ ALIASES = {"rtmpose-lightweight": "rtmpose-s", "rtmpose-balanced": "rtmpose-m", 
 
 
 def is_bundled_sha256(sha256: str) -> bool:
-    """Whether these weights are in every installation."""
+    """Whether these weights are bundled with Poseline."""
     return sha256 in _BUNDLED
 
 

@@ -1,6 +1,6 @@
 """Boxes around people, or hands: YOLOX and RTMDet as OpenMMLab exports them, with the NMS inside or without.
 
-Decoded as rtmlib 0.0.16 does (`YOLOX.postprocess`, `RTMDet.postprocess`), but for its slips: the threshold is the
+Decoded as rtmlib 0.0.16 does (`YOLOX.postprocess`, `RTMDet.postprocess`), except for its errors: the threshold is the
 model's, where rtmlib takes 0.3 whatever it was given once the NMS is inside, and of several classes only the first is
 a person, where rtmlib's `human` mode takes dogs and bicycles too.
 """
@@ -27,7 +27,7 @@ _PERSON = 0
 
 
 class Detector:
-    """A network and how to read it. Safe to share between threads."""
+    """A network that finds people. Safe to share between threads."""
 
     def __init__(self, network: Network, score_threshold: float, nms_threshold: float) -> None:
         self.network = network

@@ -19,14 +19,14 @@ from pipeline.inference.topdown import TwoStage
 
 
 class PoseModel(Protocol):
-    """Networks and how to read them. Safe to share between threads."""
+    """A loaded pose model. Safe to share between threads."""
 
     @property
     def spec(self) -> ModelSpec: ...
 
     @property
     def batch(self) -> int:
-        """How many frames to bring at once: 1 on a CPU, on a GPU what `calibration` found best."""
+        """Frames per call of `detect`: 1 on a CPU, on a GPU what `calibration` found best."""
 
     @property
     def device(self) -> DeviceInfo:
@@ -44,12 +44,12 @@ class PoseModel(Protocol):
             ValueError: the arguments do not fit the model or each other.
             InvalidWeights: a network gave something else than its contract says.
             InvalidOutput: it gave no numbers for these frames.
-            DeviceUnavailable: the GPU broke off.
+            DeviceUnavailable: the GPU failed.
         """
 
 
 def build_model(spec: ModelSpec, path_of: Callable[[NetworkSpec], Path], placement: Placement) -> PoseModel:
-    """Load a model's networks and hold each against its contract.
+    """Load a model's networks and check each against its contract.
 
     Args:
         path_of: where the weights of a network are.

@@ -1,8 +1,8 @@
 """One stage: all people of a frame in one pass of one network, RTMO or what follows its contract.
 
 Decoding is rtmlib's own second NMS, called as `rtmlib.RTMO.postprocess` calls it, so that poses agree with rtmlib's to
-the bit. What rtmlib loses is kept (boxes, person scores), and what it makes up is not: nobody is length zero, where
-rtmlib gives one person of zeros. Its classes are never constructed here: they download, print and take every core.
+the bit. Boxes and person scores, which rtmlib drops, are kept; a frame without people has length zero, where rtmlib
+gives one person of zeros. rtmlib's classes are not constructed: they download, print and take every core.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pipeline.inference.preprocessing import Image, InputBuffer, check_images
 
 
 class OneStage:
-    """A network and how to read it. See `models.PoseModel`.
+    """A model of one network. See `pose_model.PoseModel`.
 
     Raises:
         InvalidWeights: it gives another number of keypoints than the model is said to have.
@@ -40,7 +40,7 @@ class OneStage:
         return self._network.session.device
 
     def detect(self, images: Sequence[Image], scales: Sequence[float]) -> list[FramePoses]:
-        """See `models.PoseModel.detect`."""
+        """See `pose_model.PoseModel.detect`."""
         side_px = self.spec.pose.width_px
         check_images(images, scales, side_px)
         # See DeviceInfo.is_gpu.

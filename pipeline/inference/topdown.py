@@ -1,7 +1,7 @@
 """Two stages: a detector finds people, then a network gives each one's keypoints. Time grows with their number.
 
 RTMPose as mmpose runs it. Where rtmlib 0.0.16 differs from that it is not followed: it feeds BGR with the mean and
-deviation of RGB (mmpose's `bgr_to_rgb=True`; Tau-J/rtmlib#48), and poses the whole picture where nobody was found.
+deviation of RGB (mmpose's `bgr_to_rgb=True`; Tau-J/rtmlib#48), and poses the whole image where no box was found.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Float64s = npt.NDArray[np.float64]
 
 
 class TwoStage:
-    """A detector, a network, and how to read them. See `models.PoseModel`.
+    """A model of a detector and a pose network. See `pose_model.PoseModel`.
 
     Raises:
         InvalidWeights: it gives another number of keypoints than the model is said to have.
@@ -49,7 +49,7 @@ class TwoStage:
         return self._network.session.device
 
     def detect(self, images: Sequence[Image], scales: Sequence[float]) -> list[FramePoses]:
-        """See `models.PoseModel.detect`; pictures are whole, of any size."""
+        """See `pose_model.PoseModel.detect`; images are whole frames of any size."""
         check_images(images, scales, None)
         found = [self._detector.find(image) for image in images]
         crops: list[Image] = []

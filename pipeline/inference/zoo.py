@@ -38,7 +38,7 @@ class ModelState:
 
     @property
     def is_local(self) -> bool:
-        """Whether all its weights are."""
+        """Whether all its weights are on this machine."""
         return self.spec is not None
 
     @property

@@ -1,4 +1,4 @@
-"""A worker's models: each loaded and checked on first use, shared by all slots, and let go for others."""
+"""A worker's models: loaded and checked on first use, shared by all slots, and unloaded to make room for others."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class ModelCache:
         self._used_at_s: dict[str, float] = {}
 
     def preload(self, name: str) -> GoldenReport:
-        """Load a model before a run asks for it, and say what came of its check.
+        """Load a model before a run asks for it, and return the report of its check.
 
         Raises:
             InvalidWeights: its weights are not what they should be, or find something else.
@@ -53,7 +53,7 @@ class ModelCache:
 
         Raises:
             Stopping: `interrupted` was set.
-            InvalidWeights: its weights are neither on this machine nor in the object store, or are not what they were.
+            InvalidWeights: its weights are neither on this machine nor in the object store, or have changed.
             BrokenModel: it gives no numbers on any device, or loses people in reduced precision.
             DeviceUnavailable: the device is not there, cannot work at the model's precision, or computes wrongly.
         """
@@ -92,15 +92,15 @@ class ModelCache:
         return report
 
     def _check(self, found: FoundModel, model: PoseModel) -> GoldenReport:
-        """What came of a model's check; one that passed it here and comes back passes by."""
+        """Check a model once per process; later loads return the first report."""
         fingerprint = found.spec.fingerprint
         if fingerprint not in self._reports:
             try:
                 report = check_golden(found, model, self._placement).require()
             except InvalidOutput as error:
                 raise BrokenModel(error.message) from error
-            for words in report.warnings:
-                log.warning("model_warning", reason=words)
+            for warning in report.warnings:
+                log.warning("model_warning", reason=warning)
             log.info(
                 "model_checked",
                 model=report.model,
@@ -112,7 +112,7 @@ class ModelCache:
         return self._reports[fingerprint]
 
     def _unload(self, fingerprints: Sequence[str]) -> None:
-        """Hold these no longer; a slot at work with one keeps it until its chunk ends."""
+        """Drop these models; a slot that is using one keeps it until its chunk ends."""
         for fingerprint in fingerprints:
             del self._loaded[fingerprint]
             log.info("model_unloaded", fingerprint=fingerprint[:12])

@@ -1,4 +1,4 @@
-"""What this machine has to compute with, what it lacks, and the fix, in words for a person.
+"""Text for `poseline doctor`: what this machine can compute with, what is missing, and the fix.
 
 No session is made, no engine is imported and no process is started.
 """

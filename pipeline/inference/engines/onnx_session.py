@@ -1,4 +1,4 @@
-"""onnxruntime, told everything that it would otherwise guess: on a CPU, on CUDA, through TensorRT, on CoreML."""
+"""onnxruntime with every option set explicitly: on a CPU, on CUDA, through TensorRT, on CoreML."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _TENSORRT_BATCH = 8
 _LOG_FATAL_ONLY = 4  # every failure becomes an error of ours; the vendor's own lines would only double it
 _CUDA_OPTIONS = {
     "device_id": "0",
-    # The default searches by timing anew for every batch size, so the choice of kernel, and with it the last bits,
+    # The default searches by timing for every batch size, so the choice of kernel, and with it the last bits,
     # would differ from start to start.
     "cudnn_conv_algo_search": "HEURISTIC",
     "use_tf32": "0",  # one fingerprint whatever the device: a GPU must find what a CPU finds
@@ -57,8 +57,8 @@ class OnnxSession:
             return tuple(self._session.run(list(outputs), {self.inputs[0].name: batch}))
         except VENDOR_ERRORS as error:
             if self.device.is_gpu:
-                raise DeviceLost(f"the GPU broke off: {_one_line(error)}; start this worker again") from error
-            raise InvalidWeights(f"the network broke off: {_one_line(error)}") from error
+                raise DeviceLost(f"the GPU failed: {_one_line(error)}; start this worker again") from error
+            raise InvalidWeights(f"the network failed: {_one_line(error)}") from error
 
 
 def open_onnx(
@@ -73,7 +73,7 @@ def open_onnx(
     """Load a network.
 
     Args:
-        provider: onnxruntime's word for the device.
+        provider: onnxruntime's name of the device.
         spec: what it takes, where that is known; TensorRT has to know it before.
         threads: how many one call of `run` may use on a CPU. One a slot is best for many slots.
         engines_path: a folder of this network's own, where TensorRT keeps what it takes minutes to build.
@@ -148,7 +148,7 @@ def _options(threads: int) -> Any:
     options.use_deterministic_compute = True
     options.log_severity_level = _LOG_FATAL_ONLY
     # Moot at one thread, where there is no pool. At two threads and two callers on two cores a frame cost 88 ms of
-    # processor time with spinning and 76 ms without.
+    # CPU time with spinning and 76 ms without.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return options
 

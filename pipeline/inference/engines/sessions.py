@@ -27,7 +27,7 @@ Device = Literal["auto", "cpu", "openvino", "cuda", "tensorrt", "coreml"]
 
 #: Of every network that OpenMMLab exports (mmdeploy).
 INPUT_NAME = "input"
-#: Pictures in one call, at most.
+#: Images in one call, at most.
 MAX_BATCH = 64
 
 
@@ -54,7 +54,7 @@ class DeviceInfo:
 
     Args:
         engine: with its version, `onnxruntime 1.31.1`.
-        provider: in the engine's words, `CPUExecutionProvider`.
+        provider: the engine's name of it, `CPUExecutionProvider`.
         name: the chip, for people.
         driver: its version, empty where there is none.
         reason: why it runs here and on nothing better, as text.
@@ -88,8 +88,8 @@ class Session(Protocol):
         """The outputs named, for float32 `[n, 3, H, W]`; the arrays are the caller's.
 
         Raises:
-            DeviceUnavailable: the GPU broke off.
-            InvalidWeights: the network broke off on a CPU.
+            DeviceUnavailable: the GPU failed.
+            InvalidWeights: the network failed on a CPU.
         """
 
 
