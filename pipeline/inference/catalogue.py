@@ -130,18 +130,18 @@ _RTMDET_HAND = _detector("rtmdet-nano-hand", "rtmdet", 320, "rtmdet_nano_8xb32-3
 
 
 def _rtmpose(
-    name: str, detector: Weights, size: tuple[int, int], zip_path: str, keypoints: Keypoints, words: str
+    name: str, detector: Weights, size: tuple[int, int], zip_path: str, keypoints: Keypoints, title: str
 ) -> Entry:
     """One of rtmlib 0.0.16's solutions (`rtmlib/tools/solution`); `size` is width and height of a person."""
     pose = Weights(name, "simcc", *size, f"{zip_path}.zip")
-    source = f"{words} after {detector.name}, OpenMMLab mmpose"
+    source = f"{title} after {detector.name}, OpenMMLab mmpose"
     return Entry(name, pose, source, detector, keypoints, score_threshold=0.3)
 
 
 def _rtmposev1(
-    name: str, detector: Weights, size: tuple[int, int], zip_name: str, keypoints: Keypoints, words: str
+    name: str, detector: Weights, size: tuple[int, int], zip_name: str, keypoints: Keypoints, title: str
 ) -> Entry:
-    return _rtmpose(name, detector, size, f"rtmposev1/onnx_sdk/{zip_name}", keypoints, words)
+    return _rtmpose(name, detector, size, f"rtmposev1/onnx_sdk/{zip_name}", keypoints, title)
 
 
 _SMALL, _LARGE = (192, 256), (288, 384)

@@ -113,9 +113,9 @@ def _read_sidecar(path: Path) -> dict[str, Any]:
         said = json.loads(path.read_text())
         if not isinstance(said, dict) or not set(said) <= set(_SHAPES):
             raise ValueError(f"it may hold {', '.join(_SHAPES)}")
-        for name, (is_sound, words) in _SHAPES.items():
-            if name in said and not is_sound(said[name]):
-                raise ValueError(f"{name} must be {words}")
+        for name, (is_valid, expected) in _SHAPES.items():
+            if name in said and not is_valid(said[name]):
+                raise ValueError(f"{name} must be {expected}")
         return said
     except FileNotFoundError:
         return {}

@@ -1,4 +1,4 @@
-"""In which precisions a worker may compute, by what is installed and what the processor has.
+"""In which precisions a worker may compute, by what is installed and what the CPU has.
 
 Nothing is loaded: a worker says this before it has a model, so that work comes to it that it can do. Whether a model
 loads is seen when it is loaded.

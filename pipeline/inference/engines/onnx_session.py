@@ -121,7 +121,7 @@ def _with_options(
         "trt_bf16_enable": str(int(precision == "bf16")),
     }
     if spec is not None:
-        # One engine for every batch: without the span TensorRT builds anew, for minutes, for each larger one.
+        # One engine for every batch: without the span TensorRT builds again, for minutes, for each larger one.
         is_single = spec.decoder in {"yolox", "rtmdet"}
         opt, most = (1, 1) if is_single else (_TENSORRT_BATCH, MAX_BATCH)
         for name, batch in (("min", 1), ("opt", opt), ("max", most)):

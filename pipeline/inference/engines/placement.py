@@ -37,7 +37,7 @@ class Placement:
     Args:
         device: what was asked for.
         slots: threads that call at once.
-        threads: processor threads that each call may use on a CPU; one a slot is best for many slots.
+        threads: CPU threads that each call may use on a CPU; one a slot is best for many slots.
         cache_path: where engines that take minutes to build are kept; None for nowhere.
     """
 
@@ -78,8 +78,8 @@ def open_session(path: Path, placement: Placement, spec: NetworkSpec, precision:
 
 
 def _reasons(missing: list[str]) -> str:
-    """Without their mends: who did not ask for a device needs none."""
-    return "; ".join(words.partition("; ")[0] for words in missing)
+    """The reasons without the fixes, which a user who requested no device does not need."""
+    return "; ".join(message.partition("; ")[0] for message in missing)
 
 
 def _with_reason(session: Session, reason: str) -> Session:
