@@ -99,13 +99,12 @@ def build_runtime(app: Celery, settings: Settings, name: str, slots: int, device
     system = build_system(settings, queue=build_task_queue(settings, app), pool_size=2 * slots + 2)
     models = ModelCache(system, Placement(device, slots=slots, cache_path=settings.home / "engines"))
     report = models.preload(BUNDLED_MODEL)
-    facts = report.facts
     computes = DeviceRow(
-        device=facts.name,
-        provider=facts.provider,
-        engine=facts.engine,
-        driver=facts.driver,
-        reason=facts.why,
+        device=report.device.name,
+        provider=report.device.provider,
+        engine=report.device.engine,
+        driver=report.device.driver,
+        reason=report.device.reason,
         golden_ms=report.frame_ms,
         checked_at=datetime.now(UTC),
     )

@@ -83,7 +83,7 @@ def _convert(clip: Path, side: int, frames: int) -> Alone:
 
     def convert(number: int) -> object:
         upright.write(pictures[number % len(pictures)], square)
-        return planes.of([square])
+        return planes.fill([square])
 
     return _timed(map(convert, range(frames)))
 
@@ -92,7 +92,7 @@ def _infer(clip: Path, found: FoundModel, placement: Placement, frames: int) -> 
     spec = found.spec
     session = open_session(found.path, placement, spec.pose, spec.precision)
     network, planes = Network(session, spec.pose, found.path), InputBuffer()
-    batches = [planes.of([square]).copy() for square in squares_of(clip, spec.pose.width_px, _PICTURES)]
+    batches = [planes.fill([square]).copy() for square in squares_of(clip, spec.pose.width_px, _PICTURES)]
 
     def infer(number: int) -> object:
         return session.run(batches[number % len(batches)], network.outputs)

@@ -70,9 +70,9 @@ def find_engines(model: str, models_path: Path) -> tuple[list[Engine], list[NotH
         full_name = model if precision == "fp32" else f"{model}@{precision}"
         engine = Engine(device, precision, full_name, "")
         try:
-            facts = load_model(find_model(full_name, models_path), Placement(device)).facts
+            info = load_model(find_model(full_name, models_path), Placement(device)).device
         except DeviceUnavailable as error:
             missing.append(NotHere(engine.name, error.message))
         else:
-            here.append(Engine(device, precision, full_name, facts.engine))
+            here.append(Engine(device, precision, full_name, info.engine))
     return here, missing

@@ -97,14 +97,14 @@ def _disk(console: Console) -> str:
 
 
 def _model(console: Console) -> str:
-    from pipeline.services.golden import check  # noqa: PLC0415 - with onnxruntime and OpenCV, 0.3 s
+    from pipeline.inference.golden.check import check_golden  # noqa: PLC0415 - with onnxruntime and OpenCV, 0.3 s
 
     found, placement = find_model(BUNDLED_MODEL, console.models_path), Placement()
-    report = check(found, load_model(found, placement), placement).require()
-    device = report.facts
+    report = check_golden(found, load_model(found, placement), placement).require()
+    device = report.device
     return (
         f"{report.model} on {device.name} ({device.provider}, {device.engine}), {report.frame_ms:.3g} ms a frame, "
-        f"finds the expected poses; {'; '.join((device.why, *report.warnings))}"
+        f"finds the recorded poses; {'; '.join((device.reason, *report.warnings))}"
     )
 
 

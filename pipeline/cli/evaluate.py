@@ -15,12 +15,12 @@ from pipeline.inference.catalogue import BUNDLED_MODEL
 from pipeline.inference.engines.sessions import Device
 from pipeline.inference.zoo import split_precision
 from pipeline.services.evaluate import (
-    MOST_PEOPLE,
+    MAX_PEOPLE,
     NMS_THRESHOLD,
     PUBLISHED,
     SCORE_THRESHOLD,
     evaluate_coco,
-    named_model,
+    find_evaluation_model,
     read_annotations,
     write_results,
 )
@@ -38,7 +38,7 @@ def evaluate() -> None:
 @click.argument("annotations", type=click.Path(dir_okay=False, exists=True, path_type=Path))
 @click.argument("images", type=click.Path(file_okay=False, exists=True, path_type=Path))
 @click.option("--model", default=BUNDLED_MODEL, show_default=True, help="Which model; `poseline models` lists them.")
-@click.option("--limit", type=click.IntRange(1), help="Only the first images of the file, for a quick look.")
+@click.option("--limit", type=click.IntRange(1), help="Only the first images of the file, for a quick check.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write what was found, as COCO results.")
 @click.option("--device", type=click.Choice(get_args(Device)), default="auto", show_default=True)
 @click.option("--threads", type=click.IntRange(1, 256), help="Of the network [default: one per core]")
@@ -54,13 +54,13 @@ def coco(
     device: Device,
     threads: int | None,
 ) -> None:
-    """Measure a model by COCO's keypoint AP on ANNOTATIONS.json and the pictures in IMAGES.
+    """Measure a model by COCO's keypoint AP on ANNOTATIONS.json and the images in IMAGES.
 
     Needs no servers. People are ranked by their box's score, and the thresholds are those of published figures.
     """
     if out is not None:
         _check_out(out)
-    named = named_model(model, console.models_path, device, threads, console.pins_path)
+    named = find_evaluation_model(model, console.models_path, device, threads, console.pins_path)
     wanted = read_annotations(annotations, images, named.keypoint_names, limit)
     detect = named.load()
     with Bar(console, f"evaluating {model}", len(wanted.images), "images") as bar:
@@ -74,7 +74,7 @@ def coco(
             "fingerprint": named.fingerprint,
             "thresholds": {"score": SCORE_THRESHOLD, "nms_iou": NMS_THRESHOLD},
             "ranked_by": "box score",
-            "most_people_per_image": MOST_PEOPLE,
+            "most_people_per_image": MAX_PEOPLE,
             "annotations": str(annotations),
             "is_val2017": wanted.is_val2017,
             **asdict(outcome),

@@ -1,4 +1,4 @@
-"""`poseline models`: what can find people, and where it came from."""
+"""`poseline models`: list and fetch models."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from pipeline.cli.progress import Bar
 from pipeline.inference.catalogue import ALIASES, Weights
 from pipeline.inference.weights.checksums import CHECKSUMS_FILE
 from pipeline.inference.weights.fetcher import FetchedFile, Fetcher, needed_weights
-from pipeline.inference.weights.sources import PUBLISHER, find_place
-from pipeline.inference.weights.sources import mirror as find_mirror
+from pipeline.inference.weights.sources import PUBLISHER, find_source, mirror_source
 from pipeline.inference.zoo import FoundModel, find_model, list_models
 
 
@@ -24,14 +23,14 @@ from pipeline.inference.zoo import FoundModel, find_model, list_models
 @pass_console
 @click.pass_context
 def models(context: click.Context, console: Console) -> None:
-    """List the models: where each came from, and which are on this machine."""
+    """List the models, their sources, and which are on this machine."""
     if context.invoked_subcommand is not None:
         return
     states = list_models(console.models_path)
     rows = [
         {
             "name": state.name,
-            "on_this_machine": state.is_here,
+            "on_this_machine": state.is_local,
             "also": [alias for alias, name in ALIASES.items() if name == state.name],
             "fingerprint": state.spec.fingerprint if state.spec else None,
             "input_px": [state.entry.pose.width_px, state.entry.pose.height_px],
@@ -61,7 +60,7 @@ def models(context: click.Context, console: Console) -> None:
             [
                 (
                     s.name,
-                    "yes" if s.is_here else "no",
+                    "yes" if s.is_local else "no",
                     len(s.entry.weights),
                     f"{s.entry.pose.width_px} x {s.entry.pose.height_px}",
                     len(s.entry.keypoints.names),
@@ -78,39 +77,39 @@ def models(context: click.Context, console: Console) -> None:
 @click.option(
     "--from",
     "source",
-    metavar="PLACE",
+    metavar="SOURCE",
     help="A folder of files copied from elsewhere, one such file, or an https address of either.",
 )
 @click.option(
-    "--mirror", metavar="URL", envvar="POSELINE_MODELS_MIRROR", help="Another place that holds the publisher's files."
+    "--mirror", metavar="URL", envvar="POSELINE_MODELS_MIRROR", help="A server that mirrors the publisher's files."
 )
 @click.option(
     "--pins",
     "pins_path",
     type=click.Path(dir_okay=False, path_type=Path),
     envvar="POSELINE_MODELS_PINS",
-    help="A JSON file of trusted SHA-256s, to commit: other weights are refused, new ones added.",
+    help="A JSON file of trusted SHA-256s, to commit: other weights are refused, new ones are added.",
 )
 @common
 @pass_console
 def fetch(
     console: Console, names: tuple[str, ...], source: str | None, mirror: str | None, pins_path: Path | None
 ) -> None:
-    """Fetch models, once; a later change of the weights is refused.
+    """Fetch models once; weights that changed since are refused.
 
-    A download that broke off goes on where it was.
+    An interrupted download is resumed.
     """
     wanted = needed_weights(names)
-    place = find_place(source, wanted) if source else find_mirror(mirror) if mirror else PUBLISHER
-    fetcher = Fetcher(console.models_path, place, pins_path, console.progress)
+    origin = find_source(source, wanted) if source else mirror_source(mirror) if mirror else PUBLISHER
+    fetcher = Fetcher(console.models_path, origin, pins_path, console.progress)
     try:
         files = [_fetch_one(console, fetcher, weights) for weights in wanted]
     except KeyboardInterrupt:
-        kept_bytes = fetcher.kept_bytes(wanted)
+        kept_bytes = fetcher.resumable_bytes(wanted)
         if kept_bytes:
-            console.progress(f"{kept_bytes / 1e6:.1f} MB are kept; the same command goes on from there")
+            console.progress(f"{kept_bytes / 1e6:.1f} MB are kept; the same command resumes the download")
         raise
-    rows = [_facts(name, find_model(name, console.models_path)) for name in names]
+    rows = [_row(name, find_model(name, console.models_path)) for name in names]
     if not console.print_json(rows):
         for row in rows:
             console.print(f"{row['name']}: {', '.join(file['path'] for file in row['files'])}")
@@ -123,7 +122,7 @@ def _fetch_one(console: Console, fetcher: Fetcher, weights: Weights) -> FetchedF
         bars: list[Bar] = []
 
         def on_progress(done: int, total: int | None) -> None:
-            if not bars:  # what is here already has no bar
+            if not bars:  # no bar for files that are here already
                 bars.append(stack.enter_context(Bar(console, f"fetching {weights.name}", total, "bytes")))
             if total:
                 bars[0].total(total)
@@ -132,7 +131,7 @@ def _fetch_one(console: Console, fetcher: Fetcher, weights: Weights) -> FetchedF
         return fetcher.fetch(weights, on_progress)
 
 
-def _facts(name: str, found: FoundModel) -> dict[str, Any]:
+def _row(name: str, found: FoundModel) -> dict[str, Any]:
     files = [
         {"name": path.stem, "path": str(path), "sha256": sha256, "bytes": path.stat().st_size}
         for sha256, path in found.paths.items()

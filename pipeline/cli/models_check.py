@@ -1,4 +1,4 @@
-"""`poseline models check`: whether models find what they should on this machine, and how fast."""
+"""`poseline models check`: whether models find the right poses on this machine, and how fast."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _AGREEMENT = ("px_median", "px_max", "oks_min", "score_off")
 
 
 class ChecksFailed(PoselineError):
-    """A model does not find what it should."""
+    """A model does not find the right poses."""
 
 
 @click.command("check")
@@ -25,12 +25,12 @@ class ChecksFailed(PoselineError):
 @common
 @pass_console
 def check(console: Console, names: tuple[str, ...], device: Device) -> None:
-    """Show models the golden pictures: all that are on this machine, or those named.
+    """Run models on the golden images: all that are on this machine, or those named.
 
-    NAME may have a precision (rtmo-s@bf16), or be a file (mine.onnx). What they find is held against what is known of
-    the bundled model, or else against the same model on the CPU.
+    NAME may have a precision (rtmo-s@bf16), or be a file (mine.onnx). Their poses are compared with the recorded
+    ones of the bundled model, or with those of the same model on the CPU.
     """
-    wanted = names or tuple(state.name for state in list_models(console.models_path) if state.is_here)
+    wanted = names or tuple(state.name for state in list_models(console.models_path) if state.is_local)
     for name in wanted:
         require_known(name)
     rows = []
@@ -39,33 +39,33 @@ def check(console: Console, names: tuple[str, ...], device: Device) -> None:
         rows.append(_row(console, name, Placement(device, cache_path=console.home / "engines")))
     if not console.print_json(rows):
         console.table(
-            ("model", "engine", "provider", "people", "ms/frame", "px median", "px max", "OKS", "held against", ""),
+            ("model", "engine", "provider", "people", "ms/frame", "px median", "px max", "OKS", "compared with", ""),
             [_cells(row) for row in rows],
         )
         for row in rows:
-            for words in (*([row["problem"]] if row["problem"] else []), *row["warnings"]):
-                console.print(words if words.startswith(row["name"]) else f"{row['name']}: {words}")
+            for line in (*([row["problem"]] if row["problem"] else []), *row["warnings"]):
+                console.print(line if line.startswith(row["name"]) else f"{row['name']}: {line}")
     wrong = [row["name"] for row in rows if not row["ok"]]
     if wrong:
         raise ChecksFailed(f"{len(wrong)} of {len(rows)} models cannot be used here: {', '.join(wrong)}")
 
 
 def _row(console: Console, name: str, placement: Placement) -> dict[str, Any]:
-    """What came of one, whatever is wrong with it."""
-    from pipeline.services import golden  # noqa: PLC0415 - with onnxruntime and OpenCV, 0.3 s
+    """Check one model; an error becomes its problem."""
+    from pipeline.inference.golden.check import check_golden  # noqa: PLC0415 - with onnxruntime and OpenCV, 0.3 s
 
     try:
         found = find_model(name, console.models_path, console.pins_path)
-        report = golden.check(found, load_model(found, placement), placement)
+        report = check_golden(found, load_model(found, placement), placement)
     except PoselineError as error:
-        return _facts(name, problem=error.message)
+        return _result(name, problem=error.message)
     figures = report.figures
-    return _facts(
+    return _result(
         found.spec.full_name,
         problem=report.problem.message if report.problem else None,
-        engine=report.facts.engine,
-        provider=report.facts.provider,
-        device=report.facts.name,
+        engine=report.device.engine,
+        provider=report.device.provider,
+        device=report.device.name,
         people=report.people,
         frame_ms=report.frame_ms,
         against=report.against,
@@ -78,14 +78,14 @@ def _row(console: Console, name: str, placement: Placement) -> dict[str, Any]:
     )
 
 
-def _facts(name: str, *, problem: str | None, **facts: Any) -> dict[str, Any]:
+def _result(name: str, *, problem: str | None, **fields: Any) -> dict[str, Any]:
     known = ("engine", "provider", "device", "people", "frame_ms", "against", "reference_ms", *_AGREEMENT)
     return {
         "name": name,
         "ok": problem is None,
         "problem": problem,
-        "warnings": list(facts.get("warnings", ())),
-        **{fact: facts.get(fact) for fact in known},
+        "warnings": list(fields.get("warnings", ())),
+        **{field: fields.get(field) for field in known},
     }
 
 
@@ -95,5 +95,5 @@ def _cells(row: dict[str, Any]) -> tuple[object, ...]:
         for name, form in (("frame_ms", ".3g"), ("px_median", ".2f"), ("px_max", ".2f"), ("oks_min", ".3f"))
     ]
     verdict = "no" if not row["ok"] else "odd" if row["warnings"] else "ok"
-    against = row["against"] or (row["engine"] and "nothing known")
+    against = row["against"] or (row["engine"] and "nothing")
     return row["name"], row["engine"], row["provider"], row["people"], *numbers, against, verdict

@@ -1,7 +1,7 @@
 """COCO's annotation files of people's keypoints: read, checked, and made safe to evaluate with.
 
 The format is that of `person_keypoints_val2017.json` (cocodataset.org/#format-data). What COCO's own evaluator would
-take in silence and count wrongly is refused here, or mended: it counts a match with an annotation of id 0 as none.
+accept and count wrongly is refused or corrected here: it counts a match with an annotation of id 0 as none.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ VAL2017_DESCRIPTION = "COCO 2017 Dataset"
 
 @dataclass(frozen=True)
 class AnnotatedImage:
-    """One picture that people were annotated in, or that nobody is in.
+    """One annotated image, with or without people.
 
     Args:
         file_name: below the folder of images, never out of it.

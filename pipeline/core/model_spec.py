@@ -1,8 +1,8 @@
-"""What a pose model is: everything that decides which poses come out of which pixels, and its fingerprint.
+"""The description of a pose model: all that determines the poses it finds, and its fingerprint.
 
 A run is named by its model's fingerprint, so a field that changes the poses must be in it, and nothing else may be:
-a renamed model is the same model. The device and the engine are not in it, because CPU and GPU workers share one run
-and are held alike by a golden picture instead (`golden.py`); reduced precision is, because a person chooses it.
+a renamed model is the same model. The device and the engine are not in it: CPU and GPU workers share one run, and the
+golden check ensures that they find the same poses. Reduced precision is in it, because the user chooses it.
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ class NetworkSpec:
     """One ONNX file and how to use it.
 
     Args:
-        decoder: what reads its outputs.
+        decoder: how its outputs are decoded.
         weights_sha256: SHA-256 of the file, 64 lower-case hex digits.
-        width_px: of the pictures that it takes.
+        width_px: of its input.
         height_px: likewise.
         preprocessing: how pixels reach it.
-        decoding: how its numbers are read.
+        decoding: how its outputs become poses.
 
     Raises:
         ValueError: a field is out of its range.
@@ -78,7 +78,7 @@ class NetworkSpec:
 
     @property
     def is_current(self) -> bool:
-        """Whether this version of Poseline uses it as it says."""
+        """Whether this version of Poseline preprocesses and decodes it as it says."""
         return (self.preprocessing, self.decoding) == (PREPROCESSING[self.decoder], DECODING[self.decoder])
 
 
@@ -87,13 +87,13 @@ class ModelSpec:
     """One pose model: one network that finds all people at once, or a detector and a network for each person.
 
     Args:
-        name: what people call it.
+        name: for people, not part of the fingerprint.
         pose: the network that gives keypoints.
         detector: the network that finds people for it; None for one stage.
-        score_threshold: a person counts above this score, 0..1.
-        nms_threshold: of two boxes with more than this IoU, 0..1, the worse goes.
+        score_threshold: people with a score above this, 0..1, are kept.
+        nms_threshold: of two boxes with more than this IoU, 0..1, the one with the lower score is dropped.
         licence: of the weights, an SPDX name.
-        source: who made the weights and where they are from, for people.
+        source: who made the weights and where they are from.
         keypoint_names: in the order of the outputs.
         skeleton: pairs of keypoint indices that are joined by a limb.
         precision: of the arithmetic.
@@ -121,12 +121,12 @@ class ModelSpec:
             raise ValueError(f"precision must be one of {', '.join(get_args(Precision))}, got {self.precision!r}")
         count = len(self.keypoint_names)
         if not count or len(set(self.keypoint_names)) != count:
-            raise ValueError("keypoint_names must be there, each once")
+            raise ValueError("keypoint_names must not be empty and each must be unique")
         if any(not 0 <= end < count for limb in self.skeleton for end in limb):
             raise ValueError(f"skeleton must join keypoints 0..{count - 1}")
         pair = (self.detector.decoder if self.detector else None, self.pose.decoder)
         if pair not in {(None, "rtmo"), ("yolox", "simcc"), ("rtmdet", "simcc")}:
-            raise ValueError(f"{pair[0]} and {pair[1]} make no model")
+            raise ValueError(f"{pair[0]} and {pair[1]} are not a pair of networks that make a model")
 
     @property
     def networks(self) -> tuple[NetworkSpec, ...]:
@@ -135,23 +135,27 @@ class ModelSpec:
 
     @property
     def side_px(self) -> int | None:
-        """Of the square that frames are letterboxed to before they reach the model; None for whole pictures."""
+        """The side of the square that frames are letterboxed to; None for a model that takes whole frames."""
         return self.pose.width_px if self.detector is None else None
 
     @property
     def full_name(self) -> str:
-        """The name by which it is asked for, precision and all."""
+        """The name with the precision, unless that is fp32."""
         return self.name if self.precision == "fp32" else f"{self.name}@{self.precision}"
 
     @property
     def fingerprint(self) -> str:
         """SHA-256, as hex, over everything that changes the poses, written as canonical JSON."""
-        facts = {key: value for key, value in dataclasses.asdict(self).items() if key not in _NOT_IN_FINGERPRINT}
-        return hashlib.sha256(_canonical(facts).encode()).hexdigest()
+        fields = {key: value for key, value in self.to_dict().items() if key not in _NOT_IN_FINGERPRINT}
+        return hashlib.sha256(_canonical(fields).encode()).hexdigest()
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields, as `from_dict` takes them."""
+        return dataclasses.asdict(self)
 
     def to_json(self) -> str:
         """All fields as one line of canonical JSON: sorted keys, no spaces."""
-        return _canonical(dataclasses.asdict(self))
+        return _canonical(self.to_dict())
 
     @property
     def weights_sha256s(self) -> tuple[str, ...]:
@@ -160,27 +164,26 @@ class ModelSpec:
 
     @classmethod
     def from_json(cls, text: str) -> ModelSpec:
-        """The model that `to_json` wrote; see `from_facts`."""
+        """Read what `to_json` wrote; see `from_dict`."""
         try:
-            facts = json.loads(text)
+            return cls.from_dict(json.loads(text))
         except ValueError as error:
             raise _unreadable(error) from error
-        return cls.from_facts(facts)
 
     @classmethod
-    def from_facts(cls, written: Mapping[str, Any]) -> ModelSpec:
-        """The model that `to_json` wrote, parsed.
+    def from_dict(cls, fields: Mapping[str, Any]) -> ModelSpec:
+        """Read what `to_dict` gives, or what `to_json` wrote once it is parsed.
 
         Raises:
-            InvalidWeights: the text is something else, or was written by a version that knows other fields.
+            InvalidWeights: the fields are not those of a model of this version of Poseline.
         """
         try:
-            facts = dict(written)
-            facts["pose"] = NetworkSpec(**facts["pose"])
-            facts["detector"] = facts["detector"] and NetworkSpec(**facts["detector"])
-            facts["keypoint_names"] = tuple(facts["keypoint_names"])
-            facts["skeleton"] = tuple((int(a), int(b)) for a, b in facts["skeleton"])
-            return cls(**facts)
+            values = dict(fields)
+            values["pose"] = NetworkSpec(**values["pose"])
+            values["detector"] = values["detector"] and NetworkSpec(**values["detector"])
+            values["keypoint_names"] = tuple(values["keypoint_names"])
+            values["skeleton"] = tuple((int(a), int(b)) for a, b in values["skeleton"])
+            return cls(**values)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise _unreadable(error) from error
 
@@ -191,5 +194,5 @@ def _unreadable(error: Exception) -> InvalidWeights:
     )
 
 
-def _canonical(facts: dict[str, Any]) -> str:
-    return json.dumps(facts, sort_keys=True, separators=(",", ":"), allow_nan=False)
+def _canonical(fields: dict[str, Any]) -> str:
+    return json.dumps(fields, sort_keys=True, separators=(",", ":"), allow_nan=False)

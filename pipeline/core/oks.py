@@ -146,7 +146,7 @@ def _numbers(values: npt.ArrayLike, name: str) -> Float64s:
 
 @dataclass(frozen=True)
 class AgreementFigures:
-    """What an `Agreement` comes to. Where nobody was matched, what is measured on people is None."""
+    """The figures of an `Agreement`; those measured on people are None where no person was matched."""
 
     frames: int
     people_wanted: int

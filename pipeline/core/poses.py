@@ -1,4 +1,4 @@
-"""Who was seen in one frame."""
+"""The people in one frame."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _frozen(values: Any, shape: tuple[int | None, ...], name: str) -> Float32s:
 
 @dataclass(frozen=True, eq=False)
 class FramePoses:
-    """The people in one frame, best score first. Nobody is length zero, never a person of zeros.
+    """The people in one frame, best score first. A frame without people has length zero.
 
     Args:
         scores: float32 `(people,)`, the detector's score of the person, 0..1.
@@ -49,6 +49,6 @@ class FramePoses:
 
     @classmethod
     def empty(cls) -> FramePoses:
-        """A frame with nobody in it."""
+        """A frame without people."""
         zero = np.float32(0)
         return cls(np.full(0, zero), np.full((0, 4), zero), np.full((0, 0, 3), zero))

@@ -1,4 +1,4 @@
-"""In which numbers a network is computed: a choice of the person's, for reduced precision moves poses a little."""
+"""The arithmetic of a network. Reduced precision moves poses a little, so only the user chooses it."""
 
 from __future__ import annotations
 

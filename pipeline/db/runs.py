@@ -55,7 +55,7 @@ class RunRow:
         Raises:
             InvalidWeights: another version of Poseline described it in other fields.
         """
-        return ModelSpec.from_facts(self.model_json)
+        return ModelSpec.from_dict(self.model_json)
 
 
 def insert_run(

@@ -1,4 +1,4 @@
-"""How many frames a GPU is given at once: found by trying, within the memory that there is."""
+"""The batch size on a GPU, found by measuring, within its memory."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import numpy as np
 from pipeline.errors import DeviceUnavailable
 from pipeline.inference.contracts import Network
 
-TRIED = (1, 2, 4, 8, 16, 32)
+BATCHES = (1, 2, 4, 8, 16, 32)
 #: A larger batch costs memory and delay; it has to be faster by so much, frame by frame.
-LEAST_GAIN = 0.05
+MIN_GAIN = 0.05
 #: Frames whose people are cut out before they are posed together.
 TWO_STAGE_BATCH = 8
 _REPEATS = 5
@@ -27,17 +27,17 @@ def best_batch(network: Network, slots: int = 1) -> int:
     Args:
         slots: threads that will bring such batches at once, and so do here.
     """
-    if not network.session.facts.is_gpu:
+    if not network.session.device.is_gpu:
         return 1
     best, best_s = 1, float("inf")
-    for batch in TRIED:
+    for batch in BATCHES:
         try:
             frame_s = _seconds_a_frame(network, batch, slots)
         except DeviceUnavailable:
             if batch == 1:
                 raise
             break
-        if frame_s > best_s * (1 - LEAST_GAIN):
+        if frame_s > best_s * (1 - MIN_GAIN):
             break
         best, best_s = batch, frame_s
     return best

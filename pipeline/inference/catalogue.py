@@ -51,7 +51,7 @@ class Weights:
 
 @dataclass(frozen=True)
 class Entry:
-    """What is known of one model.
+    """The catalogue entry of one model.
 
     Args:
         pose: its network, or of two the one that gives keypoints.
@@ -130,18 +130,18 @@ _RTMDET_HAND = _detector("rtmdet-nano-hand", "rtmdet", 320, "rtmdet_nano_8xb32-3
 
 
 def _rtmpose(
-    name: str, detector: Weights, size: tuple[int, int], zip_path: str, keypoints: Keypoints, words: str
+    name: str, detector: Weights, size: tuple[int, int], zip_path: str, keypoints: Keypoints, title: str
 ) -> Entry:
     """One of rtmlib 0.0.16's solutions (`rtmlib/tools/solution`); `size` is width and height of a person."""
     pose = Weights(name, "simcc", *size, f"{zip_path}.zip")
-    source = f"{words} after {detector.name}, OpenMMLab mmpose"
+    source = f"{title} after {detector.name}, OpenMMLab mmpose"
     return Entry(name, pose, source, detector, keypoints, score_threshold=0.3)
 
 
 def _rtmposev1(
-    name: str, detector: Weights, size: tuple[int, int], zip_name: str, keypoints: Keypoints, words: str
+    name: str, detector: Weights, size: tuple[int, int], zip_name: str, keypoints: Keypoints, title: str
 ) -> Entry:
-    return _rtmpose(name, detector, size, f"rtmposev1/onnx_sdk/{zip_name}", keypoints, words)
+    return _rtmpose(name, detector, size, f"rtmposev1/onnx_sdk/{zip_name}", keypoints, title)
 
 
 _SMALL, _LARGE = (192, 256), (288, 384)
@@ -214,8 +214,8 @@ _BUNDLED = frozenset(w.sha256 for entry in ENTRIES.values() for w in entry.weigh
 ALIASES = {"rtmpose-lightweight": "rtmpose-s", "rtmpose-balanced": "rtmpose-m", "rtmpose-performance": "rtmpose-x"}
 
 
-def comes_with_poseline(sha256: str) -> bool:
-    """Whether these weights are in every installation."""
+def is_bundled_sha256(sha256: str) -> bool:
+    """Whether these weights are bundled with Poseline."""
     return sha256 in _BUNDLED
 
 

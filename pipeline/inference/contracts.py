@@ -1,4 +1,4 @@
-"""What a network must take and give, by decoder, and the network once it has been held against that.
+"""What a network must take and give, by decoder, and the network once it was checked against that.
 
 The contracts are those of OpenMMLab's exports (mmdeploy): RTMO `dets` and `keypoints` with the NMS inside; YOLOX and
 RTMDet `dets` and `labels` with the NMS inside, or YOLOX's raw rows; RTMPose `simcc_x` and `simcc_y`. The batch is
@@ -76,7 +76,7 @@ class Network:
         Raises:
             InvalidWeights: the shapes are not the contract's.
             InvalidOutput: scores or boxes are not numbers.
-            DeviceUnavailable: the GPU broke off.
+            DeviceUnavailable: the GPU failed.
         """
         given = self.session.run(batch, self.outputs)
         shape_of_each = [array.shape for array in given]
@@ -93,7 +93,7 @@ class Network:
         return given
 
     def require_keypoints(self, count: int) -> None:
-        """Hold a network that gives keypoints to their number.
+        """Check the number of keypoints of a network.
 
         Raises:
             InvalidWeights: it gives another.

@@ -75,8 +75,8 @@ def describe(path: Path, precision: Precision = "fp32") -> ModelSpec:
         except InvalidWeights as error:
             reason = error.message.replace(str(alone), str(path)).removesuffix("; fetch it again")
             is_apart = "external" in reason.lower()
-            mend = "its weights have to be inside the file" if is_apart else "it has to be a whole ONNX file"
-            raise InvalidWeights(f"{reason}; {mend}") from error
+            fix = "its weights have to be inside the file" if is_apart else "it has to be a whole ONNX file"
+            raise InvalidWeights(f"{reason}; {fix}") from error
         sha256 = sha256_of(alone)
     side_px = input_side_px(session.inputs)
     if side_px is None:
@@ -86,7 +86,7 @@ def describe(path: Path, precision: Precision = "fp32") -> ModelSpec:
         )
     network = NetworkSpec("rtmo", sha256, side_px, side_px)
     _, keypoints = Network(session, network, path).run(np.full((1, 3, side_px, side_px), 114, np.float32))
-    known, said = keypoints_of(keypoints.shape[2]), _read_beside(path.with_suffix(".json"))
+    known, said = keypoints_of(keypoints.shape[2]), _read_sidecar(path.with_suffix(".json"))
     names = said.get("keypoint_names", known.names)
     if len(names) != keypoints.shape[2]:
         raise UsageError(
@@ -108,14 +108,14 @@ def describe(path: Path, precision: Precision = "fp32") -> ModelSpec:
         raise UsageError(f"{path.with_suffix('.json')} cannot be used: {error}") from error
 
 
-def _read_beside(path: Path) -> dict[str, Any]:
+def _read_sidecar(path: Path) -> dict[str, Any]:
     try:
         said = json.loads(path.read_text())
         if not isinstance(said, dict) or not set(said) <= set(_SHAPES):
             raise ValueError(f"it may hold {', '.join(_SHAPES)}")
-        for name, (is_sound, words) in _SHAPES.items():
-            if name in said and not is_sound(said[name]):
-                raise ValueError(f"{name} must be {words}")
+        for name, (is_valid, expected) in _SHAPES.items():
+            if name in said and not is_valid(said[name]):
+                raise ValueError(f"{name} must be {expected}")
         return said
     except FileNotFoundError:
         return {}

@@ -1,6 +1,6 @@
 """Boxes around people, or hands: YOLOX and RTMDet as OpenMMLab exports them, with the NMS inside or without.
 
-Decoded as rtmlib 0.0.16 does (`YOLOX.postprocess`, `RTMDet.postprocess`), but for its slips: the threshold is the
+Decoded as rtmlib 0.0.16 does (`YOLOX.postprocess`, `RTMDet.postprocess`), except for its errors: the threshold is the
 model's, where rtmlib takes 0.3 whatever it was given once the NMS is inside, and of several classes only the first is
 a person, where rtmlib's `human` mode takes dogs and bicycles too.
 """
@@ -9,32 +9,31 @@ from __future__ import annotations
 
 from functools import cache
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 from rtmlib.tools.object_detection.post_processings import multiclass_nms
 
+from pipeline.core.letterbox import PAD, Image, letterbox, scale_to
 from pipeline.errors import InvalidOutput
 from pipeline.inference.contracts import YOLOX_STRIDES, Network
 from pipeline.inference.engines.sessions import Float32s
-from pipeline.inference.preprocessing import AS_IT_IS, Image, InputBuffer, Normalisation
+from pipeline.inference.preprocessing import NO_NORMALISATION, InputBuffer, Normalisation
 
 #: `RTMDet.__init__` of rtmlib 0.0.16: ImageNet's, in the order of BGR.
 _RTMDET = Normalisation(mean=(103.53, 116.28, 123.675), std=(57.375, 57.12, 58.395))
 Places = npt.NDArray[np.intp]
 
 _PERSON = 0
-_PAD = 114
 
 
 class Detector:
-    """A network and how to read it. Safe to share between threads."""
+    """A network that finds people. Safe to share between threads."""
 
     def __init__(self, network: Network, score_threshold: float, nms_threshold: float) -> None:
         self.network = network
         self._score_threshold = score_threshold
         self._nms_threshold = nms_threshold
-        self._planes = InputBuffer(_RTMDET if network.spec.decoder == "rtmdet" else AS_IT_IS)
+        self._input = InputBuffer(_RTMDET if network.spec.decoder == "rtmdet" else NO_NORMALISATION)
 
     def find(self, image: Image) -> tuple[Float32s, Float32s]:
         """Boxes float32 `[n, 4]` in pixels of the picture, and scores float32 `[n]`, best first.
@@ -45,8 +44,8 @@ class Detector:
         Raises:
             InvalidOutput: boxes or scores are not numbers.
         """
-        square, scale = _letterbox(image, self.network.spec.width_px)
-        outputs = self.network.run(self._planes.of([square]))
+        square, scale = _to_square(image, self.network.spec.width_px)
+        outputs = self.network.run(self._input.fill([square]))
         if outputs[0].shape[2] == 5:
             boxes, scores = outputs[0][0, :, :4] / np.float32(scale), outputs[0][0, :, 4]
             good = scores > self._score_threshold
@@ -93,14 +92,9 @@ def _cells(side_px: int) -> tuple[Float32s, Float32s]:
     return np.concatenate(grids).astype(np.float32), np.concatenate(strides).astype(np.float32)
 
 
-def _letterbox(image: Image, side_px: int) -> tuple[Image, float]:
-    """As `rtmlib.YOLOX.preprocess` does it; a picture too narrow to be seen is one grey square."""
-    height, width = image.shape[:2]
-    if (height, width) == (side_px, side_px):
-        return image, 1.0
-    scale = min(side_px / height, side_px / width)
-    inner_h, inner_w = int(height * scale), int(width * scale)
-    square = np.full((side_px, side_px, 3), _PAD, np.uint8)
-    if inner_h and inner_w:
-        square[:inner_h, :inner_w] = cv2.resize(image, (inner_w, inner_h), interpolation=cv2.INTER_LINEAR)
-    return square, scale
+def _to_square(image: Image, side_px: int) -> tuple[Image, float]:
+    """Letterbox an image; one that is too narrow to leave a pixel becomes a grey square."""
+    try:
+        return letterbox(image, side_px)
+    except ValueError:
+        return np.full((side_px, side_px, 3), PAD, np.uint8), scale_to(side_px, *image.shape[:2])

@@ -19,17 +19,17 @@ from pipeline.inference.topdown import TwoStage
 
 
 class PoseModel(Protocol):
-    """Networks and how to read them. Safe to share between threads."""
+    """A loaded pose model. Safe to share between threads."""
 
     @property
     def spec(self) -> ModelSpec: ...
 
     @property
     def batch(self) -> int:
-        """How many frames to bring at once: 1 on a CPU, on a GPU what `calibration` found best."""
+        """Frames per call of `detect`: 1 on a CPU, on a GPU what `calibration` found best."""
 
     @property
-    def facts(self) -> DeviceInfo:
+    def device(self) -> DeviceInfo:
         """What really runs it."""
 
     def detect(self, images: Sequence[Image], scales: Sequence[float]) -> list[FramePoses]:
@@ -44,12 +44,12 @@ class PoseModel(Protocol):
             ValueError: the arguments do not fit the model or each other.
             InvalidWeights: a network gave something else than its contract says.
             InvalidOutput: it gave no numbers for these frames.
-            DeviceUnavailable: the GPU broke off.
+            DeviceUnavailable: the GPU failed.
         """
 
 
 def build_model(spec: ModelSpec, path_of: Callable[[NetworkSpec], Path], placement: Placement) -> PoseModel:
-    """Load a model's networks and hold each against its contract.
+    """Load a model's networks and check each against its contract.
 
     Args:
         path_of: where the weights of a network are.
@@ -70,4 +70,4 @@ def build_model(spec: ModelSpec, path_of: Callable[[NetworkSpec], Path], placeme
     detector = Detector(network(spec.detector), spec.score_threshold, spec.nms_threshold)
     pose = network(spec.pose)
     # Crops are batched over frames; a detector takes one at a time.
-    return TwoStage(detector, pose, spec, TWO_STAGE_BATCH if pose.session.facts.is_gpu else 1)
+    return TwoStage(detector, pose, spec, TWO_STAGE_BATCH if pose.session.device.is_gpu else 1)

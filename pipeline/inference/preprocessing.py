@@ -28,19 +28,19 @@ class Normalisation:
     is_rgb: bool = False
 
 
-AS_IT_IS = Normalisation()
+NO_NORMALISATION = Normalisation()
 
 
 class InputBuffer:
     """Batches for one network. Safe to share between threads: each has a buffer of its own."""
 
-    def __init__(self, normalisation: Normalisation = AS_IT_IS) -> None:
+    def __init__(self, normalisation: Normalisation = NO_NORMALISATION) -> None:
         self._normalisation = normalisation
         self._mean = np.array(normalisation.mean, np.float32)[:, np.newaxis, np.newaxis]
         self._std = np.array(normalisation.std, np.float32)[:, np.newaxis, np.newaxis]
         self._buffers = threading.local()
 
-    def of(self, images: Sequence[Image]) -> Float32s:
+    def fill(self, images: Sequence[Image]) -> Float32s:
         """This thread's buffer, float32 `[n, 3, H, W]`, valid until its next call.
 
         Args:
@@ -57,7 +57,7 @@ class InputBuffer:
             channels = cv2.split(image)
             for plane, channel in zip(planes, channels[::-1] if self._normalisation.is_rgb else channels, strict=True):
                 np.copyto(plane, channel)
-            if self._normalisation != AS_IT_IS:
+            if self._normalisation != NO_NORMALISATION:
                 planes -= self._mean
                 planes /= self._std
         return buffer[: len(images)]

@@ -1,8 +1,8 @@
 """One stage: all people of a frame in one pass of one network, RTMO or what follows its contract.
 
 Decoding is rtmlib's own second NMS, called as `rtmlib.RTMO.postprocess` calls it, so that poses agree with rtmlib's to
-the bit. What rtmlib loses is kept (boxes, person scores), and what it makes up is not: nobody is length zero, where
-rtmlib gives one person of zeros. Its classes are never constructed here: they download, print and take every core.
+the bit. Boxes and person scores, which rtmlib drops, are kept; a frame without people has length zero, where rtmlib
+gives one person of zeros. rtmlib's classes are not constructed: they download, print and take every core.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pipeline.inference.preprocessing import Image, InputBuffer, check_images
 
 
 class OneStage:
-    """A network and how to read it. See `models.PoseModel`.
+    """A model of one network. See `pose_model.PoseModel`.
 
     Raises:
         InvalidWeights: it gives another number of keypoints than the model is said to have.
@@ -32,26 +32,26 @@ class OneStage:
         self.batch = batch
         network.require_keypoints(len(spec.keypoint_names))
         self._network = network
-        self._planes = InputBuffer()
+        self._input = InputBuffer()
 
     @property
-    def facts(self) -> DeviceInfo:
+    def device(self) -> DeviceInfo:
         """What really runs it."""
-        return self._network.session.facts
+        return self._network.session.device
 
     def detect(self, images: Sequence[Image], scales: Sequence[float]) -> list[FramePoses]:
-        """See `models.PoseModel.detect`."""
+        """See `pose_model.PoseModel.detect`."""
         side_px = self.spec.pose.width_px
         check_images(images, scales, side_px)
         # See DeviceInfo.is_gpu.
-        step = len(images) if self.facts.is_gpu else 1
+        step = len(images) if self.device.is_gpu else 1
         found: list[FramePoses] = []
         for at in range(0, len(images), max(1, step)):
             found += self._detect_together(images[at : at + step], scales[at : at + step])
         return found
 
     def _detect_together(self, images: Sequence[Image], scales: Sequence[float]) -> list[FramePoses]:
-        dets, keypoints = self._network.run(self._planes.of(images))
+        dets, keypoints = self._network.run(self._input.fill(images))
         found = [
             _decode(dets[i], keypoints[i], float(scale), self.spec.score_threshold, self.spec.nms_threshold)
             for i, scale in enumerate(scales)

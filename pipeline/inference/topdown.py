@@ -1,7 +1,7 @@
 """Two stages: a detector finds people, then a network gives each one's keypoints. Time grows with their number.
 
 RTMPose as mmpose runs it. Where rtmlib 0.0.16 differs from that it is not followed: it feeds BGR with the mean and
-deviation of RGB (mmpose's `bgr_to_rgb=True`; Tau-J/rtmlib#48), and poses the whole picture where nobody was found.
+deviation of RGB (mmpose's `bgr_to_rgb=True`; Tau-J/rtmlib#48), and poses the whole image where no box was found.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pipeline.core.poses import FramePoses
 from pipeline.errors import InvalidOutput
 from pipeline.inference.contracts import SIMCC_SPLIT, Network
 from pipeline.inference.detectors import Detector
-from pipeline.inference.engines.sessions import MOST_BATCHED, DeviceInfo, Float32s
+from pipeline.inference.engines.sessions import MAX_BATCH, DeviceInfo, Float32s
 from pipeline.inference.preprocessing import Image, InputBuffer, Normalisation, check_images
 
 #: Of ImageNet, in RGB (mmpose, `PoseDataPreprocessor` of every RTMPose config).
@@ -29,7 +29,7 @@ Float64s = npt.NDArray[np.float64]
 
 
 class TwoStage:
-    """A detector, a network, and how to read them. See `models.PoseModel`.
+    """A model of a detector and a pose network. See `pose_model.PoseModel`.
 
     Raises:
         InvalidWeights: it gives another number of keypoints than the model is said to have.
@@ -41,22 +41,22 @@ class TwoStage:
         self._detector = detector
         network.require_keypoints(len(spec.keypoint_names))
         self._network = network
-        self._planes = InputBuffer(_RTMPOSE)
+        self._input = InputBuffer(_RTMPOSE)
 
     @property
-    def facts(self) -> DeviceInfo:
+    def device(self) -> DeviceInfo:
         """What really runs it."""
-        return self._network.session.facts
+        return self._network.session.device
 
     def detect(self, images: Sequence[Image], scales: Sequence[float]) -> list[FramePoses]:
-        """See `models.PoseModel.detect`; pictures are whole, of any size."""
+        """See `pose_model.PoseModel.detect`; images are whole frames of any size."""
         check_images(images, scales, None)
         found = [self._detector.find(image) for image in images]
         crops: list[Image] = []
         corners: list[Float64s] = []
         for image, (boxes, _) in zip(images, found, strict=True):
             for box in boxes:
-                crop, corner = _cut_out(image, box, self._network.spec.width_px, self._network.spec.height_px)
+                crop, corner = _crop(image, box, self._network.spec.width_px, self._network.spec.height_px)
                 crops.append(crop)
                 corners.append(corner)
         keypoints = self._pose(crops, corners)
@@ -78,14 +78,14 @@ class TwoStage:
         """Keypoints float32 `[n, k, 3]` in pixels of each crop's picture."""
         count = len(self.spec.keypoint_names)
         found = np.empty((len(crops), count, 3), np.float32)
-        step = MOST_BATCHED if self.facts.is_gpu else 1
+        step = MAX_BATCH if self.device.is_gpu else 1
         for at in range(0, len(crops), step):
-            bins_x, bins_y = self._network.run(self._planes.of(crops[at : at + step]))
+            bins_x, bins_y = self._network.run(self._input.fill(crops[at : at + step]))
             found[at : at + step] = _read_simcc(bins_x, bins_y, np.stack(corners[at : at + step]))
         return found
 
 
-def _cut_out(image: Image, box_xyxy: Float32s, width_px: int, height_px: int) -> tuple[Image, Float64s]:
+def _crop(image: Image, box_xyxy: Float32s, width_px: int, height_px: int) -> tuple[Image, Float64s]:
     """A box of the picture, widened to the network's aspect, as mmpose's `TopdownAffine` cuts it.
 
     Returns:
@@ -111,7 +111,7 @@ def _read_simcc(bins_x: Float32s, bins_y: Float32s, corners: Float64s) -> Float3
     Args:
         bins_x: float32 `[n, k, W * 2]`.
         bins_y: float32 `[n, k, H * 2]`.
-        corners: float64 `[n, 3]`, from `_cut_out`.
+        corners: float64 `[n, 3]`, from `_crop`.
 
     Returns:
         float32 `[n, k, 3]`: x, y in pixels of the picture, confidence 0..1.

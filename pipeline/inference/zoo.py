@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, cast, get_args
 from pipeline.core.model_spec import ModelSpec
 from pipeline.core.precision import Precision
 from pipeline.errors import InvalidWeights, UnknownModel, UsageError
-from pipeline.inference.catalogue import ENTRIES, Entry, comes_with_poseline, find_entry
+from pipeline.inference.catalogue import ENTRIES, Entry, find_entry, is_bundled_sha256
 from pipeline.inference.custom_models import describe
 from pipeline.inference.weights.checksums import CHECKSUMS_FILE, read_checksums, sha256_of
-from pipeline.inference.weights.pins import hold_against
+from pipeline.inference.weights.pins import check_pin
 
 if TYPE_CHECKING:
     from pipeline.inference.engines.placement import Placement
@@ -37,8 +37,8 @@ class ModelState:
     spec: ModelSpec | None
 
     @property
-    def is_here(self) -> bool:
-        """Whether all its weights are."""
+    def is_local(self) -> bool:
+        """Whether all its weights are on this machine."""
         return self.spec is not None
 
     @property
@@ -107,7 +107,7 @@ def find_model(name: str, models_path: Path, pins_path: Path | None = None) -> F
         if pins_path is not None:
             if not pins_path.is_file():
                 raise UsageError(f"there are no pins at {pins_path}; `poseline models fetch --pins` writes them")
-            hold_against(pins_path, weights.name, sha256, str(path))
+            check_pin(pins_path, weights.name, sha256, str(path))
         sha256s[weights.name], paths[sha256] = sha256, path
     return FoundModel(_spec_with(entry, sha256s, models_path, precision), paths)
 
@@ -139,7 +139,7 @@ def require_known(name: str) -> None:
 
 def find_weights(sha256: str, models_path: Path) -> Path | None:
     """The file of this machine that is recorded with that SHA-256, whatever its name; its bytes are not read."""
-    recorded = {} if comes_with_poseline(sha256) else read_checksums(models_path)
+    recorded = {} if is_bundled_sha256(sha256) else read_checksums(models_path)
     for entry in ENTRIES.values():
         for weights in entry.weights:
             if sha256 == (weights.sha256 or recorded.get(weights.name)):

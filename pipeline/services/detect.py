@@ -83,7 +83,7 @@ def _fill(
         spool.add(row)
         heartbeat.advance()
         heartbeat.check()
-    return model.facts.words
+    return model.device.summary
 
 
 def _fail_run(connection: Connection, lease: Lease, reason: str) -> None:

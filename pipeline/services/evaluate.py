@@ -42,7 +42,7 @@ SCORE_THRESHOLD = 0.1
 NMS_THRESHOLD = 0.65
 
 #: Of each picture COCO looks at the best so many people (`cocoeval.py`, `maxDets` of keypoints).
-MOST_PEOPLE = 20
+MAX_PEOPLE = 20
 
 Image = npt.NDArray[np.uint8]
 #: The people in one picture, BGR uint8 `(h, w, 3)`, in its own pixels.
@@ -78,7 +78,7 @@ PUBLISHED = {
 
 
 @dataclass(frozen=True)
-class NamedModel:
+class EvaluationModel:
     """A model to evaluate.
 
     Args:
@@ -109,13 +109,13 @@ class Evaluation:
     seconds: float
 
 
-def named_model(
+def find_evaluation_model(
     name: str,
     models_path: Path,
     device: Device = "auto",
     threads: int | None = None,
     pins_path: Path | None = None,
-) -> NamedModel:
+) -> EvaluationModel:
     """The model called `name`; its weights are read by `load` only.
 
     Raises:
@@ -137,7 +137,7 @@ def named_model(
 
         return detect
 
-    return NamedModel(name, spec.fingerprint, spec.keypoint_names, load)
+    return EvaluationModel(name, spec.fingerprint, spec.keypoint_names, load)
 
 
 def read_annotations(

@@ -1,4 +1,4 @@
-"""A worker's models: each loaded and checked on first use, shared by all slots, and let go for others."""
+"""A worker's models: loaded and checked on first use, shared by all slots, and unloaded to make room for others."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ from pipeline.db.engine import transaction
 from pipeline.db.models import select_model_spec
 from pipeline.errors import BrokenModel, DeviceLost, DeviceUnavailable, InvalidOutput, InvalidWeights, Stopping
 from pipeline.inference.engines.placement import Placement
-from pipeline.inference.golden.check import GoldenReport
+from pipeline.inference.golden.check import GoldenReport, check_golden
 from pipeline.inference.pose_model import PoseModel
 from pipeline.inference.zoo import FoundModel, find_model, load_model
 from pipeline.logs import get_logger
-from pipeline.services.golden import check
 from pipeline.services.system import System
 from pipeline.services.weight_store import locate_weights
 
@@ -32,11 +31,11 @@ class ModelCache:
         self._placement = placement
         self._lock = threading.Lock()
         self._loaded: dict[str, PoseModel] = {}
-        self._sound: dict[str, GoldenReport] = {}
+        self._reports: dict[str, GoldenReport] = {}
         self._used_at_s: dict[str, float] = {}
 
     def preload(self, name: str) -> GoldenReport:
-        """Load a model before a run asks for it, and say what came of its check.
+        """Load a model before a run asks for it, and return the report of its check.
 
         Raises:
             InvalidWeights: its weights are not what they should be, or find something else.
@@ -54,7 +53,7 @@ class ModelCache:
 
         Raises:
             Stopping: `interrupted` was set.
-            InvalidWeights: its weights are neither on this machine nor in the store, or are not what they were.
+            InvalidWeights: its weights are neither on this machine nor in the object store, or have changed.
             BrokenModel: it gives no numbers on any device, or loses people in reduced precision.
             DeviceUnavailable: the device is not there, cannot work at the model's precision, or computes wrongly.
         """
@@ -70,7 +69,7 @@ class ModelCache:
             if model is not None:
                 return model
             with transaction(self._system.engine) as connection:
-                spec = ModelSpec.from_facts(select_model_spec(connection, fingerprint))
+                spec = ModelSpec.from_dict(select_model_spec(connection, fingerprint))
             if spec.fingerprint != fingerprint:
                 raise InvalidWeights(f"{spec.name} was asked for by another version of Poseline; update this worker")
             self._load(FoundModel(spec, {n: locate_weights(self._system, n) for n in spec.weights_sha256s}))
@@ -81,27 +80,27 @@ class ModelCache:
     def _load(self, found: FoundModel) -> GoldenReport:
         """Load a model and check it. One that was loaded and never asked for goes first, and once this one is sound,
         those that were asked for longest ago."""
-        self._let_go([each for each in self._loaded if each not in self._used_at_s])
+        self._unload([each for each in self._loaded if each not in self._used_at_s])
         try:
             model = load_model(found, self._placement)
         except DeviceLost as error:  # one model too large for this GPU is no reason to leave the others
             raise DeviceUnavailable(error.message) from error
-        report = self._checked(found, model)
+        report = self._check(found, model)
         by_use = sorted(self._loaded, key=self._used_at_s.__getitem__)
-        self._let_go(by_use[: max(0, len(by_use) + 1 - self._system.settings.models_kept)])
+        self._unload(by_use[: max(0, len(by_use) + 1 - self._system.settings.models_kept)])
         self._loaded[found.spec.fingerprint] = model
         return report
 
-    def _checked(self, found: FoundModel, model: PoseModel) -> GoldenReport:
-        """What came of a model's check; one that passed it here and comes back passes by."""
+    def _check(self, found: FoundModel, model: PoseModel) -> GoldenReport:
+        """Check a model once per process; later loads return the first report."""
         fingerprint = found.spec.fingerprint
-        if fingerprint not in self._sound:
+        if fingerprint not in self._reports:
             try:
-                report = check(found, model, self._placement).require()
+                report = check_golden(found, model, self._placement).require()
             except InvalidOutput as error:
                 raise BrokenModel(error.message) from error
-            for words in report.warnings:
-                log.warning("model_suspect", reason=words)
+            for warning in report.warnings:
+                log.warning("model_warning", reason=warning)
             log.info(
                 "model_checked",
                 model=report.model,
@@ -109,11 +108,11 @@ class ModelCache:
                 people=report.people,
                 frame_ms=round(report.frame_ms or 0, 2),
             )
-            self._sound[fingerprint] = report
-        return self._sound[fingerprint]
+            self._reports[fingerprint] = report
+        return self._reports[fingerprint]
 
-    def _let_go(self, fingerprints: Sequence[str]) -> None:
-        """Hold these no longer; a slot at work with one keeps it until its chunk ends."""
+    def _unload(self, fingerprints: Sequence[str]) -> None:
+        """Drop these models; a slot that is using one keeps it until its chunk ends."""
         for fingerprint in fingerprints:
             del self._loaded[fingerprint]
-            log.info("model_let_go", fingerprint=fingerprint[:12])
+            log.info("model_unloaded", fingerprint=fingerprint[:12])

@@ -17,7 +17,7 @@ from pipeline.services.capabilities import missing_capability
 from pipeline.services.dispatch import dispatch
 from pipeline.services.plan import plan_runs
 from pipeline.services.system import System
-from pipeline.services.weight_store import keep_weights
+from pipeline.services.weight_store import store_weights
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def request_run(system: System, video_id: UUID, model_name: str, progress: Progr
     """
     found = find_model(model_name, system.settings.models_path, system.settings.models_pins)
     spec = found.spec
-    keep_weights(system, found, progress)
+    store_weights(system, found, progress)
     with transaction(system.engine) as connection:
         video_id = lock_for_run(connection, video_id)
         ensure_model(connection, spec.fingerprint, spec.full_name, json.loads(spec.to_json()))

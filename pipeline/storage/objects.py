@@ -87,11 +87,7 @@ class ObjectStore:
             self._client.head_bucket(Bucket=self.bucket)
 
     def put_file(
-        self,
-        path: Path,
-        key: str,
-        on_bytes: Callable[[int], None] | None = None,
-        content_type: str = "video/mp4",
+        self, path: Path, key: str, on_bytes: Callable[[int], None] | None = None, content_type: str = "video/mp4"
     ) -> StoredObject:
         """Upload a file; see `put_stream`."""
         with path.open("rb") as file:

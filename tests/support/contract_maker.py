@@ -158,7 +158,7 @@ class OnGpu:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self.facts = replace(session.facts, is_gpu=True)
+        self.device = replace(session.device, is_gpu=True)
         self.inputs, self.outputs = session.inputs, session.outputs
         self.batches: list[int] = []
 

@@ -19,7 +19,7 @@ import pytest
 
 from pipeline.inference.weights.checksums import read_checksums, write_checksums
 from pipeline.inference.weights.fetcher import Fetcher, needed_weights
-from pipeline.inference.weights.sources import mirror
+from pipeline.inference.weights.sources import mirror_source
 from pipeline.inference.zoo import FoundModel, find_model
 
 #: What mmdeploy's zips hold beside the network, as large as a few reads.
@@ -77,7 +77,7 @@ class Publisher:
 
 def fetch(name: str, models: Path, url: str) -> FoundModel:
     """Fetch a model from a mirror, without waiting between tries."""
-    fetcher = Fetcher(models, mirror(url), pause=lambda _seconds: None)
+    fetcher = Fetcher(models, mirror_source(url), pause=lambda _seconds: None)
     for weights in needed_weights([name]):
         fetcher.fetch(weights)
     return find_model(name, models)

@@ -1,4 +1,4 @@
-"""In which precisions a worker may compute, by what is installed and what the processor has.
+"""In which precisions a worker may compute, by what is installed and what the CPU has.
 
 Nothing is loaded: a worker says this before it has a model, so that work comes to it that it can do. Whether a model
 loads is seen when it is loaded.
@@ -14,7 +14,7 @@ from pipeline.core.precision import PRECISIONS, Precision
 from pipeline.inference.engines.diagnostics import has_bf16
 from pipeline.inference.engines.nvidia import driver_version
 from pipeline.inference.engines.onnx_session import TENSORRT, available
-from pipeline.inference.engines.placement import AUTO, COMPUTES_IN
+from pipeline.inference.engines.placement import AUTO, SUPPORTED_PRECISIONS
 from pipeline.inference.engines.sessions import Device
 
 #: Where distributions and NVIDIA's own packages put TensorRT's library.
@@ -28,13 +28,13 @@ def precisions_on(device: Device) -> tuple[Precision, ...]:
         for precision in PRECISIONS
         if precision == "fp32"
         or any(
-            precision in COMPUTES_IN[each] and _is_here(each)
+            precision in SUPPORTED_PRECISIONS[each] and _is_available(each)
             for each in (AUTO[precision] if device == "auto" else (device,))
         )
     )
 
 
-def _is_here(device: Device) -> bool:
+def _is_available(device: Device) -> bool:
     """Of a device that computes in reduced precision."""
     if device == "openvino":
         return importlib.util.find_spec("openvino") is not None and has_bf16()

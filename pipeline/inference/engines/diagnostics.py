@@ -1,4 +1,4 @@
-"""What this machine has to compute with, what it lacks, and the mend, in words for a person.
+"""Text for `poseline doctor`: what this machine can compute with, what is missing, and the fix.
 
 No session is made, no engine is imported and no process is started.
 """
@@ -15,7 +15,7 @@ from pipeline.inference.engines.nvidia import cuda_name, driver_version, missing
 #: Builds of onnxruntime that unpack into one folder (PyPI); two of them overwrite each other's files.
 _BUILDS = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino", "onnxruntime-directml", "onnxruntime-silicon")
 
-#: Linux's words in /proc/cpuinfo for bf16 arithmetic (arch/x86/include/asm/cpufeatures.h; arm64's elf_hwcaps).
+#: Linux's flags in /proc/cpuinfo for bf16 arithmetic (arch/x86/include/asm/cpufeatures.h; arm64's elf_hwcaps).
 _BF16_FLAGS = ("amx_bf16", "avx512_bf16", "bf16")
 
 
@@ -29,16 +29,16 @@ def describe_onnxruntime(installed: dict[str, str] | None = None) -> str:
         DeviceUnavailable: there is not exactly one.
     """
     found = _installed() if installed is None else installed
-    words = ", ".join(f"{name} {number}" for name, number in found.items())
+    builds = ", ".join(f"{name} {number}" for name, number in found.items())
     if not found:
         raise DeviceUnavailable("no onnxruntime is installed; install from requirements.lock (`make install`)")
     if len(found) > 1:
         keep = "onnxruntime-gpu" if "onnxruntime-gpu" in found else "onnxruntime"
         raise DeviceUnavailable(
-            f"{words} are installed and overwrite each other's files; `pip uninstall {' '.join(found)}`, then "
+            f"{builds} are installed and overwrite each other's files; `pip uninstall {' '.join(found)}`, then "
             f"`pip install {keep}`"
         )
-    return words
+    return builds
 
 
 def describe_nvidia(*, has_cuda_build: bool, driver: str | None = None, missing: list[str] | None = None) -> str:
@@ -78,7 +78,7 @@ def describe_openvino(flags: set[str] | None = None) -> str:
     """Whether OpenVINO is here, and whether this CPU has bf16.
 
     Args:
-        flags: the processor's, in Linux's words; None to look.
+        flags: the CPU's, as Linux names them; None to read them.
     """
     own = _cpu_flags() if flags is None else flags
     flag = next((flag for flag in _BF16_FLAGS if flag in own), None)
@@ -89,7 +89,7 @@ def describe_openvino(flags: set[str] | None = None) -> str:
 
 
 def has_bf16() -> bool:
-    """Whether this machine's processor computes in bf16 by itself."""
+    """Whether this machine's CPU has bf16 arithmetic."""
     return not _cpu_flags().isdisjoint(_BF16_FLAGS)
 
 

@@ -1,4 +1,4 @@
-"""onnxruntime, told everything that it would otherwise guess: on a CPU, on CUDA, through TensorRT, on CoreML."""
+"""onnxruntime with every option set explicitly: on a CPU, on CUDA, through TensorRT, on CoreML."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pipeline.core.model_spec import NetworkSpec
 from pipeline.core.precision import Precision
 from pipeline.errors import DeviceLost, DeviceUnavailable, InvalidWeights
 from pipeline.inference.engines.nvidia import cuda_name, driver_version, missing_libraries
-from pipeline.inference.engines.sessions import INPUT_NAME, MOST_BATCHED, DeviceInfo, Float32s, Port, cpu_name
+from pipeline.inference.engines.sessions import INPUT_NAME, MAX_BATCH, DeviceInfo, Float32s, Port, cpu_name
 
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
@@ -28,7 +28,7 @@ _TENSORRT_BATCH = 8
 _LOG_FATAL_ONLY = 4  # every failure becomes an error of ours; the vendor's own lines would only double it
 _CUDA_OPTIONS = {
     "device_id": "0",
-    # The default searches by timing anew for every batch size, so the choice of kernel, and with it the last bits,
+    # The default searches by timing for every batch size, so the choice of kernel, and with it the last bits,
     # would differ from start to start.
     "cudnn_conv_algo_search": "HEURISTIC",
     "use_tf32": "0",  # one fingerprint whatever the device: a GPU must find what a CPU finds
@@ -45,9 +45,9 @@ VENDOR_ERRORS: tuple[type[Exception], ...] = (
 class OnnxSession:
     """A `Session` over an `onnxruntime.InferenceSession`."""
 
-    def __init__(self, session: Any, facts: DeviceInfo) -> None:
+    def __init__(self, session: Any, device: DeviceInfo) -> None:
         self._session = session
-        self.facts = facts
+        self.device = device
         self.inputs = tuple(_port(each) for each in session.get_inputs())
         self.outputs = tuple(_port(each) for each in session.get_outputs())
 
@@ -56,9 +56,9 @@ class OnnxSession:
         try:
             return tuple(self._session.run(list(outputs), {self.inputs[0].name: batch}))
         except VENDOR_ERRORS as error:
-            if self.facts.is_gpu:
-                raise DeviceLost(f"the GPU broke off: {_one_line(error)}; start this worker again") from error
-            raise InvalidWeights(f"the network broke off: {_one_line(error)}") from error
+            if self.device.is_gpu:
+                raise DeviceLost(f"the GPU failed: {_one_line(error)}; start this worker again") from error
+            raise InvalidWeights(f"the network failed: {_one_line(error)}") from error
 
 
 def open_onnx(
@@ -73,7 +73,7 @@ def open_onnx(
     """Load a network.
 
     Args:
-        provider: onnxruntime's word for the device.
+        provider: onnxruntime's name of the device.
         spec: what it takes, where that is known; TensorRT has to know it before.
         threads: how many one call of `run` may use on a CPU. One a slot is best for many slots.
         engines_path: a folder of this network's own, where TensorRT keeps what it takes minutes to build.
@@ -93,7 +93,7 @@ def open_onnx(
         raise InvalidWeights(f"{path} cannot be loaded as ONNX: {_one_line(error)}; fetch it again") from error
     if session.get_providers()[0] != provider:
         raise DeviceUnavailable(_no_device(provider, "onnxruntime gave the CPU instead"))
-    return OnnxSession(session, _facts(provider, precision))
+    return OnnxSession(session, _device_info(provider, precision))
 
 
 def available() -> frozenset[str]:
@@ -101,7 +101,7 @@ def available() -> frozenset[str]:
     return frozenset(ort.get_available_providers())
 
 
-def _facts(provider: str, precision: Precision) -> DeviceInfo:
+def _device_info(provider: str, precision: Precision) -> DeviceInfo:
     engine = f"onnxruntime {ort.__version__}"
     if provider in {CUDA, TENSORRT}:
         return DeviceInfo(engine, provider, cuda_name(), driver_version(), precision, is_gpu=True)
@@ -121,9 +121,9 @@ def _with_options(
         "trt_bf16_enable": str(int(precision == "bf16")),
     }
     if spec is not None:
-        # One engine for every batch: without the span TensorRT builds anew, for minutes, for each larger one.
+        # One engine for every batch: without the span TensorRT builds again, for minutes, for each larger one.
         is_single = spec.decoder in {"yolox", "rtmdet"}
-        opt, most = (1, 1) if is_single else (_TENSORRT_BATCH, MOST_BATCHED)
+        opt, most = (1, 1) if is_single else (_TENSORRT_BATCH, MAX_BATCH)
         for name, batch in (("min", 1), ("opt", opt), ("max", most)):
             options[f"trt_profile_{name}_shapes"] = f"{INPUT_NAME}:{batch}x3x{spec.height_px}x{spec.width_px}"
     if engines_path is not None:
@@ -148,7 +148,7 @@ def _options(threads: int) -> Any:
     options.use_deterministic_compute = True
     options.log_severity_level = _LOG_FATAL_ONLY
     # Moot at one thread, where there is no pool. At two threads and two callers on two cores a frame cost 88 ms of
-    # processor time with spinning and 76 ms without.
+    # CPU time with spinning and 76 ms without.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return options
 
@@ -158,8 +158,8 @@ def _require(provider: str) -> None:
         return
     title = _TITLES[provider]
     if provider not in available():
-        mend = "run on a Mac" if provider == COREML else "put onnxruntime-gpu in its place"
-        raise DeviceUnavailable(f"no {title}: this onnxruntime is built without it; {mend}, or use the cpu device")
+        fix = "run on a Mac" if provider == COREML else "put onnxruntime-gpu in its place"
+        raise DeviceUnavailable(f"no {title}: this onnxruntime is built without it; {fix}, or use the cpu device")
     if provider in {CUDA, TENSORRT}:
         # TensorRT has no option for it, and reads this when its first session is made (microsoft/onnxruntime#26029).
         os.environ.setdefault("NVIDIA_TF32_OVERRIDE", "0")

@@ -1,4 +1,4 @@
-"""OpenVINO on a CPU, told everything that it would otherwise guess.
+"""OpenVINO on a CPU with every option set explicitly.
 
 Left alone it computes in bf16 wherever the chip can, on every core, with its threads pinned to the first ones: here
 precision and threads are asked for and read back. It is an extra, so nothing here imports it before it is
@@ -27,8 +27,8 @@ from pipeline.inference.engines.sessions import DeviceInfo, Float32s, Port, cpu_
 
 PROVIDER = "OpenVINO CPU"
 
-#: OpenVINO's words: of what is asked for, and of what a chip must be able to do by itself. Without the second bf16 is
-#: computed as float32 or emulated.
+#: OpenVINO's names: of the precision requested, and of the capability that the CPU must have. Without the second,
+#: bf16 is computed as float32 or emulated.
 _HINTS: dict[Precision, tuple[str, str]] = {"fp32": ("f32", "FP32"), "bf16": ("bf16", "BF16")}
 
 
@@ -41,8 +41,8 @@ class OpenvinoSession:
         outputs: as the file declares them.
     """
 
-    def __init__(self, compiled: Any, facts: DeviceInfo, inputs: tuple[Port, ...], outputs: tuple[Port, ...]) -> None:
-        self.facts = facts
+    def __init__(self, compiled: Any, device: DeviceInfo, inputs: tuple[Port, ...], outputs: tuple[Port, ...]) -> None:
+        self.device = device
         self.inputs = inputs
         self.outputs = outputs
         self._compiled = compiled
@@ -56,7 +56,7 @@ class OpenvinoSession:
             parts = [self._run_one(batch[i : i + 1], outputs) for i in range(len(batch))]
             return parts[0] if len(parts) == 1 else tuple(map(np.concatenate, zip(*parts, strict=True)))
         except _vendor_errors() as error:
-            raise InvalidWeights(f"the network broke off: {_one_line(error)}") from error
+            raise InvalidWeights(f"the network failed: {_one_line(error)}") from error
 
     def _run_one(self, picture: Float32s, outputs: Sequence[str]) -> tuple[Float32s, ...]:
         request = getattr(self._requests, "request", None)

@@ -13,7 +13,7 @@ from pipeline.inference.engines import onnx_session
 from pipeline.inference.engines.sessions import Device, Session
 
 #: What each device can compute with.
-COMPUTES_IN: dict[Device, tuple[Precision, ...]] = {
+SUPPORTED_PRECISIONS: dict[Device, tuple[Precision, ...]] = {
     "cpu": ("fp32",),
     "openvino": ("fp32", "bf16"),
     "cuda": ("fp32",),
@@ -37,7 +37,7 @@ class Placement:
     Args:
         device: what was asked for.
         slots: threads that call at once.
-        threads: processor threads that each call may use on a CPU; one a slot is best for many slots.
+        threads: CPU threads that each call may use on a CPU; one a slot is best for many slots.
         cache_path: where engines that take minutes to build are kept; None for nowhere.
     """
 
@@ -61,7 +61,7 @@ def open_session(path: Path, placement: Placement, spec: NetworkSpec, precision:
         raise InvalidWeights(f"{path} is not there")
     if placement.device != "auto":
         session = _open(path, placement.device, placement, spec, precision)
-        return _because(session, "it was asked for")
+        return _with_reason(session, "it was asked for")
     missing: list[str] = []
     for device in AUTO[precision]:
         try:
@@ -69,7 +69,7 @@ def open_session(path: Path, placement: Placement, spec: NetworkSpec, precision:
         except DeviceUnavailable as error:
             missing.append(error.message)
         else:
-            return _because(session, _reasons(missing) or "the best that Poseline knows")
+            return _with_reason(session, _reasons(missing) or "the best that Poseline knows")
     if precision == "fp32":
         raise DeviceUnavailable("; ".join(missing))
     raise DeviceUnavailable(
@@ -78,18 +78,18 @@ def open_session(path: Path, placement: Placement, spec: NetworkSpec, precision:
 
 
 def _reasons(missing: list[str]) -> str:
-    """Without their mends: who did not ask for a device needs none."""
-    return "; ".join(words.partition("; ")[0] for words in missing)
+    """The reasons without the fixes, which a user who requested no device does not need."""
+    return "; ".join(message.partition("; ")[0] for message in missing)
 
 
-def _because(session: Session, why: str) -> Session:
-    session.facts = replace(session.facts, why=why)
+def _with_reason(session: Session, reason: str) -> Session:
+    session.device = replace(session.device, reason=reason)
     return session
 
 
 def _open(path: Path, device: Device, placement: Placement, spec: NetworkSpec, precision: Precision) -> Session:
-    if precision not in COMPUTES_IN[device]:
-        able = [name for name, precisions in COMPUTES_IN.items() if precision in precisions]
+    if precision not in SUPPORTED_PRECISIONS[device]:
+        able = [name for name, precisions in SUPPORTED_PRECISIONS.items() if precision in precisions]
         raise DeviceUnavailable(
             f"{device} cannot work in {precision}; {' or '.join(able)} can, or ask for the model without @{precision}"
         )

@@ -27,8 +27,8 @@ Device = Literal["auto", "cpu", "openvino", "cuda", "tensorrt", "coreml"]
 
 #: Of every network that OpenMMLab exports (mmdeploy).
 INPUT_NAME = "input"
-#: Pictures in one call, at most.
-MOST_BATCHED = 64
+#: Images in one call, at most.
+MAX_BATCH = 64
 
 
 @dataclass(frozen=True)
@@ -54,10 +54,10 @@ class DeviceInfo:
 
     Args:
         engine: with its version, `onnxruntime 1.31.1`.
-        provider: in the engine's words, `CPUExecutionProvider`.
+        provider: the engine's name of it, `CPUExecutionProvider`.
         name: the chip, for people.
         driver: its version, empty where there is none.
-        why: it runs here and nowhere better, in words for a person.
+        reason: why it runs here and on nothing better, as text.
     """
 
     engine: str
@@ -68,11 +68,11 @@ class DeviceInfo:
     #: On a GPU frames are batched; on a CPU a batch is no faster (69 ms a frame in fours, 66 alone) and moves the
     #: last bit of a score.
     is_gpu: bool = False
-    why: str = ""
+    reason: str = ""
 
     @property
-    def words(self) -> str:
-        """All of it but why, for people: what a chunk was computed with."""
+    def summary(self) -> str:
+        """All but the reason, as text: what a chunk was computed with."""
         driver = f", driver {self.driver}" if self.driver else ""
         return f"{self.engine} ({self.provider}) in {self.precision} on {self.name}{driver}"
 
@@ -80,7 +80,7 @@ class DeviceInfo:
 class Session(Protocol):
     """A network on a device, safe to share between threads."""
 
-    facts: DeviceInfo
+    device: DeviceInfo
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
 
@@ -88,8 +88,8 @@ class Session(Protocol):
         """The outputs named, for float32 `[n, 3, H, W]`; the arrays are the caller's.
 
         Raises:
-            DeviceUnavailable: the GPU broke off.
-            InvalidWeights: the network broke off on a CPU.
+            DeviceUnavailable: the GPU failed.
+            InvalidWeights: the network failed on a CPU.
         """
 
 

@@ -1,1 +1,1 @@
-"""The golden pictures: what a model should find in them, and the check that it does."""
+"""The golden images: the poses that a model should find in them (`reference`), and the check that it does (`check`)."""

@@ -1,7 +1,7 @@
-"""The golden pictures: whether a model finds on this device what it should, and how fast.
+"""The golden check: whether a model finds the right poses on this device, and how fast.
 
-CPU and GPU workers share a run, so they must find the same people; a device that computes wrongly does it silently.
-What is right is known for the bundled model, and for any other it is what onnxruntime gives in fp32 on a CPU.
+CPU and GPU workers share a run, so they must find the same people, and a device that computes wrongly reports no error.
+The right poses of the bundled model are recorded; any other model's are computed by onnxruntime in fp32 on the CPU.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -20,19 +20,21 @@ from pipeline.errors import DeviceUnavailable, InvalidOutput, InvalidWeights, Po
 from pipeline.inference.catalogue import ENTRIES
 from pipeline.inference.engines.onnx_session import COREML, CPU, CUDA, TENSORRT
 from pipeline.inference.engines.openvino_session import PROVIDER as OPENVINO
+from pipeline.inference.engines.placement import Placement
 from pipeline.inference.engines.sessions import Device, DeviceInfo
-from pipeline.inference.golden.reference import GoldenResult, Letterbox, detect_golden, known_poses
+from pipeline.inference.golden.reference import GoldenResult, detect_golden, reference_poses
 from pipeline.inference.pose_model import PoseModel
+from pipeline.inference.zoo import FoundModel, load_model
 
-#: In fp32, as the README promises of rtmlib's poses. Engines add up in different orders: OpenVINO 2026.4 is off by
-#: 0.00006 px and 0.0000003 with the bundled model; what is off by more computes something else.
-NEAR_PX, NEAR_SCORE = 0.5, 0.01
-#: In reduced precision, of the least similar person. In bf16 on OpenVINO 2026.4 the bundled model has 0.999.
-NEAR_OKS = 0.9
-#: A person whose score is so near the threshold may come or go; in fp32, in reduced precision (0.01 there).
-_MARGINS = (NEAR_SCORE, 0.05)
-#: A device that takes so many times as long as one core of the processor is not what it says.
-SLOW = 2.0
+#: Tolerances in fp32, as the README promises of rtmlib's poses. Engines sum in different orders: OpenVINO 2026.4 is off
+#: by 0.00006 px and 0.0000003 with the bundled model.
+TOLERANCE_PX, TOLERANCE_SCORE = 0.5, 0.01
+#: In reduced precision, for the least similar person. In bf16 on OpenVINO 2026.4 the bundled model has 0.999.
+LEAST_OKS = 0.9
+#: A person whose score is this close to the threshold may be found or not: in fp32, in reduced precision (0.01 there).
+_SCORE_MARGINS = (TOLERANCE_SCORE, 0.05)
+#: A device that takes this many times as long as one CPU core is reported.
+SLOW_FACTOR = 2.0
 
 _PROVIDERS: dict[Device, str] = {
     "cpu": CPU,
@@ -45,23 +47,23 @@ _PROVIDERS: dict[Device, str] = {
 
 @dataclass(frozen=True)
 class GoldenReport:
-    """What came of a check.
+    """The outcome of a golden check.
 
     Args:
         model: its full name.
-        facts: what ran it.
-        frame_ms: the median over calls as work makes them, for one frame.
-        people: found in all pictures, each once.
-        against: what it was held against, for people.
-        reference_ms: a frame on one core of onnxruntime's CPU; None where the device is that.
-        figures: how alike they are; None where nothing was known and nothing computed.
-        score_off: the most by which a score differs.
-        problem: why it must not work; None where it may.
-        warnings: what is odd.
+        device: what ran it.
+        frame_ms: median time of a frame, in batches as full as at work.
+        people: found in all images, each image once.
+        against: what the poses were compared with, as text; empty where there was nothing.
+        reference_ms: time of a frame on one core of onnxruntime's CPU; None where the device is that.
+        figures: the agreement; None where there was nothing to compare with.
+        score_off: the largest difference of a score.
+        problem: why the model must not be used here; None where it may.
+        warnings: what is unusual, one line each.
     """
 
     model: str
-    facts: DeviceInfo
+    device: DeviceInfo
     frame_ms: float | None = None
     people: int = 0
     against: str = ""
@@ -72,78 +74,87 @@ class GoldenReport:
     warnings: tuple[str, ...] = ()
 
     def require(self) -> GoldenReport:
-        """Itself.
+        """Raise the problem, or return this report where there is none.
 
         Raises:
-            DeviceUnavailable: the device is another than was asked for, or computes wrongly.
-            InvalidWeights: the model finds what it should not.
-            InvalidOutput: it gives no numbers, on whatever.
+            DeviceUnavailable: the device is not the one requested, or computes wrongly.
+            InvalidWeights: the model finds wrong poses on the CPU.
+            InvalidOutput: the output is not finite on any device, or the model loses people in reduced precision.
         """
         if self.problem is not None:
             raise self.problem
         return self
 
 
-def check_model(
-    model: PoseModel,
-    letterbox: Letterbox,
-    device: Device = "auto",
-    reference: Callable[[], PoseModel] | None = None,
-) -> GoldenReport:
-    """Hold a model on its device against what it should find.
-
-    Args:
-        device: what was asked for.
-        reference: loads the same model in fp32 on onnxruntime's CPU; called where the device is another.
+def check_golden(found: FoundModel, model: PoseModel, placement: Placement) -> GoldenReport:
+    """Check a loaded model, loading it in fp32 on onnxruntime's CPU for comparison where it runs on something else.
 
     Raises:
-        InvalidWeights, DeviceUnavailable: the reference cannot be had.
-        InvalidOutput: the reference gives no numbers.
+        InvalidWeights, DeviceUnavailable: the comparison model cannot be loaded.
+        InvalidOutput: the comparison model's output is not finite.
     """
-    spec, facts = model.spec, model.facts
-    problem: PoselineError | None = _another_device(facts, device, spec)
+    plain = replace(found, spec=replace(found.spec, precision="fp32"))
+    return check_model(model, placement.device, lambda: load_model(plain, Placement("cpu")))
+
+
+def check_model(
+    model: PoseModel, requested: Device = "auto", load_reference: Callable[[], PoseModel] | None = None
+) -> GoldenReport:
+    """Compare a model's poses with the recorded ones, or with those of a reference model.
+
+    Args:
+        requested: the device that was asked for.
+        load_reference: loads the same model in fp32 on onnxruntime's CPU; called where `model` runs on something else.
+
+    Raises:
+        InvalidWeights, DeviceUnavailable: the reference cannot be loaded.
+        InvalidOutput: the reference's output is not finite.
+    """
+    spec, device = model.spec, model.device
+    problem: PoselineError | None = _another_device(device, requested, spec)
     if problem is not None:
-        return GoldenReport(spec.full_name, facts, problem=problem)
-    ask = reference if reference is not None and not _is_reference(facts) else None
+        return GoldenReport(spec.full_name, device, problem=problem)
+    if _is_reference(device):
+        load_reference = None
     try:
-        sight = _look(model, letterbox)
+        result = _detect_finite(model)
     except InvalidOutput as error:
-        if ask is not None:
-            _look(ask(), letterbox)  # where the CPU gives none either, the device is not at fault
+        if load_reference is not None:
+            _detect_finite(load_reference())  # raises where the CPU's output is not finite either
         problem = error
         if spec.precision != "fp32":
-            problem = InvalidOutput(f"{error.message}; ask for the model without @{spec.precision}")
-        elif not _is_reference(facts):
+            problem = InvalidOutput(f"{error.message}; use the model without @{spec.precision}")
+        elif not _is_reference(device):
             problem = DeviceUnavailable(f"{error.message}; use the cpu device")
-        return GoldenReport(spec.full_name, facts, problem=problem)
+        return GoldenReport(spec.full_name, device, problem=problem)
     except (InvalidWeights, DeviceUnavailable) as error:
-        return GoldenReport(spec.full_name, facts, problem=error)
-    judge = _look(ask(), letterbox) if ask is not None else None
-    known = known_poses(spec)
-    wanted = known if known is not None else judge.poses() if judge else None
-    against = "known poses" if known is not None else "the CPU, computed here" if judge else ""
-    agreement, score_off = _compare(sight, wanted, spec) if wanted is not None else (None, None)
-    people, warnings = sum(map(len, sight.poses())), []
+        return GoldenReport(spec.full_name, device, problem=error)
+    computed = _detect_finite(load_reference()) if load_reference is not None else None
+    recorded = reference_poses(spec)
+    wanted = recorded if recorded is not None else computed.poses() if computed else None
+    against = "recorded poses" if recorded is not None else "the CPU" if computed else ""
+    agreement, score_off = _compare(result, wanted, spec) if wanted is not None else (None, None)
+    people, warnings = sum(map(len, result.poses())), []
     if wanted is not None and agreement is not None and score_off is not None:
-        problem = _disagreement(agreement, score_off, wanted, spec, facts)
+        problem = _disagreement(agreement, score_off, wanted, spec, device)
     if problem is None and people == 0 and "left_hip" in spec.keypoint_names:
-        # No refusal: what others' models find in these pictures is not known.
+        # Only a warning: what a model of somebody else's should find in these images is not known.
         warnings.append(
-            f"{spec.full_name} found nobody in {len(sight.poses())} pictures of people; is it a model of bodies, and "
-            f"its score threshold {spec.score_threshold} right?"
+            f"{spec.full_name} found no people in {len(result.poses())} images of people; check that it is a model of "
+            f"whole bodies and that its score threshold {spec.score_threshold} is right"
         )
-    if judge is not None and sight.frame_ms > SLOW * judge.frame_ms:
+    if computed is not None and result.frame_ms > SLOW_FACTOR * computed.frame_ms:
         warnings.append(
-            f"{spec.full_name} takes {sight.frame_ms:.3g} ms a frame on {_where(facts)} and {judge.frame_ms:.3g} ms on "
-            "one core of the processor; see what else uses that device, or use the cpu device"
+            f"{spec.full_name} takes {result.frame_ms:.3g} ms a frame on {_where(device)} and "
+            f"{computed.frame_ms:.3g} ms on one CPU core; check what else uses that device, or use the cpu device"
         )
     return GoldenReport(
         model=spec.full_name,
-        facts=facts,
-        frame_ms=sight.frame_ms,
+        device=device,
+        frame_ms=result.frame_ms,
         people=people,
         against=against,
-        reference_ms=judge.frame_ms if judge else None,
+        reference_ms=computed.frame_ms if computed else None,
         figures=agreement.figures() if agreement is not None else None,
         score_off=score_off,
         problem=problem,
@@ -151,96 +162,96 @@ def check_model(
     )
 
 
-def _look(model: PoseModel, letterbox: Letterbox) -> GoldenResult:
+def _detect_finite(model: PoseModel) -> GoldenResult:
     """
     Raises:
-        InvalidOutput: it gives no numbers.
+        InvalidOutput: the output is not finite.
     """
     with suppress(InvalidOutput):
-        sight = detect_golden(model, letterbox)
-        if all(np.isfinite(poses.keypoints).all() for _, poses in sight.seen):
-            return sight
+        result = detect_golden(model)
+        if all(np.isfinite(poses.keypoints).all() for _, poses in result.detections):
+            return result
     raise InvalidOutput(
-        f"{model.spec.full_name} gives scores, boxes or keypoints that are not numbers, on {_where(model.facts)}"
-        + ("; use another model" if _is_reference(model.facts) else "")
+        f"{model.spec.full_name} gives scores, boxes or keypoints that are not numbers, on {_where(model.device)}"
+        + ("; use another model" if _is_reference(model.device) else "")
     )
 
 
-def _another_device(facts: DeviceInfo, device: Device, spec: ModelSpec) -> DeviceUnavailable | None:
-    if device != "auto" and facts.provider != _PROVIDERS[device]:
+def _another_device(device: DeviceInfo, requested: Device, spec: ModelSpec) -> DeviceUnavailable | None:
+    if requested != "auto" and device.provider != _PROVIDERS[requested]:
         return DeviceUnavailable(
-            f"asked for {device} and got {_where(facts)}; `poseline doctor` says what {device} lacks here"
+            f"requested {requested} and got {_where(device)}; `poseline doctor` says what {requested} needs here"
         )
-    if facts.precision != spec.precision:
+    if device.precision != spec.precision:
         return DeviceUnavailable(
-            f"asked for {spec.full_name} and got {facts.precision} on {_where(facts)}; ask for it without a precision"
+            f"requested {spec.full_name} and got {device.precision} on {_where(device)}; use it without a precision"
         )
     return None
 
 
-def _compare(sight: GoldenResult, wanted: Sequence[FramePoses], spec: ModelSpec) -> tuple[Agreement, float]:
-    """People near the threshold count where they are in both only."""
+def _compare(result: GoldenResult, wanted: Sequence[FramePoses], spec: ModelSpec) -> tuple[Agreement, float]:
+    """The agreement, and the largest difference of a score; people near the threshold count only if both have them."""
     sigmas = sigmas_for(spec.keypoint_names)
-    least = spec.score_threshold + _MARGINS[spec.precision != "fp32"]
-    agreements, off = [], 0.0
-    for at, found in sight.seen:
-        if at >= len(wanted):
+    least_score = spec.score_threshold + _SCORE_MARGINS[spec.precision != "fp32"]
+    agreements, score_off = [], 0.0
+    for number, found in result.detections:
+        if number >= len(wanted):
             continue
-        lost = compare_poses(found, _sure(wanted[at], least), sigmas)
-        gained = compare_poses(_sure(found, least), wanted[at], sigmas).people_gained
+        lost = compare_poses(found, _above(wanted[number], least_score), sigmas)
+        gained = compare_poses(_above(found, least_score), wanted[number], sigmas).people_gained
         agreements.append(Agreement(1, lost.matched + gained, lost.people_wanted, lost.oks, lost.distances_px))
-        # Both fall, and no other pairing of two falling rows has a smaller largest difference.
-        off = max([off, *(abs(float(a) - float(b)) for a, b in zip(found.scores, wanted[at].scores, strict=False))])
-    return merge_agreements(agreements), off
+        # Both are sorted by score, and no other pairing of two sorted lists has a smaller largest difference.
+        pairs = zip(found.scores, wanted[number].scores, strict=False)
+        score_off = max([score_off, *(abs(float(a) - float(b)) for a, b in pairs)])
+    return merge_agreements(agreements), score_off
 
 
-def _sure(poses: FramePoses, least: float) -> FramePoses:
-    kept = poses.scores >= least
+def _above(poses: FramePoses, least_score: float) -> FramePoses:
+    kept = poses.scores >= least_score
     return FramePoses(poses.scores[kept], poses.boxes_xyxy[kept], poses.keypoints[kept])
 
 
 def _disagreement(
-    agreement: Agreement, score_off: float, wanted: Sequence[FramePoses], spec: ModelSpec, facts: DeviceInfo
+    agreement: Agreement, score_off: float, wanted: Sequence[FramePoses], spec: ModelSpec, device: DeviceInfo
 ) -> PoselineError | None:
-    near_px = NEAR_PX + _bin_px(wanted, spec)
+    tolerance_px = TOLERANCE_PX + _bin_px(wanted, spec)
     figures = agreement.figures()
     if spec.precision == "fp32":
-        is_same = not agreement.people_lost and not agreement.people_gained and score_off <= NEAR_SCORE
-        is_same = is_same and (figures.px_max or 0) <= near_px
-        wish = f"within {near_px:.2g} px and {NEAR_SCORE} of score"
+        is_same = not agreement.people_lost and not agreement.people_gained and score_off <= TOLERANCE_SCORE
+        is_same = is_same and (figures.px_max or 0) <= tolerance_px
+        tolerance = f"within {tolerance_px:.2g} px and {TOLERANCE_SCORE} of score"
     else:
-        is_same = not agreement.people_lost and (figures.oks_min or 1) >= NEAR_OKS
-        wish = f"with an OKS of {NEAR_OKS}"
+        is_same = not agreement.people_lost and (figures.oks_min or 1) >= LEAST_OKS
+        tolerance = f"with an OKS of at least {LEAST_OKS}"
     if is_same:
         return None
-    came = f"{agreement.people_lost} lost, {agreement.people_gained} too many"
+    outcome = f"{agreement.people_lost} are missing, {agreement.people_gained} too many"
     if figures.px_max is not None and figures.oks_min is not None:
-        came += f", {figures.px_max:.3g} px off, {score_off:.2g} of score, OKS {figures.oks_min:.2f}"
-    words = (
-        f"{spec.full_name} on {_where(facts)}: expected {agreement.people_wanted} people in {agreement.frames} "
-        f"pictures {wish}, came {came}"
+        outcome += f", {figures.px_max:.3g} px off, {score_off:.2g} of score, OKS {figures.oks_min:.2f}"
+    message = (
+        f"{spec.full_name} on {_where(device)}: expected {agreement.people_wanted} people in {agreement.frames} "
+        f"images {tolerance}, but {outcome}"
     )
-    if spec.precision != "fp32":  # the device itself was found sound in fp32
-        return InvalidOutput(f"{words}; ask for the model without @{spec.precision}")
-    if not _is_reference(facts):
-        return DeviceUnavailable(f"{words}; use the cpu device")
+    if spec.precision != "fp32":  # the device itself passed in fp32
+        return InvalidOutput(f"{message}; use the model without @{spec.precision}")
+    if not _is_reference(device):
+        return DeviceUnavailable(f"{message}; use the cpu device")
     entry = ENTRIES.get(spec.name)
-    return InvalidWeights(entry.with_fix(words) if entry else f"{words}; use another model")
+    return InvalidWeights(entry.with_fix(message) if entry else f"{message}; use another model")
 
 
 def _bin_px(wanted: Sequence[FramePoses], spec: ModelSpec) -> float:
-    """A SimCC keypoint is one of its bins, half a pixel of the crop (`topdown`), and may fall into the next."""
+    """The diagonal of a SimCC bin, half a pixel of the crop each way (`topdown`), by which a keypoint may move."""
     if spec.pose.decoder != "simcc":
         return 0.0
     sides = [side for poses in wanted for side in poses.boxes_xyxy[:, 2:] - poses.boxes_xyxy[:, :2]]
     size = (spec.pose.width_px, spec.pose.height_px)
-    # One in each direction.
     return max((math.sqrt(2) * float((side * 1.25 / size).max()) / 2 for side in sides), default=0.0)
 
 
-def _is_reference(facts: DeviceInfo) -> bool:
-    return facts.provider == CPU and facts.precision == "fp32"
+def _is_reference(device: DeviceInfo) -> bool:
+    return device.provider == CPU and device.precision == "fp32"
 
 
-def _where(facts: DeviceInfo) -> str:
-    return f"{facts.name} ({facts.provider}, {facts.engine})"
+def _where(device: DeviceInfo) -> str:
+    return f"{device.name} ({device.provider}, {device.engine})"

@@ -1,6 +1,6 @@
-"""Which weights were seen first under a name, kept beside them, so that nothing else ever passes under it.
+"""The recorded checksums of a folder of models: the SHA-256 that was first fetched under each name.
 
-A folder of models is one unit: copy it to a machine without a network with its `checksums.json`, and it works there.
+A folder of models with its `checksums.json` can be copied to a machine without a network.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ CHECKSUMS_FILE = "checksums.json"
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, as 64 hex digits.
+    """Compute the SHA-256 of a file, as 64 hex digits.
 
     Raises:
         OSError: it cannot be read.
@@ -30,10 +30,10 @@ def sha256_of(path: Path) -> str:
 
 
 def read_checksums(models_path: Path) -> dict[str, str]:
-    """SHA-256 by name of the weights; empty where nothing was fetched yet.
+    """Read the SHA-256 of weights by name; empty where nothing was fetched yet.
 
     Raises:
-        InvalidWeights: the file is there and cannot be read.
+        InvalidWeights: the file exists and cannot be read.
     """
     path = models_path / CHECKSUMS_FILE
     try:
@@ -46,12 +46,12 @@ def read_checksums(models_path: Path) -> dict[str, str]:
 
 
 def write_checksums(models_path: Path, checksums: dict[str, str]) -> None:
-    """Replace the record of a folder. Call it as the only writer; see `replace_record`."""
+    """Replace the checksums of a folder; hold `write_lock`. See `replace_record`."""
     replace_record(models_path / CHECKSUMS_FILE, checksums)
 
 
 def replace_record(path: Path, checksums: dict[str, str]) -> None:
-    """Write a file of SHA-256 by name, sorted, whole or not at all. Call it as the only writer.
+    """Write a file of SHA-256 by name atomically, sorted. Only one process may call it at a time.
 
     Raises:
         OSError: it cannot be written.
@@ -60,13 +60,13 @@ def replace_record(path: Path, checksums: dict[str, str]) -> None:
 
 
 @contextlib.contextmanager
-def only_writer(models_path: Path, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
-    """Wait until no other process or thread writes here, and clear away what one that died has left.
+def write_lock(models_path: Path, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
+    """Hold the exclusive write lock of a folder of models, and remove temporary files of a process that died.
 
-    Downloads that can go on stay.
+    Partial downloads are kept.
 
     Args:
-        on_wait: called once where another is writing.
+        on_wait: called once if another process holds the lock.
 
     Raises:
         OSError: the folder cannot be written to.

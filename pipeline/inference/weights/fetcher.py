@@ -1,4 +1,4 @@
-"""Fetch weights from their publisher, a mirror or a folder: once, whole, and never others under the name."""
+"""Fetch weights from their publisher, a mirror or a folder, and refuse a file whose checksum is not the known one."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 
 from pipeline.errors import InvalidOutput, InvalidWeights, ServiceUnavailable, UsageError
 from pipeline.inference.catalogue import BUNDLED_MODEL, Weights, find_entry
-from pipeline.inference.weights.checksums import CHECKSUMS_FILE, only_writer, read_checksums, sha256_of, write_checksums
+from pipeline.inference.weights.checksums import CHECKSUMS_FILE, read_checksums, sha256_of, write_checksums, write_lock
 from pipeline.inference.weights.http_download import OnProgress, download
-from pipeline.inference.weights.pins import add_pin, hold_against
+from pipeline.inference.weights.pins import add_pin, check_pin
 from pipeline.inference.weights.resume import Partial, discard_partials, without_query
-from pipeline.inference.weights.sources import PUBLISHER, Disk, Place, Web
+from pipeline.inference.weights.sources import PUBLISHER, LocalSource, WebSource, WeightsSource
 from pipeline.inference.weights.unpacking import unpack
 from pipeline.inference.zoo import split_precision
 
@@ -23,8 +23,8 @@ class FetchedFile:
     """One file of weights on this machine.
 
     Args:
-        is_first: it was never seen under its name in this folder before, and is what must come from now on.
-        is_pinned_now: it was added to the team's pins.
+        is_first: whether its checksum was recorded now, for the first time under its name in this folder.
+        is_pinned_now: whether it was added to the team's pins.
     """
 
     name: str
@@ -35,12 +35,12 @@ class FetchedFile:
 
 
 @dataclass(frozen=True)
-class _Came:
-    """A file that came, not looked at yet.
+class _Received:
+    """A file of weights as it came, not checked yet.
 
     Args:
-        partial: that it is, where it was downloaded.
-        was_begun: before this call, so that a power cut may have spoiled it.
+        partial: the download that it is; None for a local file.
+        was_begun: whether part of it is from an earlier call, so that a power cut may have damaged it.
     """
 
     path: Path
@@ -50,7 +50,7 @@ class _Came:
 
 
 def needed_weights(names: Iterable[str]) -> list[Weights]:
-    """Every file that these models need and that does not come with Poseline, each once, detectors before poses.
+    """List every file that these models need and that is not bundled, each once, detectors before pose networks.
 
     Raises:
         UnknownModel: there is none of a name.
@@ -67,38 +67,38 @@ def needed_weights(names: Iterable[str]) -> list[Weights]:
 
 @dataclass(frozen=True)
 class Fetcher:
-    """How weights come to a folder of models.
+    """Fetches weights into a folder of models.
 
     Args:
-        place: where they come from.
+        source: where they come from.
         pins_path: the team's pins, see `pins.py`.
-        say: takes a line for a person.
+        say: called with a progress line.
         pause: waits for so many seconds.
     """
 
     models_path: Path
-    place: Place = PUBLISHER
+    source: WeightsSource = PUBLISHER
     pins_path: Path | None = None
     say: Callable[[str], None] = lambda _line: None
     pause: Callable[[float], None] = time.sleep
 
     def fetch(self, weights: Weights, on_progress: OnProgress | None = None) -> FetchedFile:
-        """Have a file of weights here. Many processes may ask at once; one downloads.
+        """Make a file of weights available here. Many processes may call this at once; one downloads.
 
         Args:
             on_progress: called with bytes so far, those of an earlier try too, and bytes in all.
 
         Raises:
-            ServiceUnavailable: there is no way to the publisher, or it broke off; what came is kept.
-            InvalidWeights: what came is no such network, or not the one that is recorded or pinned under the name.
-            UsageError: the place or the pins cannot be used.
+            ServiceUnavailable: no source can be reached, or the download was interrupted; the part received is kept.
+            InvalidWeights: the file is no such network, or another checksum is recorded or pinned for the name.
+            UsageError: the source or the pins cannot be used.
         """
         try:
-            # Without the lock first: a folder of models may be read-only.
-            found = self._here(weights)
+            # First without the lock: the folder of models may be read-only.
+            found = self._find_local(weights)
             if found is None:
-                with only_writer(self.models_path, lambda: self.say("another process fetches models; waiting for it")):
-                    found = self._here(weights) or self._fetch(weights, on_progress)
+                with write_lock(self.models_path, lambda: self.say("another process fetches models; waiting for it")):
+                    found = self._find_local(weights) or self._fetch(weights, on_progress)
         except OSError as error:
             raise InvalidWeights(
                 f"{self.models_path} cannot be used for models ({error}); set POSELINE_MODELS_DIR"
@@ -107,75 +107,75 @@ class Fetcher:
             return found
         return replace(found, is_pinned_now=add_pin(self.pins_path, weights.name, found.sha256))
 
-    def kept_bytes(self, wanted: Iterable[Weights]) -> int:
-        """Of downloads from this place that broke off and can go on."""
+    def resumable_bytes(self, wanted: Iterable[Weights]) -> int:
+        """How many bytes are here of interrupted downloads from this source that can be resumed."""
         partials = [partial for each in wanted for _, partial in self._partials(each)]
-        return sum(begun.got_bytes for begun in map(Partial.look, partials) if begun is not None)
+        return sum(begun.got_bytes for begun in map(Partial.read_state, partials) if begun is not None)
 
-    def _here(self, weights: Weights) -> FetchedFile | None:
+    def _find_local(self, weights: Weights) -> FetchedFile | None:
         path, recorded = weights.file_in(self.models_path), read_checksums(self.models_path).get(weights.name)
         if self.pins_path is not None:
-            hold_against(self.pins_path, weights.name, recorded, str(path))
+            check_pin(self.pins_path, weights.name, recorded, str(path))
         if recorded is None or not path.is_file() or sha256_of(path) != recorded:
             return None
         return FetchedFile(weights.name, path, recorded)
 
     def _fetch(self, weights: Weights, on_progress: OnProgress | None) -> FetchedFile:
         while True:
-            came = self._bring(weights, on_progress)
+            received = self._download(weights, on_progress)
             try:
-                found = self._accept(weights, came)
+                found = self._accept(weights, received)
             except InvalidWeights:
-                if came.partial is not None:
-                    came.partial.discard()
-                if not came.was_begun:
+                if received.partial is not None:
+                    received.partial.discard()
+                if not received.was_begun:
                     raise
-                self.say(f"what was kept of {weights.name} is of no use; fetching it from the start")
+                self.say(f"the earlier part of {weights.name} cannot be used; fetching it from the start")
             else:
                 discard_partials(self.models_path, weights.name)
                 return found
 
-    def _bring(self, weights: Weights, on_progress: OnProgress | None) -> _Came:
-        if isinstance(self.place, Disk):
-            path = self.place.file_of(weights)
-            return _Came(path, str(path))
+    def _download(self, weights: Weights, on_progress: OnProgress | None) -> _Received:
+        if isinstance(self.source, LocalSource):
+            path = self.source.file_of(weights)
+            return _Received(path, str(path))
         failures = []
         for url, partial in self._partials(weights):
-            begun = partial.look()
+            begun = partial.read_state()
             if begun is not None:
-                self.say(f"{begun.got_bytes / 1e6:.1f} MB of {weights.name} are here from an earlier try")
+                self.say(f"{begun.got_bytes / 1e6:.1f} MB of {weights.name} are here already; resuming")
             try:
                 download(url, partial, on_progress, self.pause)
             except ServiceUnavailable as error:
                 failures.append(error.message)
             else:
-                return _Came(partial.path, without_query(url), partial, begun is not None)
-        kept = "; what came is kept, and the same command goes on from there" if self.kept_bytes([weights]) else ""
+                return _Received(partial.path, without_query(url), partial, begun is not None)
+        kept = "; the part received is kept, and the same command resumes it" if self.resumable_bytes([weights]) else ""
         raise ServiceUnavailable(
             f"{weights.name} cannot be fetched: {'; '.join(failures)}{kept}. Check the network, or name a folder or "
-            f"mirror that has it (--from PLACE); {BUNDLED_MODEL} works offline"
+            f"mirror that has it (--from SOURCE); {BUNDLED_MODEL} works offline"
         )
 
     def _partials(self, weights: Weights) -> Iterator[tuple[str, Partial]]:
-        if isinstance(self.place, Web):
-            for url in self.place.urls(weights):
+        if isinstance(self.source, WebSource):
+            for url in self.source.urls(weights):
                 yield url, Partial(self.models_path, weights.name, url)
 
-    def _accept(self, weights: Weights, came: _Came) -> FetchedFile:
-        unpacked, sha256 = unpack(came.path, self.models_path, came.where)
+    def _accept(self, weights: Weights, received: _Received) -> FetchedFile:
+        unpacked, sha256 = unpack(received.path, self.models_path, received.where)
         try:
             recorded = read_checksums(self.models_path)
             if recorded.get(weights.name, sha256) != sha256:
                 raise InvalidWeights(
-                    f"{weights.name} is not what it was when it was first fetched (SHA-256 {sha256[:12]}, not "
+                    f"{weights.name} differs from the file that was first fetched (SHA-256 {sha256[:12]}, not "
                     f"{recorded[weights.name][:12]}): nothing was changed; if you trust the new weights, remove "
                     f"{weights.name} from {self.models_path / CHECKSUMS_FILE} and fetch again"
                 )
             if self.pins_path is not None:
-                hold_against(self.pins_path, weights.name, sha256, came.where)
-            _check(weights, sha256, unpacked, came.where)  # what cannot be loaded must not be pinned
-            # The checksum first: if this process dies in between, a file that is missing is fetched again and held
-            # against it, where a file without a checksum could not be trusted.
+                check_pin(self.pins_path, weights.name, sha256, received.where)
+            _check(weights, sha256, unpacked, received.where)  # what cannot be loaded must not be pinned
+            # The checksum first: if this process dies in between, the missing file is fetched again and compared with
+            # it; a file without a checksum could not be trusted.
             write_checksums(self.models_path, recorded | {weights.name: sha256})
             path = weights.file_in(self.models_path)
             unpacked.chmod(0o644)

@@ -1,4 +1,4 @@
-"""A download that broke off, kept so that it can go on: its bytes, and beside them what they are bytes of."""
+"""An interrupted download, kept so that it can be resumed: its bytes, and a sidecar that says of which file."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ PARTIAL_PREFIX = ".partial-"
 
 
 @dataclass(frozen=True)
-class Begun:
-    """What is here of a file.
+class PartialState:
+    """The part of a file that has been downloaded.
 
     Args:
         total_bytes: None where the server did not say.
-        validator: the server's strong ETag, or its Last-Modified, which go on being asked for.
+        validator: the server's strong ETag or Last-Modified, sent as If-Range when the download is resumed.
     """
 
     got_bytes: int
@@ -27,20 +27,19 @@ class Begun:
     validator: str
 
     @property
-    def is_whole(self) -> bool:
+    def is_complete(self) -> bool:
         return self.got_bytes == self.total_bytes
 
 
 @dataclass(frozen=True)
 class Partial:
-    """The place for what has come from one address for one file of weights; there is one such file a name.
+    """The partial download of one file of weights from one address; there is one a name.
 
-    The card beside the bytes is written before the first of them and goes after the last, so bytes with a card are
-    bytes of what the card tells. Write as the only writer.
+    A partial file is valid only with its sidecar, which is written first and removed last. Hold `write_lock`.
 
     Args:
         name: of the weights.
-        url: where they are fetched from. Its query, which is often a signature that passes, is no part of its identity.
+        url: where they are fetched from. Its query is often a signature that expires, so it does not count.
     """
 
     folder: Path
@@ -53,11 +52,11 @@ class Partial:
         identity = hashlib.sha256(without_query(self.url).encode()).hexdigest()
         return self.folder / f"{PARTIAL_PREFIX}{self.name}.{identity[:12]}"
 
-    def look(self) -> Begun | None:
-        """What is here and can go on; None where that is nothing, or makes no sense. Changes nothing."""
+    def read_state(self) -> PartialState | None:
+        """Read the state from the sidecar and the file size; None where it cannot be resumed."""
         try:
-            card = json.loads(self._card_path.read_text())
-            begun = Begun(self.path.stat().st_size, card["total_bytes"], card["validator"])
+            sidecar = json.loads(self._sidecar_path.read_text())
+            begun = PartialState(self.path.stat().st_size, sidecar["total_bytes"], sidecar["validator"])
             largest = begun.got_bytes if begun.total_bytes is None else begun.total_bytes
             if 0 < begun.got_bytes <= largest and begun.validator.isascii() and begun.validator.isprintable():
                 return begun
@@ -65,35 +64,35 @@ class Partial:
             pass
         return None
 
-    def begin(self, total_bytes: int | None, validator: str | None) -> IO[bytes]:
-        """Throw away what is here of these weights, from wherever, and start anew.
+    def start(self, total_bytes: int | None, validator: str | None) -> IO[bytes]:
+        """Discard every partial file of these weights and open an empty one.
 
         Args:
-            validator: None where the server gives none: then it cannot go on.
+            validator: None where the server gives none; the download then cannot be resumed.
         """
         discard_partials(self.folder, self.name)
         if validator is not None:
-            self._card_path.write_text(
+            self._sidecar_path.write_text(
                 json.dumps({"url": without_query(self.url), "total_bytes": total_bytes, "validator": validator})
             )
         return self.path.open("wb")
 
-    def go_on(self) -> IO[bytes]:
-        """Behind what is here."""
+    def resume(self) -> IO[bytes]:
+        """Open the partial file to append."""
         return self.path.open("ab")
 
     def discard(self) -> None:
-        """It is of no use any more."""
+        """Remove the partial file and its sidecar."""
         self.path.unlink(missing_ok=True)
-        self._card_path.unlink(missing_ok=True)
+        self._sidecar_path.unlink(missing_ok=True)
 
     @property
-    def _card_path(self) -> Path:
+    def _sidecar_path(self) -> Path:
         return self.path.with_name(f"{self.path.name}.json")
 
 
 def discard_partials(folder: Path, name: str) -> None:
-    """Throw away what is here of these weights, from wherever it came."""
+    """Remove the partial files of these weights from all addresses."""
     # Names of weights have no dot, so `rtmpose-s` does not match `rtmpose-s-feet`.
     for left in folder.glob(f"{PARTIAL_PREFIX}{name}.*"):
         with contextlib.suppress(FileNotFoundError):
@@ -101,5 +100,5 @@ def discard_partials(folder: Path, name: str) -> None:
 
 
 def without_query(url: str) -> str:
-    """An address as it may be shown and kept: what stands behind the `?` may be somebody's key."""
+    """The address without query and fragment, which may hold a secret."""
     return urlsplit(url)._replace(query="", fragment="").geturl()

@@ -1,4 +1,4 @@
-"""Where weights may come from: the publisher, another server with its files, a folder, or one file."""
+"""Sources of weights: the publisher, a mirror, a folder, or one file."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ _FILE_ENDINGS = (".zip", ".onnx")
 
 
 @dataclass(frozen=True)
-class Web:
-    """Servers, tried one after the other.
+class WebSource:
+    """HTTP servers, tried one after the other.
 
     Args:
-        addresses: prefixes with the publisher's paths below them, or with `is_file` the file's own.
+        addresses: prefixes of the publisher's paths; with `is_file`, the address of the file itself.
     """
 
     addresses: tuple[str, ...]
     is_file: bool = False
 
     def urls(self, weights: Weights) -> tuple[str, ...]:
-        """Where the file of these weights would be."""
+        """The addresses at which the file of these weights is expected."""
         if self.is_file:
             return self.addresses
         return tuple(f"{prefix.rstrip('/')}/{weights.zip_path}" for prefix in self.addresses)
 
 
 @dataclass(frozen=True)
-class Disk:
-    """A folder of files that were brought here, or one such file."""
+class LocalSource:
+    """A folder of files copied from elsewhere, or one such file."""
 
     path: Path
 
     def file_of(self, weights: Weights) -> Path:
-        """The file of these weights: the publisher's zip, unpacked or not, or an ONNX file named after either.
+        """Find the file of these weights: the publisher's zip, packed or unpacked, or an ONNX file named after either.
 
         Raises:
             InvalidWeights: it is not there.
@@ -58,44 +58,44 @@ class Disk:
             if len(found) == 1:
                 return found[0]
         raise InvalidWeights(
-            f"{weights.name} is not in {self.path}; it would be {below.name}, {weights.name}.onnx, or {ZIP_MEMBER} in "
+            f"{weights.name} is not in {self.path}; expected {below.name}, {weights.name}.onnx, or {ZIP_MEMBER} in "
             f"a folder {below.stem}"
         )
 
 
-Place = Web | Disk
+WeightsSource = WebSource | LocalSource
 
-PUBLISHER = Web(PUBLISHER_PREFIXES)
+PUBLISHER = WebSource(PUBLISHER_PREFIXES)
 
 
-def mirror(url: str) -> Web:
-    """A server with the publisher's files.
+def mirror_source(url: str) -> WebSource:
+    """Build the source of a server that mirrors the publisher's files.
 
     Raises:
         UsageError: its address is neither https nor loopback.
     """
     require_safe(url)
-    return Web((url,))
+    return WebSource((url,))
 
 
-def find_place(text: str, wanted: Sequence[Weights]) -> Place:
-    """The place that a person means: an address, or a path.
+def find_source(text: str, wanted: Sequence[Weights]) -> WeightsSource:
+    """Build the source that a user names: an address or a path.
 
     Args:
-        wanted: what is to come from there.
+        wanted: the files to fetch from it.
 
     Raises:
-        UsageError: there is no such place, or it is one file, and more are wanted.
+        UsageError: it does not exist, or is one file and several are wanted.
     """
     is_url = "://" in text
     if is_url:
         require_safe(text)
     elif not Path(text).exists():
-        raise UsageError(f"there is no {text}; name a folder, a file, or an https address")
+        raise UsageError(f"{text} does not exist; name a folder, a file, or an https address")
     is_file = urlsplit(text).path.lower().endswith(_FILE_ENDINGS) if is_url else Path(text).is_file()
     if is_file and len(wanted) > 1:
         raise UsageError(
             f"{without_query(text) if is_url else text} is one file, but {len(wanted)} are needed "
-            f"({', '.join(each.name for each in wanted)}); name the place that holds them all"
+            f"({', '.join(each.name for each in wanted)}); name a folder or address that holds them all"
         )
-    return Web((text,), is_file) if is_url else Disk(Path(text))
+    return WebSource((text,), is_file) if is_url else LocalSource(Path(text))

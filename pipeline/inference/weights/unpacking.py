@@ -1,4 +1,4 @@
-"""One network out of what came: a zip that holds it, or the ONNX file itself, told by the first bytes."""
+"""Extract the one network from a fetched file: a zip that holds it, or the ONNX file itself, by the first bytes."""
 
 from __future__ import annotations
 
@@ -16,43 +16,43 @@ from typing import IO
 from pipeline.errors import InvalidWeights
 from pipeline.inference.weights import http_download
 
-#: What mmdeploy calls the network in its zips.
+#: The name of the network in mmdeploy's zips.
 ZIP_MEMBER = "end2end.onnx"
 TEMPORARY_PREFIX = ".fetch-"
 
 _BLOCK_BYTES = 2**20
 
 
-def unpack(came: Path, folder: Path, where: str) -> tuple[Path, str]:
-    """The network in a file, as (temporary file in `folder`, its SHA-256). The file is left as it is.
+def unpack(received: Path, folder: Path, where: str) -> tuple[Path, str]:
+    """Copy the network in a file to a temporary file in `folder`; returns its path and SHA-256.
 
-    No name out of an archive is ever used as a path.
+    No name from an archive is used as a path.
 
     Args:
-        where: it is from, for what is said of it.
+        where: the source, for error messages.
 
     Raises:
-        InvalidWeights: a web page, no sound zip, not exactly one network in it, or one that is larger than any model.
+        InvalidWeights: the file is a web page, a damaged zip, above the size limit, or not of exactly one network.
     """
     try:
-        with came.open("rb") as file:
+        with received.open("rb") as file:
             head = file.read(64)
     except OSError as error:
         raise InvalidWeights(f"{where} cannot be read ({error.strerror})") from error
     if not head.startswith(b"PK"):
         if head.lstrip().startswith(b"<"):
-            raise InvalidWeights(f"{where} gives a web page, not a model; is there a login or a proxy on the way?")
-        with came.open("rb") as file:
+            raise InvalidWeights(f"{where} gives a web page, not a model; check for a login page or a proxy")
+        with received.open("rb") as file:
             return _copy(file, folder, where)
     try:
-        with zipfile.ZipFile(came) as archive:
+        with zipfile.ZipFile(received) as archive:
             found = [each for each in archive.infolist() if PurePosixPath(each.filename).name == ZIP_MEMBER]
             if len(found) != 1:
                 raise InvalidWeights(f"{where} holds {len(found)} files called {ZIP_MEMBER}, not one")
             with archive.open(found[0]) as member:
                 return _copy(member, folder, f"{ZIP_MEMBER} in {where}")
     except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError) as error:
-        raise InvalidWeights(f"{where} is no sound zip file ({error}); try again, or name another place") from error
+        raise InvalidWeights(f"{where} is a damaged zip file ({error}); try again, or name another source") from error
 
 
 def _copy(file: IO[bytes], folder: Path, where: str) -> tuple[Path, str]:
@@ -71,7 +71,7 @@ def _copy(file: IO[bytes], folder: Path, where: str) -> tuple[Path, str]:
 
 @contextlib.contextmanager
 def _temporary(folder: Path) -> Iterator[tuple[Path, IO[bytes]]]:
-    """A new file that goes away if the block fails."""
+    """A new file, removed if the block fails."""
     handle, name = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, dir=folder)
     try:
         with os.fdopen(handle, "wb") as file:

@@ -37,7 +37,7 @@ FRAMES = 50
 class Gpu:
     """Says that it is a GPU, and remembers its batches."""
 
-    facts = DeviceInfo("none", "a GPU", "none", is_gpu=True)
+    device = DeviceInfo("none", "a GPU", "none", is_gpu=True)
 
     def __init__(self, session: Session) -> None:
         self.inputs, self.outputs = session.inputs, session.outputs
@@ -135,7 +135,7 @@ class BreaksOff:
     batch = 1
 
     def __init__(self, model: PoseModel) -> None:
-        self.spec, self.facts = model.spec, model.facts
+        self.spec, self.device = model.spec, model.device
 
     def detect(self, *_: object) -> list[FramePoses]:
         raise InvalidWeights("the network broke off")

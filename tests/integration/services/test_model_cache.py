@@ -20,7 +20,7 @@ from pipeline.inference.pose_model import PoseModel
 from pipeline.inference.zoo import find_model
 from pipeline.services.model_cache import ModelCache
 from pipeline.services.system import System
-from pipeline.services.weight_store import keep_weights
+from pipeline.services.weight_store import store_weights
 from tests.support.onnx_maker import make_model
 
 
@@ -29,7 +29,7 @@ def known(system: System, folder: Path, number: int, *, kept: bool = True) -> st
     person = np.array([[1, 2, 30 + number, 40, 2.0]])
     found = find_model(str(make_model(folder / f"m{number}.onnx", side_px=64, keypoints=17, dets=person)), folder)
     if kept:
-        keep_weights(system, found)
+        store_weights(system, found)
     with transaction(system.engine) as connection:
         ensure_model(connection, found.spec.fingerprint, found.spec.name, json.loads(found.spec.to_json()))
     return found.spec.fingerprint
@@ -97,6 +97,6 @@ def test_the_model_of_the_start_goes_where_nobody_asked_for_it(system: System, m
 def test_one_that_cannot_be_loaded_pushes_none_out(system: System, tmp_path: Path, models: list[str]) -> None:
     cache = with_room_for(system, 1)
     sound = cache.load(models[0])
-    with pytest.raises(InvalidWeights, match="neither on this machine nor in the store"):
+    with pytest.raises(InvalidWeights, match="neither on this machine nor in the object store"):
         cache.load(known(system, tmp_path, 3, kept=False))
     assert cache.load(models[0]) is sound

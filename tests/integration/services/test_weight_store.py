@@ -1,4 +1,4 @@
-"""Weights go where the work is: through the store, by their SHA-256, and never others in their place."""
+"""Weights reach workers through the object store by their SHA-256, and other bytes under that name are refused."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ KEYPOINTS = 26
 
 @pytest.fixture
 def mine(tmp_path: Path) -> Path:
-    """A model of the user's own, of which the store has never seen the like."""
+    """A custom model whose weights are not in the object store yet."""
     person = np.array([[1, 2, 30 + uuid4().int % 1000 / 100, 40, 2.0]])
     return make_model(tmp_path / "mine.onnx", side_px=64, keypoints=KEYPOINTS, dets=person)
 
@@ -42,7 +42,7 @@ def clip(tmp_path: Path) -> Path:
 
 
 def other_machine(system: System, folder: Path) -> System:
-    """The same servers seen from a machine that has never seen these weights."""
+    """The same servers, used from a machine without these weights."""
     home = folder / "other"
     return replace(
         system,
@@ -56,7 +56,7 @@ def begun(system: System, clip: Path, model: Path) -> UUID:
     return run_id
 
 
-def test_a_worker_elsewhere_gets_a_model_that_a_person_brought(system: System, clip: Path, mine: Path, tmp_path: Path):
+def test_a_worker_on_another_machine_gets_a_custom_model(system: System, clip: Path, mine: Path, tmp_path: Path):
     run_id = begun(system, clip, mine)
     mine.rename(tmp_path / "gone.onnx")
     there = other_machine(system, tmp_path)
@@ -71,7 +71,7 @@ def test_a_worker_elsewhere_gets_a_model_that_a_person_brought(system: System, c
     assert kept == [f"{run.model.pose.weights_sha256}.onnx"]
 
 
-def test_the_same_weights_are_sent_once(system: System, clip: Path, mine: Path):
+def test_the_same_weights_are_uploaded_once(system: System, clip: Path, mine: Path):
     steps: list[str] = []
 
     class Recorded(Silent):
@@ -84,7 +84,14 @@ def test_the_same_weights_are_sent_once(system: System, clip: Path, mine: Path):
     assert f"{PREFIX}{sha256_of(mine)}.onnx" in list(system.store.list_keys(PREFIX))
 
 
-def test_what_is_said_of_a_model_last_counts(system: System, clip: Path, mine: Path, tmp_path: Path):
+def test_weights_are_stored_as_binary_data_not_as_video(system: System, clip: Path, mine: Path):
+    ask(system, clip, model=str(mine))
+    client = system.store._client
+    stored = client.head_object(Bucket=system.store.bucket, Key=f"{PREFIX}{sha256_of(mine)}.onnx")
+    assert stored["ContentType"] == "application/octet-stream"
+
+
+def test_the_last_description_of_a_model_counts(system: System, clip: Path, mine: Path, tmp_path: Path):
     run_id = ask(system, clip, model=str(mine))
     assert run_of(system, run_id).model.licence == "unknown"
     mine.with_suffix(".json").write_text('{"licence": "MIT", "skeleton": [[0, 1]]}')
@@ -93,22 +100,22 @@ def test_what_is_said_of_a_model_last_counts(system: System, clip: Path, mine: P
     assert (spec.licence, spec.skeleton) == ("MIT", ((0, 1),))
 
 
-def test_other_bytes_under_their_name_never_run(system: System, clip: Path, mine: Path, tmp_path: Path):
+def test_other_bytes_under_their_name_are_refused(system: System, clip: Path, mine: Path, tmp_path: Path):
     run_id = begun(system, clip, mine)
     foreign = make_model(tmp_path / "foreign.onnx", side_px=64, keypoints=KEYPOINTS)
     system.store.put_file(foreign, f"{PREFIX}{sha256_of(mine)}.onnx")
     there = other_machine(system, tmp_path)
-    with pytest.raises(InvalidWeights, match="is not what its name says"):
+    with pytest.raises(InvalidWeights, match="another SHA-256 than its name says"):
         detect_chunk(there, ModelCache(there, Placement("cpu")), run_id, 0, "w")
     assert sql(system, "SELECT state, errors FROM chunk WHERE run_id = :id", id=run_id) == [("ready", 0)]
     assert sql(system, "SELECT count(*) FROM frame WHERE run_id = :id", id=run_id) == [(0,)]
 
 
-def test_weights_that_are_nowhere_are_an_outage_that_says_so(system: System, clip: Path, mine: Path, tmp_path: Path):
+def test_weights_that_are_missing_everywhere_are_an_outage(system: System, clip: Path, mine: Path, tmp_path: Path):
     run_id = begun(system, clip, mine)
     system.store.delete(f"{PREFIX}{sha256_of(mine)}.onnx")
     there = other_machine(system, tmp_path)
-    with pytest.raises(InvalidWeights, match="neither on this machine nor in the store") as caught:
+    with pytest.raises(InvalidWeights, match="neither on this machine nor in the object store") as caught:
         detect_chunk(there, ModelCache(there, Placement("cpu")), run_id, 0, "w")
     assert is_outage(caught.value)
     with transaction(system.engine) as connection:
@@ -119,7 +126,7 @@ def test_weights_that_are_nowhere_are_an_outage_that_says_so(system: System, cli
     assert sql(system, "SELECT state FROM chunk WHERE run_id = :id", id=run_id) == [("done",)]
 
 
-def test_a_file_that_was_damaged_here_is_fetched_again(system: System, clip: Path, mine: Path, tmp_path: Path):
+def test_a_damaged_local_file_is_downloaded_again(system: System, clip: Path, mine: Path, tmp_path: Path):
     run_id = begun(system, clip, mine)
     there = other_machine(system, tmp_path)
     kept = there.settings.home / "weights" / f"{sha256_of(mine)}.onnx"
@@ -141,7 +148,7 @@ def test_no_room_for_weights_is_an_outage(system: System, clip: Path, mine: Path
     assert sql(system, "SELECT state, errors FROM chunk WHERE run_id = :id", id=run_id) == [("ready", 0)]
 
 
-def test_a_model_that_never_gives_numbers_ends_its_run_and_says_so(system: System, clip: Path, tmp_path: Path):
+def test_a_model_whose_output_is_never_finite_fails_its_run(system: System, clip: Path, tmp_path: Path):
     dazzled = make_model(tmp_path / "dazzled.onnx", side_px=64, keypoints=KEYPOINTS, dazzled=True)
     run_id = begun(system, clip, dazzled)
     with pytest.raises(BrokenModel, match="dazzled gives scores, boxes or keypoints that are not numbers") as caught:
@@ -150,7 +157,9 @@ def test_a_model_that_never_gives_numbers_ends_its_run_and_says_so(system: Syste
     assert (run.state, run.reason) == (RunState.FAILED, caught.value.message)
 
 
-def test_frames_that_break_a_sound_model_say_so_in_the_end(system: System, clip: Path, mine: Path, monkeypatch):
+def test_frames_whose_output_is_not_finite_are_the_reason_of_the_failed_run(
+    system: System, clip: Path, mine: Path, monkeypatch
+):
     run_id = begun(system, clip, mine)
     strict = replace(system, settings=system.settings.model_copy(update={"max_errors": 1}))
     models = ModelCache(strict, Placement("cpu"))

@@ -117,8 +117,8 @@ def test_a_worker_that_was_asked_for_a_gpu_and_has_none_refuses(
 class OffBy:
     """A session of which every keypoint is some pixels off."""
 
-    def __init__(self, session: Session, facts: DeviceInfo, off_px: float) -> None:
-        self.facts, self.inputs, self.outputs = facts, session.inputs, session.outputs
+    def __init__(self, session: Session, device: DeviceInfo, off_px: float) -> None:
+        self.device, self.inputs, self.outputs = device, session.inputs, session.outputs
         self._session, self._off_px = session, np.float32(off_px)
 
     def run(self, batch: Float32s, outputs: Sequence[str]) -> tuple[Float32s, ...]:
@@ -141,8 +141,8 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, provider: str, off_px: float) -> N
 @pytest.mark.parametrize(
     ("provider", "off_px", "says"),
     [
-        (CPU, 0, "asked for cuda and got a card"),
-        (CUDA, 3, r"expected [56] people in [34] pictures within 0.5 px and 0.01 of score, came 0 lost"),
+        (CPU, 0, "requested cuda and got a card"),
+        (CUDA, 3, r"expected [56] people in [34] images within 0.5 px and 0.01 of score, but 0 are missing"),
     ],
 )
 def test_a_worker_on_a_device_that_is_not_what_it_says_does_not_start(
@@ -168,7 +168,9 @@ def test_a_model_that_is_computed_wrongly_when_it_is_loaded_later_is_an_outage(
     ingest_video(system, run_of(system, run_id).video_id, "w")
     stand_in(monkeypatch, CUDA, 3)
     models = ModelCache(system, Placement("cuda"))
-    with pytest.raises(DeviceUnavailable, match=r"rtmo-t on a card .*, came 0 lost, 0 too many, .* px off") as caught:
+    with pytest.raises(
+        DeviceUnavailable, match=r"rtmo-t on a card .*, but 0 are missing, 0 too many, .* px off"
+    ) as caught:
         detect_chunk(system, models, run_id, 0, "w")
     assert sql(
         system,

@@ -101,7 +101,7 @@ def test_pins_hold_wherever_a_model_is_asked_for_by_its_name(home, folder, tmp_p
         assert f"is not the rtmo-t that {pins} pins" in said.out + said.err
     pins.write_text(json.dumps(["rtmo-t"]))
     assert main(["--home", str(home), "ingest", str(video), "--model", "rtmo-t"]) == 2
-    assert "cannot be used for pins (it is no object of names)" in capsys.readouterr().err
+    assert "cannot be used for pins (it is not a JSON object)" in capsys.readouterr().err
     pins.unlink()
     assert main(["--home", str(home), "ingest", str(video), "--model", "rtmo-t"]) == 2
     assert f"there are no pins at {pins}" in capsys.readouterr().err
@@ -131,7 +131,7 @@ def test_the_list_says_what_each_model_is(home, folder, capsys):
     [
         (("rtmo-x",), 2, "there is no model 'rtmo-x'"),
         (("rtmo-t", "rtmo-x"), 2, "there is no model 'rtmo-x'"),
-        (("rtmo-t", "--from", "nowhere"), 2, "there is no nowhere"),
+        (("rtmo-t", "--from", "nowhere"), 2, "nowhere does not exist"),
         (("rtmo-t", "--mirror", "http://models.example.org"), 2, "https only"),
         (("rtmpose-s", "--from", __file__), 2, "is one file, but 2 are needed"),
         (("rtmo-t", "--from", str(Path(__file__).parent)), 1, "rtmo-t is not in"),
@@ -162,10 +162,10 @@ def test_ctrl_c_keeps_what_came_and_says_how_to_go_on(home, folder, publisher, m
         assert fetch(home, "rtmo-t", "--mirror", publisher.url) == 130
     publisher.go_on.set()
     assert [line for line in capsys.readouterr().err.splitlines() if line] == [
-        "0.2 MB are kept; the same command goes on from there",
+        "0.2 MB are kept; the same command resumes the download",
         "poseline: stopped",
     ]
     assert fetch(home, "rtmo-t", "--mirror", publisher.url) == 0
     assert publisher.asked[-1][1] == "bytes=200000-"
     assert left_in(home / "models") == {"rtmo-t.onnx", "checksums.json", ".lock"}
-    assert "0.2 MB of rtmo-t are here from an earlier try" in capsys.readouterr().err
+    assert "0.2 MB of rtmo-t are here already; resuming" in capsys.readouterr().err

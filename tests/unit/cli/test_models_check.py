@@ -44,7 +44,7 @@ def test_one_that_must_not_be_used_gives_one_line_and_the_exit_code(tmp_path, ca
     code, out, err = check(tmp_path, capsys, "rtmo-t", str(mine), "--device", "cpu")
     assert code == 1
     assert f"rtmo-t: {folder / 'rtmo-t.onnx'} changed" in out
-    assert "mine found nobody in 3 pictures of people; is it a model of bodies" in out
+    assert "mine found no people in 3 images of people; check that it is a model of" in out
     assert "1 of 2 models cannot be used here: rtmo-t" in err
 
 

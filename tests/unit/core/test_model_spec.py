@@ -126,9 +126,9 @@ def test_a_field_out_of_range_is_refused(change):
 
 
 def test_networks_that_make_no_model_are_refused():
-    with pytest.raises(ValueError, match="make no model"):
+    with pytest.raises(ValueError, match="not a pair of networks"):
         dataclasses.replace(SPEC, pose=CROPS)
-    with pytest.raises(ValueError, match="make no model"):
+    with pytest.raises(ValueError, match="not a pair of networks"):
         dataclasses.replace(TWO_STAGES, pose=POSE)
 
 

@@ -20,7 +20,7 @@ SPEC = NetworkSpec("rtmo", "0" * 64, 64, 64)
 class Gpu:
     """A session whose call takes a fixed time and a time a frame, on a clock of its own, with memory for so many."""
 
-    facts = DeviceInfo("none", "none", "none", is_gpu=True)
+    device = DeviceInfo("none", "none", "none", is_gpu=True)
     inputs = (Port("input", (None, 3, 64, 64), True),)
     outputs = (Port("dets", (None, None, 5), True), Port("keypoints", (None, None, 17, 3), True))
 
@@ -67,7 +67,7 @@ def test_a_gpu_that_cannot_even_take_one_is_an_error(monkeypatch):
 
 def test_a_cpu_is_not_asked():
     cpu = Gpu(0.01, 0.001)
-    cpu.facts = DeviceInfo("none", "none", "none")
+    cpu.device = DeviceInfo("none", "none", "none")
     network = Network(cpu, SPEC, Path("cpu.onnx"))
     cpu.batches.clear()
     assert best_batch(network) == 1

@@ -111,7 +111,7 @@ def test_two_stage_pictures_at_once_are_each_alone(rtmpose, pictures):
 
 @pytest.mark.parametrize(("most", "batches"), [(64, [8]), (3, [3, 3, 2]), (8, [8]), (7, [7, 1]), (1, [1] * 8)])
 def test_crops_of_many_pictures_go_through_in_batches(rtmpose, pictures, monkeypatch, most, batches):
-    monkeypatch.setattr(topdown, "MOST_BATCHED", most)
+    monkeypatch.setattr(topdown, "MAX_BATCH", most)
     model, session = on_gpu(rtmpose)
     session.batches.clear()
     assert_close(all_at_once(model, pictures), [detect(rtmpose, scene.picture) for scene in pictures])
@@ -122,7 +122,7 @@ def test_crops_of_many_pictures_go_through_in_batches(rtmpose, pictures, monkeyp
 
 def test_a_processor_poses_one_person_at_a_time(rtmpose, pictures):
     model, session = on_gpu(rtmpose)
-    session.facts = rtmpose.facts
+    session.device = rtmpose.device
     session.batches.clear()
     assert_same(all_at_once(model, pictures), all_at_once(rtmpose, pictures))
     assert session.batches == [1] * 8

@@ -45,7 +45,7 @@ AT_BORDERS = [
 class GivenBoxes:
     """A detector with the NMS inside that gives these boxes, whatever it sees; of the picture's own pixels."""
 
-    facts = DeviceInfo("none", "none", "none")
+    device = DeviceInfo("none", "none", "none")
     inputs = (Port("input", (None, 3, SIDE_PX, SIDE_PX), True),)
     outputs = (Port("dets", (None, None, 5), True), Port("labels", (None, None), False))
 

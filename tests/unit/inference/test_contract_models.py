@@ -85,7 +85,7 @@ def test_a_model_says_what_its_keypoints_are(models, name):
     assert spec.side_px == (None if spec.detector else side_px)
     poses = detect(models[name], scene_of(name, people_at(side_px, 2)).picture)
     assert poses.keypoints.shape == (2, count, 3)
-    assert (models[name].facts.provider, models[name].batch) == ("CPUExecutionProvider", 1)
+    assert (models[name].device.provider, models[name].batch) == ("CPUExecutionProvider", 1)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -100,7 +100,7 @@ def test_who_is_below_the_threshold_is_nobody(models, name):
 def test_every_name_has_a_twin_and_all_are_here(tmp_path):
     for name in NAMES:
         put_twins(tmp_path, find_entry(name))
-    assert all(state.is_here for state in list_models(tmp_path))
+    assert all(state.is_local for state in list_models(tmp_path))
     specs = {name: find_model(name, tmp_path).spec for name in [*NAMES, *ALIASES]}
     assert {alias: specs[alias] for alias in ALIASES} == {alias: specs[name] for alias, name in ALIASES.items()}
     assert set(ALIASES.values()) == {"rtmpose-s", "rtmpose-m", "rtmpose-x"}

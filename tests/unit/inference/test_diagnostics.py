@@ -1,4 +1,4 @@
-"""What a machine lacks is said with its mend."""
+"""What a machine lacks is said with its fix."""
 
 from __future__ import annotations
 

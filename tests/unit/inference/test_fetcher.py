@@ -15,7 +15,7 @@ from pipeline.inference.catalogue import BUNDLED_MODEL, find_entry
 from pipeline.inference.engines.placement import Placement
 from pipeline.inference.weights import http_download
 from pipeline.inference.weights.fetcher import Fetcher, needed_weights
-from pipeline.inference.weights.sources import PUBLISHER, Web, mirror
+from pipeline.inference.weights.sources import PUBLISHER, WebSource, mirror_source
 from pipeline.inference.zoo import find_model, list_models, load_model
 from tests.support.model_publisher import Publisher, fetch, left_in, publishing, zipped
 from tests.support.onnx_maker import ONE_PERSON, make_model
@@ -46,7 +46,7 @@ def test_fetch_then_load(models, onnx, publisher):
     publisher.give(onnx)
     progress: list[tuple[int, int | None]] = []
     [weights] = needed_weights(["rtmo-t"])
-    file = Fetcher(models, mirror(publisher.url)).fetch(weights, lambda *each: progress.append(each))
+    file = Fetcher(models, mirror_source(publisher.url)).fetch(weights, lambda *each: progress.append(each))
     assert publisher.paths == [f"/projects/rtmo/onnx_sdk/{ZIP}.zip"]
     assert progress[0] == (0, len(publisher.body))
     assert progress[-1] == (len(publisher.body), len(publisher.body))
@@ -55,11 +55,11 @@ def test_fetch_then_load(models, onnx, publisher):
     assert found.path.read_bytes() == onnx.read_bytes()
     assert found.path.stat().st_mode & 0o777 == 0o644
     assert left_in(models) == {"rtmo-t.onnx", "checksums.json", ".lock"}
-    assert {state.name for state in list_models(models) if state.is_here} == {BUNDLED_MODEL, "rtmo-t"}
+    assert {state.name for state in list_models(models) if state.is_local} == {BUNDLED_MODEL, "rtmo-t"}
     [poses] = load_model(found, CPU).detect(np.zeros((1, 416, 416, 3), np.uint8), [0.5])
     np.testing.assert_array_equal(poses.boxes_xyxy, ONE_PERSON[:, :4] * 2)
 
-    again = Fetcher(models, mirror(publisher.url)).fetch(weights)
+    again = Fetcher(models, mirror_source(publisher.url)).fetch(weights)
     assert (again.sha256, again.is_first) == (file.sha256, False)
     assert len(publisher.paths) == 1, "what is here is not fetched again"
 
@@ -112,7 +112,7 @@ def test_other_weights_under_a_known_name_are_refused(models, onnx, publisher, t
     found = fetch("rtmo-t", models, publisher.url)
     found.path.unlink()
     publisher.give(make_model(tmp_path / "other.onnx", dets=ONE_PERSON + 1))
-    with pytest.raises(InvalidWeights, match=r"not what it was when it was first fetched.*checksums\.json"):
+    with pytest.raises(InvalidWeights, match=r"differs from the file that was first fetched.*checksums\.json"):
         fetch("rtmo-t", models, publisher.url)
     assert left_in(models) == {"checksums.json", ".lock"}
     publisher.give(onnx)
@@ -140,7 +140,7 @@ def test_what_came_is_told_by_its_content(models, onnx, publisher):
         (zipped({"model.onnx": b"x"}), "holds 0 files called end2end.onnx"),
         (zipped({"a/end2end.onnx": b"x", "b/end2end.onnx": b"y"}), "holds 2 files"),
         (zipped({"../../end2end.onnx": b"no model"}), "cannot be loaded"),
-        (zipped({"end2end.onnx": b"x"})[:-9], "no sound zip file"),
+        (zipped({"end2end.onnx": b"x"})[:-9], "a damaged zip file"),
         (b"no model", "cannot be loaded"),
         (b"", "cannot be loaded"),
         (b"\n<html>we moved</html>", "gives a web page"),
@@ -172,7 +172,7 @@ def test_a_flipped_bit_in_the_zip_is_refused(models, onnx, publisher):
     publisher.give(onnx)
     middle = publisher.body.index(b"end2end.onnx") + 60
     publisher.body = publisher.body[:middle] + bytes([publisher.body[middle] ^ 1]) + publisher.body[middle + 1 :]
-    with pytest.raises(InvalidWeights, match="no sound zip file"):
+    with pytest.raises(InvalidWeights, match="a damaged zip file"):
         fetch("rtmo-t", models, publisher.url)
 
 
@@ -200,7 +200,7 @@ def closed_server() -> Iterator[str]:
 
 def test_offline_is_one_line_with_every_address_and_the_mend(models, closed_server):
     pauses: list[float] = []
-    fetcher = Fetcher(models, Web((f"{closed_server}/first/", f"{closed_server}/second")), pause=pauses.append)
+    fetcher = Fetcher(models, WebSource((f"{closed_server}/first/", f"{closed_server}/second")), pause=pauses.append)
     with pytest.raises(ServiceUnavailable, match="cannot be reached") as caught:
         fetcher.fetch(find_entry("rtmo-t").pose)
     for part in (
@@ -231,20 +231,20 @@ def test_a_silent_server_is_left(models, publisher, monkeypatch):
 def test_the_second_publisher_is_tried_when_the_first_is_down(models, onnx, publisher, closed_server):
     publisher.give(onnx)
     assert len(PUBLISHER.addresses) == 2
-    fetched = Fetcher(models, Web((closed_server, publisher.url))).fetch(find_entry("rtmo-t").pose)
+    fetched = Fetcher(models, WebSource((closed_server, publisher.url))).fetch(find_entry("rtmo-t").pose)
     assert fetched.path.read_bytes() == onnx.read_bytes()
 
 
 @pytest.mark.parametrize("url", ["http://models.example.org/", "file:///etc/", "ftp://127.0.0.1/", "models"])
 def test_only_https_and_loopback_are_mirrors(url):
     with pytest.raises(UsageError, match="https only"):
-        mirror(url)
+        mirror_source(url)
 
 
 @pytest.mark.parametrize("url", ["https://me:secret@models.example.org/", "https://[models/"])
 def test_an_address_that_cannot_be_is_one_line_without_the_password(url):
     with pytest.raises(UsageError) as caught:
-        mirror(url)
+        mirror_source(url)
     assert "secret" not in caught.value.message
 
 

@@ -36,10 +36,10 @@ CHILD = """
 import sys
 from pathlib import Path
 from pipeline.inference.weights.fetcher import Fetcher, needed_weights
-from pipeline.inference.weights.sources import mirror
+from pipeline.inference.weights.sources import mirror_source
 say = lambda *words: print(*words, flush=True)
 [weights] = needed_weights(["rtmo-t"])
-Fetcher(Path(sys.argv[1]), mirror(sys.argv[2]), say=say).fetch(weights, say)
+Fetcher(Path(sys.argv[1]), mirror_source(sys.argv[2]), say=say).fetch(weights, say)
 """
 
 

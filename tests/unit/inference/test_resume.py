@@ -13,14 +13,14 @@ from pipeline.errors import InvalidWeights, ServiceUnavailable
 from pipeline.inference.catalogue import find_entry
 from pipeline.inference.weights import http_download
 from pipeline.inference.weights.fetcher import Fetcher
-from pipeline.inference.weights.sources import Web, mirror
+from pipeline.inference.weights.sources import WebSource, mirror_source
 from pipeline.inference.zoo import find_model
 from tests.support.model_publisher import Publisher, fetch, http_date, left_in, publishing
 from tests.support.onnx_maker import ONE_PERSON, make_model
 
 WEIGHTS = find_entry("rtmo-t").pose
 DONE = {"rtmo-t.onnx", "checksums.json", ".lock"}
-EARLIER = "0.1 MB of rtmo-t are here from an earlier try"
+EARLIER = "0.1 MB of rtmo-t are here already; resuming"
 #: Tries of one call that get no further.
 TRIES = len(http_download.PAUSES_S) + 1
 
@@ -60,7 +60,9 @@ def test_a_connection_that_breaks_off_is_taken_up_again(models, onnx, publisher)
     publisher.break_after = [1000, 0, 0, 50_000, 0, 70_000]
     pauses: list[float] = []
     progress: list[int] = []
-    Fetcher(models, mirror(publisher.url), pause=pauses.append).fetch(WEIGHTS, lambda done, _: progress.append(done))
+    Fetcher(models, mirror_source(publisher.url), pause=pauses.append).fetch(
+        WEIGHTS, lambda done, _: progress.append(done)
+    )
     at = [1000, 1000, 1000, 51_000, 51_000, 121_000]
     assert publisher.ranges_asked == [None, *(f"bytes={each}-" for each in at)]
     first, second, third = http_download.PAUSES_S
@@ -73,13 +75,13 @@ def test_a_connection_that_breaks_off_is_taken_up_again(models, onnx, publisher)
 def test_what_came_is_kept_for_the_next_time(models, onnx, publisher):
     publisher.give(onnx)
     message = given_up(models, publisher, 100_000)
-    assert f"broke off after 100000 of {len(publisher.body)} bytes; what came is kept" in message
+    assert f"was interrupted after 100000 of {len(publisher.body)} bytes; the part received is kept" in message
     [partial] = kept(models)
     assert partial.read_bytes() == publisher.body[:100_000]
     said: list[str] = []
     progress: list[tuple[int, int | None]] = []
-    fetcher = Fetcher(models, mirror(publisher.url), say=said.append)
-    assert fetcher.kept_bytes([WEIGHTS]) == 100_000
+    fetcher = Fetcher(models, mirror_source(publisher.url), say=said.append)
+    assert fetcher.resumable_bytes([WEIGHTS]) == 100_000
     fetcher.fetch(WEIGHTS, lambda *each: progress.append(each))
     assert publisher.ranges_asked == ["bytes=100000-"]
     assert said == [EARLIER]
@@ -91,7 +93,7 @@ def test_a_key_in_the_address_is_neither_kept_nor_part_of_it(models, onnx, publi
     publisher.give(onnx)
     addresses = [f"{publisher.url}some.zip?signature={key}" for key in ("secret-1", "secret-2")]
     publisher.break_after = [1000] + [0] * (TRIES - 1)
-    fetchers = [Fetcher(models, Web((url,), is_file=True), pause=lambda _: None) for url in addresses]
+    fetchers = [Fetcher(models, WebSource((url,), is_file=True), pause=lambda _: None) for url in addresses]
     with pytest.raises(ServiceUnavailable) as caught:
         fetchers[0].fetch(WEIGHTS)
     assert "secret" not in caught.value.message
@@ -120,7 +122,7 @@ def test_a_server_that_gives_the_rest_of_another_file_is_not_believed(models, on
     if etag == "":
         publisher.last_modified = http_date(4000)
     said: list[str] = []
-    fetched = Fetcher(models, mirror(publisher.url), say=said.append).fetch(WEIGHTS)
+    fetched = Fetcher(models, mirror_source(publisher.url), say=said.append).fetch(WEIGHTS)
     assert fetched.path.read_bytes() == other.read_bytes()
     assert publisher.ranges_asked == ["bytes=100000-", None]
     assert said == [EARLIER], "no byte of the other file was taken"
@@ -132,7 +134,7 @@ def test_a_server_that_gives_another_range_is_not_believed(models, onnx, publish
     given_up(models, publisher, 100_000)
     publisher.skips_bytes = 10
     said: list[str] = []
-    fetched = Fetcher(models, mirror(publisher.url), say=said.append).fetch(WEIGHTS)
+    fetched = Fetcher(models, mirror_source(publisher.url), say=said.append).fetch(WEIGHTS)
     assert fetched.path.read_bytes() == onnx.read_bytes()
     assert (publisher.ranges_asked, said) == (["bytes=100000-", None], [EARLIER])
 
@@ -145,10 +147,10 @@ def test_the_rest_of_another_file_of_the_same_size_and_name_does_not_pass(models
     [partial] = kept(models)
     partial.write_bytes(bytes(len(partial.read_bytes())))  # as a power cut may leave it
     said: list[str] = []
-    fetched = Fetcher(models, mirror(publisher.url), say=said.append).fetch(WEIGHTS)
+    fetched = Fetcher(models, mirror_source(publisher.url), say=said.append).fetch(WEIGHTS)
     assert fetched.path.read_bytes() == onnx.read_bytes()
     assert publisher.ranges_asked == ["bytes=100000-", None]
-    assert said[1] == "what was kept of rtmo-t is of no use; fetching it from the start"
+    assert said[1] == "the earlier part of rtmo-t cannot be used; fetching it from the start"
 
 
 def test_a_server_without_ranges_starts_anew(models, onnx, publisher):
@@ -231,7 +233,7 @@ def test_one_partial_file_a_name_is_kept(models, onnx, publisher):
     assert len(left_in(models)) == 3, "the bytes, their card, the lock"
     other = find_entry("rtmo-s").pose
     publisher.body = make_model(models / "s.onnx", side_px=640).read_bytes()
-    Fetcher(models, mirror(publisher.url)).fetch(other)
+    Fetcher(models, mirror_source(publisher.url)).fetch(other)
     assert kept(models) == [second], "that of another name stays"
 
 
@@ -240,7 +242,7 @@ def test_other_weights_after_a_break_are_refused_and_not_kept(models, onnx, publ
     fetch("rtmo-t", models, publisher.url).path.unlink()
     publisher.give(make_model(tmp_path / "other.onnx", dets=ONE_PERSON + 1))
     given_up(models, publisher, 100_000)
-    with pytest.raises(InvalidWeights, match="not what it was when it was first fetched"):
+    with pytest.raises(InvalidWeights, match="differs from the file that was first fetched"):
         fetch("rtmo-t", models, publisher.url)
     assert publisher.ranges_asked == ["bytes=100000-", None], "it may have been the kept piece's fault"
     assert left_in(models) == DONE - {"rtmo-t.onnx"}
@@ -249,7 +251,7 @@ def test_other_weights_after_a_break_are_refused_and_not_kept(models, onnx, publ
 def test_a_server_that_claims_more_than_it_has_is_given_up(models, onnx, publisher):
     publisher.give(onnx)
     publisher.claimed_bytes = 1000
-    with pytest.raises(ServiceUnavailable, match=r"broke off after \d+ of \d+ bytes"):
+    with pytest.raises(ServiceUnavailable, match=r"was interrupted after \d+ of \d+ bytes"):
         fetch("rtmo-t", models, publisher.url)
     assert not (models / "rtmo-t.onnx").exists()
 
@@ -262,7 +264,7 @@ def test_a_server_that_falls_silent_in_the_middle_is_asked_for_the_rest(models, 
     def pause(_seconds: float) -> None:
         publisher.hold_after = None
 
-    Fetcher(models, mirror(publisher.url), pause=pause).fetch(WEIGHTS)
+    Fetcher(models, mirror_source(publisher.url), pause=pause).fetch(WEIGHTS)
     assert publisher.ranges_asked == [None, "bytes=100000-"]
     assert left_in(models) == DONE
 
@@ -271,10 +273,10 @@ def test_a_server_that_does_not_say_how_much_there_is(models, onnx, publisher):
     publisher.give(onnx)
     publisher.claimed_bytes = None
     publisher.break_after = [100_000]
-    with pytest.raises(InvalidWeights, match="no sound zip file"):  # nothing else tells that this is not all
+    with pytest.raises(InvalidWeights, match="a damaged zip file"):  # nothing else tells that this is not all
         fetch("rtmo-t", models, publisher.url)
     assert left_in(models) == {".lock"}
     progress: list[tuple[int, int | None]] = []
-    Fetcher(models, mirror(publisher.url)).fetch(WEIGHTS, lambda *each: progress.append(each))
+    Fetcher(models, mirror_source(publisher.url)).fetch(WEIGHTS, lambda *each: progress.append(each))
     assert progress[-1] == (len(publisher.body), None)
     assert left_in(models) == DONE

@@ -164,7 +164,7 @@ def test_batches_as_a_gpu_runs_them_move_no_more_than_the_last_bits(many, networ
     class Batching:
         """The same session, so that `detect` does not take it for a CPU."""
 
-        facts = DeviceInfo("none", "none", "none", is_gpu=True)
+        device = DeviceInfo("none", "none", "none", is_gpu=True)
         inputs = network.session.inputs
         outputs = network.session.outputs
         run = network.session.run
@@ -200,7 +200,7 @@ def test_read_only_frames_in_shared_memory_will_do(many, squares):
 class GivenRows:
     """A session that gives the rows it was made with, whatever it sees; of a GPU, so that it gets whole batches."""
 
-    facts = DeviceInfo("none", "none", "none", is_gpu=True)
+    device = DeviceInfo("none", "none", "none", is_gpu=True)
     inputs = (Port("input", (None, 3, 64, 64), True),)
     outputs = (Port("dets", (None, None, 5), True), Port("keypoints", (None, None, 17, 3), True))
 
@@ -233,7 +233,7 @@ def detect_rows(dets: list[list[list[float]]], scale: float = 1.0) -> list[Frame
 
 def test_a_cpu_gets_one_frame_at_a_time():
     class Cpu(GivenRows):
-        facts = DeviceInfo("none", "none", "none")
+        device = DeviceInfo("none", "none", "none")
 
     poses = model_of(Cpu([[LEFT, RIGHT]])).detect(np.zeros((3, 64, 64, 3), np.uint8), [1.0] * 3)
     assert [len(each) for each in poses] == [2, 2, 2]

@@ -17,7 +17,7 @@ from pipeline.errors import DeviceLost, DeviceUnavailable, InvalidWeights
 from pipeline.inference.contracts import Network
 from pipeline.inference.engines import onnx_session
 from pipeline.inference.engines.onnx_session import CPU, CUDA, TENSORRT, OnnxSession
-from pipeline.inference.engines.placement import COMPUTES_IN, Placement, open_session
+from pipeline.inference.engines.placement import SUPPORTED_PRECISIONS, Placement, open_session
 from pipeline.inference.engines.sessions import DeviceInfo, Port, Session
 from tests.support.onnx_maker import make_model
 
@@ -34,11 +34,11 @@ def open_network(path: Path) -> Network:
 
 def test_a_sound_file_opens_and_says_where_it_runs(tmp_path):
     network = open_network(make_model(tmp_path / "m.onnx", side_px=64))
-    facts = network.session.facts
-    assert (facts.provider, facts.precision, facts.is_gpu) == (CPU, "fp32", False)
-    assert facts.engine == f"onnxruntime {onnxruntime.__version__}"
-    assert facts.name
-    assert facts.why == "it was asked for"
+    device = network.session.device
+    assert (device.provider, device.precision, device.is_gpu) == (CPU, "fp32", False)
+    assert device.engine == f"onnxruntime {onnxruntime.__version__}"
+    assert device.name
+    assert device.reason == "it was asked for"
     dets, keypoints = network.run(np.zeros((3, 3, 64, 64), np.float32))
     assert (dets.shape, keypoints.shape) == ((3, 1, 5), (3, 1, 17, 3))
 
@@ -61,8 +61,8 @@ def test_a_gpu_that_is_not_there_is_refused_and_auto_says_why_it_took_another(tm
     with pytest.raises(DeviceUnavailable, match="Mac"):
         open_on(path, "coreml")
     session = open_on(path, "auto")
-    assert not session.facts.is_gpu
-    assert "no CUDA: this onnxruntime is built without it" in session.facts.why
+    assert not session.device.is_gpu
+    assert "no CUDA: this onnxruntime is built without it" in session.device.reason
 
 
 @pytest.mark.skipif(CUDA not in onnxruntime.get_available_providers(), reason="this onnxruntime has no CUDA")
@@ -70,14 +70,14 @@ def test_cuda_is_cuda_or_refused(tmp_path):
     """Without a card or cuDNN onnxruntime would give a CPU and a log line."""
     path = make_model(tmp_path / "m.onnx", side_px=64)
     with contextlib.suppress(DeviceUnavailable):
-        assert open_on(path, "cuda").facts.provider == CUDA
+        assert open_on(path, "cuda").device.provider == CUDA
 
 
 @pytest.mark.parametrize(
     ("device", "precision"), [("cpu", "bf16"), ("cpu", "fp16"), ("cuda", "fp16"), ("coreml", "bf16")]
 )
 def test_a_precision_that_a_device_has_not_is_refused_not_replaced(tmp_path, device, precision):
-    assert precision not in COMPUTES_IN[device]
+    assert precision not in SUPPORTED_PRECISIONS[device]
     path = make_model(tmp_path / "m.onnx", side_px=64)
     with pytest.raises(DeviceUnavailable, match=rf"{device} cannot work in {precision}; .*tensorrt can"):
         open_on(path, device, precision=precision)
@@ -123,7 +123,7 @@ def test_no_file_is_refused(tmp_path):
 
 def test_a_batch_that_does_not_fit_is_translated(tmp_path):
     session = open_on(make_model(tmp_path / "m.onnx", side_px=64))
-    with pytest.raises(InvalidWeights, match="broke off"):
+    with pytest.raises(InvalidWeights, match="the network failed"):
         session.run(np.zeros((1, 3, 32, 32), np.float32), ("dets", "keypoints"))
 
 
@@ -140,7 +140,7 @@ def test_a_call_that_breaks_off_says_whose_fault_it_is(is_gpu, kind):
 
     session = OnnxSession(Breaking(), DeviceInfo("onnxruntime", "p", "n", is_gpu=is_gpu))
     session.inputs = (Port("input", (None,), True),)
-    with pytest.raises(kind, match="broke off: CUDNN") as caught:
+    with pytest.raises(kind, match="failed: CUDNN") as caught:
         session.run(np.zeros((1, 3, 8, 8), np.float32), ("dets",))
     assert type(caught.value) is kind
 

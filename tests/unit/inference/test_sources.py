@@ -15,7 +15,7 @@ from pipeline.errors import InvalidWeights, UsageError
 from pipeline.inference.catalogue import find_entry
 from pipeline.inference.weights.fetcher import FetchedFile, Fetcher, needed_weights
 from pipeline.inference.weights.pins import add_pin, read_pins
-from pipeline.inference.weights.sources import Disk, Web, find_place
+from pipeline.inference.weights.sources import LocalSource, WebSource, find_source
 from pipeline.inference.zoo import find_model
 from tests.support.model_publisher import Publisher, left_in, publishing, zipped
 from tests.support.onnx_maker import ONE_PERSON, make_model
@@ -49,7 +49,7 @@ def brought(tmp_path) -> Path:
 
 
 def fetch_from(place: str, models: Path, pins: Path | None = None) -> FetchedFile:
-    return Fetcher(models, find_place(place, [WEIGHTS]), pins).fetch(WEIGHTS)
+    return Fetcher(models, find_source(place, [WEIGHTS]), pins).fetch(WEIGHTS)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_a_folder_without_the_model_says_what_it_looked_for(models, brought):
     (brought / ZIP / "b").mkdir()
     for folder in "ab":  # which of two is not guessed
         (brought / ZIP / folder / "end2end.onnx").write_bytes(b"x")
-    with pytest.raises(InvalidWeights, match=rf"rtmo-t is not in .*; it would be {ZIP}\.zip, rtmo-t\.onnx"):
+    with pytest.raises(InvalidWeights, match=rf"rtmo-t is not in .*; expected {ZIP}\.zip, rtmo-t\.onnx"):
         fetch_from(str(brought), models)
     assert left_in(models) == {".lock"}
 
@@ -98,7 +98,7 @@ def test_a_folder_without_the_model_says_what_it_looked_for(models, brought):
 def test_a_file_of_other_weights_is_refused_by_its_own_name(models, onnx, brought):
     fetch_from(str(onnx), models).path.unlink()
     (brought / "rtmo-t.onnx").write_bytes(b"broken")
-    with pytest.raises(InvalidWeights, match="not what it was when it was first fetched"):
+    with pytest.raises(InvalidWeights, match="differs from the file that was first fetched"):
         fetch_from(str(brought), models)
     with pytest.raises(InvalidWeights, match=r"brought/rtmo-t\.onnx cannot be loaded"):
         fetch_from(str(brought), models / "new")
@@ -111,18 +111,18 @@ def test_an_address_of_one_file(models, onnx, publisher):
 
 
 def test_what_a_place_may_be(tmp_path, onnx):
-    assert find_place("https://models.example.org/all", [WEIGHTS]) == Web(("https://models.example.org/all",))
-    assert find_place("https://models.example.org/a.ZIP", [WEIGHTS]).is_file
-    assert find_place(str(tmp_path), needed_weights(["rtmpose-s"])) == Disk(tmp_path)
+    assert find_source("https://models.example.org/all", [WEIGHTS]) == WebSource(("https://models.example.org/all",))
+    assert find_source("https://models.example.org/a.ZIP", [WEIGHTS]).is_file
+    assert find_source(str(tmp_path), needed_weights(["rtmpose-s"])) == LocalSource(tmp_path)
 
 
 @pytest.mark.parametrize(
     ("place", "names", "says"),
     [
-        ("nowhere", ["rtmo-t"], "there is no nowhere; name a folder"),
+        ("nowhere", ["rtmo-t"], "nowhere does not exist; name a folder"),
         ("http://models.example.org/", ["rtmo-t"], "https only"),
         ("file:///etc/", ["rtmo-t"], "https only"),
-        ("https://[a/", ["rtmo-t"], "is no address"),
+        ("https://[a/", ["rtmo-t"], "is not an address"),
         (
             "https://a.org/x.zip?key=1",
             ["rtmpose-s"],
@@ -133,7 +133,7 @@ def test_what_a_place_may_be(tmp_path, onnx):
 )
 def test_what_a_place_may_not_be(place, names, says):
     with pytest.raises(UsageError, match=says):
-        find_place(place, needed_weights(names))
+        find_source(place, needed_weights(names))
 
 
 def test_what_is_first_seen_is_pinned_and_everything_else_refused(models, onnx, tmp_path):
@@ -180,7 +180,7 @@ def test_unreadable_pins_are_one_line_before_anything_is_fetched(models, brought
     pins.write_text(content)
     with pytest.raises(UsageError, match=r"weights\.json cannot be used for pins"):
         fetch_from(str(brought), models, pins)
-    with pytest.raises(UsageError, match="is no folder"):
+    with pytest.raises(UsageError, match="is not a folder"):
         fetch_from(str(brought), models, tmp_path / "gone" / "weights.json")
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from pipeline.core.model_spec import ModelSpec
 from pipeline.errors import InvalidWeights, UnknownModel, UsageError
-from pipeline.inference.catalogue import ALIASES, BUNDLED_MODEL, ENTRIES, comes_with_poseline, find_entry
+from pipeline.inference.catalogue import ALIASES, BUNDLED_MODEL, ENTRIES, find_entry, is_bundled_sha256
 from pipeline.inference.custom_models import NMS_THRESHOLD, SCORE_THRESHOLD, describe
 from pipeline.inference.engines.placement import Placement
 from pipeline.inference.zoo import FoundModel, find_model, find_weights, list_models, load_model, split_precision
@@ -36,7 +36,7 @@ def test_the_bundled_model_is_here_and_the_others_are_known(models):
     states = {state.name: state for state in list_models(models)}
     assert list(states) == list(ENTRIES)
     assert next(iter(states)) == BUNDLED_MODEL
-    assert [name for name, state in states.items() if state.is_here] == [BUNDLED_MODEL]
+    assert [name for name, state in states.items() if state.is_local] == [BUNDLED_MODEL]
     assert {f"rtmo-{letter}": states[f"rtmo-{letter}"].entry.pose.width_px for letter in "tsml"} == {
         "rtmo-t": 416,
         "rtmo-s": 640,
@@ -54,7 +54,7 @@ def test_the_bundled_model_is_what_its_card_says(models):
     [sha256] = found.spec.weights_sha256s
     assert sha256 in (found.path.parent / "README.md").read_text()
     assert hashlib.sha256(found.path.read_bytes()).hexdigest() == sha256
-    assert comes_with_poseline(sha256)
+    assert is_bundled_sha256(sha256)
     assert (found.spec.score_threshold, found.spec.nms_threshold) == (0.2, 0.45)
 
 
@@ -107,11 +107,11 @@ def test_a_model_of_two_files_is_here_when_both_are(models, tmp_path):
     detector = make_yolox_twin(tmp_path / "yolox.onnx", side_px=416, nms_inside=True)
     pose = make_simcc_twin(tmp_path / "pose.onnx", width_px=192, height_px=256, keypoints=17)
     sha256s = brought(models, {"rtmpose-s": pose})
-    assert "rtmpose-s" not in {state.name for state in list_models(models) if state.is_here}
+    assert "rtmpose-s" not in {state.name for state in list_models(models) if state.is_local}
     with pytest.raises(InvalidWeights, match="rtmpose-s is not on this machine"):
         find_model("rtmpose-s", models)
     sha256s |= brought(models, {"yolox-tiny-humanart": detector})
-    here = {state.name for state in list_models(models) if state.is_here}
+    here = {state.name for state in list_models(models) if state.is_local}
     assert here == {BUNDLED_MODEL, "rtmpose-s"}, "the feet have the same detector, but not their own file"
     found = find_model("rtmpose-s", models)
     assert found.path == models / "rtmpose-s.onnx"
@@ -132,7 +132,7 @@ def test_weights_are_found_by_their_hash_alone(models, tmp_path):
 def test_a_file_without_a_checksum_is_not_trusted(models, tmp_path):
     models.mkdir()
     make_model(models / "rtmo-t.onnx")
-    assert "rtmo-t" not in {state.name for state in list_models(models) if state.is_here}
+    assert "rtmo-t" not in {state.name for state in list_models(models) if state.is_local}
     with pytest.raises(InvalidWeights, match=r"no checksum.*models fetch rtmo-t"):
         find_model("rtmo-t", models)
 

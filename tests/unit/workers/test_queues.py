@@ -10,7 +10,7 @@ import pytest
 from pipeline.core.precision import PRECISIONS
 from pipeline.inference.engines import capabilities
 from pipeline.inference.engines.onnx_session import TENSORRT
-from pipeline.inference.engines.placement import AUTO, COMPUTES_IN
+from pipeline.inference.engines.placement import AUTO, SUPPORTED_PRECISIONS
 from pipeline.queue import CONTROL, FRAMES, FRAMES_IN, QUEUES, ControlFirst
 
 
@@ -59,7 +59,7 @@ def test_tensorrt_brings_both_where_its_library_and_a_driver_are(
 def test_every_precision_has_a_queue_and_a_device() -> None:
     assert tuple(FRAMES_IN) == PRECISIONS == tuple(AUTO)
     assert len(set(QUEUES)) == len(PRECISIONS) + 1
-    assert all(set(computed) <= set(PRECISIONS) for computed in COMPUTES_IN.values())
+    assert all(set(computed) <= set(PRECISIONS) for computed in SUPPORTED_PRECISIONS.values())
 
 
 def test_control_comes_first_and_frames_take_turns() -> None:
