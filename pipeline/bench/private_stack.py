@@ -119,23 +119,26 @@ def only_benchmark(home: Path) -> Iterator[None]:
         except OSError as error:
             raise UsageError(f"{place} cannot be written to: {error.strerror}; choose another --home") from error
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if not os.access(place, os.W_OK):
-                raise UsageError(f"{place} cannot be written to; choose another --home")
+            _acquire(lock, place)
             if any(each.name == "worker" and each.state != "stopped" for each in stack.status(home).services):
                 raise UsageError("the local stack's worker would compete for the CPU; `poseline down` stops it")
             with _handle(_SIGNALS, _interrupt):
                 yield
-        except BlockingIOError as error:
-            raise UsageError(
-                f"another `poseline bench` runs in {place}; wait for it, or choose another --home"
-            ) from error
         finally:
             os.close(lock)
     finally:
         for folder in made:
             with suppress(OSError):  # it was not made, or others use it
                 folder.rmdir()
+
+
+def _acquire(lock: int, place: Path) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise UsageError(f"another `poseline bench` runs in {place}; wait for it, or choose another --home") from error
+    if not os.access(place, os.W_OK):
+        raise UsageError(f"{place} cannot be written to; choose another --home")
 
 
 def _interrupt(*_: object) -> None:
