@@ -38,8 +38,8 @@ unit: $(READY)
 soak: $(READY)  ## Run the long tests: 20,000 damaged files, an hour of video, 2,000 drawn ones.
 	POSELINE_SOAK=2000 $(BIN)/python -m pytest --timeout 7200 tests/soak tests/unit/video/test_properties.py tests/integration/services/test_bytes_read.py
 
-bench: $(READY)  ## Measure this machine; takes half an hour, and writes docs/bench.json and its picture.
-	@$(BIN)/poseline bench --out docs/bench.json --plot docs/bench-people.svg
+bench: $(READY)  ## Measure this machine; takes half an hour, and writes docs/benchmarks.md.
+	@$(BIN)/python -m tests.benchmarks
 
 lock:  ## Renew requirements.lock from pyproject.toml (needs uv).
 	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \

@@ -1,1 +1,1 @@
-"""Measuring Poseline: every figure beside the plainest thing that does the same, and its goal."""
+"""Measuring Poseline: each figure beside a baseline and its goal."""

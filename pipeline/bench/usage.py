@@ -1,4 +1,4 @@
-"""What processes took: processor time by kind, and memory with what they share counted once."""
+"""CPU time and memory of processes; memory that several share is counted once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pipeline.video import zygote_client
 
 
 def tree_cpu_s(pid: int) -> float:
-    """Processor seconds of a process and of all that it started, those that have ended and were waited for too."""
+    """CPU seconds of a process and its descendants, including those that ended and were waited for."""
     try:
         root = psutil.Process(pid)
         members = [root, *root.children(recursive=True)]
@@ -23,7 +23,7 @@ def tree_cpu_s(pid: int) -> float:
 
 
 def own_cpu_s(pid: int) -> float:
-    """Processor seconds of one process alone."""
+    """CPU seconds of one process alone."""
     try:
         return _cpu_s(psutil.Process(pid), waited_for=False)
     except psutil.Error:
@@ -31,7 +31,7 @@ def own_cpu_s(pid: int) -> float:
 
 
 def worker_cpu_s(pid: int) -> dict[str, float]:
-    """Of a worker's own process, and of the decoders that it started."""
+    """CPU seconds of a worker's own process, and of its decoder children."""
     try:
         children = psutil.Process(pid).children()
     except psutil.Error:
@@ -40,19 +40,19 @@ def worker_cpu_s(pid: int) -> dict[str, float]:
 
 
 def client_cpu_s() -> float:
-    """Of this process, which uploads and waits, and of the decoder behind which it looks at what it uploads."""
+    """CPU seconds of this process, which uploads and waits, and of the decoder that probes its uploads."""
     return own_cpu_s(os.getpid()) + tree_cpu_s(zygote_client.zygote().pid)
 
 
 def spent(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, float]:
-    """What was taken between two readings."""
+    """The difference of two readings."""
     return {kind: after[kind] - before.get(kind, 0.0) for kind in after}
 
 
 def _cpu_s(process: psutil.Process, *, waited_for: bool) -> float:
     try:
         times = process.cpu_times()
-    except psutil.Error:  # it ended; its parent has its time once it was waited for
+    except psutil.Error:  # it ended; its time is in its parent's once it was waited for
         return 0.0
     own = times.user + times.system
     return float(own + times.children_user + times.children_system) if waited_for else float(own)
@@ -60,19 +60,21 @@ def _cpu_s(process: psutil.Process, *, waited_for: bool) -> float:
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes in memory of a worker's process, and of it with its decoders.
+    """Resident memory of a worker.
 
     Args:
-        is_shared: whether pages that several have are split among them (PSS); else each counts them in full.
+        process_bytes: of its own process.
+        tree_bytes: of its process and its descendants.
+        is_pss: shared pages are split among the processes that share them (PSS); else each counts them in full (RSS).
     """
 
-    process: int
-    tree: int
-    is_shared: bool
+    process_bytes: int
+    tree_bytes: int
+    is_pss: bool
 
 
 def memory_of(pid: int) -> Memory:
-    """What a worker takes now.
+    """Read a worker's memory.
 
     Raises:
         psutil.Error: it ended.

@@ -1,45 +1,38 @@
-"""`poseline bench`: what Poseline does on this machine, each figure beside what it is held against and its goal."""
+"""`poseline bench`: how fast Poseline is on this machine, each figure beside a baseline and its goal."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from functools import partial
 from importlib.resources import as_file, files
 from pathlib import Path
 
 import click
 from click.core import ParameterSource
 
-from pipeline.bench.figures import Figure
-from pipeline.bench.reading import read_reasons, read_report
-from pipeline.bench.report import HEADINGS, REASONS_FILE, Report, notes, render, rows
-from pipeline.bench.size import DECODE_PAIRS, DECODE_PARTS, PARTS, Size
-from pipeline.bench.targets import check_target, is_same_target
+from pipeline.bench.figures import Figure, Size
+from pipeline.bench.report import HEADINGS, check_writable, notes, table_rows
 from pipeline.cli.console import Console, common, pass_console
 from pipeline.cli.demo import CLIP
 from pipeline.errors import UsageError
-from pipeline.inference.catalogue import BUNDLED_MODEL
-from pipeline.local import stack
-from pipeline.settings import configured_by_environment
+from pipeline.inference.catalogue import BUNDLED_MODEL, find_entry
+
+PART_NAMES = ("end-to-end", "scaling", "postgres", "first-pose", "memory")
+_DECODE_PAIRS = 5
 
 
 def _pairs(default: int) -> Callable[[click.decorators.FC], click.decorators.FC]:
     return click.option(
-        "--pairs", type=click.IntRange(1, 99), default=default, show_default=True, help="A figure's median."
+        "--pairs", type=click.IntRange(1, 99), default=default, show_default=True, help="Measurements per figure."
     )
-
-
-_FILE = click.Path(path_type=Path)
 
 
 @click.group(invoke_without_command=True)
 @_pairs(Size.pairs)
 @click.option("--seconds", type=click.FloatRange(1, 3600), default=Size.clip_s, show_default=True, help="Of video.")
-@click.option("--only", "parts", type=click.Choice(PARTS), multiple=True, help="One part; may be given twice.")
-@click.option("--model", default=BUNDLED_MODEL, show_default=True, help="Of one stage; see `poseline models`.")
-@click.option("--out", type=_FILE, help="Write the figures and every pair here, as JSON.")
-@click.option("--plot", type=_FILE, help="Draw time over people here, .svg or .png.")
+@click.option("--only", "parts", type=click.Choice(PART_NAMES), multiple=True, help="One part; may be given twice.")
+@click.option("--model", default=BUNDLED_MODEL, show_default=True, help="With one stage; see `poseline models`.")
+@click.option("--out", type=click.Path(path_type=Path), help="Write the figures and every pair here, as JSON.")
 @common
 @pass_console
 @click.pass_context
@@ -51,144 +44,65 @@ def bench(
     parts: tuple[str, ...],
     model: str,
     out: Path | None,
-    plot: Path | None,
 ) -> None:
-    """Measure this machine: the whole system, what limits it, memory, scaling, and time over people.
+    """Measure this machine: the whole system against rtmlib alone, what limits it, scaling, rows, and memory.
 
-    Starts servers and workers of its own and leaves nothing. Takes half an hour; --only, --pairs and --seconds
+    Starts servers and workers of its own and leaves nothing behind. Takes half an hour; --only, --pairs and --seconds
     make it shorter. The machine should do nothing else meanwhile.
     """
     if context.invoked_subcommand is not None:
-        if any(context.get_parameter_source(name) is ParameterSource.COMMANDLINE for name in _OWN):
-            raise UsageError(f"the options of `poseline bench {context.invoked_subcommand}` stand behind its name")
+        own = ("pairs", "seconds", "parts", "model", "out")
+        if any(context.get_parameter_source(name) is ParameterSource.COMMANDLINE for name in own):
+            raise UsageError(f"put the options of `poseline bench {context.invoked_subcommand}` after its name")
         return
-    # They bring in OpenCV, onnxruntime and rtmlib, which no other command of this file needs.
-    from pipeline.bench.every import measure  # noqa: PLC0415
-    from pipeline.bench.plot import check_plot, draw_people  # noqa: PLC0415
-
-    chosen = parts or PARTS
     if out is not None:
-        check_target(out, "--out")
-    if plot is not None:
-        if out is not None and is_same_target(out, plot):
-            raise UsageError("--out and --plot name one file; choose another for one of them")
-        if "people" not in chosen:
-            raise UsageError("the plot shows time over people; add `--only people`")
-        check_plot(plot)
+        check_writable(out)
+    # It imports OpenCV and onnxruntime, which the help does not need.
+    from pipeline.bench.runner import PARTS, run_benchmark  # noqa: PLC0415
+
     with as_file(files("pipeline.cli").joinpath("clips", CLIP)) as clip:
-        report = measure(
+        report = run_benchmark(
             console.home,
             console.models_path,
             clip=clip,
             model=model,
-            parts=chosen,
+            parts={name: PARTS[name] for name in PARTS if not parts or name in parts},
             size=Size(pairs=pairs, clip_s=seconds),
-            say=console.progress,
-            plot=plot.name if plot else None,
+            on_step=console.progress,
         )
-    # Said before anything is written: half an hour is not lost with a disk that is full.
-    if not console.print_json(report.facts()):
-        _say(console, report)
-    wanted = ((out, report.write), (plot, partial(draw_people, report.figures)))
-    _write(console, [(path, write) for path, write in wanted if path is not None])
-
-
-_OWN = ("pairs", "seconds", "parts", "model", "out", "plot")
-
-
-@bench.command("report")
-@click.argument("file", type=_FILE)
-@click.option("--reasons", type=_FILE, help=f"Why goals were missed, JSON [default: {REASONS_FILE} beside FILE]")
-@click.option("--plot", type=_FILE, help="Draw time over people again, .svg or .png.")
-@common
-@pass_console
-def report_(console: Console, file: Path, reasons: Path | None, plot: Path | None) -> None:
-    """Print the README's section for the figures in FILE, as Markdown."""
-    found = read_report(file)
-    words = _reasons(console, found, reasons, file.with_name(REASONS_FILE))
-    if plot is not None:
-        from pipeline.bench.plot import draw_people  # noqa: PLC0415
-
-        draw_people(found.figures, plot)
-    if not console.print_json(found.facts()):
-        click.echo(render(found, words), nl=False)
+    # Printed before anything is written, so that a full disk does not lose half an hour.
+    if not console.print_json(report.to_dict()):
+        _print_table(console, report.figures)
+        for each in report.unavailable:
+            console.print(f"not on this machine: {each.name} ({each.reason})")
+    if out is not None:
+        report.write(out)
+        console.print(f"  {out}")
 
 
 @bench.command()
-@_pairs(DECODE_PAIRS)
-@click.option("--only", "parts", type=click.Choice(DECODE_PARTS), multiple=True, help="One part; may be given twice.")
+@_pairs(_DECODE_PAIRS)
 @common
 @pass_console
-def decode(console: Console, pairs: int, parts: tuple[str, ...]) -> None:
-    """Measure ingest, decoding and its hand-over, and memory, against the plainest way. Takes minutes.
+def decode(console: Console, pairs: int) -> None:
+    """Measure the sandboxed decoder against one plain process, on the demo clip. Needs no servers."""
+    from pipeline.bench.decode import measure_decode  # noqa: PLC0415
+    from pipeline.core.video_limits import VideoLimits  # noqa: PLC0415
 
-    Works beside a stack that runs, on test videos of its own, and leaves nothing in it.
-    """
-    from pipeline.bench import decode as decoding  # noqa: PLC0415
-
-    if not configured_by_environment() and not stack.status(console.home).running:
-        raise UsageError("the local stack is not running; `poseline up` starts it")
-    figures = decoding.bench_decode(
-        console.system, parts=parts or DECODE_PARTS, size=decoding.Size(pairs=pairs), on_step=console.progress
-    )
+    with as_file(files("pipeline.cli").joinpath("clips", CLIP)) as clip:
+        figures = measure_decode(
+            clip,
+            VideoLimits(max_pixels=8192 * 4320, max_frames=1_000_000, stall_s=60.0),
+            side_px=find_entry(BUNDLED_MODEL).pose.width_px,
+            pairs=pairs,
+            on_step=console.progress,
+        )
     if not console.print_json({"pairs": pairs, "figures": [asdict(figure) for figure in figures]}):
-        _table(console, figures)
+        _print_table(console, figures)
 
 
-def _reasons(console: Console, report: Report, named: Path | None, beside: Path) -> dict[str, str]:
-    if named is not None:
-        if not named.exists():
-            raise UsageError(f"there is no file {named}; check --reasons")
-        return read_reasons(named)
-    if not beside.exists() and any(figure.met is False for figure in report.figures):
-        console.progress(f"goals were missed, and there is no {beside} to say why; name another file with --reasons")
-    return read_reasons(beside)
-
-
-def _write(console: Console, files: Sequence[tuple[Path, Callable[[Path], object]]]) -> None:
-    """Write each of them, whatever becomes of the others.
-
-    Raises:
-        UsageError: not all could be written.
-    """
-    failed: list[UsageError] = []
-    for path, write in files:
-        try:
-            write(path)
-        except UsageError as error:
-            failed.append(error)
-        else:
-            console.print(f"  {path}")
-    if failed:
-        raise UsageError("; ".join(error.message for error in failed))
-
-
-def _say(console: Console, report: Report) -> None:
-    console.table(HEADINGS, rows(report.figures))
+def _print_table(console: Console, figures: Sequence[Figure]) -> None:
+    console.table(HEADINGS, table_rows(figures))
     console.print("")
-    for note in notes(report.figures):
+    for note in notes(figures):
         console.print(note)
-    for each in report.missing:
-        console.print(f"not on this machine: {each.name} ({each.reason})")
-
-
-def _table(console: Console, figures: Sequence[Figure]) -> None:
-    console.table(
-        ("", "poseline", "plain", "unit", "outcome", "goal", "met"),
-        [
-            (
-                figure.words,
-                _number(figure.ours),
-                None if figure.against is None else _number(figure.against),
-                figure.unit,
-                _number(figure.outcome),
-                figure.goal or "none",
-                {True: "yes", False: "no", None: ""}[figure.met],
-            )
-            for figure in figures
-        ],
-    )
-
-
-def _number(value: float) -> str:
-    return f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"

@@ -30,7 +30,7 @@ ALLOWED: dict[str, set[str]] = {
 EVERYWHERE = {"errors", "settings", "logs"}
 
 VENDOR_HOMES: dict[str, set[str]] = {
-    "av": {"pipeline/video"},
+    "av": {"pipeline/video", "pipeline/bench"},  # bench measures plain decoding
     "onnxruntime": {"pipeline/inference"},
     "openvino": {"pipeline/inference"},
     "pycocotools": {"pipeline/services/evaluate.py"},

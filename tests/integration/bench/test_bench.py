@@ -1,4 +1,4 @@
-"""`poseline bench` on a stack of its own, small: what it measures is the real path, and it leaves nothing."""
+"""`poseline bench` on its private stack, small: it measures the real path and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -11,21 +11,20 @@ import sys
 import psutil
 import pytest
 
-from pipeline.bench.crew import open_crew
-from pipeline.bench.engines import Engine
-from pipeline.bench.every import measure
-from pipeline.bench.measure import BenchFailed
-from pipeline.bench.reading import read_report
-from pipeline.bench.site import FOLDER, Site
-from pipeline.bench.size import Size
+from pipeline.bench.context import Engine
+from pipeline.bench.figures import BenchFailed, Size
+from pipeline.bench.private_stack import FOLDER, PrivateStack
+from pipeline.bench.runner import PARTS, run_benchmark
+from pipeline.bench.workers import open_workers
 from pipeline.cli.main import main
 from pipeline.inference.catalogue import BUNDLED_MODEL
 from pipeline.local.home import Home
 from pipeline.local.servers import STACK_ID_VARIABLE
+from tests.benchmarks.render import read_report
 from tests.support.harness import cut, wait_until
 from tests.support.paths import DEMO_CLIP
 
-SMALL = Size(pairs=1, clip_s=1.0, alone_frames=5, first_rounds=1, rows=300)
+SMALL = Size(pairs=1, clip_s=1.0, baseline_frames=5, first_pose_rounds=1, rows=300)
 
 
 @pytest.fixture(scope="module")
@@ -59,42 +58,42 @@ def id_of(home):
 
 def test_small_figures_of_the_whole_path_and_nothing_stays(clip, tmp_path, monkeypatch, capsys):
     home = tmp_path / "made" / "home"
-    monkeypatch.setattr("pipeline.bench.engines.CANDIDATES", (("cpu", "fp32"), ("cpu", "bf16")))
+    monkeypatch.setattr("pipeline.bench.context.CANDIDATES", (("cpu", "fp32"), ("cpu", "bf16")))
     said, ids = [], []
 
-    def say(words):
-        said.append(words)
-        if "round 1" in words:
+    def on_step(text):
+        said.append(text)
+        if "round 1" in text:
             ids.append(id_of(home))
             assert running(ids[0])
-            # Another one of this home is refused, and takes nothing away.
-            assert main(["--home", str(home), "bench", "--only", "first"]) == 2
+            # A second one in this home is refused, and removes nothing.
+            assert main(["--home", str(home), "bench", "--only", "first-pose"]) == 2
             assert f"another `poseline bench` runs in {home}; wait for it" in capsys.readouterr().err
 
-    report = measure(
+    report = run_benchmark(
         home,
         tmp_path / "models",
         clip=clip,
         model=BUNDLED_MODEL,
-        parts=("system", "limit", "overhead", "postgres", "first"),
+        parts={name: PARTS[name] for name in ("end-to-end", "postgres", "first-pose")},
         size=SMALL,
-        say=say,
+        on_step=on_step,
     )
     assert list(tmp_path.iterdir()) == []
     assert running(ids[0]) == []
     figures = {figure.name: figure for figure in report.figures}
-    assert list(figures) == ["system_cpu", "system_best", "limit_cpu", "overhead_cpu", "postgres", "first"]
-    assert [(each.name, each.reason.partition(" in ")[0]) for each in report.missing] == [
+    assert list(figures) == ["system_cpu", "system_best", "limit_cpu", "overhead_cpu", "postgres", "first_pose"]
+    assert [(each.name, each.reason.partition(" in ")[0]) for each in report.unavailable] == [
         ("cpu-bf16", "cpu cannot work")
     ]
     assert report.clip["frames"] == 30
     assert (report.clip["width"], report.clip["height"]) == (1280, 720)
     report.write(tmp_path / "bench.json")
-    assert json.dumps(read_report(tmp_path / "bench.json").facts()) == json.dumps(report.facts())
+    assert json.dumps(read_report(tmp_path / "bench.json").to_dict()) == json.dumps(report.to_dict())
     system, limit, overhead = figures["system_cpu"], figures["limit_cpu"], figures["overhead_cpu"]
     assert system.ours == limit.ours == pytest.approx(30 / system.details["wall_s"][0])
     assert 0 < limit.outcome < 1.2
-    # Everything took some processor time, and nothing took more than it could.
+    # Everything took some CPU time, and nothing took more than it could.
     total_ms = overhead.details["total_cpu_ms"]
     assert set(total_ms) == {"worker", "decoder", "client", "postgres", "store", "broker", "beat", "supervisor"}
     assert min(total_ms["worker"], total_ms["decoder"], total_ms["client"], total_ms["postgres"]) > 0
@@ -102,13 +101,13 @@ def test_small_figures_of_the_whole_path_and_nothing_stays(clip, tmp_path, monke
     alone_ms = overhead.details["alone_cpu_ms"]
     assert overhead.outcome == pytest.approx(sum(total_ms.values()) - sum(alone_ms.values()))
     assert 0 < alone_ms["conversion"] < alone_ms["network"]
-    assert 0 < figures["first"].ours < 60
+    assert 0 < figures["first_pose"].ours < 60
     assert 0 < figures["postgres"].outcome < 2
-    assert [words for words in said if words.startswith("round 1 of 1: rtmlib in a plain loop (")]
+    assert "part 1 of 3, end-to-end: round 1 of 1: rtmlib in a plain loop" in said
 
 
 def test_ctrl_c_leaves_nothing(tmp_path):
-    command = [sys.executable, "-m", "pipeline.cli.main", "--home", str(tmp_path), "bench", "--only", "first"]
+    command = [sys.executable, "-m", "pipeline.cli.main", "--home", str(tmp_path), "bench", "--only", "first-pose"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         workers = wait_until(
             lambda: [child for child in psutil.Process(process.pid).children() if "worker" in command_of(child)],
@@ -130,10 +129,10 @@ def test_ctrl_c_leaves_nothing(tmp_path):
 @pytest.mark.skipif(sys.platform == "darwin", reason="CoreML may be there")
 def test_a_worker_that_ends_fails_the_measurement(servers, system, tmp_path):
     home = Home.at(servers)
-    site = Site(home, home.read_stack(), system, tmp_path, {})
+    stack = PrivateStack(home, home.read_stack(), system, tmp_path, {})
     with (
         pytest.raises(BenchFailed, match="a worker ended: "),
-        open_crew(site, Engine("coreml", "fp32", BUNDLED_MODEL, ""), slots=1),
+        open_workers(stack, Engine("coreml", "fp32", BUNDLED_MODEL), DEMO_CLIP, slots=1),
     ):
         pytest.fail("it did start")
 
@@ -142,6 +141,6 @@ def test_a_folder_that_is_not_its_own_is_left_alone(tmp_path, capsys):
     theirs = tmp_path / FOLDER / "results.csv"
     theirs.parent.mkdir()
     theirs.write_text("mine")
-    assert main(["--home", str(tmp_path), "bench", "--only", "first", "--pairs", "1"]) == 2
-    assert "is not what `poseline bench` makes" in capsys.readouterr().err
+    assert main(["--home", str(tmp_path), "bench", "--only", "first-pose", "--pairs", "1"]) == 2
+    assert "was not made by `poseline bench`" in capsys.readouterr().err
     assert theirs.read_text() == "mine"

@@ -1,23 +1,19 @@
-"""Pictures of so many people, the stand-in of a two-stage model, and the picture of both curves."""
+"""Images with a number of people, the stand-in of a two-stage model, and the picture of both curves."""
 
 from __future__ import annotations
-
-import sys
 
 import numpy as np
 import pytest
 
-from pipeline.bench.crowd import cut_out_best, make_crowd
-from pipeline.bench.figures import level_figure
-from pipeline.bench.measure import BenchFailed
-from pipeline.bench.people import Curve, people_figures
-from pipeline.bench.plot import check_plot, draw_people
-from pipeline.bench.standin import DETECTOR_MACS, POSE_MACS, WORDS, build_standin
-from pipeline.errors import UsageError
+from pipeline.bench.figures import BenchFailed
 from pipeline.inference.catalogue import BUNDLED_MODEL
 from pipeline.inference.engines.placement import Placement
 from pipeline.inference.zoo import FoundModel, find_model, load_model
-from pipeline.video.sample import make_clip
+from tests.benchmarks.crowd import cut_out_best, make_crowd
+from tests.benchmarks.people import Curve, people_figures
+from tests.benchmarks.plot import draw_people
+from tests.benchmarks.sample_videos import make_clip
+from tests.benchmarks.stand_in import DETECTOR_MACS, POSE_MACS, TITLE, build_stand_in
 from tests.support.paths import DEMO_CLIP
 
 
@@ -44,15 +40,15 @@ def test_the_bundled_model_finds_them_all(model):
         assert len(model.detect([make_crowd(person, count, 384).image], [1.0])[0]) == count
 
 
-def test_a_clip_without_people_has_nobody_to_cut_out(model, tmp_path):
+def test_a_clip_without_people_has_no_person_to_cut_out(model, tmp_path):
     clip = make_clip(tmp_path / "clip.mp4", width=160, height=90, frames=2)
-    with pytest.raises(BenchFailed, match="found nobody in the clip"):
+    with pytest.raises(BenchFailed, match="found no person in the clip"):
         cut_out_best(model, clip, 1)
 
 
-def test_the_stand_in_does_the_published_arithmetic_and_finds_who_was_put_in(tmp_path):
+def test_the_stand_in_does_the_published_arithmetic_and_finds_the_given_people(tmp_path):
     boxes = np.array([[10, 20, 110, 220], [200, 20, 300, 220]], np.float32)
-    made = build_standin(tmp_path, boxes)
+    made = build_stand_in(tmp_path, boxes)
     assert made.detector_macs == pytest.approx(DETECTOR_MACS, rel=0.02)
     assert made.pose_macs == pytest.approx(POSE_MACS, rel=0.02)
     model = load_model(FoundModel(made.spec, made.paths), Placement("cpu"))
@@ -62,37 +58,13 @@ def test_the_stand_in_does_the_published_arithmetic_and_finds_who_was_put_in(tmp
     assert len(made.paths) == 2
 
 
-def test_without_onnx_one_line_says_so(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "onnx.numpy_helper", None)
-    with pytest.raises(UsageError, match="needs onnx; `pip install onnx`"):
-        build_standin(tmp_path, np.zeros((1, 4), np.float32))
-
-
-def curves(is_standin=True):
+def curves(is_stand_in=True):
     single = Curve("movenet", [{1: 60.0, 30: 61.0}], {1: 1, 30: 30})
-    double = Curve(WORDS if is_standin else "rtmpose-s", [{1: 80.0, 30: 500.0}], {1: 1, 30: 30})
-    return people_figures(single, double, (1, 30), is_standin=is_standin)
+    double = Curve(TITLE if is_stand_in else "rtmpose-s", [{1: 80.0, 30: 500.0}], {1: 1, 30: 30})
+    return people_figures(single, double, (1, 30), is_stand_in=is_stand_in)
 
 
-def test_without_matplotlib_one_line_says_so(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(UsageError, match="the plot needs matplotlib"):
-        check_plot(tmp_path / "people.svg")
-
-
-def test_a_plot_has_a_place_and_a_form(tmp_path):
-    with pytest.raises(UsageError, match=r"written as \.svg or \.png"):
-        check_plot(tmp_path / "people.pdf")
-    with pytest.raises(UsageError, match="there is no folder"):
-        check_plot(tmp_path / "no" / "people.svg")
-
-
-@pytest.mark.parametrize("ending", [".svg", ".png"])
-def test_the_same_figures_give_the_same_picture(tmp_path, ending):
-    pytest.importorskip("matplotlib")
-    pictures = [draw_people(curves(), tmp_path / f"{number}{ending}").read_bytes() for number in range(2)]
+def test_the_same_figures_give_the_same_picture(tmp_path):
+    pictures = [draw_people(curves(), tmp_path / f"{number}.svg").read_bytes() for number in range(2)]
     assert pictures[0] == pictures[1]
-    other = draw_people(curves(is_standin=False), tmp_path / f"other{ending}").read_bytes()
-    assert other != pictures[0]
-    with pytest.raises(UsageError, match="no time over people"):
-        draw_people([level_figure("first", "", "s", [1.0], None)], tmp_path / f"none{ending}")
+    assert draw_people(curves(is_stand_in=False), tmp_path / "other.svg").read_bytes() != pictures[0]

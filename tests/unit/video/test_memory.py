@@ -12,8 +12,8 @@ import pytest
 from pipeline.core.video_limits import VideoLimits
 from pipeline.video import zygote_client
 from pipeline.video.reader import VideoReader, probe
-from pipeline.video.sample import make_clip
 from pipeline.video.source import open_source
+from tests.benchmarks.sample_videos import make_clip
 
 LIMITS = VideoLimits(max_pixels=4096 * 2304, max_frames=10_000, stall_s=20)
 FEW, MANY = 60, 220

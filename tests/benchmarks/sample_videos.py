@@ -1,4 +1,4 @@
-"""Videos to measure with: one like a phone's, and one of any length."""
+"""A video like a phone's to measure with."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 from av.container import OutputContainer
-from av.packet import Packet
 from av.video.stream import VideoStream
 
 RATE = 30
@@ -20,13 +19,13 @@ KEYFRAME_EVERY = 60
 
 
 def make_clip(path: Path, *, width: int, height: int, frames: int, crf: int = 23) -> Path:
-    """Encode H.264 with B-frames: a textured scene that pans, things that move before it, and a sensor's noise."""
+    """Encode H.264 with B-frames: a textured scene that pans, things that move in front of it, and a sensor's noise."""
     rng = np.random.default_rng(0)
     scene = _blurred(rng, height + 128, width + 256)
     noise = rng.normal(0, 3, (height + 64, width + 64)).round().clip(-8, 8).astype(np.int8)
     yy, xx = np.mgrid[: height // 3, : width // 8]
     body = (96 + 64 * np.sin(yy / 9) * np.cos(xx / 7)).astype(np.uint8)
-    with _whole(path) as container:
+    with _atomically(path) as container:
         stream = container.add_stream("libx264", rate=RATE, options={"preset": "veryfast", "crf": str(crf), "bf": "3"})
         assert isinstance(stream, VideoStream)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
@@ -62,30 +61,9 @@ def _blurred(rng: np.random.Generator, height: int, width: int) -> npt.NDArray[n
     return scene
 
 
-def loop_clip(clip: Path, path: Path, times: int) -> Path:
-    """Put the packets of a clip from `make_clip` one after the other `times` times, unchanged, at rising times."""
-    with av.open(str(clip)) as source, _whole(path) as container:
-        found = source.streams.video[0]
-        packets = [packet for packet in source.demux(found) if packet.size]
-        assert found.time_base is not None
-        period = round(len(packets) / RATE / found.time_base)
-        stream = container.add_stream_from_template(found)
-        for turn in range(times):
-            for packet in packets:
-                copy = Packet(bytes(packet))
-                assert packet.pts is not None
-                assert packet.dts is not None
-                copy.pts, copy.dts = packet.pts + turn * period, packet.dts + turn * period
-                copy.time_base, copy.duration = found.time_base, packet.duration
-                copy.is_keyframe = packet.is_keyframe
-                copy.stream = stream
-                container.mux(copy)
-    return path
-
-
 @contextmanager
-def _whole(path: Path) -> Iterator[OutputContainer]:
-    """An MP4 that appears under its name only when it is whole."""
+def _atomically(path: Path) -> Iterator[OutputContainer]:
+    """An MP4 that gets its name when it is complete."""
     part = path.with_name(f".{path.name}.part")
     with av.open(str(part), "w", format="mp4", options={"movflags": "faststart"}) as container:
         yield container

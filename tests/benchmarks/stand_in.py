@@ -1,8 +1,8 @@
-"""Two networks with the published arithmetic of a two-stage model, for a machine that has not its weights.
+"""Two networks with the published arithmetic of a two-stage model, for a machine without its weights.
 
-They speak the contracts of YOLOX-tiny (boxes with the NMS inside) and of RTMPose-s (SimCC), and do as many
+They have the inputs and outputs of YOLOX-tiny (boxes with the NMS inside) and of RTMPose-s (SimCC), and do as many
 multiplications as these are published with, in plain 3 x 3 convolutions, the quickest way to do them. Weights are
-random, so keypoints mean nothing; boxes are those that are put in. What is measured with them is told as a stand-in's.
+random, so keypoints mean nothing; boxes are those given. Figures measured with them are labelled as a stand-in's.
 
 Sources: YOLOX's README gives YOLOX-tiny at 416 as 6.45 GFLOPs, twice the multiply-adds (`yolox/utils/model_utils.py`
 doubles what it counts). mmpose's `projects/rtmpose/README.md` gives RTMPose-s at 256 x 192 as 0.68 GFLOPs, which
@@ -12,23 +12,22 @@ mmengine counts in multiply-adds. Widths are those of their backbones.
 from __future__ import annotations
 
 import hashlib
-import importlib
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import onnx
+import onnx.numpy_helper
 
 from pipeline.core.keypoints import COCO_17
 from pipeline.core.model_spec import Decoder, ModelSpec, NetworkSpec
-from pipeline.errors import UsageError
 from pipeline.inference.contracts import SIMCC_SPLIT
 from pipeline.inference.engines.sessions import INPUT_NAME
 
 NAME = "stand-in with RTMPose-s's arithmetic"
-WORDS = f"{NAME}, weights not on this machine"
+TITLE = f"{NAME}, weights not on this machine"
 
 DETECTOR_SIDE_PX = 416
 DETECTOR_MACS = 6.45e9 / 2
@@ -45,7 +44,6 @@ _OPSET, _IR = 17, 9
 class _Network:
     """A graph in the making, and its multiply-adds so far."""
 
-    onnx: ModuleType
     macs: float = 0.0
     nodes: list[Any] = field(default_factory=list)
     constants: list[Any] = field(default_factory=list)
@@ -53,12 +51,12 @@ class _Network:
 
     def constant(self, value: npt.NDArray[Any]) -> str:
         name = f"c{len(self.constants)}"
-        self.constants.append(self.onnx.numpy_helper.from_array(value, name))
+        self.constants.append(onnx.numpy_helper.from_array(value, name))
         return name
 
     def node(self, kind: str, *inputs: str, output: str = "", **attributes: Any) -> str:
         output = output or f"n{len(self.nodes)}"
-        self.nodes.append(self.onnx.helper.make_node(kind, list(inputs), [output], **attributes))
+        self.nodes.append(onnx.helper.make_node(kind, list(inputs), [output], **attributes))
         return output
 
     def matmul(self, source: str, rows: int, columns: tuple[int, int], output: str = "") -> str:
@@ -102,11 +100,11 @@ class _Network:
 
     def save(self, path: Path, shape: list[int | str], outputs: dict[str, tuple[int, list[int | str]]]) -> str:
         """Write it; returns its SHA-256."""
-        helper = self.onnx.helper
+        helper = onnx.helper
         graph = helper.make_graph(
             self.nodes,
-            "standin",
-            [helper.make_tensor_value_info(INPUT_NAME, self.onnx.TensorProto.FLOAT, shape)],
+            "stand-in",
+            [helper.make_tensor_value_info(INPUT_NAME, onnx.TensorProto.FLOAT, shape)],
             [helper.make_tensor_value_info(name, kind, sizes) for name, (kind, sizes) in outputs.items()],
             self.constants,
         )
@@ -131,20 +129,16 @@ class StandIn:
     pose_macs: float
 
 
-def build_standin(folder: Path, boxes_xyxy: npt.NDArray[np.float32]) -> StandIn:
+def build_stand_in(folder: Path, boxes_xyxy: npt.NDArray[np.float32]) -> StandIn:
     """Write both networks.
 
     Args:
         boxes_xyxy: float32 `[n, 4]` that the detector shall give, in pixels of its square of `DETECTOR_SIDE_PX`.
-
-    Raises:
-        UsageError: `onnx` is not installed.
     """
-    onnx = _import_onnx()
     folder.mkdir(parents=True, exist_ok=True)
     detector_path, pose_path = folder / "detector.onnx", folder / "pose.onnx"
-    detector_sha256, detector_macs = _write_detector(onnx, detector_path, boxes_xyxy)
-    pose_sha256, pose_macs = _write_pose(onnx, pose_path)
+    detector_sha256, detector_macs = _write_detector(detector_path, boxes_xyxy)
+    pose_sha256, pose_macs = _write_pose(pose_path)
     detector: Decoder = "yolox"
     spec = ModelSpec(
         name=NAME,
@@ -158,16 +152,8 @@ def build_standin(folder: Path, boxes_xyxy: npt.NDArray[np.float32]) -> StandIn:
     return StandIn(spec, {detector_sha256: detector_path, pose_sha256: pose_path}, detector_macs, pose_macs)
 
 
-def _import_onnx() -> ModuleType:
-    try:
-        importlib.import_module("onnx.numpy_helper")
-        return importlib.import_module("onnx")
-    except ImportError as error:
-        raise UsageError("the stand-in of a two-stage model needs onnx; `pip install onnx`") from error
-
-
-def _write_detector(onnx: ModuleType, path: Path, boxes_xyxy: npt.NDArray[np.float32]) -> tuple[str, float]:
-    network, count = _Network(onnx), len(boxes_xyxy)
+def _write_detector(path: Path, boxes_xyxy: npt.NDArray[np.float32]) -> tuple[str, float]:
+    network, count = _Network(), len(boxes_xyxy)
     features = network.tower(DETECTOR_SIDE_PX**2, _DETECTOR_WIDTHS, DETECTOR_MACS)
     # Added to the boxes, so that no optimiser finds the network needless; far below a pixel.
     mean = network.node("ReduceMean", features, axes=[1, 2, 3], keepdims=0)
@@ -184,8 +170,8 @@ def _write_detector(onnx: ModuleType, path: Path, boxes_xyxy: npt.NDArray[np.flo
     return network.save(path, [1, 3, DETECTOR_SIDE_PX, DETECTOR_SIDE_PX], outputs), network.macs
 
 
-def _write_pose(onnx: ModuleType, path: Path) -> tuple[str, float]:
-    network, count = _Network(onnx), len(COCO_17.names)
+def _write_pose(path: Path) -> tuple[str, float]:
+    network, count = _Network(), len(COCO_17.names)
     cells = POSE_WIDTH_PX // 32 * (POSE_HEIGHT_PX // 32)
     across, down = POSE_WIDTH_PX * SIMCC_SPLIT, POSE_HEIGHT_PX * SIMCC_SPLIT
     head = cells * _POSE_WIDTHS[-1] * count + count * _HIDDEN * (cells + across + down)

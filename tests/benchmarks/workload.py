@@ -1,8 +1,8 @@
-"""A worker's whole path over one stored video, for measuring what it takes: ingest, plan, decode, commit.
+"""Ingest, plan, decode and commit one stored video as a worker does, to measure its memory.
 
 There is no model, so that a video of hours takes minutes; each frame is committed with people in it all the same. All
 rows are made in one transaction that is rolled back: no other worker sees them, and nothing stays. Runs as a process
-of its own, `python -m pipeline.bench.workload HOME KEY CHUNKS`, so that its memory is nobody else's.
+of its own, `python -m tests.benchmarks.workload HOME KEY CHUNKS`, so that its memory can be measured.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def work_through(system: System, source: StoredObject, most_chunks: int) -> int:
 
 
 def _ingest(system: System, connection: Connection, source: StoredObject) -> UUID:
-    # Names that nobody else uses: a row that is not committed makes others of its name wait.
+    # Unique names: an uncommitted row makes other transactions with its name wait.
     name = f"bench-{uuid4()}"
     video_id, _ = insert_video(connection, name, name, bucket=source.bucket, key=source.key)
     mark_stored(connection, video_id, source)

@@ -1,7 +1,4 @@
-"""Pictures of so many people: one person of a clip, cut out and put side by side on grey.
-
-A model finds a person only where there is one, so the number that it found is told with each picture.
-"""
+"""Images with a given number of people: one person of a clip, cut out and placed side by side on grey."""
 
 from __future__ import annotations
 
@@ -14,25 +11,25 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.bench.measure import BenchFailed
+from pipeline.bench.figures import BenchFailed
+from pipeline.bench.plain_decode import iter_frames_plainly
 from pipeline.core.letterbox import PAD, letterbox
 from pipeline.inference.pose_model import PoseModel
 from pipeline.inference.preprocessing import Image
-from pipeline.video.yardstick import iter_plainly
 
 _EVERY = 6
 _MARGIN = 0.15
-#: Of the picture's side: a person who fills it all is cut off by the network's own margins.
+#: Of the image's side: a person who fills it is cut off by the network's own margins.
 _LARGEST = 0.6
 
 
 @dataclass(frozen=True)
 class Crowd:
-    """One picture.
+    """One image.
 
     Args:
         image: uint8 `[side, side, 3]` BGR.
-        boxes_xyxy: float32 `[n, 4]`, where the people were put, in pixels.
+        boxes_xyxy: float32 `[n, 4]`, where the people are, in pixels.
     """
 
     image: Image
@@ -40,22 +37,22 @@ class Crowd:
 
 
 def cut_out_best(model: PoseModel, clip: Path, frames: int) -> Image:
-    """The person of a clip's first frames that the model is surest of, with a margin.
+    """Cut out the person of a clip's first frames with the highest score, with a margin.
 
     Raises:
-        BenchFailed: it found nobody.
+        BenchFailed: no person was found.
     """
     side_px = model.spec.side_px
     assert side_px is not None
     best: tuple[float, Image] | None = None
-    for frame in islice(iter_plainly(clip), 0, frames, _EVERY):
+    for frame in islice(iter_frames_plainly(clip), 0, frames, _EVERY):
         image = np.asarray(frame.to_ndarray(format="bgr24"), np.uint8)
         square, scale = letterbox(image, side_px)
         found = model.detect([square], [scale])[0]
         if len(found) and (best is None or found.scores[0] > best[0]):
             best = float(found.scores[0]), _cut(image, found.boxes_xyxy[0])
     if best is None:
-        raise BenchFailed(f"{model.spec.name} found nobody in the clip to cut out")
+        raise BenchFailed(f"{model.spec.name} found no person in the clip")
     return best[1]
 
 
@@ -68,7 +65,7 @@ def _cut(image: Image, box_xyxy: npt.NDArray[np.float32]) -> Image:
 
 
 def make_crowd(person: Image, count: int, side_px: int) -> Crowd:
-    """So many of them, as large as fits."""
+    """Place so many copies of the person, as large as fits."""
     aspect = person.shape[1] / person.shape[0]
     heights = {columns: min(side_px / math.ceil(count / columns), side_px / columns / aspect) for columns in _to(count)}
     columns = max(heights, key=lambda each: heights[each])

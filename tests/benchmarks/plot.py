@@ -2,54 +2,31 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.bench.figures import Figure
-from pipeline.bench.goals import goal_of
-from pipeline.bench.targets import check_target, written_whole
-from pipeline.errors import UsageError
+import matplotlib
+import matplotlib.figure
 
-ENDINGS = (".svg", ".png")
+from pipeline.bench.figures import Figure, goal_of
 
 _PAPER, _INK, _SOFT, _LINE = "#fbfaf7", "#22262e", "#6b7280", "#e4e2dc"
 _ONE, _TWO = "#0f7b6c", "#c8553d"
 _SIZE_IN = (8.0, 4.5)
-_DPI = 200
-
-
-def check_plot(path: Path) -> None:
-    """Find out before any work whether the picture can be made.
-
-    Raises:
-        UsageError: it cannot, and why.
-    """
-    if path.suffix not in ENDINGS:
-        raise UsageError(f"{path}: the plot is written as {' or '.join(ENDINGS)}")
-    check_target(path, "--plot")
-    _matplotlib("figure")
+_RC = {
+    "svg.hashsalt": "poseline",  # so that ids do not change between runs
+    "font.family": "DejaVu Sans",  # comes with matplotlib
+    "font.size": 11,
+}
 
 
 def draw_people(figures: Sequence[Figure], path: Path) -> Path:
-    """Draw what `measure_people` found.
-
-    Raises:
-        UsageError: matplotlib is not installed, these figures have no curves, or the file cannot be written.
-    """
-    check_plot(path)
+    """Draw the curves that `measure_people` found as an SVG."""
     curves = {figure.name: figure.details for figure in figures if "ms" in figure.details}
-    if set(curves) < {"people", "people_two_stage"}:
-        raise UsageError("there is no time over people in these figures; measure with `--only people`")
     one, two = curves["people"], curves["people_two_stage"]
-    rc: Mapping[str, Any] = {
-        "svg.hashsalt": "poseline",  # ids that do not change from time to time
-        "font.family": "DejaVu Sans",  # comes with matplotlib
-        "font.size": 11,
-    }
-    with _matplotlib("").rc_context(rc):
-        figure = _matplotlib("figure").Figure(figsize=_SIZE_IN, dpi=_DPI, facecolor=_PAPER)
+    with matplotlib.rc_context(_RC):
+        figure = matplotlib.figure.Figure(figsize=_SIZE_IN, facecolor=_PAPER)
         axes = figure.add_axes((0.09, 0.14, 0.87, 0.66), facecolor=_PAPER)
         _dress(axes, [*one["people"]], max(*one["ms"], *two["ms"]))
         _curve(axes, two, _TWO, 9)
@@ -58,22 +35,20 @@ def draw_people(figures: Sequence[Figure], path: Path) -> Path:
         _label(axes, one, _ONE, "one stage", 1)
         figure.text(0.03, 0.935, _title(one), color=_INK, fontsize=14, fontweight="bold")
         figure.text(0.03, 0.875, _subtitle(one, two), color=_SOFT, fontsize=10)
-        # No date, no version: the picture depends on the figures alone.
-        bare = {"Date": None, "Creator": None} if path.suffix == ".svg" else {"Software": None}
-        with written_whole(path, "--plot") as part:
-            figure.savefig(part, format=path.suffix.removeprefix("."), facecolor=_PAPER, metadata=bare)
+        # Without date and version the picture depends on the figures alone.
+        figure.savefig(path, format="svg", facecolor=_PAPER, metadata={"Date": None, "Creator": None})
     return path
 
 
 def _title(one: Mapping[str, Any]) -> str:
     goal = goal_of("people")
-    if goal is not None and goal.holds(one["ms"][-1] / one["ms"][0]):
+    if goal is not None and goal.is_met(one["ms"][-1] / one["ms"][0]):
         return "One stage takes the same time however many people there are"
     return "Time of a frame over the number of people in it"
 
 
 def _subtitle(one: Mapping[str, Any], two: Mapping[str, Any]) -> str:
-    kind = f"a {two['title']}" if two["is_standin"] else two["title"]
+    kind = f"a {two['title']}" if two["is_stand_in"] else two["title"]
     return f"{one['title']} beside {kind}"
 
 
@@ -92,7 +67,7 @@ def _dress(axes: Any, people: Sequence[int], most_ms: float) -> None:
 
 
 def _curve(axes: Any, curve: Mapping[str, Any], colour: str, numbers_at: int) -> None:
-    style = (0, (5, 2)) if curve["is_standin"] else "-"
+    style = (0, (5, 2)) if curve["is_stand_in"] else "-"
     axes.plot(curve["people"], curve["ms"], color=colour, linewidth=2.6, linestyle=style, zorder=3)
     axes.plot(
         curve["people"],
@@ -118,12 +93,12 @@ def _curve(axes: Any, curve: Mapping[str, Any], colour: str, numbers_at: int) ->
         )
 
 
-def _label(axes: Any, curve: Mapping[str, Any], colour: str, words: str, side: int) -> None:
+def _label(axes: Any, curve: Mapping[str, Any], colour: str, text: str, side: int) -> None:
     """Beside the curve, between its last two points, so that no legend is needed."""
     (x1, x2), (y1, y2) = curve["people"][-2:], curve["ms"][-2:]
-    kind = " (stand-in)" if curve["is_standin"] else ""
+    kind = " (stand-in)" if curve["is_stand_in"] else ""
     axes.annotate(
-        words + kind,
+        text + kind,
         ((x1 + x2) / 2, (y1 + y2) / 2),
         xytext=(0, 9) if side > 0 else (-12, 10),
         textcoords="offset points",
@@ -132,10 +107,3 @@ def _label(axes: Any, curve: Mapping[str, Any], colour: str, words: str, side: i
         fontsize=12,
         fontweight="bold",
     )
-
-
-def _matplotlib(module: str) -> Any:
-    try:
-        return importlib.import_module(f"matplotlib.{module}".rstrip("."))
-    except ImportError as error:
-        raise UsageError("the plot needs matplotlib; `pip install matplotlib`, or leave --plot away") from error

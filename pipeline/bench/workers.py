@@ -1,4 +1,4 @@
-"""Workers of one engine in a site, and one video taken through the whole system by them."""
+"""Workers of one engine in the private stack, and one video analysed by them through the whole system."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
-from pipeline.bench.engines import Engine
-from pipeline.bench.measure import BenchFailed
-from pipeline.bench.site import Site
+from pipeline.bench.context import Engine
+from pipeline.bench.figures import BenchFailed
+from pipeline.bench.plain_decode import loop_clip
+from pipeline.bench.private_stack import PrivateStack
 from pipeline.bench.usage import spent, worker_cpu_s
 from pipeline.core.progress import SILENT, Progress
 from pipeline.core.states import RunState, is_final
@@ -29,9 +30,8 @@ from pipeline.local.rootless import die_with_parent
 from pipeline.local.servers import STACK_ID_VARIABLE
 from pipeline.services.request import request_run
 from pipeline.services.upload import upload_file
-from pipeline.video.sample import make_clip
 
-#: As often as `poseline analyze` asks.
+#: As often as `poseline analyze` polls.
 _POLL_S = 0.2
 _START_S = 120.0
 _STOP_S = 20.0
@@ -56,17 +56,17 @@ class Worker:
 
 
 @dataclass(frozen=True)
-class Crew:
-    """Workers that have loaded the engine's model and found people in a short video."""
+class Workers:
+    """Workers that have loaded the engine's model and analysed a short video."""
 
-    site: Site
+    stack: PrivateStack
     engine: Engine
-    workers: tuple[Worker, ...]
+    each: tuple[Worker, ...]
 
     def cpu_s(self) -> dict[str, float]:
-        """Processor seconds so far, by kind, of everything that a run needs."""
-        taken = {"worker": 0.0, "decoder": 0.0, **self.site.cpu_s()}
-        for worker in self.workers:
+        """CPU seconds so far, by kind, of every process of the system."""
+        taken = {"worker": 0.0, "decoder": 0.0, **self.stack.cpu_s()}
+        for worker in self.each:
             for kind, cpu_s in worker_cpu_s(worker.process.pid).items():
                 taken[kind] += cpu_s
         return taken
@@ -74,11 +74,11 @@ class Crew:
 
 @dataclass(frozen=True)
 class Analysis:
-    """One video taken through the whole system.
+    """One video analysed by the whole system.
 
     Args:
-        wall_s: from the begin of the upload to the run being done.
-        cpu_s: of every process of the stack, by kind, meanwhile.
+        wall_s: from the start of the upload until the run is done.
+        cpu_s: of every process of the system meanwhile, by kind.
     """
 
     frames: int
@@ -87,13 +87,15 @@ class Analysis:
 
     @property
     def rate(self) -> float:
-        """Frames a second."""
+        """Frames per second."""
         return self.frames / self.wall_s
 
 
 @contextmanager
-def open_crew(site: Site, engine: Engine, *, slots: int, processes: int = 1) -> Iterator[Crew]:
-    """Workers that are warm; gone after the block.
+def open_workers(
+    stack: PrivateStack, engine: Engine, source: Path, *, slots: int, processes: int = 1
+) -> Iterator[Workers]:
+    """Start workers and warm them up with the first frames of `source`; they are stopped after the block.
 
     Raises:
         BenchFailed: one did not start.
@@ -101,12 +103,12 @@ def open_crew(site: Site, engine: Engine, *, slots: int, processes: int = 1) -> 
     started: list[Worker] = []
     try:
         for _ in range(processes):
-            started.append(_start(site, engine, slots))  # noqa: PERF401  what was started is known at once
+            started.append(_start(stack, engine, slots))  # noqa: PERF401  so that each is stopped even where the next fails
         for worker in started:
-            _wait_ready(site, worker)
-        crew = Crew(site, engine, tuple(started))
-        _warm(crew)
-        yield crew
+            _wait_ready(stack, worker)
+        workers = Workers(stack, engine, tuple(started))
+        _warm_up(workers, source)
+        yield workers
         for worker in started:
             worker.process.terminate()
         for worker in started:
@@ -119,72 +121,71 @@ def open_crew(site: Site, engine: Engine, *, slots: int, processes: int = 1) -> 
             worker.process.wait()
 
 
-def analyse(crew: Crew, clip: Path, on_poll: Callable[[], None] = lambda: None) -> Analysis:
-    """Upload a clip for a team that is new, so that nothing is known of it, and wait for its run.
+def analyse(workers: Workers, clip: Path, on_poll: Callable[[], None] = lambda: None) -> Analysis:
+    """Upload a clip for a new team, so that it is no duplicate, and wait for its run.
 
     Raises:
         BenchFailed: the run failed, or a worker ended.
     """
-    before, begun_at = crew.cpu_s(), time.time()
-    run = wait_done(crew, ask(crew, clip), on_poll)
-    # Postgres says when: this process asks as seldom as `analyze` does. Both read the same machine's clock.
+    before, begun_at = workers.cpu_s(), time.time()
+    run = _wait_done(workers, submit(workers, clip), on_poll)
+    # The end is taken from Postgres, because this process polls as seldom as `analyze` does; the clock is the same.
     assert run.finished_at is not None
-    return Analysis(run.frames or 0, run.finished_at.timestamp() - begun_at, spent(before, crew.cpu_s()))
+    return Analysis(run.frames or 0, run.finished_at.timestamp() - begun_at, spent(before, workers.cpu_s()))
 
 
-def ask(crew: Crew, clip: Path, progress: Progress = SILENT) -> RunRow:
-    """Upload a clip for a new team and ask for its run."""
-    system = crew.site.system
+def submit(workers: Workers, clip: Path, progress: Progress = SILENT) -> RunRow:
+    """Upload a clip for a new team and request its run."""
+    system = workers.stack.system
     upload = upload_file(system, clip, f"bench-{uuid4().hex[:12]}", progress=progress)
-    request = request_run(system, upload.video.id, crew.engine.model)
+    request = request_run(system, upload.video.id, workers.engine.model)
     with transaction(system.engine) as connection:
         return select_run(connection, request.run_id, team=None)
 
 
-def wait_done(crew: Crew, run: RunRow, on_poll: Callable[[], None] = lambda: None) -> RunRow:
-    """Wait for the end of a run.
-
-    Raises:
-        BenchFailed: it failed, or a worker ended.
-    """
+def _wait_done(workers: Workers, run: RunRow, on_poll: Callable[[], None]) -> RunRow:
     while not is_final(run.state):
         time.sleep(_POLL_S)
         on_poll()
-        for worker in crew.workers:
+        for worker in workers.each:
             worker.check()
-        with transaction(crew.site.system.engine) as connection:
+        with transaction(workers.stack.system.engine) as connection:
             run = select_run(connection, run.id, team=None)
     if run.state is not RunState.DONE:
         raise BenchFailed(f"the run that was measured is {run.state}: {run.reason}")
     return run
 
 
-def _start(site: Site, engine: Engine, slots: int) -> Worker:
+def _start(stack: PrivateStack, engine: Engine, slots: int) -> Worker:
     name = f"bench-{secrets.token_hex(3)}"
-    log = site.home.log(name)
-    own = {key: value for key, value in os.environ.items() if key not in site.stack.env}
+    log = stack.home.log(name)
+    own = {key: value for key, value in os.environ.items() if key not in stack.stack.env}
     with log.open("wb") as file:
         process = subprocess.Popen(
             [
-                *(sys.executable, "-m", "pipeline.cli.main", "--home", str(site.home.path), "worker"),
+                *(sys.executable, "-m", "pipeline.cli.main", "--home", str(stack.home.path), "worker"),
                 *("--slots", str(slots), "--device", engine.device, "--name", name),
             ],
-            # By the mark `stack.down` finds what a killed one left.
-            env={**own, STACK_ID_VARIABLE: site.stack.stack_id, "POSELINE_MODELS_DIR": str(site.models_path.resolve())},
+            # `stack.down` finds the processes of a killed benchmark by the mark.
+            env={
+                **own,
+                STACK_ID_VARIABLE: stack.stack.stack_id,
+                "POSELINE_MODELS_DIR": str(stack.models_path.resolve()),
+            },
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C is for this process, which then ends them
+            start_new_session=True,  # Ctrl-C goes to this process, which then stops them
             preexec_fn=lambda: die_with_parent(signal.SIGTERM),  # noqa: PLW1509 - one call into libc
         )
     return Worker(name, process, log)
 
 
-def _wait_ready(site: Site, worker: Worker) -> None:
+def _wait_ready(stack: PrivateStack, worker: Worker) -> None:
     deadline = time.monotonic() + _START_S
     while True:
         worker.check()
-        with transaction(site.system.engine) as connection:
+        with transaction(stack.system.engine) as connection:
             if any(row.name.partition("@")[0] == worker.name for row in select_workers(connection)):
                 return
         if time.monotonic() > deadline:
@@ -192,10 +193,10 @@ def _wait_ready(site: Site, worker: Worker) -> None:
         time.sleep(0.05)
 
 
-def _warm(crew: Crew) -> None:
+def _warm_up(workers: Workers, source: Path) -> None:
     """Have the model loaded and the decoder's zygote started before anything is timed."""
-    clip = crew.site.scratch_path / "warm.mp4"
+    clip = workers.stack.scratch_path / "warm-up.mp4"
     if not clip.exists():
-        make_clip(clip, width=320, height=180, frames=_WARM_FRAMES)
-    for _ in crew.workers:
-        wait_done(crew, ask(crew, clip))
+        loop_clip(source, clip, 1, frames=_WARM_FRAMES)
+    for _ in workers.each:
+        _wait_done(workers, submit(workers, clip), lambda: None)
