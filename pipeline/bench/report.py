@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import datetime
 import json
-import os
 import platform
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -16,6 +16,7 @@ import psutil
 
 import pipeline
 from pipeline.bench.figures import Figure, Unavailable
+from pipeline.core.files import write_atomically
 from pipeline.errors import UsageError
 
 SCHEMA = 2
@@ -59,14 +60,10 @@ class Report:
         Raises:
             UsageError: it cannot be written.
         """
-        part = _part(path)
         try:
-            part.write_text(json.dumps(self.to_dict(), indent=1) + "\n")
-            part.replace(path)
+            write_atomically(path, json.dumps(self.to_dict(), indent=1) + "\n")
         except OSError as error:
             raise UsageError(f"{path} cannot be written: {error.strerror}; choose another --out") from error
-        finally:
-            part.unlink(missing_ok=True)
 
 
 def check_writable(path: Path) -> None:
@@ -78,14 +75,10 @@ def check_writable(path: Path) -> None:
     if path.exists() and not path.is_file():
         raise UsageError(f"{path} is not a file; name a file with --out")
     try:
-        _part(path).touch()
-        _part(path).unlink()
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror}; choose another --out") from error
-
-
-def _part(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{os.getpid()}.part")
 
 
 def table_rows(figures: Sequence[Figure]) -> list[tuple[str, str, str, str, str, str]]:

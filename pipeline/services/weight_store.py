@@ -7,9 +7,10 @@ get other weights, whatever the object holds.
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 
+from pipeline.core.files import replacing
+from pipeline.core.objects import weights_key
 from pipeline.core.progress import SILENT, Progress
 from pipeline.errors import InvalidWeights, UsageError
 from pipeline.inference.catalogue import is_bundled_sha256
@@ -17,8 +18,6 @@ from pipeline.inference.weights.checksums import sha256_of
 from pipeline.inference.zoo import FoundModel, find_weights
 from pipeline.services.system import System
 from pipeline.storage.objects import ObjectMissing
-
-PREFIX = "models/"
 
 
 def store_weights(system: System, found: FoundModel, progress: Progress = SILENT) -> None:
@@ -35,7 +34,7 @@ def store_weights(system: System, found: FoundModel, progress: Progress = SILENT
         progress.step(f"uploading the weights of {found.spec.name} to the object store ({size_mb:.0f} MB)")
         if sha256_of(path) != sha256:
             raise UsageError(f"{path} changed since it was read (SHA-256 was {sha256[:12]}); fetch it again")
-        system.store.put_file(path, _key(sha256), content_type="application/octet-stream")
+        system.store.put_file(path, weights_key(sha256), content_type="application/octet-stream")
 
 
 def locate_weights(system: System, sha256: str) -> Path:
@@ -62,33 +61,27 @@ def locate_weights(system: System, sha256: str) -> Path:
 
 def _download(system: System, sha256: str, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent)
     try:
-        with os.fdopen(handle, "wb") as file:
-            system.store.download(_key(sha256), file)
-            file.flush()
-            os.fsync(file.fileno())
-        if sha256_of(Path(name)) != sha256:
-            raise InvalidWeights(
-                f"the object {_key(sha256)} has another SHA-256 than its name says; remove it and request the run again"
-            )
-        Path(name).replace(path)
+        with replacing(path) as [part]:
+            with part.open("xb") as file:
+                system.store.download(weights_key(sha256), file)
+                file.flush()
+                os.fsync(file.fileno())
+            if sha256_of(part) != sha256:
+                raise InvalidWeights(
+                    f"the object {weights_key(sha256)} has another SHA-256 than its name says; remove it and request "
+                    "the run again"
+                )
     except ObjectMissing as error:
         raise InvalidWeights(
             f"weights {sha256[:12]} are neither on this machine nor in the object store; fetch the model on the "
             "machine that requested the run, and request it again"
         ) from error
-    finally:
-        Path(name).unlink(missing_ok=True)
 
 
 def _is_stored(system: System, sha256: str) -> bool:
     try:
-        system.store.head(_key(sha256))
+        system.store.head(weights_key(sha256))
     except ObjectMissing:
         return False
     return True
-
-
-def _key(sha256: str) -> str:
-    return f"{PREFIX}{sha256}.onnx"

@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 import numpy as np
 import pytest
 
+from pipeline.core.objects import weights_key
 from pipeline.core.progress import Silent
 from pipeline.core.states import RunState
 from pipeline.db.chunks import select_last_error
@@ -21,7 +22,6 @@ from pipeline.services.finish import finish_run
 from pipeline.services.ingest import ingest_video
 from pipeline.services.model_cache import ModelCache
 from pipeline.services.system import System
-from pipeline.services.weight_store import PREFIX
 from tests.support.harness import ask, run_of, sql
 from tests.support.onnx_maker import make_model
 from tests.support.video_maker import make_video
@@ -81,13 +81,13 @@ def test_the_same_weights_are_uploaded_once(system: System, clip: Path, mine: Pa
     first = ask(system, clip, model=str(mine), progress=Recorded())
     assert ask(system, clip, model=str(mine), progress=Recorded()) == first
     assert [step.partition("(")[0] for step in steps] == ["uploading the weights of mine to the object store "]
-    assert f"{PREFIX}{sha256_of(mine)}.onnx" in list(system.store.list_keys(PREFIX))
+    assert weights_key(sha256_of(mine)) in list(system.store.list_keys("models/"))
 
 
 def test_weights_are_stored_as_binary_data_not_as_video(system: System, clip: Path, mine: Path):
     ask(system, clip, model=str(mine))
     client = system.store._client
-    stored = client.head_object(Bucket=system.store.bucket, Key=f"{PREFIX}{sha256_of(mine)}.onnx")
+    stored = client.head_object(Bucket=system.store.bucket, Key=weights_key(sha256_of(mine)))
     assert stored["ContentType"] == "application/octet-stream"
 
 
@@ -103,7 +103,7 @@ def test_the_last_description_of_a_model_counts(system: System, clip: Path, mine
 def test_other_bytes_under_their_name_are_refused(system: System, clip: Path, mine: Path, tmp_path: Path):
     run_id = begun(system, clip, mine)
     foreign = make_model(tmp_path / "foreign.onnx", side_px=64, keypoints=KEYPOINTS)
-    system.store.put_file(foreign, f"{PREFIX}{sha256_of(mine)}.onnx")
+    system.store.put_file(foreign, weights_key(sha256_of(mine)))
     there = other_machine(system, tmp_path)
     with pytest.raises(InvalidWeights, match="another SHA-256 than its name says"):
         detect_chunk(there, ModelCache(there, Placement("cpu")), run_id, 0, "w")
@@ -113,7 +113,7 @@ def test_other_bytes_under_their_name_are_refused(system: System, clip: Path, mi
 
 def test_weights_that_are_missing_everywhere_are_an_outage(system: System, clip: Path, mine: Path, tmp_path: Path):
     run_id = begun(system, clip, mine)
-    system.store.delete(f"{PREFIX}{sha256_of(mine)}.onnx")
+    system.store.delete(weights_key(sha256_of(mine)))
     there = other_machine(system, tmp_path)
     with pytest.raises(InvalidWeights, match="neither on this machine nor in the object store") as caught:
         detect_chunk(there, ModelCache(there, Placement("cpu")), run_id, 0, "w")
