@@ -7,16 +7,16 @@ PoselineError                   exit 1
 ├── ServiceUnavailable          a server that Poseline needs does not answer
 ├── StackError                  the local stack could not start or stop
 ├── InvalidWeights              weights are missing, changed, or do not follow their contract
-├── BrokenModel                a model gives no numbers, or others than it should, wherever it is loaded
-├── InvalidOutput              a model gave no numbers for these pictures
-├── DeviceUnavailable           asked for a GPU, got something else
-│   └── DeviceLost              a GPU broke off at work; only a new process gets it back
+├── BrokenModel                 a model gives no numbers, or wrong ones, wherever it is loaded
+├── InvalidOutput               a model gave no numbers for these images
+├── DeviceUnavailable           a device is missing, or is not the one that was asked for
+│   └── DeviceLost              a GPU failed during work; only a new process can use it again
 ├── VideoRejected               the upload is not a video that can be analysed
 ├── SourceGone                  the stored object changed or went away since it was ingested
-├── DecodeFailed                the decoder broke off: crash, hang, limit
+├── DecodeFailed                the decoder crashed, hung, or exceeded a limit
 ├── LeaseLost                   another worker owns this piece of work now; it is dropped silently
 ├── DuplicateContent            the team has a ready video with the same content
-├── Stopping                    this process is shutting down; hand the work back
+├── Stopping                    this process is shutting down; its work is released
 └── RunFailed                   the run ended without results
 
 The docstring of a class is its default message. A message is one line: what is wrong, and how to fix it.
@@ -97,7 +97,7 @@ class BrokenModel(PoselineError):
 
 
 class InvalidOutput(PoselineError):
-    """The model gave something that is no pose for a part of this video; try another model."""
+    """The model gave no valid poses for a part of this video; try another model."""
 
 
 class DeviceUnavailable(PoselineError):
@@ -105,7 +105,7 @@ class DeviceUnavailable(PoselineError):
 
 
 class DeviceLost(DeviceUnavailable):
-    """The GPU broke off at work; start this worker again."""
+    """The GPU failed during work; restart this worker."""
 
 
 class VideoRejected(PoselineError):
@@ -117,7 +117,7 @@ class SourceGone(PoselineError):
 
 
 class DecodeFailed(PoselineError):
-    """The video decoder broke off."""
+    """The video decoder failed."""
 
 
 class LeaseLost(PoselineError):

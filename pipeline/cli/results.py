@@ -95,7 +95,7 @@ def verify(console: Console, run_id: str, team: str | None) -> int:
         return code
     console.print(f"run {found}: {'as it should be' if verdict.good else 'NOT as it should be'}")
     for check in verdict.checks:
-        console.print(f"  {check.what:<7} {'' if check.good else 'WRONG: '}{check.found}")
+        console.print(f"  {check.what:<10} {'' if check.good else 'WRONG: '}{check.found}")
     return code
 
 

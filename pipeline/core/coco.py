@@ -37,7 +37,7 @@ class AnnotatedImage:
 
 @dataclass(frozen=True)
 class AnnotatedPerson:
-    """One person, or a crowd, in one picture.
+    """One person, or a crowd, in one image.
 
     Args:
         bbox_xywh: left, top, width, height, pixels.
@@ -60,7 +60,7 @@ class AnnotatedPerson:
 
 @dataclass(frozen=True)
 class Annotations:
-    """An annotation file: every picture once, and the people in them."""
+    """An annotation file: every image once, and the people in them."""
 
     name: str
     images: tuple[AnnotatedImage, ...]
@@ -74,7 +74,7 @@ class Annotations:
         return sum(person.counts for person in self.people)
 
     def first(self, limit: int) -> Annotations:
-        """Only the first pictures of the file, and the people in them."""
+        """Only the first images of the file, and the people in them."""
         if limit >= len(self.images):
             return self
         images = self.images[:limit]
@@ -84,7 +84,7 @@ class Annotations:
 
 
 def parse_annotations(data: bytes, name: str, keypoint_names: Sequence[str]) -> Annotations:
-    """What an annotation file says of the people in its pictures.
+    """What an annotation file says of the people in its images.
 
     Args:
         name: of the file, for what is said about it.

@@ -1,4 +1,4 @@
-"""How alike two analyses of the same pictures are: who was found in both, and how far apart the keypoints lie.
+"""How alike two analyses of the same images are: who was found in both, and how far apart the keypoints lie.
 
 People are matched by OKS, the object keypoint similarity of COCO: 1 where all keypoints coincide, falling with their
 distance, measured against the size of the person and how surely people place that keypoint (its sigma).

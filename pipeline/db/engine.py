@@ -54,7 +54,7 @@ def database_errors() -> Iterator[None]:
     """Translate connection failures into `ServiceUnavailable`.
 
     Raises:
-        ServiceUnavailable: Postgres does not answer, or broke off.
+        ServiceUnavailable: Postgres does not answer, or closed the connection.
     """
     try:
         yield
@@ -72,7 +72,7 @@ def transaction(engine: Engine) -> Iterator[Connection]:
     """One transaction: commits at the end, rolls back on any error.
 
     Raises:
-        ServiceUnavailable: Postgres does not answer, or broke off.
+        ServiceUnavailable: Postgres does not answer, or closed the connection.
     """
     with database_errors(), engine.begin() as connection:
         yield connection

@@ -91,7 +91,7 @@ def lock_upload(connection: Connection, video_id: UUID) -> bool:
 
 
 def delete_upload(connection: Connection, video_id: UUID) -> None:
-    """Delete the rows of an upload that broke off."""
+    """Delete the rows of an upload that failed."""
     connection.execute(run.delete().where(run.c.video_id == video_id, run.c.state == RunState.WAITING))
     connection.execute(video.delete().where(video.c.id == video_id, video.c.state == VideoState.UPLOADING))
 

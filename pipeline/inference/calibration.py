@@ -44,12 +44,12 @@ def best_batch(network: Network, slots: int = 1) -> int:
 
 
 def _seconds_a_frame(network: Network, batch: int, slots: int) -> float:
-    pictures = np.full((batch, 3, network.spec.height_px, network.spec.width_px), 114, np.float32)
+    images = np.full((batch, 3, network.spec.height_px, network.spec.width_px), 114, np.float32)
     took_s = []
     with ThreadPoolExecutor(slots) as pool:
         for _ in range(1 + _REPEATS):
             begun_s = time.perf_counter()
-            list(pool.map(lambda _: network.run(pictures), range(slots)))
+            list(pool.map(lambda _: network.run(images), range(slots)))
             took_s.append(time.perf_counter() - begun_s)
     # The first of a size chooses kernels and takes memory.
     return statistics.median(took_s[1:]) / (batch * slots)

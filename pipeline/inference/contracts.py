@@ -2,7 +2,7 @@
 
 The contracts are those of OpenMMLab's exports (mmdeploy): RTMO `dets` and `keypoints` with the NMS inside; YOLOX and
 RTMDet `dets` and `labels` with the NMS inside, or YOLOX's raw rows; RTMPose `simcc_x` and `simcc_y`. The batch is
-always free. Declared shapes may be left open, so a grey picture is run once; given shapes are checked at every run.
+always free. Declared shapes may be left open, so a grey image is run once; given shapes are checked at every run.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _OUTPUTS: dict[Decoder, tuple[str, ...]] = {
     "rtmdet": ("dets", "labels"),
     "simcc": ("simcc_x", "simcc_y"),
 }
-#: Of the picture that is run first, as the network takes it: rtmlib's padding, or the mean where it is normalised.
+#: Of the image that is run first, as the network takes it: rtmlib's padding, or the mean where it is normalised.
 _GREY: dict[Decoder, float] = {"rtmo": 114, "yolox": 114, "rtmdet": 0, "simcc": 0}
 
 
@@ -85,7 +85,7 @@ class Network:
             shapes = " and ".join(f"{n} {list(a.shape)}" for n, a in zip(self.outputs, given, strict=True))
             raise InvalidWeights(
                 f"{self._path} does not follow {_TITLES[self.spec.decoder]}'s contract: it gave {shapes} for "
-                f"{len(batch)} pictures of {self.spec.width_px} x {self.spec.height_px}"
+                f"{len(batch)} images of {self.spec.width_px} x {self.spec.height_px}"
             )
         # A score that is not a number is below every threshold, so a broken network would look like empty frames.
         if not all(np.isfinite(array).all() for array in (given if self.spec.decoder == "simcc" else given[:1])):
@@ -114,7 +114,7 @@ def input_side_px(inputs: Sequence[Port]) -> int | None:
 def _check_input(path: Path, inputs: Sequence[Port], spec: NetworkSpec) -> None:
     if len(inputs) == 1 and inputs[0].name == INPUT_NAME and inputs[0].is_float32 and len(inputs[0].shape) == 4:
         batch, channels, height, width = inputs[0].shape
-        # Detectors are given one picture at a time, and some were exported for just that.
+        # Detectors are given one image at a time, and some were exported for just that.
         batch_fits = batch is None or (batch == 1 and spec.decoder in {"yolox", "rtmdet"})
         if batch_fits and channels == 3 and height in {None, spec.height_px} and width in {None, spec.width_px}:
             return

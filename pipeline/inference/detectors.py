@@ -36,7 +36,7 @@ class Detector:
         self._input = InputBuffer(_RTMDET if network.spec.decoder == "rtmdet" else NO_NORMALISATION)
 
     def find(self, image: Image) -> tuple[Float32s, Float32s]:
-        """Boxes float32 `[n, 4]` in pixels of the picture, and scores float32 `[n]`, best first.
+        """Boxes float32 `[n, 4]` in pixels of the image, and scores float32 `[n]`, best first.
 
         Args:
             image: uint8 `[h, w, 3]` BGR.

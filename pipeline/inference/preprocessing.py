@@ -1,4 +1,4 @@
-"""Pictures into what networks take: float32 planes, normalised, in a buffer that each thread uses again."""
+"""Convert images to network input: float32 planes, normalised, in a buffer that each thread reuses."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Normalisation:
     """What is done to each channel: `(value - mean) / std`, in the order in which the network takes them.
 
     Args:
-        is_rgb: whether the network takes red first; pictures come with blue first.
+        is_rgb: whether the network takes red first; images come with blue first.
     """
 
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
@@ -67,7 +67,7 @@ def check_images(images: Sequence[Image], scales: Sequence[float], side_px: int 
     """Hold a caller to what a model takes.
 
     Raises:
-        ValueError: the pictures are not uint8 BGR, not squares of `side_px` where it is given, or have no scales.
+        ValueError: the images are not uint8 BGR, not squares of `side_px` where it is given, or have no scales.
     """
     for image in images:
         fits = image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3

@@ -75,7 +75,7 @@ class TwoStage:
         return poses
 
     def _pose(self, crops: Sequence[Image], corners: Sequence[Float64s]) -> Float32s:
-        """Keypoints float32 `[n, k, 3]` in pixels of each crop's picture."""
+        """Keypoints float32 `[n, k, 3]` in pixels of each crop's image."""
         count = len(self.spec.keypoint_names)
         found = np.empty((len(crops), count, 3), np.float32)
         step = MAX_BATCH if self.device.is_gpu else 1
@@ -86,11 +86,11 @@ class TwoStage:
 
 
 def _crop(image: Image, box_xyxy: Float32s, width_px: int, height_px: int) -> tuple[Image, Float64s]:
-    """A box of the picture, widened to the network's aspect, as mmpose's `TopdownAffine` cuts it.
+    """A box of the image, widened to the network's aspect, as mmpose's `TopdownAffine` cuts it.
 
     Returns:
-        uint8 `[height_px, width_px, 3]`, black where the picture ends, and float64 `(x, y, step)`: pixel `(i, j)` of
-        the crop is at `(x + i * step, y + j * step)` of the picture.
+        uint8 `[height_px, width_px, 3]`, black where the image ends, and float64 `(x, y, step)`: pixel `(i, j)` of
+        the crop is at `(x + i * step, y + j * step)` of the image.
     """
     x1, y1, x2, y2 = (float(side) for side in box_xyxy)
     across, down = (x2 - x1) * _BOX_PADDING, (y2 - y1) * _BOX_PADDING
@@ -114,7 +114,7 @@ def _read_simcc(bins_x: Float32s, bins_y: Float32s, corners: Float64s) -> Float3
         corners: float64 `[n, 3]`, from `_crop`.
 
     Returns:
-        float32 `[n, k, 3]`: x, y in pixels of the picture, confidence 0..1.
+        float32 `[n, k, 3]`: x, y in pixels of the image, confidence 0..1.
     """
     places = np.stack((bins_x.argmax(axis=2), bins_y.argmax(axis=2)), axis=2) / SIMCC_SPLIT
     heights = (bins_x.max(axis=2) + bins_y.max(axis=2)) / 2

@@ -41,11 +41,11 @@ from pipeline.services.export import checked_target
 SCORE_THRESHOLD = 0.1
 NMS_THRESHOLD = 0.65
 
-#: Of each picture COCO looks at the best so many people (`cocoeval.py`, `maxDets` of keypoints).
+#: COCO counts the best so many people of each image (`cocoeval.py`, `maxDets` of keypoints).
 MAX_PEOPLE = 20
 
 Image = npt.NDArray[np.uint8]
-#: The people in one picture, BGR uint8 `(h, w, 3)`, in its own pixels.
+#: The people in one image, BGR uint8 `(h, w, 3)`, in its own pixels.
 Detect = Callable[[Image], FramePoses]
 
 
@@ -99,7 +99,7 @@ class Evaluation:
     Args:
         people: annotated ones who count.
         people_found: all that the model gave.
-        seconds: from the first picture read to the last one's people.
+        seconds: from the first image read to the last one's people.
     """
 
     figures: CocoFigures
@@ -143,10 +143,10 @@ def find_evaluation_model(
 def read_annotations(
     path: Path, images_path: Path, keypoint_names: Sequence[str], limit: int | None = None
 ) -> Annotations:
-    """An annotation file whose pictures are all there; with `limit` only its first ones.
+    """An annotation file whose images are all there; with `limit` only its first ones.
 
     Raises:
-        UsageError: the file is none, pictures are missing, or nobody with keypoints is in them.
+        UsageError: the file is none, images are missing, or nobody in them has keypoints.
     """
     try:
         data = path.read_bytes()
@@ -173,7 +173,7 @@ def evaluate_coco(
     keypoint_names: Sequence[str],
     progress: Progress = SILENT,
 ) -> tuple[Evaluation, list[dict[str, Any]]]:
-    """Find the people in every picture, each once, and hold them against the annotated ones.
+    """Find the people in every image and compare them with the annotated ones.
 
     Args:
         progress: counts images.
@@ -182,7 +182,7 @@ def evaluate_coco(
         The outcome, and what was found in COCO's results format, one entry a person, `score` being the box's.
 
     Raises:
-        UsageError: a picture cannot be read, or is not of the size that the annotations say.
+        UsageError: an image cannot be read, or is not of the size that the annotations say.
         InvalidOutput: the model gave keypoints that are no numbers.
     """
     results: list[dict[str, Any]] = []
@@ -238,24 +238,24 @@ def write_results(results: Sequence[dict[str, Any]], to: Path) -> None:
 
 
 def _read(images_path: Path, image: AnnotatedImage) -> Image:
-    """A picture as it is stored: COCO's annotations know nothing of the orientation that a camera noted."""
+    """An image as it is stored: COCO's annotations know nothing of the orientation that a camera noted."""
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
     try:
         data = np.frombuffer((images_path / image.file_name).read_bytes(), np.uint8)
-        picture = cv2.imdecode(data, flags) if len(data) else None
+        pixels = cv2.imdecode(data, flags) if len(data) else None
     except (OSError, cv2.error) as error:
         raise UsageError(f"{image.file_name} cannot be read ({type(error).__name__})") from error
-    if picture is None:
-        raise UsageError(f"{image.file_name} is no picture that can be read")
-    size_px = (picture.shape[1], picture.shape[0])
+    if pixels is None:
+        raise UsageError(f"{image.file_name} is not an image that can be read")
+    size_px = (pixels.shape[1], pixels.shape[0])
     if image.size_px not in {None, size_px}:
         raise UsageError(f"{image.file_name} has {size_px} pixels and the annotations are for {image.size_px}")
-    return np.asarray(picture, np.uint8)
+    return np.asarray(pixels, np.uint8)
 
 
-def _detected(detect: Detect, picture: Image, file_name: str) -> FramePoses:
+def _detected(detect: Detect, image: Image, file_name: str) -> FramePoses:
     try:
-        poses = detect(picture)
+        poses = detect(image)
     except ValueError as error:
         raise UsageError(f"{file_name}: {error}") from error
     # pycocotools takes a similarity that is no number for a match.

@@ -1,7 +1,7 @@
 """Renew a lease while the work under it makes progress.
 
 Work that stands still is not renewed for: a hung decoder or device would hold its row for ever. When the lease is lost
-or the process shuts down, `interrupted` is set and the work breaks off.
+or the process shuts down, `interrupted` is set and the work stops.
 """
 
 from __future__ import annotations

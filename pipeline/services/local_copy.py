@@ -29,7 +29,7 @@ def local_copy(
 
     Raises:
         SourceGone: it changed or went away.
-        ServiceUnavailable: the store does not answer, or broke off.
+        ServiceUnavailable: the store does not answer, or closed the connection.
     """
     scratch_path = system.settings.scratch_path
     scratch_path.mkdir(parents=True, exist_ok=True)

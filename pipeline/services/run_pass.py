@@ -20,7 +20,7 @@ class FrameSink(Protocol):
 
 
 def iter_pass(rows: Iterable[FrameRow], sinks: Sequence[FrameSink]) -> Iterator[FrameRow]:
-    """Give each row to every sink, then to the caller, who reports progress or breaks off."""
+    """Give each row to every sink, then to the caller, who reports progress or stops."""
     for row in rows:
         for sink in sinks:
             sink.write(row)

@@ -1,4 +1,4 @@
-"""Hold a run that is done against its video as it lies in the store now: nothing that was written down is believed."""
+"""Compare a done run with its video as stored now: the video is read and indexed again, and every frame compared."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class _Digest:
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was looked at: whether it is as it should be, and what was found."""
+    """One thing that was checked, whether it is right, and what was found."""
 
     what: str
     good: bool
@@ -52,7 +52,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Verdict:
-    """All that `verify_run` looked at."""
+    """All checks of `verify_run`."""
 
     run_id: UUID
     checks: tuple[Check, ...]
@@ -63,7 +63,7 @@ class Verdict:
 
 
 def verify_run(system: System, run_id: UUID, progress: Progress = SILENT) -> Verdict:
-    """Read the stored video again, index it anew, and hold the run's frames and its export against that.
+    """Read the stored video again, index it again, and compare the run's frames and its export with that.
 
     Args:
         progress: is told what is being checked.
@@ -77,26 +77,26 @@ def verify_run(system: System, run_id: UUID, progress: Progress = SILENT) -> Ver
         if run.state is not RunState.DONE:
             raise RunFailed(f"run {run.id} is {run.state}; only a run that is done can be verified")
         video = select_video(connection, run.video_id, team=None)
-        ledger = _ledger(connection, run.video_id)
+        recorded = _recorded_index(connection, run.video_id)
     progress.step("reading the stored video again")
-    checks, index = _look_at_video(system, video, ledger)
+    checks, index = _check_video(system, video, recorded)
     progress.step("reading the frames")
-    truth = index or ledger
-    if truth is None:
+    expected = index or recorded
+    if expected is None:
         return Verdict(run.id, tuple(checks))
-    return Verdict(run.id, (*checks, *_look_at_frames(system, run, truth)))
+    return Verdict(run.id, (*checks, *_check_frames(system, run, expected)))
 
 
-def _ledger(connection: Connection, video_id: UUID) -> FrameIndex | None:
-    """The index as it was written down, None where it cannot be read any more."""
+def _recorded_index(connection: Connection, video_id: UUID) -> FrameIndex | None:
+    """The index as recorded at ingest, None where it cannot be read."""
     try:
         return select_frame_index(connection, video_id)
     except (ValueError, TypeError, struct.error, zlib.error):
         return None
 
 
-def _look_at_video(system: System, video: VideoRow, ledger: FrameIndex | None) -> tuple[list[Check], FrameIndex | None]:
-    """The object and its index, made anew; None where the video that was analysed is not there any more."""
+def _check_video(system: System, video: VideoRow, recorded: FrameIndex | None) -> tuple[list[Check], FrameIndex | None]:
+    """Check the stored object and index it again; None where the video that was analysed is gone."""
     assert video.source is not None
     try:
         with local_copy(system, video.source) as whole:
@@ -107,16 +107,16 @@ def _look_at_video(system: System, video: VideoRow, ledger: FrameIndex | None) -
             try:
                 info = probe(FileSource(whole.file), limits_of_ready(system, video))
             except VideoRejected as error:
-                return [same, Check("index", False, f"cannot be made any more: {error.message}")], None
+                return [same, Check("index", False, f"cannot be made again: {error.message}")], None
     except SourceGone as error:
         return [Check("video", False, error.message)], None
-    return [same, _compare(ledger, info.index), _compare_facts(video, info)], info.index
+    return [same, _compare(recorded, info.index), _compare_properties(video, info)], info.index
 
 
-def _compare_facts(video: VideoRow, info: VideoInfo) -> Check:
-    """What exports and viewers read beside the frames."""
+def _compare_properties(video: VideoRow, info: VideoInfo) -> Check:
+    """Compare what exports and viewers read besides the frames."""
     index = info.index
-    anew = {
+    found = {
         "time_base": index.time_base,
         "frames": len(index),
         "first_pts": int(index.pts[0]),
@@ -125,27 +125,28 @@ def _compare_facts(video: VideoRow, info: VideoInfo) -> Check:
         "height": info.height,
         "codec": info.codec,
     }
-    wrong = [f"{name} is {now}, {getattr(video, name)} was written down" for name, now in anew.items()
+    wrong = [f"{name} is {now}, {getattr(video, name)} was recorded" for name, now in found.items()
              if getattr(video, name) != now]  # fmt: skip
-    return Check("facts", not wrong, "; ".join(wrong) or f"{info.width} x {info.height}, time base {index.time_base}")
+    same = f"{info.width} x {info.height}, time base {index.time_base}"
+    return Check("properties", not wrong, "; ".join(wrong) or same)
 
 
-def _compare(ledger: FrameIndex | None, anew: FrameIndex) -> Check:
-    if ledger is None:
-        return Check("index", False, "what was written down cannot be read")
-    if len(ledger) != len(anew):
-        return Check("index", False, f"{len(anew)} frames, {len(ledger)} were written down")
-    if (ledger.time_base, ledger.indexed_by_position) != (anew.time_base, anew.indexed_by_position):
-        return Check("index", False, f"its time base is {anew.time_base}, {ledger.time_base} was written down")
+def _compare(recorded: FrameIndex | None, found: FrameIndex) -> Check:
+    if recorded is None:
+        return Check("index", False, "the recorded index cannot be read")
+    if len(recorded) != len(found):
+        return Check("index", False, f"{len(found)} frames, {len(recorded)} were recorded")
+    if (recorded.time_base, recorded.indexed_by_position) != (found.time_base, found.indexed_by_position):
+        return Check("index", False, f"its time base is {found.time_base}, {recorded.time_base} was recorded")
     for name in ("pts", "keyframe", "position_bytes", "size_bytes"):
-        differ = np.flatnonzero(getattr(ledger, name) != getattr(anew, name))
+        differ = np.flatnonzero(getattr(recorded, name) != getattr(found, name))
         if len(differ):
-            return Check("index", False, f"{name} of {len(differ)} frames is not as written down, first {differ[0]}")
-    return Check("index", True, f"{len(anew)} frames, as written down")
+            return Check("index", False, f"{name} of {len(differ)} frames is not as recorded, first {differ[0]}")
+    return Check("index", True, f"{len(found)} frames, as recorded")
 
 
-def _look_at_frames(system: System, run: RunRow, index: FrameIndex) -> tuple[Check, Check]:
-    """The committed frames against the index, and the stored export against the frames, in one pass."""
+def _check_frames(system: System, run: RunRow, index: FrameIndex) -> tuple[Check, Check]:
+    """Compare the committed frames with the index, and the stored export with the frames, in one pass."""
     tally, check, digest = Tally(), FrameCheck(index), _Digest()
     try:
         for _ in iter_pass(iter_frame_rows(system.engine, run.id), (tally, check, JsonLines(digest, index.time_base))):
@@ -162,10 +163,10 @@ def _look_at_frames(system: System, run: RunRow, index: FrameIndex) -> tuple[Che
     if wrong and findings.clean:
         found += f"; the summary has {', '.join(wrong)}"
     rows = Check("frames", findings.clean and not wrong, found)
-    return rows, _look_at_export(system, run.id, digest.sha256.hexdigest())
+    return rows, _check_export(system, run.id, digest.sha256.hexdigest())
 
 
-def _look_at_export(system: System, run_id: UUID, sha256: str) -> Check:
+def _check_export(system: System, run_id: UUID, sha256: str) -> Check:
     key = export_key(run_id)
     stored = hashlib.sha256()
     try:

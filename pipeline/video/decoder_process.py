@@ -179,7 +179,7 @@ class DecoderProcess:
             reason = f"killed by {_signal_name(number)}"
         else:
             reason = f"exit status {os.WEXITSTATUS(status)}"
-        raise DecodeFailed(f"The video decoder broke off ({reason})" + (f": {stderr_line}" if stderr_line else "."))
+        raise DecodeFailed(f"The video decoder stopped unexpectedly ({reason})" + (f": {stderr_line}" if stderr_line else "."))
 
     def _raise_too_slow(self, number: int) -> NoReturn:
         """Raise for a CPU limit; a probe rejects the video.

@@ -37,5 +37,5 @@ def test_an_outage_is_told_from_a_failure(error: Exception, outage: bool) -> Non
 
 def test_a_message_is_one_printable_line_and_the_docstring_by_default() -> None:
     assert PoselineError("two\nlines\0and\x1b[31m colour").message == "two lines and [31m colour"
-    assert DecodeFailed().message == "The video decoder broke off."
+    assert DecodeFailed().message == "The video decoder failed."
     assert in_one_line(ValueError("first\nsecond")) == "unexpected ValueError: first"

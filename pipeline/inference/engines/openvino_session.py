@@ -33,7 +33,7 @@ _HINTS: dict[Precision, tuple[str, str]] = {"fp32": ("f32", "FP32"), "bf16": ("b
 
 
 class OpenvinoSession:
-    """A `Session` over an `openvino.CompiledModel` for one picture: each thread has its own request.
+    """A `Session` over an `openvino.CompiledModel` for one image: each thread has its own request.
 
     Args:
         compiled: the network, compiled.
@@ -50,7 +50,7 @@ class OpenvinoSession:
         self._requests = threading.local()
 
     def run(self, batch: Float32s, outputs: Sequence[str]) -> tuple[Float32s, ...]:
-        """See `Session.run`. Pictures go through one by one, so that none depends on what else is in the batch."""
+        """See `Session.run`. Images go through one by one, so that none depends on what else is in the batch."""
         batch = np.ascontiguousarray(batch)
         try:
             parts = [self._run_one(batch[i : i + 1], outputs) for i in range(len(batch))]
@@ -58,12 +58,12 @@ class OpenvinoSession:
         except _vendor_errors() as error:
             raise InvalidWeights(f"the network failed: {_one_line(error)}") from error
 
-    def _run_one(self, picture: Float32s, outputs: Sequence[str]) -> tuple[Float32s, ...]:
+    def _run_one(self, image: Float32s, outputs: Sequence[str]) -> tuple[Float32s, ...]:
         request = getattr(self._requests, "request", None)
         if request is None:
             request = self._requests.request = self._compiled.create_infer_request()
         # OpenVINO takes the memory of an array that could be written to; of another it needs a copy.
-        tensor = self._tensor(picture, shared_memory=picture.flags.writeable)
+        tensor = self._tensor(image, shared_memory=image.flags.writeable)
         request.set_input_tensor(tensor)
         request.infer()
         # Copies: the tensors are the request's own, and its next call writes over them.
@@ -122,7 +122,7 @@ def _import_openvino() -> Any:
 
 
 def _read(path: Path) -> tuple[Any, tuple[Port, ...], tuple[Port, ...]]:
-    """The network for one picture, and what the file declares.
+    """The network for one image, and what the file declares.
 
     Raises:
         InvalidWeights: the file holds no network.
@@ -134,7 +134,7 @@ def _read(path: Path) -> tuple[Any, tuple[Port, ...], tuple[Port, ...]]:
     outputs = tuple(_port(each) for each in network.outputs)
     if not inputs or not outputs:
         raise InvalidWeights(f"{path} cannot be loaded as ONNX: there is no network in it; fetch it again")
-    # One picture: with the batch left free two slots took 60 MB more and were no faster.
+    # One image: with the batch left free two slots took 60 MB more and were no faster.
     if len(inputs) == 1 and inputs[0].shape[:1] == (None,):
         network.reshape({network.input(0): [1, *(-1 if size is None else size for size in inputs[0].shape[1:])]})
     speed_up_argmaxes(network)

@@ -88,7 +88,7 @@ def test_verify_goes_red_on_each_kind_of_damage(system: System, clip: Path, tmp_
     assert run_of(system, run_id).state is RunState.DONE
     whole = verify_run(system, run_id)
     assert wrong(whole) == {}
-    assert [check.what for check in whole.checks] == ["video", "index", "facts", "frames", "export"]
+    assert [check.what for check in whole.checks] == ["video", "index", "properties", "frames", "export"]
     sql(system, "CREATE TABLE kept AS SELECT * FROM frame")
 
     for damage, words in DAMAGES.values():
@@ -111,7 +111,7 @@ def test_verify_goes_red_on_each_kind_of_damage(system: System, clip: Path, tmp_
         sql(system, "CREATE TABLE was AS SELECT * FROM video")
         sql(system, f"UPDATE video SET {facts}")
         found = wrong(verify_run(system, run_id))
-        assert facts.split(" = ")[0].removesuffix("_den") in found["facts"]
+        assert facts.split(" = ")[0].removesuffix("_den") in found["properties"]
         columns = "time_base_den, first_pts, last_pts, frames, width, codec"
         sql(system, f"UPDATE video SET ({columns}) = (SELECT {columns} FROM was)")
         sql(system, "DROP TABLE was")
@@ -176,7 +176,7 @@ def test_verify_goes_red_when_the_ledger_was_tampered_with(system: System, clip:
         sql(system, "UPDATE video SET frame_index = :data", data=broken)
         assert "cannot be read" in wrong(verify_run(system, run_id))["index"]
     sql(system, "UPDATE video SET frame_index = :data", data=replace(index, **shorter).to_bytes())
-    assert "40 frames, 39 were written down" in wrong(verify_run(system, run_id))["index"]
+    assert "40 frames, 39 were recorded" in wrong(verify_run(system, run_id))["index"]
 
 
 def test_a_video_whose_object_is_gone_is_given_it_again_by_the_same_content(

@@ -114,7 +114,7 @@ def test_other_inputs_are_refused(tmp_path, kind, change, says):
         ("simcc", renamed("simcc_x", "x"), "gives simcc_y, x, not simcc_x and simcc_y"),
         ("yolox", renamed("labels", "classes"), "gives classes, dets, not dets and labels"),
         ("rtmdet", renamed("labels", "classes"), "gives classes, dets, not dets and labels"),
-        ("yolox", without("dets"), "it gave labels [1, 1] for 1 pictures of 416 x 416"),
+        ("yolox", without("dets"), "it gave labels [1, 1] for 1 images of 416 x 416"),
     ],
 )
 def test_other_outputs_are_refused(tmp_path, kind, change, says):
@@ -132,7 +132,7 @@ def test_simcc_of_another_split_is_refused(tmp_path, split):
     given = make_simcc_twin(tmp_path / "x.onnx", width_px=192, height_px=256, keypoints=17, split=split)
     wide, high = round(192 * split), round(256 * split)
     message = refused(tmp_path, "simcc", given)
-    assert f"it gave simcc_x [1, 17, {wide}] and simcc_y [1, 17, {high}] for 1 pictures of 192 x 256" in message
+    assert f"it gave simcc_x [1, 17, {wide}] and simcc_y [1, 17, {high}] for 1 images of 192 x 256" in message
     assert "RTMPose's contract" in message
 
 
@@ -160,7 +160,7 @@ def test_a_yolox_with_another_grid_is_refused(tmp_path):
         model.graph.node.append(helper.make_node("Slice", ["all_rows", "from", "to", "axis"], ["output"]))
 
     message = refused(tmp_path, "raw", changed(tmp_path / "x.onnx", "raw", fewer_rows))
-    assert "does not follow YOLOX's contract: it gave output [1, 3380, 6] for 1 pictures of 416 x 416" in message
+    assert "does not follow YOLOX's contract: it gave output [1, 3380, 6] for 1 images of 416 x 416" in message
 
 
 @pytest.mark.parametrize(("kind", "count"), [("rtmo", 26), ("rtmo", 5), ("simcc", 26), ("simcc", 133)])

@@ -295,7 +295,7 @@ def test_a_network_that_breaks_its_contract_is_refused():
     with pytest.raises(InvalidOutput, match="not numbers"):
         detect_rows([[[0, 0, 1, 1, float("nan")]]])
     session = GivenRows([[LEFT], [LEFT]])
-    with pytest.raises(InvalidWeights, match="for 1 pictures of 64 x 64"):
+    with pytest.raises(InvalidWeights, match="for 1 images of 64 x 64"):
         model_of(session).detect(np.zeros((1, 64, 64, 3), np.uint8), [1.0])
 
 

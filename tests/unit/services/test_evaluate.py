@@ -234,7 +234,7 @@ def test_a_picture_that_cannot_be_used_is_named(tmp_path: Path, data: bytes | st
         cv2.imwrite(str(file), np.zeros((SIDE_PX, SIDE_PX - 1, 3), np.uint8))
     else:
         file.write_bytes(file.read_bytes()[:20] if data is None else data)
-    with pytest.raises(UsageError, match=r"^2\.png (is no picture|has \(199, 200\) pixels)"):
+    with pytest.raises(UsageError, match=r"^2\.png (is not an image|has \(199, 200\) pixels)"):
         evaluate_coco(read_annotations(path, pictures, NAMES), pictures, Seen({}), NAMES)
 
 
