@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import os
 import platform
 import tempfile
 from collections.abc import Mapping, Sequence

@@ -110,7 +110,7 @@ def test_a_failed_write_keeps_the_file_and_loses_no_figures(measured, report, tm
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("pathlib.Path.write_text", full)
+    monkeypatch.setattr("pathlib.Path.replace", full)
     with pytest.raises(UsageError, match="cannot be written: No space left on device"):
         replace(report, pairs=2).write(path)
     assert main(["bench", "--out", str(path)]) == 2
