@@ -37,8 +37,8 @@ types: $(READY)  ## Check types.
 unit: $(READY)
 	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile
 
-soak: $(READY)  ## Run the long tests: 20,000 damaged files, an hour of video, 2,000 drawn ones.
-	POSELINE_SOAK=2000 $(BIN)/python -m pytest --timeout 7200 tests/soak tests/unit/video/test_properties.py tests/integration/services/test_bytes_read.py
+soak: $(READY)  ## Run the long tests: 20,000 damaged files, an hour of video, 2,000 drawn ones, every clip.
+	POSELINE_SOAK=2000 $(BIN)/python -m pytest --timeout 7200 tests/soak tests/unit/video/test_properties.py tests/integration/services/test_bytes_read.py tests/acceptance/test_exactness.py
 
 bench: $(READY)  ## Measure this machine; takes half an hour, and writes docs/benchmarks.md.
 	@$(BIN)/python -m tests.benchmarks

@@ -109,8 +109,7 @@ def opened(settings: Settings) -> Iterator[System]:
     try:
         yield system
     finally:
-        system.engine.dispose()
-        system.queue.close()
+        system.close()
 
 
 @pytest.fixture

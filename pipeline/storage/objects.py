@@ -5,10 +5,11 @@ Signatures are always v4: on custom endpoints boto3 falls back to v2, whose pres
 
 from __future__ import annotations
 
+import shutil
 import socket
 import ssl
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 PART_BYTES = 8 * 2**20
+_PIECE_BYTES = 2**20
 #: Every other OSError is this machine's own, such as a full disk or an unreadable file, and passes as it is.
 _CONNECTION_ERRORS = (ConnectionError, TimeoutError, ssl.SSLError, socket.gaierror)
 _GONE = {"404", "412", "NoSuchKey", "NoSuchVersion", "PreconditionFailed", "InvalidRange", "416"}
@@ -177,9 +179,8 @@ class ObjectStore:
             ServiceUnavailable: the object store does not answer, or closed the connection early.
         """
         total = 0
-        with _pinned_errors(source):
-            got = self._client.get_object(**_pin(source))
-            for piece in got["Body"].iter_chunks(2**20):
+        with _pinned_errors(source), closing(self._client.get_object(**_pin(source))["Body"]) as body:
+            for piece in body.iter_chunks(_PIECE_BYTES):
                 total += len(piece)
                 yield piece
         if total != source.size_bytes:
@@ -197,8 +198,11 @@ class ObjectStore:
             ObjectMissing: there is none of that key.
             ServiceUnavailable: the object store does not answer.
         """
-        with _store_errors(self.bucket, key):
-            self._client.download_fileobj(self.bucket, key, to)
+        with (
+            _store_errors(self.bucket, key),
+            closing(self._client.get_object(Bucket=self.bucket, Key=key)["Body"]) as body,
+        ):
+            shutil.copyfileobj(body, to, _PIECE_BYTES)
 
 
 def build_object_store(settings: Settings) -> ObjectStore:

@@ -131,7 +131,7 @@ def test_the_same_request_twice_is_the_same_run(home: Path, demo: dict[str, Any]
     copy = home.parent / "the same under another name.mp4"
     copy.write_bytes(DEMO_CLIP.read_bytes())
     [again] = poseline(home, "analyze", str(copy), "--team", "demo", "--out", str(home.parent / "again"))
-    assert (again["run"], again["known"]) == (demo["run"], True)
+    assert (again["run"], again["existed"]) == (demo["run"], True)
     assert Path(again["files"][0]).read_bytes() == Path(demo["poses"]).read_bytes()
     assert len(poseline(home, "runs")) == 1
 

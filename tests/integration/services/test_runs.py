@@ -13,8 +13,9 @@ import pytest
 from pipeline.cli.formatting import detail_lines
 from pipeline.core.model_spec import ModelSpec, NetworkSpec
 from pipeline.db.engine import transaction
-from pipeline.db.runs import ensure_model, insert_run, select_run, select_runs
+from pipeline.db.models import ensure_model
 from pipeline.db.runs import find_run as db_find_run
+from pipeline.db.runs import insert_run, select_run, select_runs
 from pipeline.db.uploads import insert_video
 from pipeline.db.videos import select_video
 from pipeline.db.workers import DeviceRow, report_worker
