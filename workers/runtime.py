@@ -5,12 +5,13 @@ A worker starts only if it computes on the device that was asked for and its mod
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -34,7 +35,7 @@ from workers.pool import COMPUTES, pool_stats
 log = get_logger(__name__)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Runtime:
     """The state of one worker process. Its slots are threads that share its models."""
 
@@ -46,14 +47,14 @@ class Runtime:
     precisions: tuple[Precision, ...] = ("fp32",)
     stopping: threading.Event = field(default_factory=threading.Event)
     stopped: threading.Event = field(default_factory=threading.Event)
-    _ticked_at: list[float] = field(default_factory=list)
+    _ticked_at_s: float = -math.inf
 
     def tick_is_due(self) -> bool:
         """Whether a tick should run: of several that waited for a busy slot, one is enough."""
-        now = time.monotonic()
-        if self._ticked_at and now - self._ticked_at[-1] < self.system.settings.tick_s / 2:
+        now_s = time.monotonic()
+        if now_s - self._ticked_at_s < self.system.settings.tick_s / 2:
             return False
-        self._ticked_at[:] = [now]
+        self._ticked_at_s = now_s
         return True
 
     def end(self, error: DeviceLost) -> None:
@@ -113,13 +114,13 @@ def build_runtime(app: Celery, settings: Settings, name: str, slots: int, device
 
 def serve(app: Celery, settings: Settings, device: Device) -> Callable[[], Runtime]:
     """Build the runtime when this process starts as a worker, and give the tasks access to it."""
-    made: list[Runtime] = []
+    built: list[Runtime] = []
 
     def start(sender: str, instance: Any, **_: object) -> None:
         try:
             runtime = build_runtime(app, settings, sender, instance.concurrency, device)
             consumed = app.amqp.queues.consume_from
-            runtime = replace(runtime, precisions=tuple(p for p, queue in FRAMES_IN.items() if queue in consumed))
+            runtime.precisions = tuple(p for p, queue in FRAMES_IN.items() if queue in consumed)
             runtime.report(starts=True)
         except PoselineError as error:
             log.critical("worker_refuses", reason=error.message)
@@ -127,7 +128,7 @@ def serve(app: Celery, settings: Settings, device: Device) -> Callable[[], Runti
         except Exception as error:  # Celery would log it, take messages, and have nothing to work with
             log.exception("worker_refuses")
             raise SystemExit(1) from error
-        made.append(runtime)
+        built.append(runtime)
         app.conf[COMPUTES] = pool_stats(runtime.computes) | {"precisions": list(runtime.precisions)}
         threading.Thread(target=runtime.report_until_stopped, name="report", daemon=True).start()
         log.info(
@@ -140,11 +141,11 @@ def serve(app: Celery, settings: Settings, device: Device) -> Callable[[], Runti
         )
 
     def stop(**_: object) -> None:
-        for runtime in made:
+        for runtime in built:
             runtime.stopping.set()
 
     def leave(**_: object) -> None:
-        for runtime in made:
+        for runtime in built:
             runtime.stopped.set()
             try:
                 with transaction(runtime.system.engine) as connection:
@@ -156,4 +157,4 @@ def serve(app: Celery, settings: Settings, device: Device) -> Callable[[], Runti
     signals.celeryd_after_setup.connect(start, weak=False)
     signals.worker_shutting_down.connect(stop, weak=False)
     signals.worker_shutdown.connect(leave, weak=False)
-    return lambda: made[0]
+    return lambda: built[0]

@@ -8,10 +8,9 @@ from typing import Any
 import click
 
 from pipeline.cli.console import Console, common, pass_console
-from pipeline.db.engine import transaction
-from pipeline.db.teams import TeamRow, select_teams
+from pipeline.db.teams import TeamRow
 from pipeline.errors import UsageError
-from pipeline.services.team_limits import set_team
+from pipeline.services.team_limits import list_teams, set_team
 from pipeline.services.upload import check_team
 
 #: The option of a limit, and its setting.
@@ -68,8 +67,7 @@ def teams(context: click.Context, console: Console) -> None:
     """List the teams: their weight in the queue, and the limits that differ from the default."""
     if context.invoked_subcommand is not None:
         return
-    with transaction(console.system.engine) as connection:
-        rows = select_teams(connection)
+    rows = list_teams(console.system)
     if console.print_json([_to_dict(row) for row in rows]):
         return
     if not rows:

@@ -8,7 +8,7 @@ from typing import Any
 
 from pipeline.core.video_limits import VideoLimits
 from pipeline.db.engine import transaction
-from pipeline.db.teams import TeamRow, lock_team, select_limits, update_team
+from pipeline.db.teams import TeamRow, lock_team, select_limits, select_teams, update_team
 from pipeline.db.videos import VideoRow
 from pipeline.errors import UsageError
 from pipeline.services.system import System
@@ -37,6 +37,12 @@ def in_bytes(number: int) -> str:
         if number >= size:
             return f"{number / size:.3g} {unit}"
     return f"{number} bytes"
+
+
+def list_teams(system: System) -> list[TeamRow]:
+    """Every team, by name."""
+    with transaction(system.engine) as connection:
+        return select_teams(connection)
 
 
 def set_team(
