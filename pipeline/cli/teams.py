@@ -10,7 +10,7 @@ import click
 from pipeline.cli.console import Console, common, pass_console
 from pipeline.db.teams import TeamRow
 from pipeline.errors import UsageError
-from pipeline.services.team_limits import list_teams, set_team
+from pipeline.services.teams import list_teams, set_team
 from pipeline.services.upload import check_team
 
 #: The option of a limit, and its setting.

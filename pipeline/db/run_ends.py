@@ -59,6 +59,12 @@ def mark_failed(connection: Connection, lease: Lease, reason: str, summary: Mapp
         raise LeaseLost
 
 
+def fail_waiting_runs(connection: Connection, video_id: UUID, reason: str) -> None:
+    """End the runs that wait for a video that was rejected."""
+    failed = move_to(RunState.FAILED, reason=reason, finished_at=func.clock_timestamp())
+    connection.execute(failed.where(run.c.video_id == video_id))
+
+
 def set_export_key(connection: Connection, lease: Lease, key: str) -> None:
     """Note where a run's export is about to be stored, so that it can be removed if the run ends without results.
 

@@ -6,7 +6,8 @@ from uuid import UUID
 
 from sqlalchemy import Connection, func, insert, or_, select, update
 
-from pipeline.core.objects import StoredObject, video_key
+from pipeline.core.object_keys import video_key
+from pipeline.core.objects import StoredObject
 from pipeline.core.states import RunState, VideoState
 from pipeline.db.leases import after
 from pipeline.db.tables import run, video

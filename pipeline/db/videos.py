@@ -13,10 +13,11 @@ from sqlalchemy.exc import IntegrityError
 
 from pipeline.core.frame_index import FrameIndex
 from pipeline.core.objects import StoredObject
-from pipeline.core.states import RunState, VideoState
+from pipeline.core.states import VideoState
 from pipeline.db.engine import violated_constraint
 from pipeline.db.leases import UNLEASED, Lease, after, lease_values
-from pipeline.db.tables import CONTENT_INDEX, run, team, video
+from pipeline.db.run_ends import fail_waiting_runs
+from pipeline.db.tables import CONTENT_INDEX, team, video
 from pipeline.db.teams import of_team
 from pipeline.db.transitions import move_to
 from pipeline.errors import DuplicateContent, LeaseLost, NotFound, VideoRejected
@@ -133,9 +134,7 @@ def mark_rejected(connection: Connection, lease: Lease, reason: str, *, duplicat
     )
     if connection.execute(statement.where(lease.is_held())).rowcount != 1:
         raise LeaseLost
-    connection.execute(
-        move_to(RunState.FAILED, reason=reason, finished_at=func.clock_timestamp()).where(run.c.video_id == lease.id)
-    )
+    fail_waiting_runs(connection, lease.id, reason)
 
 
 def select_video(connection: Connection, video_id: UUID, *, team: str | None) -> VideoRow:

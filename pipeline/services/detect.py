@@ -21,7 +21,7 @@ from pipeline.services.leased_work import WorkKind, leased_work
 from pipeline.services.model_cache import ModelCache
 from pipeline.services.pose_frames import iter_missing_rows, iter_pose_rows
 from pipeline.services.system import System
-from pipeline.services.team_limits import limits_of_ready
+from pipeline.services.teams import limits_of_ready
 from pipeline.storage.blocks import ObjectSource
 from pipeline.video.reader import VideoReader
 
@@ -70,14 +70,14 @@ def _fill(
     assert video.source is not None
     system.store.check_unchanged(video.source)
     limits = limits_of_ready(system, video)
-    with heartbeat.presumed_alive(LONGEST_LOAD_S):
+    with heartbeat.assume_alive(LONGEST_LOAD_S):
         model = models.load(claimed.model_fingerprint, heartbeat.interrupted)
     first, stop = claimed.plan.first_frame, claimed.plan.first_frame + claimed.plan.frames
     reader = VideoReader(ObjectSource(system.store, video.source), index, video.size, limits)
     batch = reader.batch_within(model.spec.side_px, model.batch)
     # Frames before the chunk's own are decoded too, and may take long: a tick is a sign of work.
     frames = reader.frames(
-        first, stop, model.spec.side_px, batch=batch, interrupted=heartbeat.interrupted, on_tick=heartbeat.alive
+        first, stop, model.spec.side_px, batch=batch, interrupted=heartbeat.interrupted, on_tick=heartbeat.note_alive
     )
     for row in iter_pose_rows(frames, model, index, first, stop, batch):
         spool.add(row)

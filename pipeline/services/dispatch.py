@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from pipeline.core.precision import PRECISIONS
-from pipeline.db.chunks import queue_ready_chunks
 from pipeline.db.engine import transaction
+from pipeline.db.fair_queue import queue_ready_chunks
 from pipeline.db.workers import select_workers
 from pipeline.services.system import System
 

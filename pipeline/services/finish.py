@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from pipeline.core.frame_check import FrameCheck
 from pipeline.core.frame_index import FrameIndex
-from pipeline.core.objects import export_key
+from pipeline.core.object_keys import export_key
 from pipeline.db.engine import transaction
 from pipeline.db.frames import iter_frame_rows
 from pipeline.db.leases import Lease
@@ -21,8 +21,8 @@ from pipeline.db.videos import VideoRow, select_frame_index, select_video
 from pipeline.errors import RunFailed, SourceGone
 from pipeline.logs import get_logger, log_context
 from pipeline.services.export import JsonLines
+from pipeline.services.frame_pass import Tally, iter_pass
 from pipeline.services.leased_work import LeasedWork, WorkKind, leased_work
-from pipeline.services.run_pass import Tally, iter_pass
 from pipeline.services.system import System
 
 log = get_logger(__name__)

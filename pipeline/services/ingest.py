@@ -27,7 +27,7 @@ from pipeline.services.leased_work import WorkKind, leased_work
 from pipeline.services.local_copy import local_copy
 from pipeline.services.plan import plan_runs
 from pipeline.services.system import System
-from pipeline.services.team_limits import in_bytes, limits_of
+from pipeline.services.teams import in_bytes, limits_of
 from pipeline.video.reader import VideoInfo, probe
 from pipeline.video.source import FileSource
 
@@ -85,7 +85,7 @@ def _read(system: System, video: VideoRow, heartbeat: LeaseHeartbeat) -> Indexed
         if video.sha256 is not None and copy.sha256 != video.sha256:
             raise VideoRejected("the upload was damaged on its way; upload it again")
         source = FileSource(copy.file, on_bytes=heartbeat.advance)
-        info = probe(source, limits, interrupted=heartbeat.interrupted, on_tick=heartbeat.alive)
+        info = probe(source, limits, interrupted=heartbeat.interrupted, on_tick=heartbeat.note_alive)
     return indexed(copy.sha256, info)
 
 

@@ -57,17 +57,17 @@ class LeaseHeartbeat:
         self._progress += amount
         self._signs += 1
 
-    def alive(self) -> None:
+    def note_alive(self) -> None:
         """Note that the work goes on although nothing was finished."""
         self._signs += 1
 
     @contextmanager
-    def presumed_alive(self, at_most_s: float) -> Iterator[None]:
+    def assume_alive(self, at_most_s: float) -> Iterator[None]:
         """Renew through work that shows no progress, such as loading a model, but not for ever."""
         self._alive_until_s = time.monotonic() + at_most_s
         yield
         self._alive_until_s = 0.0
-        self.alive()
+        self.note_alive()
 
     def check(self) -> None:
         """Break off where there is no point in going on.

@@ -23,7 +23,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from pipeline.db.engine import transaction
-from pipeline.db.leases import Lease, LeaseKind, reclaim, release, select_expired
+from pipeline.db.leases import Lease, LeaseKind, release
 from pipeline.errors import LeaseLost, PoselineError, Stopping, in_one_line, is_outage
 from pipeline.logs import get_logger
 from pipeline.services.lease_heartbeat import LeaseHeartbeat
@@ -156,29 +156,3 @@ def _write_outcome(system: System, kind: WorkKind, lease: Lease, error: Exceptio
     if to_finish is not None:
         system.queue.send_finish(to_finish)
     return True
-
-
-def reclaim_expired(system: System, kind: WorkKind) -> int:
-    """Free the work whose worker stopped renewing its lease, or give it up. Returns how many there were.
-
-    One transaction each, so that one that cannot be handled does not hold the others.
-    """
-    settings, count = system.settings, 0
-    while True:
-        to_finish: UUID | None = None
-        with transaction(system.engine) as connection:
-            expired = select_expired(connection, kind.name)
-            if expired is None:
-                return count
-            lease, expirations = expired[0], expired[1] + 1
-            given_up = expirations >= settings.max_expirations
-            if given_up:
-                to_finish = kind.give_up(connection, lease, kind.expired_reason.format(count=expirations))
-            else:
-                reclaim(connection, lease, settings.backoff_s)
-        count += 1
-        log.warning(
-            "lease_expired", kind=kind.name, key=list(map(str, lease.key)), expirations=expirations, given_up=given_up
-        )
-        if to_finish is not None:
-            system.queue.send_finish(to_finish)

@@ -22,7 +22,7 @@ from pipeline.db.videos import VideoRow, select_frame_index, select_video
 from pipeline.errors import RunFailed, UsageError
 from pipeline.services.export import checked_target, time_s
 from pipeline.services.system import System
-from pipeline.services.team_limits import limits_of_ready
+from pipeline.services.teams import limits_of_ready
 from pipeline.storage.blocks import ObjectSource
 from pipeline.video.reader import Frame, VideoReader
 from pipeline.video.video_writer import VideoWriter

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
-from pipeline.core.objects import OWN_PREFIXES, restored_video_key
+from pipeline.core.object_keys import OWN_PREFIXES, restored_video_key
 from pipeline.core.progress import SILENT, Progress
 from pipeline.db.engine import transaction
 from pipeline.db.uploads import delete_upload, insert_video, lock_upload, mark_stored, repin
 from pipeline.db.videos import VideoRow, find_content, find_object, select_video
 from pipeline.errors import ServiceUnavailable, SourceGone, UsageError, VideoRejected
 from pipeline.services.system import System
-from pipeline.services.team_limits import in_bytes, limits_of
+from pipeline.services.teams import in_bytes, limits_of
 from pipeline.video.reader import probe
 from pipeline.video.source import open_source
 

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from pipeline.core.frame_check import FrameCheck
 from pipeline.core.frame_index import FrameIndex
-from pipeline.core.objects import export_key
+from pipeline.core.object_keys import export_key
 from pipeline.core.progress import SILENT, Progress
 from pipeline.core.states import RunState
 from pipeline.db.engine import transaction
@@ -22,10 +22,10 @@ from pipeline.db.runs import RunRow, select_run
 from pipeline.db.videos import VideoRow, select_frame_index, select_video
 from pipeline.errors import RunFailed, SourceGone, VideoRejected
 from pipeline.services.export import JsonLines
+from pipeline.services.frame_pass import Tally, iter_pass
 from pipeline.services.local_copy import local_copy
-from pipeline.services.run_pass import Tally, iter_pass
 from pipeline.services.system import System
-from pipeline.services.team_limits import limits_of_ready
+from pipeline.services.teams import limits_of_ready
 from pipeline.storage.objects import ObjectMissing
 from pipeline.video.reader import VideoInfo, probe
 from pipeline.video.source import FileSource

@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 
 from pipeline.core.files import replacing
-from pipeline.core.objects import weights_key
+from pipeline.core.object_keys import weights_key
 from pipeline.core.progress import SILENT, Progress
 from pipeline.errors import InvalidWeights, UsageError
 from pipeline.inference.catalogue import is_bundled_sha256

@@ -22,7 +22,7 @@ from pipeline.video.decode_request import DecodeRequest, RequestKind
 from pipeline.video.demux import Unreadable, out_of_memory
 from pipeline.video.frame_converter import FrameConverter
 from pipeline.video.frame_pool import FramePool
-from pipeline.video.index import send_index
+from pipeline.video.indexer import send_index
 from pipeline.video.wire import RecordKind
 
 JOB_FD, BYTE_FD, POOL_FD = 3, 4, 5

@@ -20,7 +20,7 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.core.objects import export_key
+from pipeline.core.object_keys import export_key
 from pipeline.settings import Settings, load_settings
 from pipeline.storage.objects import build_object_store
 from tests.support.paths import DEMO_CLIP

@@ -28,7 +28,7 @@ from pipeline.services.finish import finish_run
 from pipeline.services.ingest import ingest_video
 from pipeline.services.model_cache import ModelCache
 from pipeline.services.system import System
-from pipeline.services.team_limits import limits_of
+from pipeline.services.teams import limits_of
 from pipeline.storage.blocks import ObjectSource
 from pipeline.video.reader import VideoReader
 from tests.fuzz.mutations import Case

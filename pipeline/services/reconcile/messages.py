@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pipeline.db.chunks import requeue_lost_chunks
 from pipeline.db.engine import transaction
+from pipeline.db.fair_queue import requeue_lost_chunks
 from pipeline.db.run_ends import select_unsent_finishes
 from pipeline.db.videos import select_unsent_ingests
 from pipeline.errors import ServiceUnavailable

@@ -6,7 +6,7 @@ from pipeline.errors import ServiceUnavailable
 from pipeline.logs import get_logger
 from pipeline.services.dispatch import dispatch
 from pipeline.services.reconcile.counters import repair_counters
-from pipeline.services.reconcile.leases import reclaim_leases
+from pipeline.services.reconcile.expired_leases import reclaim_leases
 from pipeline.services.reconcile.messages import resend_lost_messages
 from pipeline.services.reconcile.objects import remove_orphaned_objects
 from pipeline.services.reconcile.plans import plan_ready_runs

@@ -16,7 +16,7 @@ from pipeline.core.frame_index import FrameIndex
 from pipeline.core.objects import StoredObject
 from pipeline.core.poses import FramePoses
 from pipeline.core.states import RunState
-from pipeline.db import chunks, models, run_ends, runs, uploads, videos
+from pipeline.db import chunks, fair_queue, models, run_ends, runs, uploads, videos
 from pipeline.db.engine import transaction
 from pipeline.db.frames import FrameRow, FrameSpool, copy_frames, encode_frames, iter_frame_rows
 from pipeline.db.leases import release, renew_lease
@@ -221,14 +221,14 @@ def test_the_window_is_small_and_fair_between_teams(system: System) -> None:
     season = make_run(system, "academy", frames=1000)
     match = make_run(system, "first team", frames=30)
     with transaction(system.engine) as connection:
-        picked = chunks.queue_ready_chunks(connection, 6)
+        picked = fair_queue.queue_ready_chunks(connection, 6)
     assert len(picked) == 6
     assert [run_id for run_id, _ in picked].count(match) == 3, "a small team waits behind a season"
     with transaction(system.engine) as connection:
-        assert chunks.queue_ready_chunks(connection, 6) == []
+        assert fair_queue.queue_ready_chunks(connection, 6) == []
     sql(system, "UPDATE team SET weight = 3 WHERE name = 'academy'")
     with transaction(system.engine) as connection:
-        assert chunks.queue_ready_chunks(connection, 10) == [(season, idx) for idx in range(3, 7)]
+        assert fair_queue.queue_ready_chunks(connection, 10) == [(season, idx) for idx in range(3, 7)]
 
 
 def test_a_wrong_counter_is_put_right(system: System) -> None:

@@ -19,7 +19,7 @@ from pipeline.db.migrate import SchemaOutdated, check_revision, upgrade
 from pipeline.db.runs import select_runs
 from pipeline.db.tables import metadata
 from pipeline.services.system import System
-from pipeline.services.team_limits import limits_of
+from pipeline.services.teams import limits_of
 from tests.conftest import admin_url
 from tests.support.harness import export_bytes, sql
 from tests.support.paths import DATA

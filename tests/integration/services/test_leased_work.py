@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
-from pipeline.core.objects import export_key
+from pipeline.core.object_keys import export_key
 from pipeline.db.chunks import claim_chunk
 from pipeline.db.engine import transaction
 from pipeline.db.run_ends import claim_finish, mark_cancelled, mark_failed, set_export_key

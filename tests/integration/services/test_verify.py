@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 
 from pipeline.cli.main import main
-from pipeline.core.objects import export_key
+from pipeline.core.object_keys import export_key
 from pipeline.core.states import RunState
 from pipeline.db.engine import transaction
 from pipeline.db.videos import select_frame_index

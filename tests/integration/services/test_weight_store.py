@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import numpy as np
 import pytest
 
-from pipeline.core.objects import weights_key
+from pipeline.core.object_keys import weights_key
 from pipeline.core.progress import Silent
 from pipeline.core.states import RunState
 from pipeline.db.chunks import select_last_error

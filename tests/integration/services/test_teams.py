@@ -15,7 +15,7 @@ from pipeline.errors import UsageError, VideoRejected
 from pipeline.services.ingest import ingest_video
 from pipeline.services.reconcile import tick
 from pipeline.services.system import System
-from pipeline.services.team_limits import limits_of, set_team
+from pipeline.services.teams import limits_of, set_team
 from pipeline.services.upload import register_object, upload_file
 from pipeline.settings import Settings
 from tests.conftest import opened

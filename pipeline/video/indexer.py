@@ -27,7 +27,7 @@ from pipeline.video.decode import Ticker, decode_packet, discard_other_streams, 
 from pipeline.video.decode_probe import DecodeProbe, increase
 from pipeline.video.demux import Unreadable, check_times, open_video, too_large
 from pipeline.video.frame_converter import display_size, orientation
-from pipeline.video.index_builder import IndexBuilder
+from pipeline.video.index_columns import IndexColumns
 from pipeline.video.invisible_packets import is_invisible
 from pipeline.video.truncation import HEAD_BYTES, check_complete
 from pipeline.video.wire import RecordKind
@@ -71,7 +71,7 @@ def send_index(job: socket.socket, file: ByteChannelFile, limits: VideoLimits) -
     wire.send(job, RecordKind.INFO, json.dumps(info).encode())
 
 
-def _needs_decoding(container: InputContainer, codec: str, rows: IndexBuilder) -> bool:
+def _needs_decoding(container: InputContainer, codec: str, rows: IndexColumns) -> bool:
     """Whether packets do not give the number and the times of frames, whatever the first ones look like.
 
     An AVI has no display times; FFmpeg assumes that frames are shown in the order in which they are stored. In a
@@ -82,7 +82,7 @@ def _needs_decoding(container: InputContainer, codec: str, rows: IndexBuilder) -
     return container.format.name in {"mpegts", "mpeg"} and codec in _IN_FIELDS and rows.is_uneven()
 
 
-def _seek_leads_to(file: ByteChannelFile, limits: VideoLimits, rows: IndexBuilder) -> bool:
+def _seek_leads_to(file: ByteChannelFile, limits: VideoLimits, rows: IndexColumns) -> bool:
     """Whether a seek finds the last keyframe: not in an AVI without an index, or with a wrong one."""
     last = rows.last_key()
     if last <= 0:
@@ -99,12 +99,12 @@ def _seek_leads_to(file: ByteChannelFile, limits: VideoLimits, rows: IndexBuilde
 
 def _scan_packets(
     container: InputContainer, stream: VideoStream, ticker: Ticker, file: ByteChannelFile, limits: VideoLimits
-) -> tuple[IndexBuilder, DecodeProbe, str | None]:
+) -> tuple[IndexColumns, DecodeProbe, str | None]:
     """Read every packet and decode the first ones. Also returns a note where the recording breaks off.
 
     All streams are read, since the last one to end gives the duration of the file.
     """
-    rows, decode_probe = IndexBuilder(limits), DecodeProbe()
+    rows, decode_probe = IndexColumns(limits), DecodeProbe()
     end_s, video_end_s, cut = 0.0, 0.0, False
     codec = stream.codec_context.codec.canonical_name
     for packet in iter_packets(container, *container.streams):
@@ -149,10 +149,10 @@ def _scan_packets(
 
 
 def _scan_frames(
-    container: InputContainer, stream: VideoStream, ticker: Ticker, coded: IndexBuilder, limits: VideoLimits
-) -> IndexBuilder:
+    container: InputContainer, stream: VideoStream, ticker: Ticker, coded: IndexColumns, limits: VideoLimits
+) -> IndexColumns:
     """Index every frame of one pass of the decoder by its pts, or by position where pts do not rise."""
-    rows = IndexBuilder(limits)
+    rows = IndexColumns(limits)
     discard_other_streams(container, stream)
     for packet in iter_packets(container, stream):
         ticker.tick()

@@ -16,7 +16,7 @@ _NO_PTS = -(2**63)
 
 
 @dataclass
-class IndexBuilder:
+class IndexColumns:
     """The columns of an index in compact arrays: there may be millions of rows."""
 
     limits: VideoLimits
@@ -67,7 +67,7 @@ class IndexBuilder:
     def times(self) -> list[int | None]:
         return [None if pts == _NO_PTS else pts for pts in self.pts]
 
-    def set_positions(self, coded: IndexBuilder) -> None:
+    def set_positions(self, coded: IndexColumns) -> None:
         """Set positions and sizes from the packets of the same pts."""
         pts, coded_pts = np.frombuffer(self.pts, np.int64), np.frombuffer(coded.pts, np.int64)
         order = np.argsort(coded_pts, kind="stable")

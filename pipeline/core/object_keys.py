@@ -1,0 +1,28 @@
+"""Keys of the objects that Poseline writes: made of ids alone, never of text that a person wrote."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+#: The first segments of keys that Poseline writes in its own bucket; a user may not register an object below them.
+OWN_PREFIXES = frozenset({"teams", "runs", "models"})
+
+
+def video_key(team_id: UUID, video_id: UUID) -> str:
+    """Where an uploaded video is stored."""
+    return f"teams/{team_id}/videos/{video_id}"
+
+
+def restored_video_key(video_id: UUID) -> str:
+    """Where a registered video is stored once its owner's object is gone and somebody uploaded the content again."""
+    return f"teams/restored/{video_id}"
+
+
+def export_key(run_id: UUID) -> str:
+    """Where the JSON Lines export of a run is stored."""
+    return f"runs/{run_id}/poses.jsonl"
+
+
+def weights_key(sha256: str) -> str:
+    """Where the weights of a model are stored."""
+    return f"models/{sha256}.onnx"
