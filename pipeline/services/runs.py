@@ -147,7 +147,7 @@ def to_dict(run: Run) -> dict[str, object]:
         "reason": run.reason,
         "notes": list(run.notes),
         "seconds": took_s,
-        "frames_per_second": round(run.frames / took_s, 2) if run.frames and took_s else None,
+        "frames_per_second": round(run.frames_done / took_s, 2) if run.frames_done and took_s else None,
         **(run.summary or {}),
     }
 
