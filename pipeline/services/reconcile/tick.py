@@ -6,7 +6,12 @@ from pipeline.errors import ServiceUnavailable
 from pipeline.logs import get_logger
 from pipeline.services.dispatch import dispatch
 from pipeline.services.reconcile.counters import repair_counters
-from pipeline.services.reconcile.expired_leases import reclaim_leases
+from pipeline.services.reconcile.expired_leases import (
+    forget_gone_workers,
+    reclaim_chunks,
+    reclaim_runs,
+    reclaim_videos,
+)
 from pipeline.services.reconcile.messages import resend_lost_messages
 from pipeline.services.reconcile.objects import remove_orphaned_objects
 from pipeline.services.reconcile.plans import plan_ready_runs
@@ -16,7 +21,10 @@ from pipeline.services.system import System
 log = get_logger(__name__)
 
 SWEEPS = (
-    reclaim_leases,
+    reclaim_chunks,
+    reclaim_videos,
+    reclaim_runs,
+    forget_gone_workers,
     plan_ready_runs,
     repair_counters,
     resend_lost_messages,

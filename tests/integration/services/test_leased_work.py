@@ -17,6 +17,7 @@ from pipeline.db.chunks import claim_chunk
 from pipeline.db.engine import transaction
 from pipeline.db.run_ends import claim_finish, mark_cancelled, mark_failed, set_export_key
 from pipeline.db.uploads import insert_video, repin
+from pipeline.db.videos import claim_ingest
 from pipeline.errors import LeaseLost, RunFailed, SourceGone, VideoRejected
 from pipeline.inference.engines.placement import Placement
 from pipeline.services.detect import detect_chunk
@@ -211,3 +212,17 @@ def test_an_error_after_the_commit_is_not_the_works(system: System) -> None:
 
     with pytest.raises(SourceGone):
         do()
+
+
+def test_a_chunk_that_cannot_be_given_up_holds_neither_videos_nor_runs(system: System, short_clip: Path) -> None:
+    run_id = make_run(system)
+    claim(system, run_id, 0)
+    sql(system, "UPDATE chunk SET expirations = 2, lease_until = now() - interval '1 s' WHERE idx = 0")
+    sql(system, "UPDATE video SET frame_index = 'damaged'")
+    video = upload_file(system, short_clip, "team").video
+    with transaction(system.engine) as connection:
+        assert claim_ingest(connection, video.id, "w", 30) is not None
+    sql(system, "UPDATE video SET lease_until = now() - interval '1 s' WHERE id = :id", id=video.id)
+    tick(system)
+    assert sql(system, "SELECT state FROM chunk WHERE idx = 0") == [("running",)], "it was given up after all"
+    assert sql(system, "SELECT expirations FROM video WHERE id = :id", id=video.id) == [(1,)]
