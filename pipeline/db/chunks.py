@@ -130,8 +130,8 @@ def _end_chunk(connection: Connection, run_id: UUID, plan: ChunkPlan, frames: It
     connection.execute(
         delete(frame).where(
             frame.c.run_id == run_id,
-            frame.c.frame_no >= plan.first_frame,
-            frame.c.frame_no < plan.first_frame + plan.frames,
+            frame.c.frame >= plan.first_frame,
+            frame.c.frame < plan.first_frame + plan.frames,
         )
     )
     copy_frames(connection, frames)

@@ -166,7 +166,7 @@ frame = Table(
     "frame",
     metadata,
     Column("run_id", Uuid, primary_key=True),
-    Column("frame_no", Integer, primary_key=True),
+    Column("frame", Integer, primary_key=True),
     Column("chunk_idx", Integer, nullable=False),
     Column("pts", BigInteger, nullable=False),
     Column("people", SmallInteger, nullable=False),

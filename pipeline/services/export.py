@@ -123,7 +123,7 @@ class JsonLines:
     def write(self, row: FrameRow) -> None:
         poses = row.poses
         line: dict[str, Any] = {
-            "frame": row.frame_no,
+            "frame": row.frame,
             "pts": row.pts,
             "time_s": time_s(row.pts, self._time_base),
             "people": [
@@ -149,7 +149,7 @@ class _Csv:
         self._empty.writerow(["frame", "pts", "time_s", "missing"])
 
     def write(self, row: FrameRow) -> None:
-        when = (row.frame_no, row.pts, repr(time_s(row.pts, self._time_base)))
+        when = (row.frame, row.pts, repr(time_s(row.pts, self._time_base)))
         for i in range(len(row.poses)):
             numbers = np.concatenate((row.poses.boxes_xyxy[i], row.poses.keypoints[i].reshape(-1)))
             self._poses.writerow([*when, i, str(row.poses.scores[i]), *map(str, numbers)])
@@ -176,7 +176,7 @@ class _Parquet:
         self._rows: tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]] = ([], [])
 
     def write(self, row: FrameRow) -> None:
-        when = (row.frame_no, row.pts, time_s(row.pts, self._time_base))
+        when = (row.frame, row.pts, time_s(row.pts, self._time_base))
         for i in range(len(row.poses)):
             numbers = np.concatenate((row.poses.boxes_xyxy[i], row.poses.keypoints[i].reshape(-1)))
             self._rows[0].append((*when, i, row.poses.scores[i], *numbers))

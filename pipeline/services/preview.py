@@ -135,7 +135,7 @@ def _draw_sheet(
     for row in chosen:
         tiles += [
             _tile(frame.image, row, run.model.skeleton, width, index.time_base)
-            for frame in _frames(system, video, index, row.frame_no, row.frame_no + 1)
+            for frame in _frames(system, video, index, row.frame, row.frame + 1)
         ]
         progress.advance()
     if not tiles:
@@ -154,7 +154,7 @@ def _choose(system: System, run_id: UUID, frames: int, cells: int) -> list[Frame
     for row in iter_frame_rows(system.engine, run_id):
         if row.missing is not None:
             continue
-        cell = row.frame_no * cells // frames
+        cell = row.frame * cells // frames
         if cell not in best or _interest(row) > _interest(best[cell]):
             best[cell] = row
     return [best[cell] for cell in sorted(best)]
@@ -186,6 +186,6 @@ def _pairs(rows: Iterator[FrameRow], frames: Iterator[Frame]) -> Iterator[tuple[
     """Each decoded frame with its row; rows whose frame is missing are skipped."""
     for frame in frames:
         for row in rows:
-            if row.frame_no == frame.number:
+            if row.frame == frame.number:
                 yield row, frame
                 break

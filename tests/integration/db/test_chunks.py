@@ -86,7 +86,7 @@ def test_frames_come_back_as_they_went_in(system: System) -> None:
         written += rows_for(claimed)
         assert commit(system, claimed) is (idx == 2)
     read = list(iter_frame_rows(system.engine, run_id))
-    assert [(row.frame_no, row.pts, row.missing) for row in read] == [(r.frame_no, r.pts, r.missing) for r in written]
+    assert [(row.frame, row.pts, row.missing) for row in read] == [(r.frame, r.pts, r.missing) for r in written]
     for got, want in zip(read, written, strict=True):
         for column in ("scores", "boxes_xyxy", "keypoints"):
             assert np.array_equal(getattr(got.poses, column), getattr(want.poses, column))
@@ -113,7 +113,7 @@ def test_frames_of_every_shape_come_back(system: System) -> None:
             spool.add(row)
         copy_frames(connection, spool.pieces())
     read = list(iter_frame_rows(system.engine, run_id))
-    assert [(row.frame_no, row.pts, row.missing) for row in read] == [(r.frame_no, r.pts, r.missing) for r in written]
+    assert [(row.frame, row.pts, row.missing) for row in read] == [(r.frame, r.pts, r.missing) for r in written]
     for got, want in zip(read, written, strict=True):
         assert len(got.poses) == len(want.poses)
         for column in ("scores", "boxes_xyxy", "keypoints"):

@@ -66,18 +66,18 @@ def wrong(verdict: Verdict) -> dict[str, str]:
 
 
 DAMAGES: dict[str, tuple[str, str]] = {
-    "deleted": ("DELETE FROM frame WHERE frame_no = 7", "1 missing (frame 7 at"),
+    "deleted": ("DELETE FROM frame WHERE frame = 7", "1 missing (frame 7 at"),
     "doubled": (
-        f"INSERT INTO frame SELECT run_id, 40, chunk_idx, pts, {REST} FROM frame WHERE frame_no = 7",
+        f"INSERT INTO frame SELECT run_id, 40, chunk_idx, pts, {REST} FROM frame WHERE frame = 7",
         "1 doubled (frame 7 at",
     ),
-    "shifted": ("UPDATE frame SET pts = pts + 1 WHERE frame_no = 7", "1 missing, 1 foreign"),
+    "shifted": ("UPDATE frame SET pts = pts + 1 WHERE frame = 7", "1 missing, 1 foreign"),
     "foreign": (
-        f"INSERT INTO frame SELECT run_id, 40, chunk_idx, 999999, {REST} FROM frame WHERE frame_no = 7",
+        f"INSERT INTO frame SELECT run_id, 40, chunk_idx, 999999, {REST} FROM frame WHERE frame = 7",
         "1 foreign (row 40 at pts 999999 is no frame of the video)",
     ),
     "swapped": (
-        "UPDATE frame a SET pts = (SELECT pts FROM frame b WHERE b.frame_no = 15 - a.frame_no) WHERE frame_no IN (7,8)",
+        "UPDATE frame a SET pts = (SELECT pts FROM frame b WHERE b.frame = 15 - a.frame) WHERE frame IN (7,8)",
         "2 out of order",
     ),
 }
@@ -99,7 +99,7 @@ def test_verify_goes_red_on_each_kind_of_damage(system: System, clip: Path, tmp_
         sql(system, "TRUNCATE frame")
         sql(system, "INSERT INTO frame SELECT * FROM kept")
 
-    sql(system, f"UPDATE frame SET {SOMEBODY} WHERE frame_no = 3")
+    sql(system, f"UPDATE frame SET {SOMEBODY} WHERE frame = 3")
     found = wrong(verify_run(system, run_id))
     assert set(found) == {"frames", "export"}
     assert "every frame once, in order; the summary has frames_with_people 0 for 1, poses 0 for 1" in found["frames"]
@@ -118,9 +118,9 @@ def test_verify_goes_red_on_each_kind_of_damage(system: System, clip: Path, tmp_
     sql(system, "UPDATE run SET summary = jsonb_set(summary, '{poses}', '77')")
     assert "the summary has poses 77 for 0" in wrong(verify_run(system, run_id))["frames"]
     sql(system, "UPDATE run SET summary = jsonb_set(summary, '{poses}', '0')")
-    sql(system, "UPDATE frame SET people = 2 WHERE frame_no = 5")
+    sql(system, "UPDATE frame SET people = 2 WHERE frame = 5")
     assert "5 rows can be read" in wrong(verify_run(system, run_id))["frames"]
-    sql(system, "UPDATE frame SET people = 0 WHERE frame_no = 5")
+    sql(system, "UPDATE frame SET people = 0 WHERE frame = 5")
     assert verify_run(system, run_id).good
 
     key = export_key(run_id)
@@ -230,7 +230,7 @@ def test_the_command_says_what_is_wrong_and_exits_with_1(
     assert code == 0
     assert "as it should be" in words
     assert f"{FRAMES} rows: every frame once, in order" in words
-    sql(system, "DELETE FROM frame WHERE frame_no = 0")
+    sql(system, "DELETE FROM frame WHERE frame = 0")
     code, words = verify()
     assert code == 1
     assert "NOT as it should be" in words
