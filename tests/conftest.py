@@ -20,7 +20,7 @@ from pipeline.db.migrate import upgrade
 from pipeline.local import stack
 from pipeline.services.system import System, build_system
 from pipeline.settings import Settings, load_settings
-from tests.support.harness import ask, cut, export_bytes, processes, wait_done
+from tests.support.harness import ask, cut, environment, export_bytes, processes, wait_done
 from tests.support.paths import DEMO_CLIP
 
 _redis_numbers = itertools.cycle(range(1, 16))
@@ -110,6 +110,16 @@ def opened(settings: Settings) -> Iterator[System]:
         yield system
     finally:
         system.close()
+
+
+@pytest.fixture
+def configured(settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Settings:
+    """This process is configured by its environment, as a person's own servers are."""
+    for name, value in environment(settings).items():
+        if name.startswith("POSELINE_"):
+            monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    return settings
 
 
 @pytest.fixture

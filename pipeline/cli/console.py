@@ -17,6 +17,8 @@ import click
 from rich.console import Console as Terminal
 from rich.table import Table
 
+from pipeline.errors import PoselineError
+
 if TYPE_CHECKING:
     from pipeline.services.system import System
     from pipeline.settings import Settings
@@ -84,6 +86,19 @@ class Console:
         """Print a line on what happens now to stderr; with --json nothing."""
         if not self.as_json:
             self.err.print(text, markup=False, style="dim")
+
+    def error(self, error: PoselineError, name: str | None = None) -> None:
+        """Print one line on what went wrong to stderr; with --json an object.
+
+        Args:
+            name: the video that it is about.
+        """
+        message = error.message
+        if self.as_json:
+            about = {} if name is None else {"video": name}
+            click.echo(json.dumps({"error": type(error).__name__, "message": message, **about}), err=True)
+        else:
+            click.echo(f"poseline: {'' if name is None or name in message else f'{name}: '}{message}", err=True)
 
     def print_json(self, value: Any) -> bool:
         """Print a result as JSON if --json was given. Returns whether it was."""

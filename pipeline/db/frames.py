@@ -21,10 +21,11 @@ import psycopg
 from psycopg.abc import Buffer
 from psycopg.adapt import Loader
 from psycopg.pq import Format
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, select
 
 from pipeline.core.poses import Float32s, FramePoses
 from pipeline.db.engine import database_errors
+from pipeline.db.tables import frame
 
 _HEADER = b"PGCOPY\n\xff\r\n\x00" + struct.pack("!ii", 0, 0)
 _TRAILER = struct.pack("!h", -1)
@@ -189,6 +190,11 @@ class _Float4ArrayLoader(Loader):
         if len(data) < _ARRAY.size:
             return np.zeros(0, np.float32)
         return np.frombuffer(data, _ELEMENT, offset=20)["value"].astype(np.float32)
+
+
+def has_frames(connection: Connection, run_id: UUID) -> bool:
+    """Whether any frame of a run was analysed."""
+    return connection.execute(select(frame.c.frame).where(frame.c.run_id == run_id).limit(1)).first() is not None
 
 
 def iter_frame_rows(engine: Engine, run_id: UUID) -> Iterator[FrameRow]:

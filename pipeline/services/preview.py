@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from uuid import UUID
@@ -20,7 +22,8 @@ from pipeline.db.frames import FrameRow, iter_frame_rows
 from pipeline.db.runs import RunRow, select_run
 from pipeline.db.videos import VideoRow, select_frame_index, select_video
 from pipeline.errors import RunFailed, UsageError
-from pipeline.services.export import checked_target, time_s
+from pipeline.services.export import checked_target
+from pipeline.services.pose_writers import time_s
 from pipeline.services.system import System
 from pipeline.services.teams import limits_of_ready
 from pipeline.storage.blocks import ObjectSource
@@ -40,6 +43,20 @@ SHEET_WIDTH_PX = 1800
 VIDEO_SIDE_PX = 1280
 
 
+@dataclass(frozen=True)
+class Preview:
+    path: Path
+    notes: tuple[str, ...] = ()
+
+
+def draw_thumbnail(system: System, run_id: UUID, *, team: str | None) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = preview_run(system, run_id, Path(folder) / "x.png", team=team).path
+        image = cv2.imread(str(path))
+        assert image is not None
+        return cv2.imencode(".jpg", cv2.resize(image, (320, 180)))[1].tobytes()
+
+
 def preview_run(
     system: System,
     run_id: UUID,
@@ -47,7 +64,7 @@ def preview_run(
     *,
     team: str | None,
     progress: Progress = SILENT,
-) -> Path:
+) -> Preview:
     """Write an annotated video (`.mp4`) or a contact sheet (`.png`) of a run that is done. `progress` counts frames.
 
     Raises:
@@ -72,7 +89,7 @@ def preview_run(
             _draw_video(system, run, video, index, to, progress)
     except OSError as error:
         raise UsageError(f"{to} cannot be written: {error.strerror}; choose another with --out") from error
-    return to
+    return Preview(to)
 
 
 def draw_people(image: Image, row: FrameRow, skeleton: Sequence[Sequence[int]], scale: float = 1.0) -> None:

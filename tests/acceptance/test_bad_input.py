@@ -36,16 +36,6 @@ from tests.support.paths import DEMO_CLIP
 from tests.support.proxy import breaking_proxy
 
 
-@pytest.fixture
-def configured(settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Settings:
-    """This process is configured by its environment, as a person's own servers are."""
-    for name, value in environment(settings).items():
-        if name.startswith("POSELINE_"):
-            monkeypatch.setenv(name, value)
-    monkeypatch.chdir(tmp_path)
-    return settings
-
-
 def said(capsys: pytest.CaptureFixture[str], *args: str) -> tuple[int, str]:
     """Exit code and the one line on standard error."""
     code = main(list(args))
@@ -134,10 +124,14 @@ def test_one_bad_file_among_good_ones_does_not_stop_them(
         (("analyze", "s3://poseline/x/..//teams/a/videos/b"), 2, "Poseline's own"),
         (("analyze", "s3://poseline/match#2?.mp4"), 1, "match#2?.mp4"),
         (("analyze", "https://example.org/v.mp4"), 2, "download it first"),
-        (("show", "0123"), 2, "no run begins"),
-        (("export", "zzz", "--out", "x.jsonl"), 2, "is not a run id"),
+        (("show", "0123"), 2, "no video or run is called '0123'"),
+        (("export", "zzz", "--out", "x.jsonl"), 2, "no video or run is called 'zzz'"),
         (("export", "zzz", "--out", "x.xlsx"), 2, "ends in none of .jsonl, .parquet, .csv"),
-        (("export", "zzz", "--out", "poses"), 2, "--format"),
+        (("export", "zzz", "--out", "poses"), 2, "ends in none of"),
+        (("export", "zzz", "--out", "x.csv", "--format", "jsonl"), 2, "end it in .jsonl"),
+        (("export", "zzz", "--out", "-", "--json"), 2, "no video or run"),
+        (("runs", "--since", "soon"), 2, "is no time"),
+        (("runs", "--state", "lost"), 2, "lost"),
         (("worker", "--queues", "frams"), 2, "there is no queue"),
         (("flower",), 2, "POSELINE_FLOWER_PASSWORD"),
         (("analyze", str(DEMO_CLIP), "--team", "\n"), 2, "no name for a team"),
@@ -290,7 +284,7 @@ def test_a_team_sees_its_own_runs_only(
     for command in (("show",), ("verify",), ("cancel",), ("export", "--out", "x.csv"), ("preview", "--out", "x.png")):
         code, line = said(capsys, command[0], run_id, *command[1:], "--team", "b")
         assert code == 2
-        assert "no run begins" in line
+        assert "no video or run of team b" in line
     assert main(["show", run_id, "--team", "a"]) == 0
 
 
