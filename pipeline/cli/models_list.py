@@ -88,7 +88,7 @@ def _notes(states: Sequence[ModelState], measured: Sequence[Speed]) -> list[str]
     if any(state.is_local and not last_speed(state, measured) for state in states):
         notes.append("`poseline models check` measures the speed of the models that are here.")
     notes += [
-        "Accuracy: percent, as published; compare within one table. A dash: not published or not measured.",
+        "Accuracy: percent, as published; compare within one table. A dash: not known or not measured.",
         "`poseline models show NAME` says on which data; `poseline models fetch NAME` downloads a model.",
     ]
     return notes

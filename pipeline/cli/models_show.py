@@ -133,7 +133,7 @@ def _accuracy_texts(figures: Sequence[Figure]) -> list[str]:
         texts.append(
             f"{first.value} {benchmark.measure}{parts} on {benchmark.data}, {benchmark.conditions}; {benchmark.source}"
         )
-    return texts or ["no figure is published for this model"]
+    return texts or ["no published figure is known"]
 
 
 def _stages_text(entry: Entry) -> str:

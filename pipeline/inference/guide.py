@@ -1,8 +1,7 @@
 """What helps to choose a model: for whom each is, and how accurate its publisher says it is.
 
-Every figure stands beside the page it was read from. What is not published, or could not be found, is left out: Google
-publishes figures of MoveNet's single-person models only, OpenMMLab no parameter counts of RTMO, RTMW and the hand model
-in its repository, and no sizes of its downloads.
+Every figure stands beside the page it was read from. What was not found is left out: an accuracy of MoveNet MultiPose,
+parameter counts of RTMO, RTMW and the hand model, and sizes of what is not fetched yet.
 """
 
 from __future__ import annotations
@@ -64,9 +63,9 @@ class Guide:
 
     Args:
         for_whom: one line for a coach.
-        pose_parameters: of the network that gives keypoints, where published.
-        trained_on: data sets, where published.
-        figures: of accuracy, the one that stands for the model first; empty where none is published.
+        pose_parameters: of the network that gives keypoints; None where no count was found.
+        trained_on: data sets; empty where they are not named.
+        figures: of accuracy, the one that stands for the model first; empty where none was found.
     """
 
     for_whom: str

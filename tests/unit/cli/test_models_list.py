@@ -152,7 +152,7 @@ def test_whole_bodies_say_how_accurate_each_part_is(models):
     assert "66.0 AP (body 74.3, feet 76.3, face 83.4, hands 59.8) on COCO-WholeBody v1.0 val" in text
     assert "face-0 to face-67, left_hand_root, left_thumb1 to left_thumb4" in text
     assert "here no; `poseline models fetch rtmw-l` downloads it" in text
-    assert "no figure is published" in shown(models, BUNDLED_MODEL)
+    assert "no published figure" in shown(models, BUNDLED_MODEL)
 
 
 def test_facts_of_all_models_as_json(home, models, capsys):
@@ -187,7 +187,7 @@ def test_show_takes_every_name_and_a_file(home, tmp_path, capsys):
     assert facts["fingerprint"] == find_model(str(mine), home / "models").spec.fingerprint
     code, out, _ = run(home, capsys, "show", str(mine))
     assert code == 0
-    assert "no figure is published for this model" in out
+    assert "no published figure is known" in out
 
 
 @pytest.mark.parametrize(
