@@ -20,9 +20,9 @@ from pipeline.inference.catalogue import BUNDLED_MODEL
 from pipeline.inference.zoo import find_model
 from pipeline.services.capabilities import check_capability
 from pipeline.services.export import FORMATS, Format, export_run
-from pipeline.services.request import request_run
 from pipeline.services.runs import Run, poll_run, to_dict
-from pipeline.services.upload import Upload, check_servers, check_team, printable, register_object, upload_file
+from pipeline.services.submit import submit_video
+from pipeline.services.upload import Upload, check_servers, check_team, printable
 
 VIDEO_ENDINGS = {".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".ts", ".mts", ".m2ts", ".mpg", ".mpeg"}
 _POLL_S = 0.2
@@ -114,15 +114,15 @@ def ingest(console: Console, paths: tuple[str, ...], team: str, model: str) -> N
 
 
 def submit(console: Console, source: str, team: str, model: str) -> Submission:
-    """Upload one video, or register it by its `s3://` URL, and request its run."""
+    """Submit one video, and say if it was known."""
     if source.startswith("s3://"):
-        upload = register_object(console.system, source, team)
+        submitted = submit_video(console.system, source, team, model)
     else:
         path = Path(source)
         with Bar(console, f"uploading {printable(path.name)}", path.stat().st_size, "bytes") as bar:
-            upload = upload_file(console.system, path, team, progress=bar)
+            submitted = submit_video(console.system, source, team, model, progress=bar)
             bar.at(path.stat().st_size)
-    request = request_run(console.system, upload.video.id, model)
+    upload, request = submitted.upload, submitted.request
     name = printable(source.rpartition("/")[2])
     if request.existed:
         done = poll_run(console.system, request.run_id, team=team).run.state is RunState.DONE
