@@ -20,10 +20,10 @@ from pipeline.inference.zoo import find_model
 from pipeline.services.capabilities import check_capability
 from pipeline.services.export import cannot_write
 from pipeline.services.pose_writers import FORMATS, Format
-from pipeline.services.request import request_run
 from pipeline.services.result_page import Failure, write_result_page
 from pipeline.services.runs import poll_runs, short_id
-from pipeline.services.upload import check_servers, check_team, printable, register_object, upload_file
+from pipeline.services.submit import submit_video
+from pipeline.services.upload import check_servers, check_team, printable
 
 #: A video's name, and why there are no results of it.
 Failed = tuple[str, PoselineError]
@@ -109,15 +109,15 @@ def ingest(console: Console, paths: tuple[str, ...], team: str, model: str) -> N
 
 
 def submit(console: Console, source: str, team: str, model: str) -> Submission:
-    """Upload one video, or register it by its `s3://` URL, and request its run."""
+    """Submit one video, and say if it was known."""
     if source.startswith("s3://"):
-        upload = register_object(console.system, source, team)
+        submitted = submit_video(console.system, source, team, model)
     else:
         path = Path(source)
         with Bar(console, f"uploading {printable(path.name)}", path.stat().st_size, "bytes") as bar:
-            upload = upload_file(console.system, path, team, progress=bar)
+            submitted = submit_video(console.system, source, team, model, progress=bar)
             bar.at(path.stat().st_size)
-    request = request_run(console.system, upload.video.id, model)
+    upload, request = submitted.upload, submitted.request
     name = printable(source.rpartition("/")[2])
     if request.existed:
         [known] = poll_runs(console.system, [request.run_id], team=team).runs

@@ -27,6 +27,7 @@ class RunRow:
 
     Args:
         video_s: seconds from the video's first frame to its last.
+        started_at: when a worker took its first chunk; None while it waits or is queued.
     """
 
     id: UUID
@@ -50,7 +51,6 @@ class RunRow:
     summary: Mapping[str, Any] | None
     created_at: datetime
     started_at: datetime | None
-    began_at: datetime | None
     finished_at: datetime | None
 
     @property
@@ -116,16 +116,15 @@ def select_plannable_runs(
     return [(row.id, row.video_id) for row in connection.execute(statement)]
 
 
-def start_run(connection: Connection, run_id: UUID, plans: Sequence[ChunkPlan], frames_to_decode: int) -> None:
-    """Insert a run's chunks and set it running; the total is fixed before any chunk is visible."""
+def queue_run(connection: Connection, run_id: UUID, plans: Sequence[ChunkPlan], frames_to_decode: int) -> None:
+    """Insert a run's chunks and queue it; the total is fixed before any chunk is visible."""
     insert_chunks(connection, run_id, plans)
     connection.execute(
         move_to(
-            RunState.RUNNING,
+            RunState.QUEUED,
             chunks_total=len(plans),
             chunks_pending=len(plans),
             frames_to_decode=frames_to_decode,
-            started_at=func.clock_timestamp(),
         ).where(run.c.id == run_id)
     )
 
@@ -152,7 +151,6 @@ def runs_query() -> Select[Any]:
         )
         .scalar_subquery()
     )
-    began = select(func.min(chunk.c.started_at)).where(chunk.c.run_id == run.c.id).scalar_subquery()
     video_s = cast(video.c.last_pts - video.c.first_pts, Float) * video.c.time_base_num / video.c.time_base_den
     return (
         select(
@@ -166,7 +164,6 @@ def runs_query() -> Select[Any]:
             model.c.name.label("model_name"),
             model.c.spec.label("model_json"),
             done.label("frames_done"),
-            began.label("began_at"),
         )
         .join(video, video.c.id == run.c.video_id)
         .join(team, team.c.id == video.c.team_id)

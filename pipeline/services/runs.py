@@ -193,11 +193,10 @@ def to_dict(run: Run) -> dict[str, object]:
 
 
 def duration_s(run: Run) -> float | None:
-    """Seconds from the first chunk's start to the run's end, None while it runs. Queue time is excluded."""
-    begun_at = run.began_at or run.started_at
-    if begun_at is None or run.finished_at is None:
+    """Seconds from the first chunk's start to the run's end, None before its end. Queue time is excluded."""
+    if run.started_at is None or run.finished_at is None:
         return None
-    return round((run.finished_at - begun_at).total_seconds(), 2)
+    return round((run.finished_at - run.started_at).total_seconds(), 2)
 
 
 def short_id(run_id: UUID) -> str:

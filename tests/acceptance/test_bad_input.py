@@ -45,8 +45,10 @@ def said(capsys: pytest.CaptureFixture[str], *args: str) -> tuple[int, str]:
 
 
 def assert_nothing_half_made(system: System) -> None:
-    for table in ("video", "run", "chunk", "frame"):
+    for table in ("chunk", "frame"):
         assert sql(system, f"SELECT count(*) FROM {table}") == [(0,)], table
+    assert sql(system, "SELECT 1 FROM video WHERE state <> 'rejected' OR etag IS NOT NULL") == []
+    assert sql(system, "SELECT 1 FROM run WHERE state <> 'failed'") == []
     teams = sql(system, "SELECT id FROM team")
     assert [key for (team,) in teams for key in system.store.list_keys(f"teams/{team}/")] == []
     assert system.queue.waiting(FRAMES) == 0
@@ -98,6 +100,9 @@ def test_a_file_that_is_no_video(
     assert words in line
     assert line.startswith("poseline: ")
     assert_nothing_half_made(system)
+    reasons = sql(system, "SELECT run.reason FROM run JOIN video ON video.id = video_id AND video.reason = run.reason")
+    assert len(reasons) == (code == 1), "a refusal leaves a row"
+    assert all(line.endswith(str(reason)) for (reason,) in reasons)
 
 
 def test_one_bad_file_among_good_ones_does_not_stop_them(
@@ -106,8 +111,8 @@ def test_one_bad_file_among_good_ones_does_not_stop_them(
     bad = made(tmp_path / "bad.mp4", b"x" * 999)
     got, line = said(capsys, "ingest", str(bad), str(short_clip), "--json")
     assert (got, "not a video" in line) == (1, True)
-    assert sql(system, "SELECT name, state FROM video") == [(short_clip.name, "stored")]
-    assert sql(system, "SELECT state FROM run") == [("waiting",)]
+    seen = "SELECT name, video.state, run.state FROM video JOIN run ON video.id = video_id ORDER BY run.created_at"
+    assert sql(system, seen) == [("bad.mp4", "rejected", "failed"), (short_clip.name, "stored", "waiting")]
 
 
 @pytest.mark.parametrize(
