@@ -34,7 +34,7 @@ def main(args: list[str]) -> int:
         if console.debug:
             traceback.print_exc()
         message, exit_code = _describe(error)
-        click.echo(f"poseline: {message}", err=True)
+        click.echo(f"poseline: {console.naming_home(message)}", err=True)
         return exit_code
     finally:
         console.close()

@@ -31,7 +31,8 @@ def runs(console: Console, team: str | None, limit: int) -> None:
     if console.print_json([to_dict(run) for run in found]):
         return
     if not found:
-        console.print("no runs yet; `poseline analyze VIDEO` makes one")
+        console.print(console.naming_home("no runs yet; `poseline analyze VIDEO` makes one"))
+        console.progress(console.place.line)
         return
     console.table(
         ("run", "state", "frames", "team", "model", "video"),
@@ -47,6 +48,7 @@ def runs(console: Console, team: str | None, limit: int) -> None:
             for run in found
         ],
     )
+    console.progress(console.place.line)
 
 
 @click.command()
