@@ -34,7 +34,7 @@ class Settings(BaseSettings):
     s3_access_key: SecretStr
     s3_secret_key: SecretStr
 
-    home: Path = Field(description="local state: stack, scratch files")
+    home: Path = Field(default=Path(".poseline"), description="local state: stack, scratch files; always named")
     models_dir: Path | None = Field(default=None, description="fetched models; HOME/models by default")
 
     models_pins: Path | None = Field(default=None, description="the SHA-256s of models that the team trusts")
