@@ -27,11 +27,14 @@ _redis_numbers = itertools.cycle(range(1, 16))
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _no_settings_from_outside() -> Iterator[None]:
-    """A developer's own POSELINE_* must not reach a test's database."""
+def _no_settings_from_outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A developer's own POSELINE_* must not reach a test's database, and no test the developer's own home."""
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith("POSELINE_")]:
             patch.delenv(name)
+        # XDG_DATA_HOME for tests without the other one.
+        patch.setenv("POSELINE_HOME", str(tmp_path_factory.mktemp("of the tests") / "home"))
+        patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data of the tests")))
         yield
 
 

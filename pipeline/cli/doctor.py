@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 import click
 
 from pipeline.cli.console import Console, common, pass_console
+from pipeline.cli.place import shown
 from pipeline.db.engine import transaction
 from pipeline.db.migrate import check_revision
 from pipeline.db.workers import select_workers
@@ -54,7 +55,7 @@ def doctor(console: Console) -> None:
         try:
             found.append({"part": name, "ok": True, "message": check()})
         except PoselineError as error:
-            found.append({"part": name, "ok": False, "message": error.message})
+            found.append({"part": name, "ok": False, "message": console.naming_home(error.message)})
             if name == "settings":
                 break
     if not console.print_json(found):
@@ -85,7 +86,7 @@ def _opencv() -> str:
 
 
 def _disk(console: Console) -> str:
-    home = console.home.resolve()
+    home = console.home
     while not home.exists():
         home = home.parent
     free = shutil.disk_usage(home).free
@@ -118,8 +119,8 @@ def _settings(console: Console) -> str:
     if configured_by_environment():
         return f"from the environment: {console.settings.s3_endpoint}"
     if not stack.status(console.home).running:
-        raise DoctorFailed(f"the local stack in {console.home} is not running; start it with `poseline up`")
-    return f"from {console.home / 'poseline.env'}"
+        raise DoctorFailed(f"the local stack in {shown(console.home)} is not running; start it with `poseline up`")
+    return f"from {shown(console.home / 'poseline.env')}"
 
 
 def _postgres(console: Console) -> str:

@@ -64,7 +64,8 @@ def runs(
     elif team or wanted or since or name:
         console.print("no such runs")
     else:
-        console.print("no runs yet; `poseline analyze VIDEO` makes one")
+        console.print(console.naming_home("no runs yet; `poseline analyze VIDEO` makes one"))
+    console.progress(console.place.line)
 
 
 @click.command()
