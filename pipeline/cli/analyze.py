@@ -86,7 +86,8 @@ def analyze(
             console.progress(f"`{this_command(console.home)} preview {of}` draws the skeletons on the video")
     if has_page and (outcomes or failures):
         console.print(f"page of results: {_write_page(out, failures)}")
-    console.progress(console.place.line)
+    if outcomes:
+        console.progress(console.place.line)
     _raise_first(console, failures)
 
 
