@@ -128,8 +128,10 @@ def preview(console: Console, run_id: str, out: Path, team: str | None) -> None:
     found = find_run(console.system, run_id, team=team)
     with Bar(console, f"drawing {out.name}", None) as bar:
         written = preview_run(console.system, found, out, team=team, progress=bar)
-    if not console.print_json({"run": str(found), "files": [str(written)]}):
-        console.print(str(written))
+    if not console.print_json({"run": str(found), "files": [str(written.path)], "notes": list(written.notes)}):
+        for note in written.notes:
+            console.print(f"  {note}")
+        console.print(str(written.path))
 
 
 def _format_of(out: Path) -> Format:
