@@ -14,7 +14,7 @@ from pipeline.cli.progress import Bar
 from pipeline.cli.sources import Source, find_sources
 from pipeline.cli.waiting import Submission, iter_ended
 from pipeline.core.states import RunState
-from pipeline.errors import PoselineError, ServiceUnavailable, UsageError
+from pipeline.errors import OwnPreview, PoselineError, ServiceUnavailable, UsageError
 from pipeline.inference.catalogue import BUNDLED_MODEL
 from pipeline.inference.zoo import find_model
 from pipeline.services.capabilities import check_capability
@@ -154,6 +154,11 @@ def _submit_all(
     for source in sources:
         try:
             submitted.append(submit(console, source.location, team, model))
+        except OwnPreview as error:
+            if not source.in_folder:
+                failures.append((source.name, error))
+            else:
+                console.progress(f"skipped {source.name}: Poseline drew it")
         except PoselineError as error:
             failures.append((source.name, error))
             if isinstance(error, ServiceUnavailable) and not _servers_answer(console):
