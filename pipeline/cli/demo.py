@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from importlib.resources import as_file, files
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import click
 
@@ -51,13 +52,15 @@ def demo(console: Console, out: Path) -> None:
     }
     if console.print_json({**to_dict(run), **where}):
         return
-    url, me = console.system.engine.url, this_command(console.home)
+    me, reader = this_command(console.home), settings.database_reader_url
+    url = urlsplit((reader or settings.database_url).get_secret_value())
+    command = f"{me} db url --read-only" if reader else f"{me} db url"
     console.print(f"\n{summary_line(run)}\n")
     console.print(f"  poses          {poses}")
     console.print(f"  video          {video}")
     console.print(f"  contact sheet  {sheet}")
     console.print(
-        f'  database       postgresql://{url.username}@{url.host}:{url.port}/{url.database}  (psql "$({me} db url)")'
+        f'  database       postgresql://{url.username}@{url.hostname}:{url.port}{url.path}  (psql "$({command})")'
     )
     console.print(f"  Flower         {flower_address(console)}\n")
     console.print(f"The local stack keeps running: `{me} status` shows it, `{me} down` stops it.")

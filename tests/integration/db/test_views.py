@@ -53,9 +53,9 @@ def fill(system: System, videos: int = 2, frames: int = 6) -> None:
         "INSERT INTO team (name) VALUES ('first'), ('second')",
         f"INSERT INTO model (fingerprint, name, spec) VALUES ('f1', 'older', '{spec}'), ('f2', 'newer', '{spec}')",
         (
-            "INSERT INTO video (team_id, name, state, bucket, object_key, owned, time_base_num, time_base_den, frames, "
-            f"first_pts, last_pts) SELECT team.id, 'cam' || n || '.mp4', 'ready', 'b', 'k', true, 1, 30, {frames}, 300, "
-            f"{299 + frames} FROM team, generate_series(1, {videos}) AS n"
+            "INSERT INTO video (team_id, name, state, bucket, object_key, owned, time_base_num, time_base_den, "
+            f"frames, first_pts, last_pts) SELECT team.id, 'cam' || n || '.mp4', 'ready', 'b', 'k', true, 1, 30, "
+            f"{frames}, 300, {299 + frames} FROM team, generate_series(1, {videos}) AS n"
         ),
         "INSERT INTO run (video_id, model_fingerprint, state) SELECT video.id, fingerprint, 'done' FROM video, model",
         "UPDATE video SET current_run_id = (SELECT id FROM run WHERE video_id = video.id AND model_fingerprint = 'f2')",
