@@ -27,6 +27,9 @@ class Settings(BaseSettings):
     )
 
     database_url: SecretStr = Field(description="postgresql://user:password@host:port/name")
+    database_reader_url: SecretStr | None = Field(
+        default=None, description="the same for the role poseline_reader, which may only read the views for people"
+    )
     broker_url: SecretStr = Field(description="redis://user:password@host:port/0")
     s3_endpoint: str = Field(description="http(s)://host:port of the object store")
     s3_bucket: str = "poseline"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from importlib.resources import as_file, files
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import click
 
@@ -37,10 +38,12 @@ def demo(console: Console, out: Path) -> None:
     flower = f"http://127.0.0.1:{console.settings.flower_port}"
     if console.print_json({**outcome.to_dict(), "flower": flower, "home": str(console.home), "total_s": total_s}):
         return
-    url, me = console.system.engine.url, this_command(console.home)
+    me, reader = this_command(console.home), console.settings.database_reader_url
+    url = urlsplit((reader or console.settings.database_url).get_secret_value())
+    database = f"postgresql://{url.username}@{url.hostname}:{url.port}{url.path}"
+    command = f"{me} db url --read-only" if reader else f"{me} db url"
     console.print("")
     print_outcome(console, CLIP, outcome)
-    database = f"postgresql://{url.username}@{url.host}:{url.port}/{url.database}"
     console.print("")
-    print_rows(console, [("database", f'{database}  (psql "$({me} db url)")'), ("Flower", flower_address(console))])
+    print_rows(console, [("database", f'{database}  (psql "$({command})")'), ("Flower", flower_address(console))])
     console.print(f"\nThe local stack keeps running: `{me} status` shows it, `{me} down` stops it.")
