@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,6 +37,14 @@ def _no_settings_from_outside(tmp_path_factory: pytest.TempPathFactory) -> Itera
         patch.setenv("POSELINE_HOME", str(tmp_path_factory.mktemp("of the tests") / "home"))
         patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data of the tests")))
         yield
+
+
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """SIGINT as at a terminal, here and in what the test starts: a shell's background jobs are started without it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")

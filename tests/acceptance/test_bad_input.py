@@ -247,6 +247,7 @@ def test_a_port_that_is_taken(
             assert "choose another" in line
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_stops_the_waiting_and_not_the_run(system: System, short_clip: Path, tmp_path: Path) -> None:
     with processes(system.settings, tmp_path / "logs") as running:
         running.worker("--slots", "1")

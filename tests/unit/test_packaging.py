@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.inference.engines.sessions import INSTALL_OPENVINO
 from tests.support.paths import ROOT
 
 RUNNING, TOOLS = ((ROOT / name).read_text() for name in ("requirements.lock", "requirements-dev.lock"))
@@ -60,6 +61,12 @@ def test_the_pins_of_the_project_are_those_of_the_locks() -> None:
     running = pinned(PROJECT["project"]["dependencies"]) | group("build")
     assert running.items() <= locked(RUNNING).items()
     assert (running | group("dev")).items() <= locked(TOOLS).items()
+
+
+def test_openvino_is_installed_in_the_version_that_is_tested() -> None:
+    [pin] = PROJECT["project"]["optional-dependencies"]["openvino"]
+    assert INSTALL_OPENVINO.split()[-1] == pin
+    assert pinned([pin]).items() <= group("dev").items()
 
 
 def test_what_runs_is_tested_in_the_same_versions_and_no_tool_is_part_of_it() -> None:
