@@ -147,11 +147,14 @@ def _prepare(console: Console, paths: Sequence[str], team: str, model: str, out:
 
 
 def _submit_all(
-    console: Console, sources: Sequence[Source], team: str, model: str, submitted: list[Submission]
+    console: Console, sources: list[Source], team: str, model: str, submitted: list[Submission]
 ) -> list[Failed]:
-    """Submit each source, appending to `submitted` as they succeed. Returns the failures."""
+    """Submit each source, appending to `submitted` as they succeed. Returns the failures.
+
+    Our own previews in a folder are skipped, and removed from `sources`.
+    """
     failures: list[Failed] = []
-    for source in sources:
+    for source in tuple(sources):
         try:
             submitted.append(submit(console, source.location, team, model))
         except OwnPreview as error:
@@ -159,6 +162,7 @@ def _submit_all(
                 failures.append((source.name, error))
             else:
                 console.progress(f"skipped {source.name}: Poseline drew it")
+                sources.remove(source)
         except PoselineError as error:
             failures.append((source.name, error))
             if isinstance(error, ServiceUnavailable) and not _servers_answer(console):
