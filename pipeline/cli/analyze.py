@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,17 +12,18 @@ from uuid import UUID
 
 import click
 
-from pipeline.cli.console import Console, common, pass_console, this_command
+from pipeline.cli.console import Console, common, interactive, pass_console, this_command
 from pipeline.cli.formatting import summary_line
 from pipeline.cli.progress import Bar
 from pipeline.core.states import RunState, VideoState, is_final
-from pipeline.errors import PoselineError, RunFailed, ServiceUnavailable, UsageError
+from pipeline.errors import PoselineError, RunFailed, ServiceUnavailable, UnknownTeam, UsageError
 from pipeline.inference.catalogue import BUNDLED_MODEL
 from pipeline.inference.zoo import find_model
 from pipeline.services.capabilities import check_capability
 from pipeline.services.export import FORMATS, Format, export_run
 from pipeline.services.request import request_run
 from pipeline.services.runs import Run, poll_run, to_dict
+from pipeline.services.teams import add_team, require_team
 from pipeline.services.upload import Upload, check_servers, check_team, printable, register_object, upload_file
 
 VIDEO_ENDINGS = {".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".ts", ".mts", ".m2ts", ".mpg", ".mpeg"}
@@ -155,10 +157,28 @@ def _prepare(console: Console, paths: Sequence[str], team: str, model: str, out:
     spec = find_model(model, console.models_path, console.pins_path).spec
     console.ensure_stack()
     check_servers(console.system)
+    _require_team(console, team)
     missing = check_capability(console.system, spec.precision)
     if missing is not None:  # no error: runs that exist already are not affected
         console.progress(missing)
     return sources
+
+
+def _require_team(console: Console, team: str) -> None:
+    """Check that the team exists; on a terminal, offer to make it.
+
+    Raises:
+        UnknownTeam: it does not, and is not to be made.
+    """
+    try:
+        require_team(console.system, team)
+    except UnknownTeam as error:
+        if console.as_json or not (interactive() and sys.stdin.isatty()):
+            raise
+        question = error.message.rpartition("; `poseline")[0]
+        if not click.confirm(f"{question}; make it with the default limits?", err=True):
+            raise
+        add_team(console.system, team)
 
 
 def _submit_all(

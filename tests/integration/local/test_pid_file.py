@@ -15,9 +15,11 @@ import pytest
 
 from pipeline.local.cluster import remove_stale_pid_file
 from pipeline.local.home import Home
-from tests.support.ordinary_user import DAEMON, NOBODY, folder_of, needs_root, run_python
+from tests.support.ordinary_user import NOBODY, Person, person
 
 pytestmark = pytest.mark.timeout(90)
+
+_DAEMON = 1  # a user that every Linux has
 
 _CHECK = """
 import os, subprocess, sys
@@ -66,6 +68,13 @@ def stand_in(folder: Path, cwd: Path, uid: int | None = None) -> Iterator[subpro
             process.kill()
 
 
+def printed(somebody: Person, script: str, *args: str) -> list[str]:
+    """What a script prints that somebody runs on a home of theirs."""
+    done = somebody.run("-c", script, "stack", *args, timeout_s=80)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
 def stale(home: Home, pid: int, started_at: float) -> Path:
     path = home.data("postgres") / "postmaster.pid"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -73,16 +82,14 @@ def stale(home: Home, pid: int, started_at: float) -> Path:
     return path
 
 
-@needs_root
 def test_another_user_s_postgres_is_not_ours(tmp_path: Path) -> None:
-    with folder_of(DAEMON) as place, stand_in(tmp_path, tmp_path):
-        assert run_python(DAEMON, place, _CHECK, str(place / "home")).strip() == "False"
+    with person(_DAEMON) as somebody, stand_in(tmp_path, tmp_path):
+        assert printed(somebody, _CHECK) == ["False"]
 
 
-@needs_root
 def test_up_starts_beside_another_user_s_postgres(tmp_path: Path) -> None:
-    with folder_of(NOBODY) as place, stand_in(tmp_path, tmp_path):
-        assert run_python(NOBODY, place, _UP, str(place / "home")).strip() == "True"
+    with person(NOBODY) as somebody, stand_in(tmp_path, tmp_path):
+        assert printed(somebody, _UP) == ["True"]
 
 
 def test_the_directory_tells_our_postgres_from_another_of_ours(tmp_path: Path) -> None:
@@ -127,7 +134,7 @@ except psutil.AccessDenied:
 """
 
 
-@needs_root
+@pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user's Postgres is readable to that user")
 def test_pid_and_start_decide_where_the_directory_cannot_be_read(servers: Path) -> None:
     """As root, our Postgres runs as `nobody` with a capability that makes it unreadable to other processes of his."""
     owner = (servers / "postgres").stat().st_uid
@@ -136,6 +143,5 @@ def test_pid_and_start_decide_where_the_directory_cannot_be_read(servers: Path) 
     )
     while (parent := running.parent()) is not None and parent.name() == "postgres":
         running = parent
-    with folder_of(owner) as place:
-        printed = run_python(owner, place, _UNREADABLE, str(place / "home"), str(running.pid)).split()
-    assert printed == ["True", "False", "False"]
+    with person(owner) as somebody:
+        assert printed(somebody, _UNREADABLE, str(running.pid)) == ["True", "False", "False"]

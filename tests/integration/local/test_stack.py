@@ -29,7 +29,7 @@ from pipeline.errors import StackError, UsageError
 from pipeline.local.stack import PROCESSES, SERVERS, StackStatus, down, status, up
 from pipeline.settings import Settings
 from tests.support.harness import wait_until
-from tests.support.ordinary_user import NOBODY, folder_of, needs_root, run_python
+from tests.support.ordinary_user import NOBODY, person
 
 pytestmark = pytest.mark.timeout(90)
 
@@ -317,7 +317,6 @@ def test_impossible_requests_are_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "never").exists()
 
 
-@needs_root
 def test_an_ordinary_user_needs_nothing_from_root() -> None:
     script = (
         "import sys; from pathlib import Path; from pipeline.local.stack import up, down, SERVERS\n"
@@ -325,5 +324,6 @@ def test_an_ordinary_user_needs_nothing_from_root() -> None:
         "try: print('running', up(home, only=SERVERS, prepare=lambda s: None).running)\n"
         "finally: print('left', down(home).running)\n"
     )
-    with folder_of(NOBODY) as place:
-        assert run_python(NOBODY, place, script, str(place / "home")).split() == ["running", "True", "left", "False"]
+    with person(NOBODY) as somebody:
+        done = somebody.run("-c", script, "named", timeout_s=60)
+        assert done.stdout.split() == ["running", "True", "left", "False"], done.stderr
