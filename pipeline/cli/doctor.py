@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -26,9 +27,11 @@ from pipeline.inference.zoo import find_model, load_model
 from pipeline.local import stack
 from pipeline.local.stack import ServiceStatus
 from pipeline.settings import check_variables, configured_by_environment
+from pipeline.storage.objects import build_object_store
 
 _FREE_BYTES = 2 * 2**30
 _PING_S = 5.0
+_STORE_S = 5.0  # a worker has more patience
 #: For a service of the local stack, by its state.
 _FIXES = {
     "stopped": "start it with `poseline up`",
@@ -172,8 +175,9 @@ def _redis(console: Console) -> str:
 
 
 def _store(console: Console) -> str:
-    console.system.store.check_bucket()
-    return f"answers, bucket {console.system.store.bucket}"
+    with closing(build_object_store(console.settings, timeout_s=_STORE_S, attempts=2)) as store:
+        store.check_bucket()
+        return f"answers, bucket {store.bucket}"
 
 
 def _workers(console: Console) -> str:

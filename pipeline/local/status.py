@@ -70,7 +70,7 @@ def iter_services(home: Home, stack: Stack) -> Iterator[ServiceStatus]:
             health = check_health(name, stack, pid)
             if health is Health.ANSWERS:
                 yield ServiceStatus(name, "running", pid, port, lost)
-            elif is_starting(known[name]) and not is_stopped(pid):
+            elif health is not Health.UNKNOWN and is_starting(known[name]) and not is_stopped(pid):
                 yield ServiceStatus(name, "starting", pid, port, lost)
             else:
                 found, detail = _TROUBLE[health]

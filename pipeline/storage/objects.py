@@ -201,8 +201,12 @@ class ObjectStore:
             shutil.copyfileobj(body, to, _PIECE_BYTES)
 
 
-def build_object_store(settings: Settings) -> ObjectStore:
+def build_object_store(settings: Settings, *, timeout_s: float = 30, attempts: int = 5) -> ObjectStore:
     """The object store that the settings name.
+
+    Args:
+        timeout_s: for an answer.
+        attempts: at each request before it fails.
 
     Raises:
         UsageError: the endpoint is not a URL.
@@ -220,8 +224,8 @@ def build_object_store(settings: Settings) -> ObjectStore:
             signature_version="s3v4",
             s3={"addressing_style": "path"},
             connect_timeout=5,
-            read_timeout=30,
-            retries={"mode": "standard", "max_attempts": 4},
+            read_timeout=timeout_s,
+            retries={"mode": "standard", "total_max_attempts": attempts},
             max_pool_connections=32,
         ),
     )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -269,6 +271,23 @@ def test_wrong_settings_of_redis(
         for args in (("status",), ("beat",)):
             assert words in refusal(capsys, args)
         assert words in wrong_parts(capsys)["redis"]
+
+
+def test_servers_that_accept_and_say_nothing_do_not_stop_doctor(
+    configured: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    begun_at = time.monotonic()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        silent = f"127.0.0.1:{listening.getsockname()[1]}"
+        monkeypatch.setenv("POSELINE_DATABASE_URL", f"postgresql://a:b@{silent}/x")
+        monkeypatch.setenv("POSELINE_BROKER_URL", f"redis://{silent}/0")
+        monkeypatch.setenv("POSELINE_S3_ENDPOINT", f"http://{silent}")
+        found = wrong_parts(capsys)
+    assert "Postgres does not answer" in found["postgres"]
+    assert "Redis does not answer" in found["redis"]
+    assert "object store does not answer" in found["store"]
+    assert found.keys() == {"postgres", "redis", "store", "workers", "beat"}
+    assert time.monotonic() - begun_at < 80
 
 
 @pytest.mark.parametrize("args", [*ON_POSTGRES, *OTHERS], ids=name_of)
