@@ -7,7 +7,10 @@ writes for its own servers.
 from __future__ import annotations
 
 import os
-from dataclasses import replace
+import re
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from difflib import get_close_matches
 from pathlib import Path
 
 from pydantic import Field, SecretStr, ValidationError
@@ -17,6 +20,26 @@ from pipeline.core.video_limits import VideoLimits
 from pipeline.errors import UsageError
 
 ENV_FILE = "poseline.env"
+
+_PREFIX = "POSELINE_"
+#: Variables that are no settings of every process: read where they are used, or by the tests.
+_READ_ELSEWHERE = {"DEVICE", "STACK_ID", "LOG_LEVEL", "LOG_JSON", "MODELS_MIRROR", "SOAK"}
+#: Those of `.env`, which docker-compose.yml reads and hands on under other names.
+_OF_COMPOSE = {
+    "POSTGRES_ADMIN_PASSWORD",
+    "POSTGRES_PASSWORD",
+    "VALKEY_PASSWORD",
+    "S3_ADMIN_ACCESS_KEY",
+    "S3_ADMIN_SECRET_KEY",
+    "S3_INTERNAL_KEY",
+    "WORKERS",
+    "WORKER_SLOTS",
+    "WORKER_MEMORY",
+    "GPU_SLOTS",
+    "GPU_MEMORY",
+}
+#: What Kubernetes adds for a service called `poseline-…`.
+_OF_KUBERNETES = re.compile(r"(^|_)(SERVICE_(HOST|PORT(_\w+)?)|PORT_\d+_(TCP|UDP)(_\w+)?)$")
 
 
 class Settings(BaseSettings):
@@ -98,6 +121,32 @@ class Settings(BaseSettings):
 def configured_by_environment() -> bool:
     """Whether the environment names servers."""
     return "POSELINE_DATABASE_URL" in os.environ
+
+
+def known_variables() -> frozenset[str]:
+    """Every `POSELINE_…` variable that something reads."""
+    nested = {f"VIDEO__{field.name.upper()}" for field in fields(VideoLimits) if field.name != "stall_s"}
+    names = {name.upper() for name in Settings.model_fields} | nested | _READ_ELSEWHERE | _OF_COMPOSE
+    return frozenset(_PREFIX + name for name in names)
+
+
+def check_variables(environment: Mapping[str, str]) -> None:
+    """Check that every `POSELINE_…` variable that is set is one: a misspelt one would silently do nothing.
+
+    Raises:
+        UsageError: there is no such variable.
+    """
+    known = known_variables()
+    for name, value in environment.items():
+        spelt = name.upper()
+        if not spelt.startswith(_PREFIX) or spelt in known or not value:
+            continue
+        if _OF_KUBERNETES.search(spelt.removeprefix(_PREFIX)) or value.startswith(("tcp://", "udp://")):
+            continue
+        stems = [other.removeprefix(_PREFIX) for other in sorted(known)]
+        near = get_close_matches(spelt.removeprefix(_PREFIX), stems, 1, cutoff=0.65)
+        fix = f"did you mean {_PREFIX}{near[0]}?" if near else "unset it; docs/operations.md lists the settings"
+        raise UsageError(f"there is no setting {name}; {fix}")
 
 
 def load_settings(home: Path) -> Settings:

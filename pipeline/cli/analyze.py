@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from pipeline.cli.progress import Bar
 from pipeline.cli.sources import Source, find_sources
 from pipeline.cli.waiting import Submission, iter_ended
 from pipeline.core.states import RunState
-from pipeline.errors import OwnPreview, PoselineError, ServiceUnavailable, UsageError
+from pipeline.errors import OwnPreview, PoselineError, ServiceUnavailable, UnknownTeam, UsageError
 from pipeline.inference.catalogue import BUNDLED_MODEL
 from pipeline.inference.zoo import find_model
 from pipeline.services.capabilities import check_capability
@@ -23,6 +24,7 @@ from pipeline.services.pose_writers import FORMATS, Format
 from pipeline.services.result_page import Failure, write_result_page
 from pipeline.services.runs import poll_runs, short_id
 from pipeline.services.submit import submit_video
+from pipeline.services.teams import add_team, require_team
 from pipeline.services.upload import check_servers, check_team, printable
 
 #: A video's name, and why there are no results of it.
@@ -140,10 +142,28 @@ def _prepare(console: Console, paths: Sequence[str], team: str, model: str, out:
     spec = find_model(model, console.models_path, console.pins_path).spec
     console.ensure_stack()
     check_servers(console.system)
+    _require_team(console, team)
     missing = check_capability(console.system, spec.precision)
     if missing is not None:  # no error: runs that exist already are not affected
         console.progress(missing)
     return sources
+
+
+def _require_team(console: Console, team: str) -> None:
+    """Check that the team exists; on a terminal, offer to make it.
+
+    Raises:
+        UnknownTeam: it does not, and is not to be made.
+    """
+    try:
+        require_team(console.system, team)
+    except UnknownTeam as error:
+        if console.as_json or not (interactive() and sys.stdin.isatty()):
+            raise
+        question = error.message.rpartition("; `poseline")[0]
+        if not click.confirm(f"{question}; make it with the default limits?", err=True):
+            raise
+        add_team(console.system, team)
 
 
 def _submit_all(

@@ -74,3 +74,10 @@ def _decoded_twice(run: Run) -> str:
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def format_ago(seconds: float) -> str:
+    """How long ago something was: `8 s ago`, `3 min ago`, `2 h ago`."""
+    if seconds < 100:
+        return f"{seconds:.0f} s ago"
+    return f"{seconds / 60:.0f} min ago" if seconds < 5400 else f"{seconds / 3600:.0f} h ago"

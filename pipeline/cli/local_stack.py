@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
-from typing import get_args
+from typing import Any, get_args
 
 import click
 
 from pipeline.cli.console import Console, common, pass_console
+from pipeline.cli.formatting import format_ago
 from pipeline.cli.place import shown
 from pipeline.errors import DeviceUnavailable, ServiceUnavailable
 from pipeline.inference.catalogue import BUNDLED_MODEL
@@ -64,8 +66,9 @@ def status(context: click.Context, console: Console) -> None:
         if not console.print_json({**console.place.to_dict(), **_to_dict(found), "workers": []}):
             console.print(console.place.line)
             _print_services(console, found)
-            if any(service.state == "running" for service in found.services):
-                console.print(f"part of the local stack is not running; see the logs in {shown(found.home / 'logs')}")
+            if any(service.state != "stopped" for service in found.services):
+                line = "part of the local stack does not answer; `poseline up` restarts it, logs: "
+                console.print(console.naming_home(line + shown(found.home / "logs")))
             else:
                 console.print(console.naming_home("the local stack is not running; `poseline up` starts it"))
         context.exit(1)
@@ -97,7 +100,19 @@ def status(context: click.Context, console: Console) -> None:
     )
     for reason in sorted({r["reason"] for r in rows} - {""}):
         console.print(f"{', '.join(r['name'] for r in rows if r['reason'] == reason)}: {reason}")
+    for each in live["lost_workers"]:
+        holds = f", holds {each['leases']} of its tasks" if each["leases"] else ""
+        console.print(f"{each['name']} stopped reporting: last seen {format_ago(each['silent_s'])}{holds}")
+    if found is None:
+        console.print(f"beat: {describe_beat(live['beat'])}")
     console.print("\nwaiting: " + ", ".join(f"{count} in {name}" for name, count in live["queues"].items()))
+
+
+def describe_beat(report: Mapping[str, Any] | None) -> str:
+    """Beat's last tick in words, or the fix."""
+    if report is None:
+        return "none ticks, so that nothing is dispatched or tried again; start one with `poseline beat`"
+    return f"ticked {format_ago(report['age_s'])} on {report['host']}"
 
 
 def _check(device: Device, console: Console) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 
 import click
 
 import pipeline
-from pipeline.cli.commands import Commands
+from pipeline.cli.commands import ARGUMENTS, Commands
 from pipeline.cli.console import Console, common
 from pipeline.errors import PoselineError, UsageError, in_one_line
 from pipeline.logs import configure_logs
@@ -17,8 +18,15 @@ from pipeline.logs import configure_logs
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(pipeline.__version__, prog_name="poseline")
 @common
-def poseline() -> None:
+@click.pass_context
+def poseline(context: click.Context) -> None:
     """Find every person's pose in every frame of your team's videos."""
+    if context.invoked_subcommand == "doctor" or set(context.help_option_names) & set(context.meta[ARGUMENTS]):
+        return  # `doctor` reports what is wrong, and goes on
+    if any(name.upper().startswith("POSELINE_") for name in os.environ):  # the settings take 0.2 s to import
+        from pipeline.settings import check_variables  # noqa: PLC0415
+
+        check_variables(os.environ)
 
 
 def main(args: list[str]) -> int:

@@ -26,7 +26,7 @@ from pipeline.services.local_copy import local_copy
 from pipeline.services.pose_writers import JsonLines
 from pipeline.services.system import System
 from pipeline.services.teams import limits_of_ready
-from pipeline.storage.objects import ObjectMissing
+from pipeline.storage.store_errors import ObjectMissing
 from pipeline.video.reader import VideoInfo, probe
 from pipeline.video.source import FileSource
 
