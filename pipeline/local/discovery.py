@@ -76,7 +76,7 @@ def _nearest() -> tuple[Path | None, tuple[Path, ...]]:
             # A link and what it leads to: whoever made either decides which servers are spoken to.
             owners = {candidate.lstat().st_uid, candidate.stat().st_uid}
             if owners == {os.geteuid()}:
-                owners.add((candidate / Home(candidate).stack_file.name).stat().st_uid)
+                owners.add(Home(candidate).stack_file.stat().st_uid)
         except OSError:
             continue
         if owners == {os.geteuid()}:

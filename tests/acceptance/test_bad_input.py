@@ -247,6 +247,32 @@ def test_a_port_that_is_taken(
             assert "choose another" in line
 
 
+def test_a_worker_without_a_place_for_scratch_files_does_not_start(
+    configured: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("in the way of a directory")
+    code, line = said(capsys, "worker", "--device", "cpu", "--home", str(tmp_path / "file" / "home"))
+    assert code == 2
+    assert "scratch files cannot be kept in" in line
+    assert line.rstrip().endswith("(Not a directory); name a place with --home or POSELINE_HOME")
+
+
+def test_servers_of_the_environment_are_named_without_their_password(
+    configured: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = urlsplit(configured.database_url.get_secret_value())
+    where = f"{url.hostname}:{url.port}{url.path}"
+    assert main(["runs"]) == 0
+    assert capsys.readouterr().err.splitlines()[-1] == f"servers: Postgres {where}, from the environment"
+    assert main(["status"]) == 0
+    assert capsys.readouterr().out.startswith(f"servers: Postgres {where}, from the environment\n")
+    assert main(["status", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["servers"], found["database"]) == ("environment", where)
+    assert url.password is not None
+    assert url.password not in json.dumps(found)
+
+
 @pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_stops_the_waiting_and_not_the_run(system: System, short_clip: Path, tmp_path: Path) -> None:
     with processes(system.settings, tmp_path / "logs") as running:
