@@ -151,7 +151,7 @@ def test_a_summary_has_what_is_known_of_a_run_in_every_state(system: System) -> 
         "FROM run_summary WHERE run_id = :id"
     )
     assert sql(system, asked, id=done) == [(True, 2.5, 0.2, 6, 1, 4, 2, 6, "fp32")]
-    assert sql(system, asked, id=other) == [(False, None, 5 / 30, 6, None, None, None, None, "fp32")]
+    assert sql(system, asked, id=other) == [(False, None, 0.2, 6, None, None, None, None, "fp32")]
 
 
 #: What a person asks of one video or run.
