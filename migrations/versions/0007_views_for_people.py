@@ -35,6 +35,13 @@ RUN_COLUMNS = """
     frame.frame, frame.pts, frame.pts * video.time_base_num::double precision / video.time_base_den AS time_s
 """
 
+# The planner takes a run for a thousand frames however many runs there are. Otherwise statistics from when there were
+# two runs made it read every frame for one video until the next ANALYZE.
+STATISTICS = """
+ALTER TABLE frame ALTER COLUMN run_id SET (n_distinct = -0.001);
+ANALYZE frame;
+"""
+
 # The frames come last: by then the run is known, and their primary key gives those of that run alone.
 FRAMES = """
 FROM video
@@ -81,11 +88,11 @@ RUN_SUMMARY = """
 CREATE VIEW run_summary AS
 SELECT run.id AS run_id, run.video_id, video.name AS video, team.name AS team, model.name AS model,
     model.fingerprint, model.precision, run.state, run.reason, run.created_at, run.started_at, run.finished_at,
-    extract(epoch FROM run.finished_at - run.started_at)::double precision AS took_s,
-    coalesce(
-        (run.summary ->> 'video_s')::double precision,
-        (video.last_pts - video.first_pts) * video.time_base_num::double precision / video.time_base_den
-    ) AS video_s,
+    round(extract(epoch FROM run.finished_at - run.started_at), 2)::double precision AS took_s,
+    coalesce((run.summary ->> 'video_s')::numeric, round(
+        (video.last_pts - video.first_pts)::numeric * video.time_base_num / video.time_base_den
+        * video.frames / greatest(video.frames - 1, 1), 3  -- the last frame is shown, too
+    ))::double precision AS video_s,
     video.frames,
     (run.summary ->> 'frames_missing')::integer AS frames_missing,
     (run.summary ->> 'frames_with_people')::integer AS frames_with_people,
@@ -175,4 +182,5 @@ def upgrade() -> None:
     op.execute("LOCK TABLE chunk, frame, run, video, team, model IN ACCESS EXCLUSIVE MODE")
     op.execute(FRAME)
     op.execute(QUEUED)
+    op.execute(STATISTICS)
     make_views()
