@@ -43,12 +43,13 @@ class VideoWriter:
         *,
         size: tuple[int, int],
         time_base: Fraction,
+        usual_fps: Fraction,
         channels: int,
         rate_hz: int,
     ) -> None:
         self._container = container
         preset = _LARGE_PRESET if size[0] * size[1] > _LARGE_PIXELS else _PRESET
-        stream = container.add_stream("libx264", options={"crf": "23", "preset": preset})
+        stream = container.add_stream("libx264", usual_fps, options={"crf": "23", "preset": preset})
         assert isinstance(stream, VideoStream)
         stream.width, stream.height = size
         stream.pix_fmt = "yuv420p"
@@ -104,6 +105,7 @@ class VideoWriter:
         *,
         size: tuple[int, int],
         time_base: Fraction,
+        usual_fps: Fraction,
         comment: str,
         channels: int = 0,
         rate_hz: int = 48_000,
@@ -113,6 +115,7 @@ class VideoWriter:
         Args:
             size: width and height, even; see `encodable_size`.
             time_base: of the frames' pts, in seconds.
+            usual_fps: about how many frames a second there are; the encoder sets the stream's level by it.
             comment: for the file's metadata.
             channels: of the sound, 0 for none.
             rate_hz: of the sound.
@@ -120,6 +123,8 @@ class VideoWriter:
         options = {"movflags": "faststart"}
         with replacing(to) as [part], av.open(str(part), "w", format="mp4", options=options) as container:
             container.metadata["comment"] = comment
-            writer = cls(container, size=size, time_base=time_base, channels=channels, rate_hz=rate_hz)
+            writer = cls(
+                container, size=size, time_base=time_base, usual_fps=usual_fps, channels=channels, rate_hz=rate_hz
+            )
             yield writer
             writer._flush()

@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from pipeline.core.frame_index import FrameIndex
 from pipeline.core.preview_tag import preview_tag
 from pipeline.core.progress import Progress
 from pipeline.services.preview.footage import Footage
@@ -30,6 +31,7 @@ def draw_video(footage: Footage, to: Path, progress: Progress) -> tuple[str, ...
             to,
             size=size,
             time_base=index.time_base,
+            usual_fps=_usual_fps(index),
             comment=preview_tag(footage.run.id),
             channels=sound.channels,
             rate_hz=SOUND_RATE_HZ,
@@ -54,6 +56,13 @@ def _end_s(footage: Footage) -> Fraction:
         return int(pts[stop]) * footage.index.time_base
     step = max(1, int(pts[-1] - pts[-2])) if len(pts) > 1 else 1
     return (int(pts[-1]) + step) * footage.index.time_base
+
+
+def _usual_fps(index: FrameIndex) -> Fraction:
+    """The mean rate over the whole video, between 1 and 1000."""
+    seconds = int(index.pts[-1] - index.pts[0]) * index.time_base
+    mean = (len(index) - 1) / seconds if seconds else Fraction(30)
+    return min(max(mean, Fraction(1)), Fraction(1000)).limit_denominator(1001)
 
 
 def _copy_sound(sound: SoundReader, writer: VideoWriter, heard: int, until_s: Fraction) -> int:

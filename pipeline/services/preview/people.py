@@ -27,7 +27,7 @@ def draw_people(image: Image, row: FrameRow, skeleton: Sequence[Sequence[int]], 
         image: uint8 BGR `(height, width, 3)`; lines are as wide as its size asks for.
         skeleton: pairs of keypoints that a line joins.
     """
-    thickness = max(2, round(max(image.shape[:2]) / 400))
+    thickness = max(1, round(max(image.shape[:2]) / 400))
     for i in range(len(row.poses)):
         colour = COLOURS[i % len(COLOURS)]
         points = row.poses.keypoints[i, :, :2] * scale

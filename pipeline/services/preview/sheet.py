@@ -28,6 +28,8 @@ _JPEG_QUALITY = 85
 _CANDIDATES = 24
 #: A video indexed by position is decoded from its start.
 _NEAR_START = 120
+#: Of a stretch of frames, at either end.
+_MARGIN = 1 / 6
 _WHITE, _GREY = (255, 255, 255), (40, 40, 40)
 
 
@@ -65,12 +67,18 @@ def draw_best(footage: Footage) -> bytes:
     for row in _candidates(footage):
         frame = footage.frame(row)
         if frame is not None:
-            scale = min(1.0, THUMBNAIL_PX / max(footage.video.size))
-            size = [max(1, round(side * scale)) for side in footage.video.size]
-            image = resized(frame.image, size[0], size[1])
-            draw_people(image, row, footage.run.model.skeleton, scale)
-            return _encode(".jpg", image, cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY)
+            # Drawn at twice the size, so that thin lines and small joints come out smooth.
+            double = _within(frame.image, 2 * THUMBNAIL_PX)
+            draw_people(double, row, footage.run.model.skeleton, double.shape[1] / frame.image.shape[1])
+            return _encode(".jpg", _within(double, THUMBNAIL_PX), cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY)
     raise _unreadable(footage)
+
+
+def _within(image: Image, longest: int) -> Image:
+    """A copy whose longer side is `longest`, or the image's own where that is less."""
+    height, width = image.shape[:2]
+    scale = min(1.0, longest / max(width, height))
+    return resized(image, max(1, round(width * scale)), max(1, round(height * scale)))
 
 
 def _candidates(footage: Footage) -> Iterator[FrameRow]:
@@ -85,13 +93,18 @@ def _candidates(footage: Footage) -> Iterator[FrameRow]:
 
 
 def _choose(footage: Footage, cells: int) -> list[FrameRow]:
-    """From each of `cells` equal stretches of the frames, the one with most people, then the best scores."""
-    best: dict[int, FrameRow] = {}
+    """From each of `cells` equal stretches of the frames, the one with most people, then the best scores.
+
+    Frames at a stretch's ends count only where there are no others: those of two stretches would look alike.
+    """
+    best: dict[int, tuple[tuple[bool, int, float], FrameRow]] = {}
     for at, row in enumerate(footage.rows()):
-        cell = at * cells // footage.drawable
-        if cell not in best or _interest(row) > _interest(best[cell]):
-            best[cell] = row
-    return [best[cell] for cell in sorted(best)]
+        cell, rest = divmod(at * cells, footage.drawable)
+        inside = _MARGIN <= rest / footage.drawable < 1 - _MARGIN
+        rank = (inside, *_interest(row))
+        if cell not in best or rank > best[cell][0]:
+            best[cell] = rank, row
+    return [best[cell][1] for cell in sorted(best)]
 
 
 def _interest(row: FrameRow) -> tuple[int, float]:

@@ -47,6 +47,7 @@ def pictures(path: Path) -> list[tuple[float, np.ndarray]]:
         ("uneven.mp4", {"times_s": UNEVEN_S}),
         ("late_sound.mp4", {"sound_from_s": 0.5}),
         ("late_picture.mp4", {"times_s": [0.5 + at / 30 for at in range(165)]}),
+        ("trimmed.mp4", {"times_s": [at / 30 for at in range(-20, 165)]}),
         ("gap.mkv", {"silent_between_s": (1.5, 2.6), "codec": "libopus", "rate": 48_000}),
         ("clock.ts", {"rate": 48_000}),
         ("linear.avi", {"codec": "pcm_s16le", "video_codec": "mpeg4"}),

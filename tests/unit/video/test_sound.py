@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import textwrap
+import threading
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 
 from pipeline.core.video_limits import VideoLimits
 from pipeline.errors import SourceGone
-from pipeline.video import demux, zygote_client
+from pipeline.video import decoder_process, demux, zygote_client
 from pipeline.video.decode_request import SOUND_RATE_HZ
 from pipeline.video.reader import probe
 from pipeline.video.sound import CODECS
@@ -180,6 +181,19 @@ def test_endless_sound_is_cut(tmp_path: Path) -> None:
     _, samples = hear(taken_over(tmp_path, "info()\nat = 0\nwhile True: sound(at); at += 100"), 4.0)
     assert samples.all()
     assert len(samples) == 4 * SOUND_RATE_HZ
+
+
+def test_a_caller_that_takes_its_time_between_pieces_is_no_fault_of_the_decoder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decoder_process, "WALL_PER_CPU_LIMIT", 0.03)  # 0.9 s
+    ticks = "for _ in range(5): wire.send(job, wire.RecordKind.TICK)"
+    path = taken_over(tmp_path, f"info(); sound(0)\n{ticks}\nsound(48000)\n{ticks}\nsound(96000); wire.send(job, 6)")
+    with open_source(path) as source, open_sound(source, LIMITS, Fraction(0), Fraction(4)) as sound:
+        for _ in range(3):
+            assert sound.read(SOUND_RATE_HZ)[:100].all()
+            threading.Event().wait(1)
+        assert sound.failure is None
 
 
 def taken_over(folder: Path, code: str) -> Path:
