@@ -3,8 +3,11 @@
 PoselineError                   exit 1
 ├── UsageError                  exit 2: what was asked for cannot be, whatever the servers say
 │   ├── UnknownModel
+│   ├── UnknownTeam
 │   └── NotFound
 ├── ServiceUnavailable          a server that Poseline needs does not answer
+│   ├── SchemaOutdated          the database has no tables, or another version's
+│   └── WrongEncoding           the database cannot store every text
 ├── StackError                  the local stack could not start or stop
 ├── InvalidWeights              weights are missing, changed, or do not follow their contract
 ├── BrokenModel                 a model gives no numbers, or wrong ones, wherever it is loaded
@@ -77,12 +80,24 @@ class UnknownModel(UsageError):
     """There is no such model; `poseline models` lists them."""
 
 
+class UnknownTeam(UsageError):
+    """There is no such team; `poseline teams` lists them."""
+
+
 class NotFound(UsageError):
     """There is no such thing here."""
 
 
 class ServiceUnavailable(PoselineError):
     """A server that Poseline needs does not answer; `poseline doctor` says which."""
+
+
+class SchemaOutdated(ServiceUnavailable):
+    """The database has no tables, or another version's; run `poseline db upgrade`."""
+
+
+class WrongEncoding(ServiceUnavailable):
+    """The database has another encoding than UTF8; make a new one."""
 
 
 class StackError(PoselineError):

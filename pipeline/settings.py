@@ -7,7 +7,10 @@ writes for its own servers.
 from __future__ import annotations
 
 import os
-from dataclasses import replace
+import re
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from difflib import get_close_matches
 from pathlib import Path
 
 from pydantic import Field, SecretStr, ValidationError
@@ -18,6 +21,26 @@ from pipeline.errors import UsageError
 
 ENV_FILE = "poseline.env"
 
+_PREFIX = "POSELINE_"
+#: Variables that are no settings of every process: read where they are used, or by the tests.
+_READ_ELSEWHERE = {"DEVICE", "STACK_ID", "LOG_LEVEL", "LOG_JSON", "MODELS_MIRROR", "SOAK"}
+#: Those of `.env`, which docker-compose.yml reads and hands on under other names.
+_OF_COMPOSE = {
+    "POSTGRES_ADMIN_PASSWORD",
+    "POSTGRES_PASSWORD",
+    "VALKEY_PASSWORD",
+    "S3_ADMIN_ACCESS_KEY",
+    "S3_ADMIN_SECRET_KEY",
+    "S3_INTERNAL_KEY",
+    "WORKERS",
+    "WORKER_SLOTS",
+    "WORKER_MEMORY",
+    "GPU_SLOTS",
+    "GPU_MEMORY",
+}
+#: What Kubernetes adds for a service called `poseline-…`.
+_OF_KUBERNETES = re.compile(r"(^|_)(SERVICE_(HOST|PORT(_\w+)?)|PORT_\d+_(TCP|UDP)(_\w+)?)$")
+
 
 class Settings(BaseSettings):
     """One process's settings; every field is `POSELINE_` plus its name in capitals."""
@@ -27,6 +50,9 @@ class Settings(BaseSettings):
     )
 
     database_url: SecretStr = Field(description="postgresql://user:password@host:port/name")
+    database_reader_url: SecretStr | None = Field(
+        default=None, description="the same for the role poseline_reader, which may only read the views for people"
+    )
     broker_url: SecretStr = Field(description="redis://user:password@host:port/0")
     s3_endpoint: str = Field(description="http(s)://host:port of the object store")
     s3_bucket: str = "poseline"
@@ -34,7 +60,7 @@ class Settings(BaseSettings):
     s3_access_key: SecretStr
     s3_secret_key: SecretStr
 
-    home: Path = Field(default=Path(".poseline"), description="local state: stack, scratch files")
+    home: Path = Field(default=Path(".poseline"), description="local state: stack, scratch files; always named")
     models_dir: Path | None = Field(default=None, description="fetched models; HOME/models by default")
 
     models_pins: Path | None = Field(default=None, description="the SHA-256s of models that the team trusts")
@@ -97,6 +123,32 @@ def configured_by_environment() -> bool:
     return "POSELINE_DATABASE_URL" in os.environ
 
 
+def known_variables() -> frozenset[str]:
+    """Every `POSELINE_…` variable that something reads."""
+    nested = {f"VIDEO__{field.name.upper()}" for field in fields(VideoLimits) if field.name != "stall_s"}
+    names = {name.upper() for name in Settings.model_fields} | nested | _READ_ELSEWHERE | _OF_COMPOSE
+    return frozenset(_PREFIX + name for name in names)
+
+
+def check_variables(environment: Mapping[str, str]) -> None:
+    """Check that every `POSELINE_…` variable that is set is one: a misspelt one would silently do nothing.
+
+    Raises:
+        UsageError: there is no such variable.
+    """
+    known = known_variables()
+    for name, value in environment.items():
+        spelt = name.upper()
+        if not spelt.startswith(_PREFIX) or spelt in known or not value:
+            continue
+        if _OF_KUBERNETES.search(spelt.removeprefix(_PREFIX)) or value.startswith(("tcp://", "udp://")):
+            continue
+        stems = [other.removeprefix(_PREFIX) for other in sorted(known)]
+        near = get_close_matches(spelt.removeprefix(_PREFIX), stems, 1, cutoff=0.65)
+        fix = f"did you mean {_PREFIX}{near[0]}?" if near else "unset it; docs/operations.md lists the settings"
+        raise UsageError(f"there is no setting {name}; {fix}")
+
+
 def load_settings(home: Path) -> Settings:
     """Settings of this process.
 
@@ -104,6 +156,10 @@ def load_settings(home: Path) -> Settings:
         UsageError: something needed is not set, or cannot be read.
     """
     env_file = None if configured_by_environment() else home / ENV_FILE
+    if env_file is not None and not env_file.exists():
+        raise UsageError(
+            f"there is no local stack in {home}, and POSELINE_DATABASE_URL is not set; run `poseline up`, or set it"
+        )
     try:
         return Settings(_env_file=env_file, home=home)  # type: ignore[call-arg]
     except ValidationError as error:

@@ -54,7 +54,7 @@ class FrameOfRun(Protocol):
     """A row of a run, as far as this check reads it."""
 
     @property
-    def frame_no(self) -> int: ...
+    def frame(self) -> int: ...
 
     @property
     def pts(self) -> int: ...
@@ -73,23 +73,23 @@ class FrameCheck:
 
     def write(self, row: FrameOfRun) -> None:
         """Take the next row."""
-        self.add(row.frame_no, row.pts)
+        self.add(row.frame, row.pts)
 
-    def add(self, frame_no: int, pts: int) -> None:
+    def add(self, frame: int, pts: int) -> None:
         """Take the next row by its number and time."""
         self._rows += 1
         index = self._index
-        if 0 <= frame_no < len(index) and index.pts[frame_no] == pts:
-            self._count(frame_no)
+        if 0 <= frame < len(index) and index.pts[frame] == pts:
+            self._count(frame)
             return
         at = int(np.searchsorted(index.pts, pts))
         if at < len(index) and index.pts[at] == pts:
             self._count(at)
-            self._elsewhere.setdefault(at, []).append(frame_no)
+            self._elsewhere.setdefault(at, []).append(frame)
         else:
             self._foreign_count += 1
             if len(self._foreign) < _NAMED:
-                self._foreign.append((frame_no, pts))
+                self._foreign.append((frame, pts))
 
     def findings(self) -> Findings:
         """The verdict on the rows so far."""
@@ -105,8 +105,8 @@ class FrameCheck:
             examples=tuple(self._examples(lost[:_NAMED].tolist(), doubled[:_NAMED].tolist(), misplaced[:_NAMED])),
         )
 
-    def _count(self, frame_no: int) -> None:
-        self._times_seen[frame_no] = min(2, self._times_seen[frame_no] + 1)
+    def _count(self, frame: int) -> None:
+        self._times_seen[frame] = min(2, self._times_seen[frame] + 1)
 
     def _examples(self, lost: list[int], doubled: list[int], misplaced: list[int]) -> Iterator[str]:
         pts = self._index.pts

@@ -76,11 +76,11 @@ class FrameIndex:
     def __len__(self) -> int:
         return len(self.pts)
 
-    def start_of(self, frame_no: int) -> int:
-        """The frame at which decoding `frame_no` has to start: the last keyframe up to it, or frame 0."""
+    def start_of(self, frame: int) -> int:
+        """The frame at which decoding `frame` has to start: the last keyframe up to it, or frame 0."""
         if self.indexed_by_position:
             return 0
-        before = np.flatnonzero(self.keyframe[: frame_no + 1])
+        before = np.flatnonzero(self.keyframe[: frame + 1])
         return int(before[-1]) if len(before) else 0
 
     def byte_range(self, first: int, stop: int) -> tuple[int, int]:

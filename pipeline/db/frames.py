@@ -21,10 +21,11 @@ import psycopg
 from psycopg.abc import Buffer
 from psycopg.adapt import Loader
 from psycopg.pq import Format
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, select
 
 from pipeline.core.poses import Float32s, FramePoses
 from pipeline.db.engine import database_errors
+from pipeline.db.tables import frame
 
 _HEADER = b"PGCOPY\n\xff\r\n\x00" + struct.pack("!ii", 0, 0)
 _TRAILER = struct.pack("!h", -1)
@@ -36,18 +37,18 @@ _ARRAY = struct.Struct("!iiiiii")  # bytes, dimensions, has nulls, type, size, l
 #: A row's fields before its arrays: name, type, and what it holds in every row.
 _FIXED = (
     *(("columns", ">i2", 9), ("run_id_size", ">i4", 16), ("run_id", "V16", bytes(16))),
-    *(("frame_no_size", ">i4", 4), ("frame_no", ">i4", 0), ("chunk_idx_size", ">i4", 4), ("chunk_idx", ">i4", 0)),
+    *(("frame_size", ">i4", 4), ("frame", ">i4", 0), ("chunk_idx_size", ">i4", 4), ("chunk_idx", ">i4", 0)),
     *(("pts_size", ">i4", 8), ("pts", ">i8", 0), ("people_size", ">i4", 2), ("people", ">i2", 0)),
     ("missing", ">i4", -1),
 )
 _COPY = """
-COPY frame (run_id, frame_no, chunk_idx, pts, people, missing, scores, boxes, keypoints) FROM STDIN (FORMAT BINARY)
+COPY frame (run_id, frame, chunk_idx, pts, people, missing, scores, boxes, keypoints) FROM STDIN (FORMAT BINARY)
 """
 _SELECT = """
-SELECT frame_no, pts, people, missing, scores, boxes, keypoints FROM frame
-WHERE run_id = %s ORDER BY frame_no
+SELECT frame, pts, people, missing, scores, boxes, keypoints FROM frame
+WHERE run_id = %s ORDER BY frame
 """
-_SELECT_SOME = _SELECT.replace("ORDER", "AND frame_no = ANY(%s) ORDER")
+_SELECT_SOME = _SELECT.replace("ORDER", "AND frame = ANY(%s) ORDER")
 _FETCH_ROWS = 500
 _PIECE_BYTES = 256 * 1024
 #: Encoded at a time: by one a frame took 5 us, by 60 it takes 1.4.
@@ -61,7 +62,7 @@ _COPY_TIMEOUT = "SET LOCAL statement_timeout = '15min'"
 class FrameRow:
     """One frame of a run. `missing` is the reason where the frame could not be analysed."""
 
-    frame_no: int
+    frame: int
     pts: int
     poses: FramePoses
     missing: str | None = None
@@ -94,7 +95,7 @@ def _encode_same_shape(run_id: UUID, chunk_idx: int, rows: Sequence[FrameRow]) -
     table = np.repeat(_row_of(people, points), len(rows))
     table["run_id"] = np.void(run_id.bytes)
     table["chunk_idx"] = chunk_idx
-    table["frame_no"] = [row.frame_no for row in rows]
+    table["frame"] = [row.frame for row in rows]
     table["pts"] = [row.pts for row in rows]
     if people:
         table["scores"]["value"] = [each.scores for each in poses]
@@ -106,7 +107,7 @@ def _encode_same_shape(run_id: UUID, chunk_idx: int, rows: Sequence[FrameRow]) -
 
 def _encode_missing(run_id: UUID, chunk_idx: int, row: FrameRow, reason: str) -> bytes:
     """Encode a frame that could not be analysed, with the reason."""
-    row_bytes = _encode_same_shape(run_id, chunk_idx, (FrameRow(row.frame_no, row.pts, FramePoses.empty()),))
+    row_bytes = _encode_same_shape(run_id, chunk_idx, (FrameRow(row.frame, row.pts, FramePoses.empty()),))
     at = _row_of(0, 0).dtype.fields["missing"][1]  # type: ignore[index]
     text = reason.encode()
     return row_bytes[:at] + struct.pack("!i", len(text)) + text + row_bytes[at + 4 :]
@@ -192,6 +193,11 @@ class _Float4ArrayLoader(Loader):
         return np.frombuffer(data, _ELEMENT, offset=20)["value"].astype(np.float32)
 
 
+def has_frames(connection: Connection, run_id: UUID) -> bool:
+    """Whether any frame of a run was analysed."""
+    return connection.execute(select(frame.c.frame).where(frame.c.run_id == run_id).limit(1)).first() is not None
+
+
 def iter_frame_rows(engine: Engine, run_id: UUID, numbers: Sequence[int] | None = None) -> Iterator[FrameRow]:
     """Stream a run's frames in order; memory does not grow with the video.
 
@@ -211,7 +217,7 @@ def iter_frame_rows(engine: Engine, run_id: UUID, numbers: Sequence[int] | None 
                 cursor.execute(_SELECT, (run_id,))
             else:
                 cursor.execute(_SELECT_SOME, (run_id, list(numbers)))
-            for frame_no, pts, people, missing, scores, boxes, keypoints in cursor:
+            for frame, pts, people, missing, scores, boxes, keypoints in cursor:
                 points = len(keypoints) // (3 * people) if people else 0
                 poses = FramePoses(scores, boxes.reshape(people, 4), keypoints.reshape(people, points, 3))
-                yield FrameRow(frame_no, pts, poses, missing)
+                yield FrameRow(frame, pts, poses, missing)

@@ -137,7 +137,7 @@ run = Table(
         unique=True,
         postgresql_where=text("state not in ('failed', 'cancelled')"),
     ),
-    Index("run_open", "state", postgresql_where=text("state in ('waiting', 'running', 'finishing')")),
+    Index("run_open", "state", postgresql_where=text("state in ('waiting', 'queued', 'running', 'finishing')")),
 )
 
 chunk = Table(
@@ -166,7 +166,7 @@ frame = Table(
     "frame",
     metadata,
     Column("run_id", Uuid, primary_key=True),
-    Column("frame_no", Integer, primary_key=True),
+    Column("frame", Integer, primary_key=True),
     Column("chunk_idx", Integer, nullable=False),
     Column("pts", BigInteger, nullable=False),
     Column("people", SmallInteger, nullable=False),

@@ -18,6 +18,8 @@ from pipeline.local.servers import postgres_binary, server_env
 
 _FIX = "run `poseline up` as an ordinary user"
 APPLICATION = "poseline"  # its role and its database
+#: The start in `postmaster.pid` is of the wall clock, which may have been set since.
+_CLOCK_TOLERANCE_S = 60.0
 
 
 def make_cluster(home: Home, stack: Stack) -> bool:
@@ -86,43 +88,70 @@ def remove_stale_pid_file(home: Home) -> None:
     """
     data = home.data("postgres")
     try:
-        pid = int((data / "postmaster.pid").read_text().split("\n", 1)[0])
-    except (OSError, ValueError):
+        lines = (data / "postmaster.pid").read_text().splitlines()
+        pid, owner = int(lines[0]), data.stat().st_uid
+    except (OSError, ValueError, IndexError):
         return
-    if psutil.pid_exists(pid) and not any(_serves(process, data) for process in psutil.process_iter()):
+    started_at = int(lines[2]) if len(lines) > 2 and lines[2].strip().isdigit() else 0
+    if not psutil.pid_exists(pid):
+        return
+    if not any(_serves(process, data, owner, pid, started_at) for process in psutil.process_iter()):
         (data / "postmaster.pid").unlink(missing_ok=True)
 
 
-def _serves(process: psutil.Process, data: Path) -> bool:
+def _serves(process: psutil.Process, data: Path, owner: int, pid: int, started_at: int) -> bool:
+    """Whether a process is a Postgres on this data, of which `postmaster.pid` says `pid` and `started_at`.
+
+    Postgres runs only as the owner of its data. Another process's directory may be unreadable, even of the same
+    user (as root, Postgres keeps a capability); then its pid and its start decide.
+    """
     try:
-        return process.name() == "postgres" and process.cwd() == str(data)
-    except psutil.AccessDenied:
-        return True  # root without CAP_SYS_PTRACE, as in Docker, cannot tell: leave it to Postgres
+        if process.name() != "postgres" or process.uids().effective != owner:
+            return False
+        try:
+            return process.cwd() == str(data)
+        except psutil.AccessDenied:
+            return process.pid == pid and abs(process.create_time() - started_at) <= _CLOCK_TOLERANCE_S
     except (psutil.Error, OSError):
         return False
 
 
 def make_database(stack: Stack) -> None:
-    """Make the application's role and database if missing. The role can make neither roles nor databases."""
+    """Make the application's role and database and the read-only user, if missing.
+
+    The application's role can make neither roles nor databases; the read-only user can make nothing at all.
+    """
     import psycopg  # noqa: PLC0415 - only for `up`
     from psycopg import sql  # noqa: PLC0415
 
-    name = sql.Identifier(APPLICATION)
-    with psycopg.connect(
-        host=LOOPBACK,
-        port=stack.ports["postgres"],
-        dbname="postgres",
-        user="postgres",
-        password=stack.postgres_admin_password,
-        connect_timeout=5,
-        sslmode="disable",
-        autocommit=True,
-    ) as connection:
-        if connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (APPLICATION,)).fetchone() is None:
-            # Sent as a hash: Postgres logs the text of a statement that fails.
-            hashed = connection.pgconn.encrypt_password(
-                stack.postgres_password.encode(), APPLICATION.encode(), b"scram-sha-256"
-            ).decode()
-            connection.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(name, sql.Literal(hashed)))
+    from pipeline.db.readers import READER, RESTRICTIONS  # noqa: PLC0415
+
+    def connect(database: str) -> psycopg.Connection:
+        return psycopg.connect(
+            host=LOOPBACK,
+            port=stack.ports["postgres"],
+            dbname=database,
+            user="postgres",
+            password=stack.postgres_admin_password,
+            connect_timeout=5,
+            sslmode="disable",
+            autocommit=True,
+        )
+
+    def make_role(connection: psycopg.Connection, role: str, password: str) -> None:
+        if connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,)).fetchone() is None:
+            connection.execute(sql.SQL("CREATE ROLE {}").format(sql.Identifier(role)))
+        # Sent as a hash: Postgres logs the text of a statement that fails.
+        hashed = connection.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode()
+        connection.execute(sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}").format(sql.Identifier(role), sql.Literal(hashed)))
+
+    with connect("postgres") as connection:
+        make_role(connection, APPLICATION, stack.postgres_password)
         if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (APPLICATION,)).fetchone() is None:
+            name = sql.Identifier(APPLICATION)
             connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(name, name))
+        connection.execute("REVOKE CONNECT ON DATABASE postgres, template1 FROM PUBLIC")
+    with connect(APPLICATION) as connection:
+        make_role(connection, READER, stack.postgres_reader_password)
+        for statement in RESTRICTIONS:
+            connection.execute(statement)

@@ -68,7 +68,7 @@ def hold_against_the_pixels(system: System, run_id: UUID, path: Path, case: Case
     assert (width, height) == case.size
     rows = sql(
         system,
-        "SELECT frame_no, pts, people, missing, keypoints FROM frame WHERE run_id = :id ORDER BY frame_no",
+        "SELECT frame, pts, people, missing, keypoints FROM frame WHERE run_id = :id ORDER BY frame",
         id=run_id,
     )
     shown = list(plain_decode(path, case))

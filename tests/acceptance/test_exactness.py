@@ -36,7 +36,7 @@ def test_frames_and_poses_are_those_of_a_plain_loop(system: System, clip: Path, 
         run_id = ask(system, clip)
         wait_done(system, run_id)
     lines = [json.loads(line) for line in export_bytes(system, run_id, tmp_path / "poses.jsonl").splitlines()]
-    in_database = sql(system, "SELECT frame_no, pts FROM frame WHERE run_id = :id ORDER BY frame_no", id=run_id)
+    in_database = sql(system, "SELECT frame, pts FROM frame WHERE run_id = :id ORDER BY frame", id=run_id)
 
     found = find_model(BUNDLED_MODEL, tmp_path)
     spec = found.spec

@@ -179,7 +179,7 @@ class Journey:
             with transaction(system.engine) as connection:
                 run = select_run(connection, run_id, team=None)
                 open_chunks = count_chunks(connection, run_id)
-            if run.state is not RunState.RUNNING:
+            if run.state not in {RunState.QUEUED, RunState.RUNNING}:
                 break
             for idx in range(run.chunks_total or 0):
                 try:
@@ -198,7 +198,7 @@ class Journey:
         outcome.missing = sum(row.missing is not None for row in rows)
         if not is_final(run.state):
             outcome.problems.append(f"its run stayed {run.state}, chunks {open_chunks}")
-        elif [(row.frame_no, row.pts) for row in rows] != list(enumerate(index.pts.tolist())):
+        elif [(row.frame, row.pts) for row in rows] != list(enumerate(index.pts.tolist())):
             outcome.problems.append(f"its run is {run.state}, but not the ledger's frames ({run.reason})")
         elif run.state is RunState.FAILED:
             outcome.reason = run.reason or ""

@@ -189,7 +189,7 @@ def assert_nothing_left(system: System, run_id: UUID) -> None:
         assert sql(system, f"SELECT 1 FROM {table} WHERE lease_token IS NOT NULL") == []
     assert sql(
         system,
-        "SELECT count(*), count(DISTINCT frame_no), min(frame_no), max(frame_no) FROM frame WHERE run_id = :id",
+        "SELECT count(*), count(DISTINCT frame), min(frame), max(frame) FROM frame WHERE run_id = :id",
         id=run_id,
     ) == sql(
         system,

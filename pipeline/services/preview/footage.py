@@ -9,14 +9,14 @@ from functools import cached_property
 from uuid import UUID
 
 from pipeline.core.frame_index import FrameIndex
-from pipeline.core.states import RunState, is_final
+from pipeline.core.states import RunState
 from pipeline.core.video_limits import VideoLimits
-from pipeline.db.engine import transaction
 from pipeline.db.frames import FrameRow, iter_frame_rows
-from pipeline.db.runs import RunRow, select_run
-from pipeline.db.videos import VideoRow, select_frame_index, select_video
+from pipeline.db.runs import RunRow
+from pipeline.db.videos import VideoRow
 from pipeline.errors import RunFailed
 from pipeline.services.pose_frames import NOT_DECODED
+from pipeline.services.run_result import load_result
 from pipeline.services.system import System
 from pipeline.services.teams import limits_of_ready
 from pipeline.storage.blocks import ObjectSource
@@ -59,7 +59,7 @@ class Footage:
 
     def frame(self, row: FrameRow) -> Frame | None:
         """The picture of one frame, whole; None where the decoder does not give it."""
-        with closing(self._reader().frames(row.frame_no, row.frame_no + 1)) as frames:
+        with closing(self._reader().frames(row.frame, row.frame + 1)) as frames:
             return next(frames, None)
 
     def rows(self, numbers: Sequence[int] | None = None) -> Iterator[FrameRow]:
@@ -73,9 +73,9 @@ class Footage:
         for first, stop in self.spans:
             with closing(reader.frames(first, stop)) as frames:
                 for frame in frames:
-                    while row is not None and row.frame_no < frame.number:
+                    while row is not None and row.frame < frame.number:
                         row = next(rows, None)
-                    if row is not None and row.frame_no == frame.number:
+                    if row is not None and row.frame == frame.number:
                         yield row, frame
 
     def what_is_missing(self) -> tuple[str, ...]:
@@ -104,17 +104,10 @@ def open_footage(system: System, run_id: UUID, *, team: str | None) -> Footage:
 
     Raises:
         NotFound: there is no such run, or it is another team's.
-        RunFailed: the run is still open, or ended before it had any frames.
+        RunFailed: the run has not ended, or none of its frames were analysed.
     """
-    with transaction(system.engine) as connection:
-        run = select_run(connection, run_id, team=team)
-        if not is_final(run.state):
-            raise RunFailed(f"run {run.id} is {run.state}; draw it when it has ended, or cancel it first")
-        video = select_video(connection, run.video_id, team=team)
-        index = select_frame_index(connection, run.video_id) if video.frames else None
-    if index is None:
-        raise _no_frames(run)
-    return Footage(system, run, video, index, limits_of_ready(system, video))
+    result = load_result(system, run_id, team=team)
+    return Footage(system, result.run, result.video, result.index, limits_of_ready(system, result.video))
 
 
 def _no_frames(run: RunRow) -> RunFailed:
@@ -133,8 +126,8 @@ def _spans(system: System, run_id: UUID) -> tuple[tuple[tuple[int, int], ...], i
         if row.missing is not None and row.missing != NOT_DECODED:
             continue
         drawable += row.missing is None
-        if spans and spans[-1][1] == row.frame_no:
-            spans[-1] = (spans[-1][0], row.frame_no + 1)
+        if spans and spans[-1][1] == row.frame:
+            spans[-1] = (spans[-1][0], row.frame + 1)
         else:
-            spans.append((row.frame_no, row.frame_no + 1))
+            spans.append((row.frame, row.frame + 1))
     return tuple(spans), drawable

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
+from pipeline.core.preview_tag import has_preview_tag
 from pipeline.core.progress import SILENT, Progress
 from pipeline.errors import UsageError
-from pipeline.services.export import checked_target
+from pipeline.services.export import cannot_write, checked_target
 from pipeline.services.preview.annotated_video import draw_video
 from pipeline.services.preview.footage import open_footage
 from pipeline.services.preview.sheet import draw_best, draw_sheet
@@ -43,7 +44,7 @@ def preview_run(
 
     Raises:
         NotFound: there is no such run, or it is another team's.
-        UsageError: another ending, or the file cannot be written.
+        UsageError: another ending, the file cannot be written, or it is a video that is not a preview.
         RunFailed: the run has not ended, or has no frames.
         SourceGone: the stored video changed or went away.
     """
@@ -53,10 +54,12 @@ def preview_run(
     footage = open_footage(system, run_id, team=team)
     to = checked_target(to)
     try:
+        if ending == ".mp4" and to.exists() and not has_preview_tag(to):
+            raise UsageError(f"{to.name} exists and is not a preview; choose another name with --out")
         to.parent.mkdir(parents=True, exist_ok=True)
         notes = (draw_sheet if ending == ".png" else draw_video)(footage, to, progress)
     except OSError as error:
-        raise UsageError(f"{to} cannot be written: {error.strerror}; choose another with --out") from error
+        raise cannot_write(to, error) from error
     return Preview(to, notes)
 
 

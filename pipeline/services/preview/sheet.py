@@ -14,7 +14,7 @@ from pipeline.core.files import write_atomically
 from pipeline.core.progress import Progress
 from pipeline.db.frames import FrameRow
 from pipeline.errors import RunFailed
-from pipeline.services.export import time_s
+from pipeline.services.pose_writers import time_s
 from pipeline.services.preview.footage import Footage
 from pipeline.services.preview.people import Image, draw_people, resized
 

@@ -40,8 +40,8 @@ def test_every_keypoint_has_its_name_and_its_numbers(system: System, known: Keyp
     run_id, numbers = analysed_by(system, known)
     rows = sql(
         system,
-        "SELECT frame_no, pts, person, number, name, x, y, confidence FROM keypoint WHERE run_id = :id "
-        "ORDER BY frame_no, person, number",
+        "SELECT frame, pts, person, number, name, x, y, confidence FROM keypoint WHERE run_id = :id "
+        "ORDER BY frame, person, number",
         id=run_id,
     )
     assert rows == [

@@ -92,7 +92,7 @@ def put_oracle(system: System) -> None:
 
 def test_batches_change_neither_poses_nor_the_ledger(asking: System, tmp_path: Path) -> None:
     clip = make_video(tmp_path / "numbered.mp4", frames=FRAMES)
-    what = "SELECT frame_no, pts, people, scores, boxes, keypoints FROM frame WHERE run_id = :id ORDER BY frame_no"
+    what = "SELECT frame, pts, people, scores, boxes, keypoints FROM frame WHERE run_id = :id ORDER BY frame"
     alone, singles = analyse(asking, clip, 1, "alone")
     together, batches = analyse(asking, clip, 8, "together")
     assert set(singles) == {1}

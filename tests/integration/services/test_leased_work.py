@@ -53,7 +53,7 @@ def exports(system: System, run_id: UUID) -> list[str]:
 
 def test_a_run_that_fails_its_check_stores_no_export_and_is_seen_to_fail(system: System, short_clip: Path) -> None:
     run_id = finishing_run(system, short_clip)
-    sql(system, "UPDATE frame SET missing = 'damaged' WHERE frame_no < 10")
+    sql(system, "UPDATE frame SET missing = 'damaged' WHERE frame < 10")
     with pytest.raises(RunFailed, match="10 of 30 frames"):
         finish_run(system, run_id, "w")
     assert sql(system, "SELECT state, summary->>'frames_missing' FROM run") == [("failed", "10")]

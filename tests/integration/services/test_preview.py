@@ -23,7 +23,7 @@ from pipeline.services.preview import draw_thumbnail, preview_run
 from pipeline.services.runs import cancel_run
 from pipeline.services.system import System
 from pipeline.services.upload import register_object, upload_file
-from tests.integration.services.test_verify import MODEL, analyse, put_model
+from tests.support.analysis import MODEL, analyse, put_model
 from tests.support.beep_maker import beeps_s, flashes_s, make_beeps
 from tests.support.harness import ask, run_of, sql
 from tests.support.video_maker import make_turned, make_video, read_number
@@ -141,7 +141,7 @@ def test_what_is_there_of_a_run_without_results_is_drawn(system: System, tmp_pat
     run_id = ask(system, clip, model=MODEL)
     ingest_video(system, run_of(system, run_id).video_id, "w")
     out = tmp_path / "out.mp4"
-    with pytest.raises(RunFailed, match="is running; draw it when it has ended, or cancel it first"):
+    with pytest.raises(RunFailed, match="is queued: wait until it has ended"):
         preview_run(system, run_id, out, team="team")
     models = ModelCache(system, Placement("cpu"))
     for idx in (0, 2):
@@ -159,7 +159,7 @@ def test_what_is_there_of_a_run_without_results_is_drawn(system: System, tmp_pat
     assert run_of(system, run_id).state is RunState(state)
     there = [
         int(str(number))
-        for (number,) in sql(system, "SELECT frame_no FROM frame WHERE run_id = :id ORDER BY 1", id=run_id)
+        for (number,) in sql(system, "SELECT frame FROM frame WHERE run_id = :id ORDER BY 1", id=run_id)
     ]
     left_out = 90 - len(there)
     assert max(b - a for a, b in pairwise(there)) > 1
@@ -180,7 +180,7 @@ def test_a_run_without_frames_has_nothing_to_draw(system: System, tmp_path: Path
         lambda: preview_run(system, run_id, tmp_path / "out.mp4", team="team"),
         lambda: draw_thumbnail(system, run_id, team="team"),
     ):
-        with pytest.raises(RunFailed, match="is cancelled and has no frames to draw"):
+        with pytest.raises(RunFailed, match="is cancelled, and none of its frames were analysed"):
             draw()
     assert not (tmp_path / "out.mp4").exists()
 

@@ -24,8 +24,8 @@ def index_of(pts: list[int], *, indexed_by_position: bool = False) -> FrameIndex
 
 def check(rows: Rows, index: FrameIndex) -> Findings:
     ledger = FrameCheck(index)
-    for frame_no, pts in sorted(rows):
-        ledger.add(frame_no, pts)
+    for frame, pts in sorted(rows):
+        ledger.add(frame, pts)
     return ledger.findings()
 
 
