@@ -18,6 +18,7 @@ from pipeline.local.state import DesiredState, State, supervisor
 
 _START_TIMEOUT_S = 60.0
 _DEATHS_ALLOWED = 2
+_OLD_S = 120.0  # it ran before this `up`
 
 
 def request_services(home: Home, desired: DesiredState, names: Iterable[str]) -> DesiredState:
@@ -106,7 +107,9 @@ def wait_healthy(home: Home, stack: Stack, names: Iterable[str]) -> None:
             elif (service and service.deaths > _DEATHS_ALLOWED) or time.monotonic() > deadline:
                 reason = (service and service.detail) or f"no answer in {_START_TIMEOUT_S:.0f} s"
                 line = last_line(home.log(name))
-                raise StackError(f"{TITLES.get(name, name)} did not start ({reason}): {line}; see {home.log(name)}")
+                lives = service is not None and not service.deaths and time.time() - service.started_at > _OLD_S
+                trouble = "does not answer" if lives else "did not start"
+                raise StackError(f"{TITLES.get(name, name)} {trouble} ({reason}): {line}; see {home.log(name)}")
         if supervisor(home) is None:
             raise _supervisor_ended(home)
         time.sleep(0.05 if pending else 0)
