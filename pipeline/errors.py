@@ -15,6 +15,7 @@ PoselineError                   exit 1
 ├── DeviceUnavailable           a device is missing, or is not the one that was asked for
 │   └── DeviceLost              a GPU failed during work; only a new process can use it again
 ├── VideoRejected               the upload is not a video that can be analysed
+│   └── OwnPreview              it is a video that Poseline drew
 ├── SourceGone                  the stored object changed or went away since it was ingested
 ├── DecodeFailed                the decoder crashed, hung, or exceeded a limit
 ├── LeaseLost                   another worker owns this piece of work now; it is dropped silently
@@ -125,6 +126,10 @@ class DeviceLost(DeviceUnavailable):
 
 class VideoRejected(PoselineError):
     """This file is not a video that can be analysed."""
+
+
+class OwnPreview(VideoRejected):
+    """This is a preview that Poseline drew; name the video that it was made from."""
 
 
 class SourceGone(PoselineError):

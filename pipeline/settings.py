@@ -50,6 +50,9 @@ class Settings(BaseSettings):
     )
 
     database_url: SecretStr = Field(description="postgresql://user:password@host:port/name")
+    database_reader_url: SecretStr | None = Field(
+        default=None, description="the same for the role poseline_reader, which may only read the views for people"
+    )
     broker_url: SecretStr = Field(description="redis://user:password@host:port/0")
     s3_endpoint: str = Field(description="http(s)://host:port of the object store")
     s3_bucket: str = "poseline"
@@ -57,7 +60,7 @@ class Settings(BaseSettings):
     s3_access_key: SecretStr
     s3_secret_key: SecretStr
 
-    home: Path = Field(default=Path(".poseline"), description="local state: stack, scratch files")
+    home: Path = Field(default=Path(".poseline"), description="local state: stack, scratch files; always named")
     models_dir: Path | None = Field(default=None, description="fetched models; HOME/models by default")
 
     models_pins: Path | None = Field(default=None, description="the SHA-256s of models that the team trusts")
@@ -153,6 +156,10 @@ def load_settings(home: Path) -> Settings:
         UsageError: something needed is not set, or cannot be read.
     """
     env_file = None if configured_by_environment() else home / ENV_FILE
+    if env_file is not None and not env_file.exists():
+        raise UsageError(
+            f"there is no local stack in {home}, and POSELINE_DATABASE_URL is not set; run `poseline up`, or set it"
+        )
     try:
         return Settings(_env_file=env_file, home=home)  # type: ignore[call-arg]
     except ValidationError as error:

@@ -16,6 +16,7 @@ import click
 from pipeline.cli.console import Console, common, pass_console
 from pipeline.cli.formatting import format_ago
 from pipeline.cli.local_stack import describe_beat
+from pipeline.cli.place import shown
 from pipeline.db.engine import transaction
 from pipeline.db.migrate import check_revision
 from pipeline.db.workers import select_lost_workers, select_workers
@@ -78,6 +79,7 @@ def doctor(console: Console) -> None:
         if "flower" in states:
             flower = states["flower"]
             found.append(_result("flower", lambda: f"answers on port {flower.port}", flower))
+    found = [{**line, "message": console.naming_home(line["message"])} for line in found]
     if not console.print_json(found):
         for line in found:
             console.print(f"{'ok   ' if line['ok'] else 'WRONG'}  {line['part']:<9} {line['message']}")
@@ -117,7 +119,7 @@ def _opencv() -> str:
 
 
 def _disk(console: Console) -> str:
-    home = console.home.resolve()
+    home = console.home
     while not home.exists():
         home = home.parent
     free = shutil.disk_usage(home).free
@@ -155,9 +157,9 @@ def _settings(console: Console) -> str:
     if configured_by_environment():
         return f"from the environment: {console.settings.s3_endpoint}"
     if all(service.state == "stopped" for service in stack.status(console.home).services):
-        raise DoctorFailed(f"the local stack in {console.home} is not running; start it with `poseline up`")
+        raise DoctorFailed(f"the local stack in {shown(console.home)} is not running; start it with `poseline up`")
     assert console.settings  # reads it
-    return f"from {console.home / 'poseline.env'}"
+    return f"from {shown(console.home / 'poseline.env')}"
 
 
 def _postgres(console: Console) -> str:

@@ -13,6 +13,7 @@ import click
 
 from pipeline.cli.console import Console, common, pass_console
 from pipeline.cli.formatting import format_ago
+from pipeline.cli.place import shown
 from pipeline.errors import DeviceUnavailable, ServiceUnavailable
 from pipeline.inference.catalogue import BUNDLED_MODEL
 from pipeline.inference.engines.sessions import Device
@@ -41,6 +42,7 @@ def up(console: Console, slots: int | None, device: Device | None, flower_port: 
     if not console.print_json(_to_dict(status)):
         _print_services(console, status)
         console.print(f"Flower: {flower_address(console)}")
+        console.print(console.place.line)
 
 
 @click.command()
@@ -50,7 +52,7 @@ def down(console: Console) -> None:
     """Stop the local stack; its data stays."""
     status = stack.down(console.home, on_step=console.progress)
     if not console.print_json(_to_dict(status)):
-        console.print(f"stopped; the data stays in {status.home}")
+        console.print(f"stopped; the data stays in {shown(status.home)}")
 
 
 @click.command()
@@ -61,23 +63,25 @@ def status(context: click.Context, console: Console) -> None:
     """Show what runs: servers, workers, queues."""
     found = None if configured_by_environment() else stack.status(console.home)
     if found is not None and not found.running:
-        if not console.print_json({**_to_dict(found), "workers": []}):
+        if not console.print_json({**console.place.to_dict(), **_to_dict(found), "workers": []}):
+            console.print(console.place.line)
             _print_services(console, found)
             if any(service.state != "stopped" for service in found.services):
-                console.print(
-                    f"part of the local stack does not answer; `poseline up` restarts it, logs: {found.home / 'logs'}"
-                )
+                line = "part of the local stack does not answer; `poseline up` restarts it, logs: "
+                console.print(console.naming_home(line + shown(found.home / "logs")))
             else:
-                console.print("the local stack is not running; `poseline up` starts it")
+                console.print(console.naming_home("the local stack is not running; `poseline up` starts it"))
         context.exit(1)
     try:
         live = get_status(console.system).to_dict()
     except ServiceUnavailable:
         if found is not None:
+            console.print(console.place.line)
             _print_services(console, found)
         raise
-    if console.print_json({**(_to_dict(found) if found else {}), **live}):
+    if console.print_json({**console.place.to_dict(), **(_to_dict(found) if found else {}), **live}):
         return
+    console.print(console.place.line)
     if found is not None:
         _print_services(console, found)
         console.print("")
@@ -132,7 +136,7 @@ def flower_address(console: Console) -> str:
     settings = console.settings
     return (
         f"http://127.0.0.1:{settings.flower_port} "
-        f"(user {settings.flower_user}, password in {console.home / 'poseline.env'})"
+        f"(user {settings.flower_user}, password in {shown(console.home / 'poseline.env')})"
     )
 
 
@@ -143,5 +147,5 @@ def _to_dict(status: StackStatus) -> dict[str, object]:
 def _print_services(console: Console, status: StackStatus) -> None:
     console.table(
         ("service", "state", "pid", "port", ""),
-        [(s.name, s.state, s.pid, s.port, s.detail) for s in status.services],
+        [(s.name, s.state, s.pid, s.port, console.naming_home(s.detail)) for s in status.services],
     )

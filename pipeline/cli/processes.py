@@ -9,6 +9,8 @@ import os
 import secrets
 import socket
 import sys
+import tempfile
+from pathlib import Path
 from typing import get_args
 
 import click
@@ -19,6 +21,7 @@ from pipeline.db.migrate import check_revision, upgrade
 from pipeline.errors import PoselineError, UsageError
 from pipeline.inference.engines.sessions import Device
 from pipeline.queue import CONTROL, FRAMES, FRAMES_IN
+from pipeline.settings import configured_by_environment
 
 _DEVICES: dict[Device, str] = {
     "auto": "auto: the fastest that works here.",
@@ -39,6 +42,17 @@ def _become_celery(console: Console, *args: str, **environment: str) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os.execv(sys.executable, [sys.executable, "-m", "celery", "-A", "workers.app", *args])  # noqa: S606
+
+
+def _check_scratch(folder: Path) -> None:
+    """Refuse to start where every chunk would fail for want of a place for scratch files."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise UsageError(
+            f"scratch files cannot be kept in {folder} ({error.strerror}); name a place with --home or POSELINE_HOME"
+        ) from error
 
 
 @click.command()
@@ -65,6 +79,7 @@ def worker(console: Console, device: Device, slots: int | None, queues: str, nam
     of_frames = [FRAMES_IN[precision] for precision in precisions_on(device)]
     with transaction(console.system.engine) as connection:
         check_revision(connection)
+    _check_scratch(console.settings.scratch_path)
     node = name or f"worker-{secrets.token_hex(3)}"
     _become_celery(
         console,
@@ -153,10 +168,19 @@ def store_init(console: Console) -> None:
 
 
 @db.command("url")
+@click.option("--read-only", is_flag=True, help="Of the user who can read the views and change nothing.")
 @common
 @pass_console
-def db_url(console: Console) -> None:
-    """Print the database's URL with its password: `psql "$(poseline db url)"`."""
-    url = console.settings.database_url.get_secret_value()
-    if not console.print_json({"url": url}):
+def db_url(console: Console, read_only: bool) -> None:
+    """Print the database's URL with its password: `psql "$(poseline db url --read-only)"`."""
+    secret = console.settings.database_reader_url if read_only else console.settings.database_url
+    if secret is None:
+        raise UsageError(
+            "POSELINE_DATABASE_READER_URL is not set: make the role poseline_reader as docs/operations.md shows, run "
+            "`poseline db upgrade`, and set it to that role's URL"
+            if configured_by_environment()
+            else "this stack has no read-only user yet: run `poseline up`, which makes it"
+        )
+    url = secret.get_secret_value()
+    if not console.print_json({"url": url, "read_only": read_only}):
         click.echo(url)

@@ -20,9 +20,14 @@ class VideoState(StrEnum):
 
 
 class RunState(StrEnum):
-    """Where the analysis of one video by one model stands."""
+    """Where the analysis of one video by one model stands.
+
+    It waits for its video to be ingested, is queued once its chunks are planned, and runs from the moment when a worker
+    takes the first of them.
+    """
 
     WAITING = "waiting"
+    QUEUED = "queued"
     RUNNING = "running"
     FINISHING = "finishing"
     DONE = "done"
@@ -54,7 +59,8 @@ TRANSITIONS: Mapping[type[State], Mapping[State, tuple[State, ...]]] = {
         V.REJECTED: (),
     },
     RunState: {
-        R.WAITING: (R.RUNNING, R.FAILED, R.CANCELLED),
+        R.WAITING: (R.QUEUED, R.FAILED, R.CANCELLED),
+        R.QUEUED: (R.RUNNING, R.FAILED, R.CANCELLED),
         R.RUNNING: (R.FINISHING, R.FAILED, R.CANCELLED),
         R.FINISHING: (R.DONE, R.FAILED, R.CANCELLED),
         R.DONE: (),

@@ -24,7 +24,7 @@ RETURNING run.id, run.chunks_pending
 
 
 def recount_pending_chunks(connection: Connection) -> Sequence[UUID]:
-    """Recount the pending chunks of every open run. Returns the runs that were wrong; those at zero now finish."""
+    """Recount the pending chunks of every running run. Returns the runs that were wrong; those at zero now finish."""
     # Only locked runs are recounted: a commit between the count and the update would make the repair wrong.
     locked = (
         connection.execute(

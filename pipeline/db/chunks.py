@@ -18,6 +18,8 @@ from pipeline.errors import LeaseLost
 
 #: States of a chunk that is still to be done.
 OPEN = (ChunkState.READY, ChunkState.QUEUED, ChunkState.RUNNING)
+#: States of a run whose chunks may be sent and claimed.
+ANALYSED = (RunState.QUEUED, RunState.RUNNING)
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,10 @@ def insert_chunks(connection: Connection, run_id: UUID, plans: Iterable[ChunkPla
 
 
 def claim_chunk(connection: Connection, run_id: UUID, idx: int, worker: str, lease_s: float) -> ClaimedChunk | None:
-    """Claim a chunk; None where the message is stale: done, owned by another worker, in back-off, or its run ended."""
+    """Claim a chunk; None where the message is stale: done, owned by another worker, in back-off, or its run ended.
+
+    The first claim of a run sets it running.
+    """
     row = connection.execute(
         move_to(
             ChunkState.RUNNING,
@@ -68,7 +73,7 @@ def claim_chunk(connection: Connection, run_id: UUID, idx: int, worker: str, lea
             chunk.c.idx == idx,
             chunk.c.not_before <= func.clock_timestamp(),
             run.c.id == chunk.c.run_id,
-            run.c.state == RunState.RUNNING,
+            run.c.state.in_(ANALYSED),
         )
         .returning(
             chunk.c.lease_token,
@@ -80,10 +85,13 @@ def claim_chunk(connection: Connection, run_id: UUID, idx: int, worker: str, lea
             chunk.c.errors,
             run.c.video_id,
             run.c.model_fingerprint,
+            run.c.state.label("run_state"),
         )
     ).first()
     if row is None:
         return None
+    if row.run_state == RunState.QUEUED:  # the run's row is locked by its first claim alone, and after the chunk's
+        connection.execute(move_to(RunState.RUNNING, started_at=func.clock_timestamp()).where(run.c.id == run_id))
     plan = ChunkPlan(idx, row.first_frame, row.frames, row.start_pts, row.end_pts, row.seek_pts)
     lease = Lease("chunk", (run_id, idx), row.lease_token, row.errors)
     return ClaimedChunk(lease, plan, row.video_id, row.model_fingerprint)

@@ -7,7 +7,8 @@ from uuid import UUID
 from sqlalchemy import Connection, func, select, text
 
 from pipeline.core.precision import PRECISIONS, Precision
-from pipeline.core.states import ChunkState, RunState
+from pipeline.core.states import ChunkState
+from pipeline.db.chunks import ANALYSED
 from pipeline.db.engine import advisory_key
 from pipeline.db.leases import after
 from pipeline.db.tables import chunk, model, run
@@ -21,7 +22,7 @@ WITH busy AS (
     SELECT video.team_id, count(*) AS chunks
     FROM chunk JOIN run ON run.id = chunk.run_id JOIN video ON video.id = run.video_id
     JOIN model ON model.fingerprint = run.model_fingerprint AND model.precision = :precision
-    WHERE chunk.state IN ('queued', 'running') AND run.state = 'running' GROUP BY video.team_id
+    WHERE chunk.state IN ('queued', 'running') AND run.state IN ('queued', 'running') GROUP BY video.team_id
 ), offered AS (
     SELECT run.id AS run_id, first.idx, run.created_at, team.id AS team_id, team.weight,
            array_position(ARRAY['live', 'fresh', 'reprocess'], run.lane) AS lane,
@@ -33,7 +34,7 @@ WITH busy AS (
         WHERE run_id = run.id AND state = 'ready' AND not_before <= clock_timestamp()
         ORDER BY idx LIMIT :limit
     ) AS first
-    WHERE run.state = 'running'
+    WHERE run.state IN ('queued', 'running')
 )
 SELECT offered.run_id, offered.idx FROM offered LEFT JOIN busy USING (team_id)
 ORDER BY lane, (coalesce(busy.chunks, 0) + turn) / weight, created_at, run_id, idx
@@ -52,7 +53,7 @@ def queue_ready_chunks(connection: Connection, window: int, precision: Precision
     waiting = connection.execute(
         select(func.count())
         .select_from(chunk.join(run).join(model))
-        .where(chunk.c.state == ChunkState.QUEUED, run.c.state == RunState.RUNNING, model.c.precision == precision)
+        .where(chunk.c.state == ChunkState.QUEUED, run.c.state.in_(ANALYSED), model.c.precision == precision)
     ).scalar_one()
     if waiting >= window:
         return []

@@ -12,6 +12,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
 from pipeline.db.engine import advisory_key, build_engine, transaction
+from pipeline.db.readers import grant_views
 from pipeline.errors import PoselineError, SchemaOutdated
 
 MIGRATION_LOCK = advisory_key("poseline.migrations")
@@ -29,6 +30,8 @@ def _config() -> Config:
 def upgrade(database_url: str) -> str:
     """Apply the missing migrations in one transaction, one process at a time. Returns the revision reached.
 
+    The read-only user, if the server has one, may then read the views for people.
+
     Raises:
         ServiceUnavailable: Postgres does not answer.
         SchemaOutdated: a later version of Poseline made the tables.
@@ -41,6 +44,7 @@ def upgrade(database_url: str) -> str:
             _check_known(current_revision(connection), ScriptDirectory.from_config(config))
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
+            grant_views(connection)
             return current_revision(connection) or "none"
     finally:
         engine.dispose()

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, func, select, update
 from pipeline.core.states import RunState, sources
 from pipeline.db.chunks import cancel_chunks, lock_chunks
 from pipeline.db.leases import UNLEASED, Lease, after, lease_values, require_held
+from pipeline.db.runs import insert_run
 from pipeline.db.tables import run, video
 from pipeline.db.transitions import move_to
 from pipeline.errors import LeaseLost
@@ -63,6 +64,30 @@ def fail_waiting_runs(connection: Connection, video_id: UUID, reason: str) -> No
     """End the runs that wait for a video that was rejected."""
     failed = move_to(RunState.FAILED, reason=reason, finished_at=func.clock_timestamp())
     connection.execute(failed.where(run.c.video_id == video_id))
+
+
+def insert_failed_run(connection: Connection, video_id: UUID, model_fingerprint: str, reason: str) -> UUID:
+    """Insert the run that was requested for a video that is rejected, as failed. Returns its id.
+
+    The same request again gives the same run, with the time of this one.
+    """
+    now = func.clock_timestamp()
+    renewed: UUID | None = connection.execute(
+        update(run)
+        .where(
+            run.c.video_id == video_id,
+            run.c.model_fingerprint == model_fingerprint,
+            run.c.state == RunState.FAILED,
+            run.c.reason == reason,
+        )
+        .values(created_at=now, finished_at=now)
+        .returning(run.c.id)
+    ).scalar_one_or_none()
+    if renewed is not None:
+        return renewed
+    run_id, _ = insert_run(connection, video_id, model_fingerprint)
+    fail_waiting_runs(connection, video_id, reason)
+    return run_id
 
 
 def set_export_key(connection: Connection, lease: Lease, key: str) -> None:

@@ -137,7 +137,7 @@ run = Table(
         unique=True,
         postgresql_where=text("state not in ('failed', 'cancelled')"),
     ),
-    Index("run_open", "state", postgresql_where=text("state in ('waiting', 'running', 'finishing')")),
+    Index("run_open", "state", postgresql_where=text("state in ('waiting', 'queued', 'running', 'finishing')")),
 )
 
 chunk = Table(

@@ -50,6 +50,41 @@ def insert_video(
     return video_id, key
 
 
+def insert_refused(
+    connection: Connection, team_name: str, name: str, *, bucket: str, size_bytes: int, reason: str
+) -> UUID:
+    """Insert a rejected video for an upload that was refused before any of it was stored. Returns its id.
+
+    The same refusal again gives the row of the one before, with the time of this one.
+    """
+    same = (
+        select(video.c.id)
+        .where(
+            video.c.team_id == ensure_team(connection, team_name),
+            video.c.name == name,
+            video.c.state == VideoState.REJECTED,
+            video.c.reason == reason,
+            video.c.size_bytes == size_bytes,
+            video.c.etag.is_(None),
+            video.c.sha256.is_(None),
+        )
+        .order_by(video.c.created_at.desc())
+        .limit(1)
+    )
+    renewed: UUID | None = connection.execute(
+        update(video)
+        .where(video.c.id == same.scalar_subquery())
+        .values(created_at=func.clock_timestamp())
+        .returning(video.c.id)
+    ).scalar_one_or_none()
+    if renewed is not None:
+        return renewed
+    video_id, _ = insert_video(connection, team_name, name, bucket=bucket)
+    refused = move_to(VideoState.REJECTED, reason=reason, size_bytes=size_bytes)
+    connection.execute(refused.where(video.c.id == video_id))
+    return video_id
+
+
 def mark_stored(connection: Connection, video_id: UUID, source: StoredObject) -> None:
     """Mark an upload as complete, its object pinned.
 

@@ -117,26 +117,41 @@ def _serves(process: psutil.Process, data: Path, owner: int, pid: int, started_a
 
 
 def make_database(stack: Stack) -> None:
-    """Make the application's role and database if missing. The role can make neither roles nor databases."""
+    """Make the application's role and database and the read-only user, if missing.
+
+    The application's role can make neither roles nor databases; the read-only user can make nothing at all.
+    """
     import psycopg  # noqa: PLC0415 - only for `up`
     from psycopg import sql  # noqa: PLC0415
 
-    name = sql.Identifier(APPLICATION)
-    with psycopg.connect(
-        host=LOOPBACK,
-        port=stack.ports["postgres"],
-        dbname="postgres",
-        user="postgres",
-        password=stack.postgres_admin_password,
-        connect_timeout=5,
-        sslmode="disable",
-        autocommit=True,
-    ) as connection:
-        if connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (APPLICATION,)).fetchone() is None:
-            # Sent as a hash: Postgres logs the text of a statement that fails.
-            hashed = connection.pgconn.encrypt_password(
-                stack.postgres_password.encode(), APPLICATION.encode(), b"scram-sha-256"
-            ).decode()
-            connection.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(name, sql.Literal(hashed)))
+    from pipeline.db.readers import READER, RESTRICTIONS  # noqa: PLC0415
+
+    def connect(database: str) -> psycopg.Connection:
+        return psycopg.connect(
+            host=LOOPBACK,
+            port=stack.ports["postgres"],
+            dbname=database,
+            user="postgres",
+            password=stack.postgres_admin_password,
+            connect_timeout=5,
+            sslmode="disable",
+            autocommit=True,
+        )
+
+    def make_role(connection: psycopg.Connection, role: str, password: str) -> None:
+        if connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,)).fetchone() is None:
+            connection.execute(sql.SQL("CREATE ROLE {}").format(sql.Identifier(role)))
+        # Sent as a hash: Postgres logs the text of a statement that fails.
+        hashed = connection.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode()
+        connection.execute(sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}").format(sql.Identifier(role), sql.Literal(hashed)))
+
+    with connect("postgres") as connection:
+        make_role(connection, APPLICATION, stack.postgres_password)
         if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (APPLICATION,)).fetchone() is None:
+            name = sql.Identifier(APPLICATION)
             connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(name, name))
+        connection.execute("REVOKE CONNECT ON DATABASE postgres, template1 FROM PUBLIC")
+    with connect(APPLICATION) as connection:
+        make_role(connection, READER, stack.postgres_reader_password)
+        for statement in RESTRICTIONS:
+            connection.execute(statement)

@@ -40,6 +40,7 @@ class Stack:
     s3_secret_key: str = field(repr=False)
     s3_internal_key: str = field(repr=False)
     flower_password: str = field(repr=False)
+    postgres_reader_password: str = field(default="", repr=False)
 
     @classmethod
     def generate(cls, ports: Mapping[str, int]) -> Stack:
@@ -54,6 +55,7 @@ class Stack:
             s3_secret_key=secrets.token_urlsafe(24),
             s3_internal_key=secrets.token_urlsafe(24),
             flower_password=secrets.token_urlsafe(24),
+            postgres_reader_password=secrets.token_urlsafe(24),
         )
 
     @classmethod
@@ -69,14 +71,18 @@ class Stack:
         return cls(**{f.name: found[f.name] for f in fields(cls) if f.name in found})
 
     def with_ports(self, ports: Mapping[str, int]) -> Stack:
-        return replace(self, ports=dict(ports))
+        """This stack on other ports, with the secrets that its file lacks because an earlier version wrote it."""
+        reader_password = self.postgres_reader_password or secrets.token_urlsafe(24)
+        return replace(self, ports=dict(ports), postgres_reader_password=reader_password)
 
     @property
     def env(self) -> dict[str, str]:
         """The settings of a client, as environment variables; without the administrator's password."""
         port = self.ports
+        database, reader = f"127.0.0.1:{port['postgres']}/poseline", self.postgres_reader_password
         return {
-            "POSELINE_DATABASE_URL": f"postgresql://poseline:{self.postgres_password}@127.0.0.1:{port['postgres']}/poseline",
+            "POSELINE_DATABASE_URL": f"postgresql://poseline:{self.postgres_password}@{database}",
+            "POSELINE_DATABASE_READER_URL": f"postgresql://poseline_reader:{reader}@{database}" if reader else "",
             "POSELINE_BROKER_URL": f"redis://default:{self.valkey_password}@127.0.0.1:{port['valkey']}/0",
             "POSELINE_S3_ENDPOINT": f"http://127.0.0.1:{port['s3']}",
             "POSELINE_S3_ACCESS_KEY": self.s3_access_key,
@@ -141,7 +147,9 @@ class Home:
             for name in ("run", "logs", "valkey", "seaweedfs", "seaweedfs/data"):
                 (self.path / name).mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
-            raise StackError(f"cannot make {self.path}: {error.strerror}; choose another --home") from error
+            raise StackError(
+                f"cannot make {self.path}: {error.strerror}; choose another place with --home or POSELINE_HOME"
+            ) from error
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -176,6 +184,10 @@ class Home:
                     f"{self.path}; restore it, or move that directory away"
                 ) from None
             return None
+        except PermissionError:
+            raise StackError(
+                f"{self.path} is closed to this user; be the user who made it, or choose another --home"
+            ) from None
         except (OSError, ValueError, TypeError) as error:
             raise StackError(
                 f"{self.stack_file} cannot be read ({error}); restore it, or move {self.path} away"

@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from pipeline.core.chunk_plan import frames_to_decode, plan_chunks
-from pipeline.db.runs import select_plannable_runs, start_run
+from pipeline.db.runs import queue_run, select_plannable_runs
 from pipeline.db.videos import select_frame_index
 from pipeline.settings import Settings
 
@@ -23,6 +23,6 @@ def plan_runs(
             settings.chunk_frames,
             first_frames=settings.first_chunk_frames or None,
         )
-        start_run(connection, run_id, plans, frames_to_decode(plans))
+        queue_run(connection, run_id, plans, frames_to_decode(plans))
         planned += 1
     return planned

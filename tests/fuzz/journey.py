@@ -179,7 +179,7 @@ class Journey:
             with transaction(system.engine) as connection:
                 run = select_run(connection, run_id, team=None)
                 open_chunks = count_chunks(connection, run_id)
-            if run.state is not RunState.RUNNING:
+            if run.state not in {RunState.QUEUED, RunState.RUNNING}:
                 break
             for idx in range(run.chunks_total or 0):
                 try:

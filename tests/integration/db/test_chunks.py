@@ -22,6 +22,7 @@ from pipeline.db.frames import FrameRow, FrameSpool, copy_frames, encode_frames,
 from pipeline.db.leases import release, renew_lease
 from pipeline.errors import LeaseLost
 from pipeline.services.reconcile import tick
+from pipeline.services.runs import cancel_run
 from pipeline.services.system import System
 from tests.support.harness import run_of, sql, wait_until
 
@@ -50,7 +51,7 @@ def make_run(system: System, team: str = "team", frames: int = FRAMES) -> UUID:
         models.ensure_model(connection, "f", "m", {"keypoint_names": ["nose"], "skeleton": []})
         run_id, _ = runs.insert_run(connection, video_id, "f")
         plans = plan_chunks(found.index, PER_CHUNK)
-        runs.start_run(connection, run_id, plans, len(found.index))
+        runs.queue_run(connection, run_id, plans, len(found.index))
     return run_id
 
 
@@ -148,6 +149,60 @@ def test_a_chunk_is_claimed_once(system: System) -> None:
     assert claim(system, run_id, 0) is not None
     assert claim(system, run_id, 0, "other") is None
     assert claim(system, uuid4(), 0) is None
+
+
+def test_a_run_is_queued_until_its_first_chunk_is_claimed(system: System) -> None:
+    run_id = make_run(system)
+    assert sql(system, "SELECT state, started_at FROM run") == [("queued", None)]
+    with transaction(system.engine) as connection:
+        assert fair_queue.queue_ready_chunks(connection, 9) == [(run_id, idx) for idx in range(3)]
+    assert run_of(system, run_id).state is RunState.QUEUED, "a message that waits is no work"
+    assert claim(system, run_id, 1) is not None
+    before = run_of(system, run_id)
+    assert before.state is RunState.RUNNING
+    assert sql(system, "SELECT run.started_at <= chunk.started_at + interval '1 s' FROM run, chunk WHERE idx = 1") == [
+        (True,)
+    ]
+    assert claim(system, run_id, 0) is not None
+    assert run_of(system, run_id).started_at == before.started_at
+
+
+def test_only_the_first_claim_locks_its_run(system: System) -> None:
+    run_id = make_run(system)
+    first = claim(system, run_id, 0)
+    assert first is not None
+    with transaction(system.engine) as connection:
+        connection.execute(text("SELECT FROM run FOR UPDATE"))
+        assert claim(system, run_id, 1) is not None, "a later claim waited for the run"
+
+
+def test_two_first_claims_at_once_begin_one_run(system: System) -> None:
+    run_id = make_run(system)
+    with ThreadPoolExecutor(1) as pool:
+        with transaction(system.engine) as connection:
+            assert chunks.claim_chunk(connection, run_id, 0, "one", 30) is not None
+            second = pool.submit(claim, system, run_id, 1, "two")
+            wait_until(lambda: sql(system, "SELECT count(*) FROM pg_locks WHERE NOT granted") != [(0,)], 10)
+        assert second.result(10) is not None
+    assert run_of(system, run_id).state is RunState.RUNNING
+
+
+def test_a_queued_run_can_be_cancelled_while_its_first_chunk_is_claimed(system: System) -> None:
+    run_id = make_run(system)
+    with ThreadPoolExecutor(1) as pool:
+        with transaction(system.engine) as connection:
+            claimed = chunks.claim_chunk(connection, run_id, 2, "w", 30)
+            assert claimed is not None
+            cancelled = pool.submit(cancel_run, system, run_id, team=None)
+            wait_until(lambda: sql(system, "SELECT count(*) FROM pg_locks WHERE NOT granted") != [(0,)], 10)
+        assert cancelled.result(10).was_open
+    with pytest.raises(LeaseLost):
+        commit(system, claimed)
+    assert run_of(system, run_id).state is RunState.CANCELLED
+    other = make_run(system, "other")
+    assert cancel_run(system, other, team=None).was_open
+    assert claim(system, other, 0) is None
+    assert sql(system, "SELECT DISTINCT state FROM chunk") == [("cancelled",)]
 
 
 def test_a_zombie_cannot_commit(system: System) -> None:

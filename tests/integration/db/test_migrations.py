@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
@@ -16,7 +17,7 @@ from sqlalchemy.exc import IntegrityError
 from pipeline.core.states import TRANSITIONS
 from pipeline.db.engine import transaction
 from pipeline.db.migrate import SchemaOutdated, check_revision, upgrade
-from pipeline.db.runs import select_runs
+from pipeline.db.run_search import select_runs
 from pipeline.db.tables import metadata
 from pipeline.services.system import System
 from pipeline.services.teams import limits_of
@@ -64,6 +65,20 @@ def test_the_database_refuses_any_other_transition(system: System) -> None:
         connection.execute(text("UPDATE video SET state = 'stored'"))
 
 
+#: Two runs that version had planned: no worker has begun the first, and one has released a chunk of the second.
+_PLANNED = """
+INSERT INTO public.run (id, video_id, model_fingerprint, state, params, started_at, chunks_total, chunks_pending)
+SELECT id, video_id, model_fingerprint, 'running', params::jsonb, now(), 2, 2
+FROM (VALUES ('00000000-0000-0000-0000-000000000001'::uuid, '{"no": 1}'),
+             ('00000000-0000-0000-0000-000000000002', '{"no": 2}')) AS made (id, params),
+     (SELECT video_id, model_fingerprint FROM public.run WHERE state = 'done') AS done;
+INSERT INTO public.chunk (run_id, idx, state, first_frame, frames, start_pts, end_pts, seek_pts, started_at)
+SELECT id, idx, CASE WHEN idx = 0 THEN 'queued' ELSE 'ready' END, idx, 1, idx, idx + 1, 0,
+       CASE WHEN params ->> 'no' = '2' AND idx = 1 THEN timestamptz '2026-11-01 12:00Z' END
+FROM public.run CROSS JOIN generate_series(0, 1) AS idx WHERE params ? 'no';
+"""
+
+
 @pytest.fixture
 def old_system(servers: Path, system: System) -> System:
     """A database that Poseline made at schema 0005, with runs that are done, failed and cancelled."""
@@ -76,6 +91,7 @@ def old_system(servers: Path, system: System) -> System:
         connection.execute(dump.encode())
         own = '{"max_video_s": 60, "max_video_pixels": 100, "max_cpu_s_per_frame": 2}'
         connection.execute("UPDATE public.team SET limits = %s WHERE name = 'second'", [own])
+        connection.execute(_PLANNED)
     return system
 
 
@@ -86,14 +102,25 @@ def test_a_database_made_before_is_migrated_in_place_with_its_runs_readable(old_
         check_revision(connection)
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
     with transaction(system.engine) as connection:
-        runs = {run.video: run for run in select_runs(connection, team=None, limit=10)}
+        every = select_runs(connection, team=None, limit=10)
+    planned = {run.id.int: run for run in every if run.id.int < 3}
+    assert {number: (run.state, run.started_at) for number, run in planned.items()} == {
+        1: ("queued", None),
+        2: ("running", datetime(2026, 11, 1, 12, tzinfo=UTC)),
+    }
+    runs = {run.video: run for run in every if run not in planned.values()}
     assert {name: (run.state, run.team) for name, run in runs.items()} == {
         "demo.mp4": ("done", "club"),
         "not-a-video.mp4": ("failed", "second"),
         "gone.mp4": ("failed", "second"),
         "cancel.mp4": ("cancelled", "second"),
     }
-    assert sql(system, "SELECT DISTINCT state FROM chunk ORDER BY 1") == [("cancelled",), ("done",)]
+    assert runs["demo.mp4"].started_at is not None
+    first = "SELECT min(started_at) FROM chunk WHERE run_id = :id"
+    assert sql(system, first, id=runs["demo.mp4"].id) == [(runs["demo.mp4"].started_at,)]
+    with pytest.raises(IntegrityError, match="run may not go from running to queued"):
+        sql(system, "UPDATE run SET state = 'queued' WHERE state = 'running'")
+    assert sql(system, "SELECT DISTINCT state FROM chunk WHERE frames > 1 ORDER BY 1") == [("cancelled",), ("done",)]
     assert sql(system, "SELECT sum(expirations) FROM chunk") == [(0,)]
     own = limits_of(system, "second")
     assert (own.max_duration_s, own.max_pixels, own.max_cpu_s_per_frame) == (60, 100, 2)

@@ -145,7 +145,7 @@ def test_secrets_are_private_and_in_no_argument(home: Path) -> None:
     start(home)
     stack = json.loads((home / "stack.json").read_text())
     secrets = [value for name, value in stack.items() if name.endswith(("password", "key"))]
-    assert len(set(secrets)) == 7
+    assert len(set(secrets)) == 8
     assert all(len(value) >= 20 for value in secrets)
     assert not any(secret in part for process in family(home) for part in process.cmdline() for secret in secrets)
     assert stack["postgres_admin_password"] not in (home / "poseline.env").read_text()
@@ -155,6 +155,23 @@ def test_secrets_are_private_and_in_no_argument(home: Path) -> None:
         assert path.name == ".gitignore" or not path.stat().st_mode & 0o077, path
     for log in (home / "logs").iterdir():
         assert not any(secret in log.read_text() for secret in secrets), log
+
+
+def test_a_stack_of_an_earlier_version_gets_its_reader_at_the_next_up(home: Path) -> None:
+    start(home)
+    earlier = json.loads((home / "stack.json").read_text())
+    before = earlier.pop("postgres_reader_password")
+    (home / "stack.json").write_text(json.dumps(earlier))
+    assert status(home).running
+    start(home)
+    after = json.loads((home / "stack.json").read_text())["postgres_reader_password"]
+    assert after not in {"", before}
+    url = env_of(home)["POSELINE_DATABASE_READER_URL"]
+    assert after in url
+    with psycopg.connect(url) as connection:
+        assert connection.execute("SELECT current_user").fetchone() == ("poseline_reader",)
+    start(home)
+    assert json.loads((home / "stack.json").read_text())["postgres_reader_password"] == after
 
 
 def test_up_twice_keeps_everything(home: Path) -> None:

@@ -19,7 +19,8 @@ def test_every_state_has_its_row() -> None:
 
 
 def test_equal_words_of_different_kinds_are_not_mixed_up() -> None:
-    assert sources(RunState.RUNNING) == (RunState.WAITING,)
+    assert sources(RunState.QUEUED) == (RunState.WAITING,)
+    assert sources(RunState.RUNNING) == (RunState.QUEUED,)
     assert sources(ChunkState.RUNNING) == (ChunkState.READY, ChunkState.QUEUED)
     assert sources(VideoState.READY) == (VideoState.STORED,)
 
