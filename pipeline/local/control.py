@@ -108,8 +108,10 @@ def wait_healthy(home: Home, stack: Stack, names: Iterable[str]) -> None:
                 reason = (service and service.detail) or f"no answer in {_START_TIMEOUT_S:.0f} s"
                 line = last_line(home.log(name))
                 lives = service is not None and not service.deaths and time.time() - service.started_at > _OLD_S
-                trouble = "does not answer" if lives else "did not start"
-                raise StackError(f"{TITLES.get(name, name)} {trouble} ({reason}): {line}; see {home.log(name)}")
+                title, see = TITLES.get(name, name), f"see {home.log(name)}"
+                if lives:  # busy for long, or of an older version
+                    raise StackError(f"{title} does not answer: run `poseline down`, then `poseline up`; {see}")
+                raise StackError(f"{title} did not start ({reason}): {line}; {see}")
         if supervisor(home) is None:
             raise _supervisor_ended(home)
         time.sleep(0.05 if pending else 0)
