@@ -96,6 +96,7 @@ def wait_healthy(home: Home, stack: Stack, names: Iterable[str]) -> None:
     """
     pending = list(names)
     deadline = time.monotonic() + _START_TIMEOUT_S
+    earlier = {name: service.deaths for name, service in State.read(home).services.items()}
     while pending:
         state = State.read(home)
         for name in tuple(pending):
@@ -104,7 +105,7 @@ def wait_healthy(home: Home, stack: Stack, names: Iterable[str]) -> None:
             ready = process is not None and is_healthy(name, stack, process.pid)
             if ready and (name != "seaweedfs" or accepts_objects(stack)):
                 pending.remove(name)
-            elif (service and service.deaths > _DEATHS_ALLOWED) or time.monotonic() > deadline:
+            elif (service and service.deaths - earlier.get(name, 0) > _DEATHS_ALLOWED) or time.monotonic() > deadline:
                 reason = (service and service.detail) or f"no answer in {_START_TIMEOUT_S:.0f} s"
                 line = last_line(home.log(name))
                 lives = service is not None and not service.deaths and time.time() - service.started_at > _OLD_S
