@@ -44,7 +44,7 @@ SECTIONS = {
         "flower": Entry("processes:flower", "Run Flower, read-only and with a password."),
         "db": Entry("processes:db", "Manage the database."),
         "store": Entry("processes:store", "Manage the object store."),
-        "teams": Entry("teams:teams", "List teams, set their weights and limits."),
+        "teams": Entry("teams:teams", "List and add teams, set their weights and limits."),
     },
 }
 #: Where a call's arguments are in the context's `meta`.

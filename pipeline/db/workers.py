@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import Connection, delete, func, literal, select
 from sqlalchemy.dialects.postgresql import insert
 
 from pipeline.core.precision import Precision
+from pipeline.core.states import ChunkState, RunState, VideoState
 from pipeline.db.tables import chunk, run, video, worker
 
 #: A worker that has not reported for this long is gone.
@@ -119,15 +120,15 @@ def select_lost_workers(connection: Connection) -> list[LostWorker]:
     """The workers that stopped reporting within the last day, the latest first."""
     now = func.clock_timestamp()
     leases = [
-        select(func.count()).where(t.c.worker == worker.c.name, t.c.lease_token.is_not(None)).scalar_subquery()
-        for t in (chunk, run, video)
+        select(func.count()).where(t.c.state == str(state), t.c.worker == worker.c.name, t.c.lease_token.is_not(None))
+        for t, state in ((chunk, ChunkState.RUNNING), (run, RunState.FINISHING), (video, VideoState.STORED))
     ]
     rows = connection.execute(
         select(
             worker.c.name,
             worker.c.seen_at,
             func.extract("epoch", now - worker.c.seen_at).label("silent_s"),
-            (leases[0] + leases[1] + leases[2]).label("leases"),
+            sum((each.scalar_subquery() for each in leases), literal(0)).label("leases"),
         )
         .where(
             worker.c.seen_at <= now - timedelta(seconds=ALIVE_S),

@@ -18,6 +18,7 @@ from pipeline.local.state import DesiredState, State, supervisor
 
 _START_TIMEOUT_S = 60.0
 _DEATHS_ALLOWED = 2
+_OLD_S = 120.0  # it ran before this `up`
 
 
 def request_services(home: Home, desired: DesiredState, names: Iterable[str]) -> DesiredState:
@@ -95,6 +96,7 @@ def wait_healthy(home: Home, stack: Stack, names: Iterable[str]) -> None:
     """
     pending = list(names)
     deadline = time.monotonic() + _START_TIMEOUT_S
+    earlier = {name: service.deaths for name, service in State.read(home).services.items()}
     while pending:
         state = State.read(home)
         for name in tuple(pending):
@@ -103,10 +105,14 @@ def wait_healthy(home: Home, stack: Stack, names: Iterable[str]) -> None:
             ready = process is not None and is_healthy(name, stack, process.pid)
             if ready and (name != "seaweedfs" or accepts_objects(stack)):
                 pending.remove(name)
-            elif (service and service.deaths > _DEATHS_ALLOWED) or time.monotonic() > deadline:
+            elif (service and service.deaths - earlier.get(name, 0) > _DEATHS_ALLOWED) or time.monotonic() > deadline:
                 reason = (service and service.detail) or f"no answer in {_START_TIMEOUT_S:.0f} s"
                 line = last_line(home.log(name))
-                raise StackError(f"{TITLES.get(name, name)} did not start ({reason}): {line}; see {home.log(name)}")
+                lives = service is not None and not service.deaths and time.time() - service.started_at > _OLD_S
+                title, see = TITLES.get(name, name), f"see {home.log(name)}"
+                if lives:  # busy for long, or of an older version
+                    raise StackError(f"{title} does not answer: run `poseline down`, then `poseline up`; {see}")
+                raise StackError(f"{title} did not start ({reason}): {line}; {see}")
         if supervisor(home) is None:
             raise _supervisor_ended(home)
         time.sleep(0.05 if pending else 0)

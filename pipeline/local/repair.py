@@ -10,10 +10,11 @@ from pipeline.local.health import Health, check_health
 from pipeline.local.home import Home, Stack
 from pipeline.local.processes import Process
 from pipeline.local.state import State
-from pipeline.local.status import STARTING_S
 
 #: How long a service must be silent without a pause before it counts as hung: a machine under load answers sometimes.
-WATCH_S = 10.0
+_WATCH_S = 10.0
+#: No service needs longer to start, unless it computes.
+_START_S = 30.0
 _PAUSE_S = 0.5
 
 
@@ -52,8 +53,8 @@ def find_stuck(home: Home, stack: Stack, names: Iterable[str]) -> Mapping[str, S
             and service.process.alive
             and check_health(name, stack, service.process.pid) is Health.SILENT
         }
-        youngest_s = min((time.time() - service.started_at for service in suspects.values()), default=STARTING_S)
-        if time.monotonic() - since >= WATCH_S and youngest_s >= STARTING_S:
+        youngest_s = min((time.time() - service.started_at for service in suspects.values()), default=_START_S)
+        if time.monotonic() - since >= _WATCH_S and youngest_s >= _START_S:
             break
         if suspects:
             time.sleep(_PAUSE_S)

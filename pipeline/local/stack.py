@@ -188,7 +188,7 @@ def _start(
             on_step("made the database cluster")
         remove_stale_pid_file(home)
     desired = request_services(home, desired, servers)
-    desired = _restart_stuck(home, stack, desired, servers, on_step)
+    desired = _restart_stuck(home, stack, desired, [name for name in servers if name not in new], on_step)
     wait_healthy(home, stack, servers)
     if "postgres" in servers:
         make_database(stack)

@@ -12,7 +12,7 @@ from pipeline.local.health import Health, check_health, is_stopped
 from pipeline.local.home import PROCESSES, SERVERS, Home, Stack
 from pipeline.local.state import ServiceState, State
 
-STARTING_S = 20.0  # a service that does not answer for longer than this is failing
+_STARTING_S = 20.0  # a service that does not answer for longer than this is failing
 _TROUBLE = {
     Health.SILENT: ("hung", "does not answer; see {log}"),
     Health.COMPUTES: ("busy", "does not answer, but computes; see {log}"),
@@ -51,9 +51,9 @@ class StackStatus:
         return "running" in states and states <= {"running", "stopped"}
 
 
-def is_starting(service: ServiceState) -> bool:
+def _is_starting(service: ServiceState) -> bool:
     """Whether a service was started so lately that it need not answer yet."""
-    return time.time() - service.started_at < STARTING_S and not service.deaths
+    return time.time() - service.started_at < _STARTING_S and not service.deaths
 
 
 def iter_services(home: Home, stack: Stack) -> Iterator[ServiceStatus]:
@@ -70,7 +70,7 @@ def iter_services(home: Home, stack: Stack) -> Iterator[ServiceStatus]:
             health = check_health(name, stack, pid)
             if health is Health.ANSWERS:
                 yield ServiceStatus(name, "running", pid, port, lost)
-            elif health is not Health.UNKNOWN and is_starting(known[name]) and not is_stopped(pid):
+            elif health is not Health.UNKNOWN and _is_starting(known[name]) and not is_stopped(pid):
                 yield ServiceStatus(name, "starting", pid, port, lost)
             else:
                 found, detail = _TROUBLE[health]

@@ -15,10 +15,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipeline.errors import PoselineError
+from pipeline.errors import PoselineError, StackError
 from pipeline.local.home import PROCESSES, Home
 from pipeline.local.processes import Process, descendants, process_of, signal_group, wait_gone
 from pipeline.local.rootless import die_with_parent
@@ -198,8 +199,10 @@ class Supervisor:
         family = [process_of(each.pid) for each in descendants(child.popen.pid)]
         child.popen.kill()
         for process in filter(None, family):
-            process.send(signal.SIGKILL)
-        child.popen.wait()
+            with suppress(StackError):  # another user's
+                process.send(signal.SIGKILL)
+        with suppress(subprocess.TimeoutExpired):  # the kernel may hold it, as on a disk that does not answer
+            child.popen.wait(10.0)
         wait_gone(filter(None, family), 5.0)
         print(f"{child.spec.name} was hung, and is started again", flush=True)  # noqa: T201 - as above
 

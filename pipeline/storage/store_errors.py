@@ -63,7 +63,9 @@ def store_errors(bucket: str, key: str) -> Iterator[None]:
     try:
         yield
     except ClientError as error:
-        if error_code(error) in {"404", "NoSuchKey", "NoSuchBucket"}:
+        if error_code(error) == "NoSuchBucket":
+            raise BucketMissing(f"there is no bucket {bucket} in the object store; check its name") from error
+        if error_code(error) in {"404", "NoSuchKey"}:
             raise ObjectMissing(f"there is no s3://{bucket}/{key}; check the bucket and the key") from error
         raise ServiceUnavailable(_refusal(error, f"s3://{bucket}/{key}".rstrip("/"))) from error
     except ParamValidationError as error:
@@ -84,6 +86,11 @@ def pinned_errors(source: StoredObject) -> Iterator[None]:
     try:
         with store_errors(source.bucket, source.key):
             yield
+    except BucketMissing as error:
+        raise SourceGone(
+            f"the bucket {source.bucket} is gone from the object store, and the video {source.key} with it; "
+            "restore it, or upload the video again"
+        ) from error
     except ObjectMissing as error:
         raise SourceGone(
             f"the video s3://{source.bucket}/{source.key} is gone from the object store; upload it again"

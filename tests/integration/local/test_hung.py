@@ -108,8 +108,9 @@ def test_a_service_that_ended_too_often_is_tried_again(home: Path) -> None:
         wait_until(lambda at_least=number: deaths_of(place, "beat") >= at_least, 30, "its death to be recorded")
     steps: list[str] = []
     assert up(home, on_step=steps.append).running
-    assert steps == ["restarting beat: ended by SIGKILL"]
-    assert deaths_of(place, "beat") == 0
+    # On a machine under load the supervisor may have been faster.
+    assert steps in ([], ["restarting beat: ended by SIGKILL"])
+    assert deaths_of(place, "beat") == (0 if steps else 4)
 
 
 def deaths_of(home: Home, name: str) -> int:

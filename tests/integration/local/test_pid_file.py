@@ -56,12 +56,12 @@ with subprocess.Popen(["sleep", "80"]) as own:
 
 
 @contextmanager
-def stand_in(folder: Path, cwd: Path, uid: int | None = None) -> Iterator[subprocess.Popen[bytes]]:
+def stand_in(folder: Path, cwd: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A process called `postgres` that is none."""
     program = folder / "postgres"
     shutil.copy("/bin/sleep", program)
     program.chmod(0o755)
-    with subprocess.Popen([program, "80"], cwd=cwd, user=uid) as process:
+    with subprocess.Popen([program, "80"], cwd=cwd) as process:
         try:
             yield process
         finally:
