@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 from alembic import context
 from sqlalchemy import Connection
 
 from pipeline.db.engine import build_engine
 from pipeline.db.tables import metadata
+from pipeline.local.discovery import find_home
 from pipeline.settings import load_settings
 
 
@@ -23,6 +21,6 @@ given = context.config.attributes.get("connection")
 if given is not None:
     _migrate(given)
 else:
-    settings = load_settings(Path(os.environ.get("POSELINE_HOME", ".poseline")))
+    settings = load_settings(find_home().path)
     with build_engine(settings.database_url.get_secret_value()).begin() as opened:
         _migrate(opened)

@@ -3,8 +3,11 @@
 PoselineError                   exit 1
 ├── UsageError                  exit 2: what was asked for cannot be, whatever the servers say
 │   ├── UnknownModel
+│   ├── UnknownTeam
 │   └── NotFound
 ├── ServiceUnavailable          a server that Poseline needs does not answer
+│   ├── SchemaOutdated          the database has no tables, or another version's
+│   └── WrongEncoding           the database cannot store every text
 ├── StackError                  the local stack could not start or stop
 ├── InvalidWeights              weights are missing, changed, or do not follow their contract
 ├── BrokenModel                 a model gives no numbers, or wrong ones, wherever it is loaded
@@ -12,6 +15,7 @@ PoselineError                   exit 1
 ├── DeviceUnavailable           a device is missing, or is not the one that was asked for
 │   └── DeviceLost              a GPU failed during work; only a new process can use it again
 ├── VideoRejected               the upload is not a video that can be analysed
+│   └── OwnPreview              it is a video that Poseline drew
 ├── SourceGone                  the stored object changed or went away since it was ingested
 ├── DecodeFailed                the decoder crashed, hung, or exceeded a limit
 ├── LeaseLost                   another worker owns this piece of work now; it is dropped silently
@@ -76,12 +80,24 @@ class UnknownModel(UsageError):
     """There is no such model; `poseline models` lists them."""
 
 
+class UnknownTeam(UsageError):
+    """There is no such team; `poseline teams` lists them."""
+
+
 class NotFound(UsageError):
     """There is no such thing here."""
 
 
 class ServiceUnavailable(PoselineError):
     """A server that Poseline needs does not answer; `poseline doctor` says which."""
+
+
+class SchemaOutdated(ServiceUnavailable):
+    """The database has no tables, or another version's; run `poseline db upgrade`."""
+
+
+class WrongEncoding(ServiceUnavailable):
+    """The database has another encoding than UTF8; make a new one."""
 
 
 class StackError(PoselineError):
@@ -110,6 +126,10 @@ class DeviceLost(DeviceUnavailable):
 
 class VideoRejected(PoselineError):
     """This file is not a video that can be analysed."""
+
+
+class OwnPreview(VideoRejected):
+    """This is a preview that Poseline drew; name the video that it was made from."""
 
 
 class SourceGone(PoselineError):

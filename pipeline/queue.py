@@ -16,10 +16,11 @@ from kombu import Queue
 from kombu.exceptions import OperationalError
 from kombu.utils.scheduling import round_robin_cycle
 from redis import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 
+from pipeline.core.beat_report import BEAT_KEY, BeatReport, read_beat_report
 from pipeline.core.precision import PRECISIONS, Precision
-from pipeline.errors import ServiceUnavailable
+from pipeline.errors import ServiceUnavailable, UsageError
 from pipeline.logs import get_logger
 from pipeline.settings import Settings
 
@@ -40,6 +41,7 @@ TICK = "poseline.tick"
 #: The event that beat sends after each tick.
 TICKED = "poseline-ticked"
 
+_REFUSALS = (AuthenticationError, NoPermissionError)
 _KEY_PREFIX = "poseline:"
 
 
@@ -102,7 +104,10 @@ class TaskQueue:
 
     def __init__(self, app: Celery, broker_url: str) -> None:
         self._app = app
-        self._redis = Redis.from_url(broker_url, socket_timeout=10, socket_connect_timeout=5)
+        try:
+            self._redis = Redis.from_url(broker_url, socket_timeout=10, socket_connect_timeout=5)
+        except ValueError as error:
+            raise UsageError("POSELINE_BROKER_URL is not a URL like redis://user:password@host:port/0") from error
 
     def send_ingest(self, video_id: UUID) -> None:
         """Send the task to ingest a video."""
@@ -152,10 +157,36 @@ class TaskQueue:
         assert isinstance(info, dict)
         return str(info["maxmemory_policy"])
 
-    def ping_workers(self, timeout_s: float = 1.0) -> list[str]:
-        """The names of the workers that answer through the broker, as `celery inspect ping` sees them."""
+    def report_beat(self, report: BeatReport) -> None:
+        """Leave beat's report, which expires by itself.
+
+        Raises:
+            ServiceUnavailable: Redis does not answer.
+        """
         with _broker_errors():
-            replies = self._app.control.ping(timeout=timeout_s) or []
+            self._redis.set(BEAT_KEY, report.to_json(), px=round(report.alive_s * 1000))
+
+    def last_beat(self) -> BeatReport | None:
+        """Beat's last report; None where none ticks.
+
+        Raises:
+            ServiceUnavailable: Redis does not answer.
+        """
+        with _broker_errors():
+            pipeline = self._redis.pipeline()
+            pipeline.get(BEAT_KEY)
+            pipeline.pttl(BEAT_KEY)
+            value, expires_in_ms = pipeline.execute()
+        return read_beat_report(value, expires_in_ms)
+
+    def ping_workers(self, timeout_s: float = 1.0, limit: int | None = None) -> list[str]:
+        """The names of the workers that answer through the broker, as `celery inspect ping` sees them.
+
+        Args:
+            limit: return as soon as so many have answered.
+        """
+        with _broker_errors():
+            replies = self._app.control.ping(timeout=timeout_s, limit=limit) or []
         return sorted(name for reply in replies for name in reply)
 
     def _send(self, task: str, queue: str, *args: object) -> None:
@@ -168,7 +199,11 @@ class TaskQueue:
 
 
 def build_task_queue(settings: Settings, app: Celery | None = None) -> TaskQueue:
-    """The task queue that the settings name."""
+    """The task queue that the settings name.
+
+    Raises:
+        UsageError: the broker's URL is not one of Redis.
+    """
     return TaskQueue(app or build_celery(settings), settings.broker_url.get_secret_value())
 
 
@@ -177,4 +212,6 @@ def _broker_errors() -> Iterator[None]:
     try:
         yield
     except (OperationalError, RedisError, OSError) as error:
+        if isinstance(error, _REFUSALS) or isinstance(error.__cause__, _REFUSALS):
+            raise ServiceUnavailable(f"Redis refuses ({error}); check POSELINE_BROKER_URL") from error
         raise ServiceUnavailable(f"Redis does not answer ({error}); is it running?") from error

@@ -7,7 +7,10 @@ writes for its own servers.
 from __future__ import annotations
 
 import os
-from dataclasses import replace
+import re
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from difflib import get_close_matches
 from pathlib import Path
 
 from pydantic import Field, SecretStr, ValidationError
@@ -17,6 +20,26 @@ from pipeline.core.video_limits import VideoLimits
 from pipeline.errors import UsageError
 
 ENV_FILE = "poseline.env"
+
+_PREFIX = "POSELINE_"
+#: Variables that are no settings of every process: read where they are used, or by the tests.
+_READ_ELSEWHERE = {"DEVICE", "STACK_ID", "LOG_LEVEL", "LOG_JSON", "MODELS_MIRROR", "SOAK"}
+#: Those of `.env`, which docker-compose.yml reads and hands on under other names.
+_OF_COMPOSE = {
+    "POSTGRES_ADMIN_PASSWORD",
+    "POSTGRES_PASSWORD",
+    "VALKEY_PASSWORD",
+    "S3_ADMIN_ACCESS_KEY",
+    "S3_ADMIN_SECRET_KEY",
+    "S3_INTERNAL_KEY",
+    "WORKERS",
+    "WORKER_SLOTS",
+    "WORKER_MEMORY",
+    "GPU_SLOTS",
+    "GPU_MEMORY",
+}
+#: What Kubernetes adds for a service called `poseline-…`.
+_OF_KUBERNETES = re.compile(r"(^|_)(SERVICE_(HOST|PORT(_\w+)?)|PORT_\d+_(TCP|UDP)(_\w+)?)$")
 
 
 class Settings(BaseSettings):
@@ -37,7 +60,7 @@ class Settings(BaseSettings):
     s3_access_key: SecretStr
     s3_secret_key: SecretStr
 
-    home: Path = Field(default=Path(".poseline"), description="local state: stack, scratch files")
+    home: Path = Field(default=Path(".poseline"), description="local state: stack, scratch files; always named")
     models_dir: Path | None = Field(default=None, description="fetched models; HOME/models by default")
 
     models_pins: Path | None = Field(default=None, description="the SHA-256s of models that the team trusts")
@@ -100,6 +123,32 @@ def configured_by_environment() -> bool:
     return "POSELINE_DATABASE_URL" in os.environ
 
 
+def known_variables() -> frozenset[str]:
+    """Every `POSELINE_…` variable that something reads."""
+    nested = {f"VIDEO__{field.name.upper()}" for field in fields(VideoLimits) if field.name != "stall_s"}
+    names = {name.upper() for name in Settings.model_fields} | nested | _READ_ELSEWHERE | _OF_COMPOSE
+    return frozenset(_PREFIX + name for name in names)
+
+
+def check_variables(environment: Mapping[str, str]) -> None:
+    """Check that every `POSELINE_…` variable that is set is one: a misspelt one would silently do nothing.
+
+    Raises:
+        UsageError: there is no such variable.
+    """
+    known = known_variables()
+    for name, value in environment.items():
+        spelt = name.upper()
+        if not spelt.startswith(_PREFIX) or spelt in known or not value:
+            continue
+        if _OF_KUBERNETES.search(spelt.removeprefix(_PREFIX)) or value.startswith(("tcp://", "udp://")):
+            continue
+        stems = [other.removeprefix(_PREFIX) for other in sorted(known)]
+        near = get_close_matches(spelt.removeprefix(_PREFIX), stems, 1, cutoff=0.65)
+        fix = f"did you mean {_PREFIX}{near[0]}?" if near else "unset it; docs/operations.md lists the settings"
+        raise UsageError(f"there is no setting {name}; {fix}")
+
+
 def load_settings(home: Path) -> Settings:
     """Settings of this process.
 
@@ -107,6 +156,10 @@ def load_settings(home: Path) -> Settings:
         UsageError: something needed is not set, or cannot be read.
     """
     env_file = None if configured_by_environment() else home / ENV_FILE
+    if env_file is not None and not env_file.exists():
+        raise UsageError(
+            f"there is no local stack in {home}, and POSELINE_DATABASE_URL is not set; run `poseline up`, or set it"
+        )
     try:
         return Settings(_env_file=env_file, home=home)  # type: ignore[call-arg]
     except ValidationError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,19 +21,30 @@ from pipeline.db.migrate import upgrade
 from pipeline.local import stack
 from pipeline.services.system import System, build_system
 from pipeline.settings import Settings, load_settings
-from tests.support.harness import ask, cut, export_bytes, processes, wait_done
+from tests.support.harness import ask, cut, environment, export_bytes, processes, wait_done
 from tests.support.paths import DEMO_CLIP
 
 _redis_numbers = itertools.cycle(range(1, 16))
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _no_settings_from_outside() -> Iterator[None]:
-    """A developer's own POSELINE_* must not reach a test's database."""
+def _no_settings_from_outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A developer's own POSELINE_* must not reach a test's database, and no test the developer's own home."""
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith("POSELINE_")]:
             patch.delenv(name)
+        # XDG_DATA_HOME for tests without the other one.
+        patch.setenv("POSELINE_HOME", str(tmp_path_factory.mktemp("of the tests") / "home"))
+        patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data of the tests")))
         yield
+
+
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """SIGINT as at a terminal, here and in what the test starts: a shell's background jobs are started without it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")
@@ -110,6 +122,16 @@ def opened(settings: Settings) -> Iterator[System]:
         yield system
     finally:
         system.close()
+
+
+@pytest.fixture
+def configured(settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Settings:
+    """This process is configured by its environment, as a person's own servers are."""
+    for name, value in environment(settings).items():
+        if name.startswith("POSELINE_"):
+            monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    return settings
 
 
 @pytest.fixture

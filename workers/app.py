@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import cast, get_args
 
 from pipeline.errors import UsageError
 from pipeline.inference.engines.sessions import Device
+from pipeline.local.discovery import find_home
 from pipeline.logs import configure_logs
 from pipeline.queue import build_celery
 from pipeline.settings import load_settings
 from workers.runtime import serve
 from workers.tasks import register_tasks
 
-HOME = "POSELINE_HOME"
 DEVICE = "POSELINE_DEVICE"
 
 
@@ -27,7 +26,7 @@ def _device() -> Device:
 
 
 configure_logs(os.environ.get("POSELINE_LOG_LEVEL", "INFO"), as_json=os.environ.get("POSELINE_LOG_JSON") == "1")
-_settings = load_settings(Path(os.environ.get(HOME, ".poseline")))
+_settings = load_settings(find_home().path)
 app = build_celery(_settings)
 app.conf.worker_pool = "workers.pool:WakingPool"
 register_tasks(app, serve(app, _settings, _device()))

@@ -47,11 +47,17 @@ SECTIONS = {
         "teams": Entry("teams:teams", "List teams, set their weights and limits."),
     },
 }
+#: Where a call's arguments are in the context's `meta`.
+ARGUMENTS = "poseline.arguments"
 _ENTRIES = {name: entry for section in SECTIONS.values() for name, entry in section.items()}
 
 
 class Commands(click.Group):
     """A group that lists its commands by name and imports only the one that is called."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.meta[ARGUMENTS] = list(args)
+        return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
         return list(_ENTRIES)

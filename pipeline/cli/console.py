@@ -8,7 +8,7 @@ import shlex
 import shutil
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,23 +17,20 @@ import click
 from rich.console import Console as Terminal
 from rich.table import Table
 
+from pipeline.cli.place import Place, find_place, naming_home, shown
+from pipeline.errors import PoselineError
+from pipeline.local.discovery import find_home, finds_itself
+
 if TYPE_CHECKING:
     from pipeline.services.system import System
     from pipeline.settings import Settings
-
-DEFAULT_HOME = Path(".poseline")
-
-
-def named_home() -> Path:
-    """The home that the environment names; `--home` overrides it."""
-    return Path(os.environ.get("POSELINE_HOME") or DEFAULT_HOME)
 
 
 @dataclass
 class Console:
     """One invocation. Results go to stdout, progress to stderr."""
 
-    home: Path = field(default_factory=named_home)
+    named_home: Path | None = None
     as_json: bool = False
     debug: bool = False
 
@@ -45,6 +42,23 @@ class Console:
     @cached_property
     def err(self) -> Terminal:
         return Terminal(stderr=True, soft_wrap=True, highlight=False)
+
+    @cached_property
+    def home(self) -> Path:
+        """The home that this invocation speaks of; absolute."""
+        found = find_home(self.named_home)
+        for other in found.passed_over:
+            self.progress(f"passed over {other}: it belongs to another user")
+        return found.path
+
+    @cached_property
+    def place(self) -> Place:
+        """Where this invocation's runs are: `.line` for people, `.to_dict()` for --json."""
+        return find_place(self)
+
+    def naming_home(self, text: str) -> str:
+        """A message whose `poseline …` commands name this home where they would otherwise mean another."""
+        return text if self.named_home is None else naming_home(text, self.home)
 
     @cached_property
     def settings(self) -> Settings:
@@ -85,6 +99,19 @@ class Console:
         if not self.as_json:
             self.err.print(text, markup=False, style="dim")
 
+    def error(self, error: PoselineError, name: str | None = None) -> None:
+        """Print one line on what went wrong to stderr; with --json an object.
+
+        Args:
+            name: the video that it is about.
+        """
+        message = self.naming_home(error.message)
+        if self.as_json:
+            about = {} if name is None else {"video": name}
+            click.echo(json.dumps({"error": type(error).__name__, "message": message, **about}), err=True)
+        else:
+            click.echo(f"poseline: {'' if name is None or name in message else f'{name}: '}{message}", err=True)
+
     def print_json(self, value: Any) -> bool:
         """Print a result as JSON if --json was given. Returns whether it was."""
         if self.as_json:
@@ -103,9 +130,12 @@ class Console:
     def ensure_stack(self) -> None:
         """Start the local stack unless the environment names other servers."""
         from pipeline.local import stack  # noqa: PLC0415
+        from pipeline.local.home import Home  # noqa: PLC0415
         from pipeline.settings import configured_by_environment  # noqa: PLC0415
 
         if not configured_by_environment():
+            if not Home.at(self.home).stack_file.exists():
+                self.progress(f"new local stack in {shown(self.home)}")
             stack.up(self.home, on_step=self.progress)
 
 
@@ -114,8 +144,10 @@ pass_console = click.make_pass_decorator(Console, ensure=True)
 
 def _set(name: str) -> Callable[[click.Context, click.Parameter, Any], Any]:
     def callback(context: click.Context, _: click.Parameter, value: Any) -> None:
+        if value == "":
+            raise click.BadParameter("it names no directory")
         if value not in {None, False}:
-            setattr(context.ensure_object(Console), name, Path(value) if name == "home" else value)
+            setattr(context.ensure_object(Console), name, Path(value) if name == "named_home" else value)
 
     return callback
 
@@ -127,8 +159,8 @@ def common(command: Callable[..., Any]) -> Callable[..., Any]:
             "--home",
             type=click.Path(file_okay=False),
             expose_value=False,
-            callback=_set("home"),
-            help="Where the local stack keeps its data [default: .poseline]",
+            callback=_set("named_home"),
+            help="Where the local stack keeps its data [default: the nearest .poseline, or this user's own]",
         ),
         click.option(
             "--json",
@@ -146,15 +178,16 @@ def common(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def this_command(home: Path) -> str:
-    """The command line of `poseline` on this home; a path or `python -m` if it is not on the PATH."""
+    """The command line of `poseline` on this home, as it works from the current directory."""
     script = Path(sys.argv[0])
-    if shutil.which("poseline"):
+    found = shutil.which("poseline")
+    if found and (script.name != "poseline" or not script.exists() or os.path.samefile(found, script)):
         command = "poseline"
     elif script.name != "poseline":
         command = "python -m pipeline.cli.main"
     else:
-        command = str(script.relative_to(Path.cwd()) if script.is_relative_to(Path.cwd()) else script)
-    return command if home == DEFAULT_HOME else f"{command} --home {shlex.quote(str(home))}"
+        command = shlex.quote(str(script.relative_to(Path.cwd()) if script.is_relative_to(Path.cwd()) else script))
+    return command if finds_itself(home) else f"{command} --home {shlex.quote(str(home))}"
 
 
 def interactive() -> bool:

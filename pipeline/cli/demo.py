@@ -9,15 +9,12 @@ from urllib.parse import urlsplit
 
 import click
 
-from pipeline.cli.analyze import submit, wait_for
+from pipeline.cli.analyze import submit
 from pipeline.cli.console import Console, common, pass_console, this_command
-from pipeline.cli.formatting import summary_line
 from pipeline.cli.local_stack import flower_address
-from pipeline.cli.progress import Bar
+from pipeline.cli.outcome import print_outcome, print_rows, write_outcome
+from pipeline.cli.waiting import iter_ended
 from pipeline.inference.catalogue import BUNDLED_MODEL
-from pipeline.services.export import export_run
-from pipeline.services.preview import preview_run
-from pipeline.services.runs import to_dict
 
 CLIP = "demo.mp4"
 TEAM = "demo"
@@ -35,32 +32,18 @@ def demo(console: Console, out: Path) -> None:
     console.ensure_stack()
     with as_file(files("pipeline.cli").joinpath("clips", CLIP)) as clip:
         submission = submit(console, str(clip), TEAM, BUNDLED_MODEL)
-    run = wait_for(console, submission)
-    poses, video, sheet = (out / f"demo.{ending}" for ending in ("jsonl", "mp4", "png"))
-    export_run(console.system, run.id, poses, "jsonl", team=TEAM)
-    with Bar(console, "drawing skeletons", None) as bar:
-        preview_run(console.system, run.id, video, team=TEAM, progress=bar)
-    preview_run(console.system, run.id, sheet, team=TEAM)
-    settings = console.settings
-    where = {
-        "poses": str(poses),
-        "video": str(video),
-        "sheet": str(sheet),
-        "flower": f"http://127.0.0.1:{settings.flower_port}",
-        "home": str(console.home),
-        "total_seconds": round(time.monotonic() - begun_at, 1),
-    }
-    if console.print_json({**to_dict(run), **where}):
+    [(_, run)] = iter_ended(console, [submission])
+    outcome = write_outcome(console, submission, run, out, "jsonl", preview=True, picture=False)
+    total_s = round(time.monotonic() - begun_at, 1)
+    flower = f"http://127.0.0.1:{console.settings.flower_port}"
+    if console.print_json({**outcome.to_dict(), "flower": flower, "home": str(console.home), "total_s": total_s}):
         return
-    me, reader = this_command(console.home), settings.database_reader_url
-    url = urlsplit((reader or settings.database_url).get_secret_value())
+    me, reader = this_command(console.home), console.settings.database_reader_url
+    url = urlsplit((reader or console.settings.database_url).get_secret_value())
+    database = f"postgresql://{url.username}@{url.hostname}:{url.port}{url.path}"
     command = f"{me} db url --read-only" if reader else f"{me} db url"
-    console.print(f"\n{summary_line(run)}\n")
-    console.print(f"  poses          {poses}")
-    console.print(f"  video          {video}")
-    console.print(f"  contact sheet  {sheet}")
-    console.print(
-        f'  database       postgresql://{url.username}@{url.hostname}:{url.port}{url.path}  (psql "$({command})")'
-    )
-    console.print(f"  Flower         {flower_address(console)}\n")
-    console.print(f"The local stack keeps running: `{me} status` shows it, `{me} down` stops it.")
+    console.print("")
+    print_outcome(console, CLIP, outcome)
+    console.print("")
+    print_rows(console, [("database", f'{database}  (psql "$({command})")'), ("Flower", flower_address(console))])
+    console.print(f"\nThe local stack keeps running: `{me} status` shows it, `{me} down` stops it.")

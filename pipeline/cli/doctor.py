@@ -2,26 +2,46 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from collections.abc import Callable
+from contextlib import closing
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 import click
 
 from pipeline.cli.console import Console, common, pass_console
+from pipeline.cli.formatting import format_ago
+from pipeline.cli.local_stack import describe_beat
+from pipeline.cli.place import shown
 from pipeline.db.engine import transaction
 from pipeline.db.migrate import check_revision
-from pipeline.db.workers import select_workers
-from pipeline.errors import PoselineError
+from pipeline.db.workers import select_lost_workers, select_workers
+from pipeline.errors import PoselineError, in_one_line
 from pipeline.inference.catalogue import BUNDLED_MODEL
 from pipeline.inference.engines.diagnostics import describe_nvidia, describe_onnxruntime, describe_openvino
 from pipeline.inference.engines.placement import Placement
 from pipeline.inference.zoo import find_model, load_model
 from pipeline.local import stack
-from pipeline.settings import configured_by_environment
+from pipeline.local.stack import ServiceStatus
+from pipeline.settings import check_variables, configured_by_environment
+from pipeline.storage.objects import build_object_store
 
 _FREE_BYTES = 2 * 2**30
+_PING_S = 5.0
+_STORE_S = 5.0  # a worker has more patience
+#: For a service of the local stack, by its state.
+_FIXES = {
+    "stopped": "start it with `poseline up`",
+    "failing": "`poseline up` restarts it",
+    "hung": "`poseline up` restarts it",
+    "starting": "ask again in a few seconds",
+    "busy": "wait, or restart it with `poseline down` and `poseline up`",
+    "waiting": "mend that server first",
+}
 
 
 class DoctorFailed(PoselineError):
@@ -33,36 +53,50 @@ class DoctorFailed(PoselineError):
 @pass_console
 def doctor(console: Console) -> None:
     """Check every part that Poseline needs; print what is wrong and the fix."""
-    checks: list[tuple[str, Callable[[], str]]] = [
-        ("python", _python),
-        ("opencv", _opencv),
-        ("disk", lambda: _disk(console)),
-        ("engine", describe_onnxruntime),
-        ("model", lambda: _model(console)),
-        ("nvidia", _nvidia),
-        ("openvino", describe_openvino),
-        ("settings", lambda: _settings(console)),
-        ("postgres", lambda: _postgres(console)),
-        ("redis", lambda: _redis(console)),
-        ("store", lambda: _store(console)),
-        ("workers", lambda: _workers(console)),
-    ]
-    if not configured_by_environment():
-        checks += [("beat", lambda: _service(console, "beat")), ("flower", lambda: _service(console, "flower"))]
-    found = []
-    for name, check in checks:
-        try:
-            found.append({"part": name, "ok": True, "message": check()})
-        except PoselineError as error:
-            found.append({"part": name, "ok": False, "message": error.message})
-            if name == "settings":
-                break
+    checks: dict[str, Callable[[], str]] = {
+        "python": _python,
+        "opencv": _opencv,
+        "disk": lambda: _disk(console),
+        "engine": describe_onnxruntime,
+        "model": lambda: _model(console),
+        "nvidia": _nvidia,
+        "openvino": describe_openvino,
+        "variables": _variables,
+        "settings": lambda: _settings(console),
+    }
+    found = [_result(name, check) for name, check in checks.items()]
+    if found[-1]["ok"]:
+        local = () if configured_by_environment() else stack.status(console.home).services
+        states = {service.name: service for service in local}
+        servers: dict[str, tuple[str, Callable[[], str]]] = {
+            "postgres": ("postgres", lambda: _postgres(console)),
+            "redis": ("valkey", lambda: _redis(console)),
+            "store": ("seaweedfs", lambda: _store(console)),
+            "workers": ("worker", lambda: _workers(console)),
+            "beat": ("beat", lambda: _beat(console)),
+        }
+        found += [_result(name, check, states.get(service)) for name, (service, check) in servers.items()]
+        if "flower" in states:
+            flower = states["flower"]
+            found.append(_result("flower", lambda: f"answers on port {flower.port}", flower))
+    found = [{**line, "message": console.naming_home(line["message"])} for line in found]
     if not console.print_json(found):
         for line in found:
             console.print(f"{'ok   ' if line['ok'] else 'WRONG'}  {line['part']:<9} {line['message']}")
     wrong = sum(not line["ok"] for line in found)
     if wrong:
         raise DoctorFailed(f"{wrong} of {len(found)} parts {'is' if wrong == 1 else 'are'} wrong; see above")
+
+
+def _result(part: str, check: Callable[[], str], service: ServiceStatus | None = None) -> dict[str, Any]:
+    """One line. A service of the local stack that does not answer is not asked again, which may take minutes."""
+    try:
+        if service is not None and service.state != "running":
+            detail = f": {service.detail}" if service.detail else ""
+            raise DoctorFailed(f"{service.state}{detail}; {_FIXES[service.state]}")
+        return {"part": part, "ok": True, "message": check()}
+    except Exception as error:  # noqa: BLE001  a check that fails unexpectedly is wrong, and no reason to stop
+        return {"part": part, "ok": False, "message": in_one_line(error)}
 
 
 def _python() -> str:
@@ -85,7 +119,7 @@ def _opencv() -> str:
 
 
 def _disk(console: Console) -> str:
-    home = console.home.resolve()
+    home = console.home
     while not home.exists():
         home = home.parent
     free = shutil.disk_usage(home).free
@@ -114,12 +148,18 @@ def _nvidia() -> str:
     return describe_nvidia(has_cuda_build=CUDA in available())
 
 
+def _variables() -> str:
+    check_variables(os.environ)
+    return "every POSELINE_ variable that is set is a setting"
+
+
 def _settings(console: Console) -> str:
     if configured_by_environment():
         return f"from the environment: {console.settings.s3_endpoint}"
-    if not stack.status(console.home).running:
-        raise DoctorFailed(f"the local stack in {console.home} is not running; start it with `poseline up`")
-    return f"from {console.home / 'poseline.env'}"
+    if all(service.state == "stopped" for service in stack.status(console.home).services):
+        raise DoctorFailed(f"the local stack in {shown(console.home)} is not running; start it with `poseline up`")
+    assert console.settings  # reads it
+    return f"from {shown(console.home / 'poseline.env')}"
 
 
 def _postgres(console: Console) -> str:
@@ -137,24 +177,36 @@ def _redis(console: Console) -> str:
 
 
 def _store(console: Console) -> str:
-    console.system.store.check_bucket()
-    return f"answers, bucket {console.system.store.bucket}"
+    with closing(build_object_store(console.settings, timeout_s=_STORE_S, attempts=2)) as store:
+        store.check_bucket()
+        return f"answers, bucket {store.bucket}"
 
 
 def _workers(console: Console) -> str:
     with transaction(console.system.engine) as connection:
-        workers = select_workers(connection)
+        workers, lost = select_workers(connection), select_lost_workers(connection)
+    for each in lost:
+        if each.leases:
+            raise DoctorFailed(
+                f"{each.name} was last seen {format_ago(each.silent_s)} and holds {each.leases} of its tasks: restart "
+                "it; the others take them over if a beat and a worker run"
+            )
     if not workers:
-        raise DoctorFailed("no worker is alive; start one with `poseline worker` (or `poseline up`)")
+        last = f" ({lost[0].name} was last seen {format_ago(lost[0].silent_s)})" if lost else ""
+        raise DoctorFailed(f"no worker is alive{last}; start one with `poseline worker` (or `poseline up`)")
+    answering = console.system.queue.ping_workers(_PING_S, limit=len(workers))
+    for worker in workers:
+        if worker.name not in answering:
+            raise DoctorFailed(
+                f"{worker.name} runs, but does not answer through Redis within {_PING_S:.0f} s; restart it"
+            )
     return ", ".join(
         f"{w.name} ({w.slots} slots, {w.computes.device}, {w.computes.engine or w.computes.provider})" for w in workers
     )
 
 
-def _service(console: Console, name: str) -> str:
-    [service] = [each for each in stack.status(console.home).services if each.name == name]
-    if service.state != "running":
-        raise DoctorFailed(
-            f"{service.state}{f': {service.detail}' if service.detail else ''}; start it with `poseline up`"
-        )
-    return f"answers on port {service.port}" if service.port else f"runs as process {service.pid}"
+def _beat(console: Console) -> str:
+    report = console.system.queue.last_beat()
+    if report is None:
+        raise DoctorFailed(describe_beat(None))
+    return describe_beat(asdict(report))

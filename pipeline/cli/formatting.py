@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from pipeline.services.runs import Run, RunDetail, duration_s
+from collections.abc import Sequence
+
+from pipeline.services.result_page import length
+from pipeline.services.runs import Run, RunDetail, duration_s, short_id
 from pipeline.services.upload import printable
 
 
@@ -19,13 +22,34 @@ def summary_line(run: Run) -> str:
     return line + (f"; {_count(missing, 'frame')} could not be analysed" if missing else "")
 
 
+def run_rows(runs: Sequence[Run]) -> tuple[tuple[str, ...], list[tuple[str | None, ...]]]:
+    """Headings and rows of a table of runs."""
+    headings = ("run", "state", "requested", "video", "length", "people", "frames", "team", "model")
+    rows: list[tuple[str | None, ...]] = []
+    for run in runs:
+        summary = run.summary or {}
+        video_s = summary.get("video_s", run.video_s)
+        people = summary.get("most_people")
+        rows.append(
+            (
+                *(short_id(run.id), run.state, f"{run.created_at.astimezone():%Y-%m-%d %H:%M}", printable(run.video)),
+                None if video_s is None else length(video_s),
+                None if people is None else str(people),
+                f"{run.frames_done}/{run.frames}" if run.frames else None,
+                *(run.team, run.model_name),
+            )
+        )
+    return headings, rows
+
+
 def detail_lines(detail: RunDetail) -> list[str]:
     """A run in detail; what ingest or planning has yet to find out is left out."""
     run, video = detail.run, detail.video
     about = [printable(run.video)]
     if video.width is not None:
         about += [f"{video.width}x{video.height}", str(video.codec)]
-    lines = [f"run {run.id}: {run.state}" + (f" ({run.reason})" if run.reason else "")]
+    reason = f" ({run.reason})" if run.reason and run.reason != run.state else ""
+    lines = [f"run {run.id}: {run.state}{reason}"]
     lines.append(f"  video   {', '.join(about)}, team {run.team}")
     lines.append(f"  model   {run.model_name} ({run.model_fingerprint[:12]})")
     lines += [f"          {note}" for note in run.notes]
@@ -50,3 +74,10 @@ def _decoded_twice(run: Run) -> str:
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def format_ago(seconds: float) -> str:
+    """How long ago something was: `8 s ago`, `3 min ago`, `2 h ago`."""
+    if seconds < 100:
+        return f"{seconds:.0f} s ago"
+    return f"{seconds / 60:.0f} min ago" if seconds < 5400 else f"{seconds / 3600:.0f} h ago"

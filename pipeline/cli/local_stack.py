@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
-from typing import get_args
+from typing import Any, get_args
 
 import click
 
 from pipeline.cli.console import Console, common, pass_console
+from pipeline.cli.formatting import format_ago
+from pipeline.cli.place import shown
 from pipeline.errors import DeviceUnavailable, ServiceUnavailable
 from pipeline.inference.catalogue import BUNDLED_MODEL
 from pipeline.inference.engines.sessions import Device
@@ -39,6 +42,7 @@ def up(console: Console, slots: int | None, device: Device | None, flower_port: 
     if not console.print_json(_to_dict(status)):
         _print_services(console, status)
         console.print(f"Flower: {flower_address(console)}")
+        console.print(console.place.line)
 
 
 @click.command()
@@ -48,7 +52,7 @@ def down(console: Console) -> None:
     """Stop the local stack; its data stays."""
     status = stack.down(console.home, on_step=console.progress)
     if not console.print_json(_to_dict(status)):
-        console.print(f"stopped; the data stays in {status.home}")
+        console.print(f"stopped; the data stays in {shown(status.home)}")
 
 
 @click.command()
@@ -59,21 +63,25 @@ def status(context: click.Context, console: Console) -> None:
     """Show what runs: servers, workers, queues."""
     found = None if configured_by_environment() else stack.status(console.home)
     if found is not None and not found.running:
-        if not console.print_json({**_to_dict(found), "workers": []}):
+        if not console.print_json({**console.place.to_dict(), **_to_dict(found), "workers": []}):
+            console.print(console.place.line)
             _print_services(console, found)
-            if any(service.state == "running" for service in found.services):
-                console.print(f"part of the local stack is not running; see the logs in {found.home / 'logs'}")
+            if any(service.state != "stopped" for service in found.services):
+                line = "part of the local stack does not answer; `poseline up` restarts it, logs: "
+                console.print(console.naming_home(line + shown(found.home / "logs")))
             else:
-                console.print("the local stack is not running; `poseline up` starts it")
+                console.print(console.naming_home("the local stack is not running; `poseline up` starts it"))
         context.exit(1)
     try:
         live = get_status(console.system).to_dict()
     except ServiceUnavailable:
         if found is not None:
+            console.print(console.place.line)
             _print_services(console, found)
         raise
-    if console.print_json({**(_to_dict(found) if found else {}), **live}):
+    if console.print_json({**console.place.to_dict(), **(_to_dict(found) if found else {}), **live}):
         return
+    console.print(console.place.line)
     if found is not None:
         _print_services(console, found)
         console.print("")
@@ -92,7 +100,19 @@ def status(context: click.Context, console: Console) -> None:
     )
     for reason in sorted({r["reason"] for r in rows} - {""}):
         console.print(f"{', '.join(r['name'] for r in rows if r['reason'] == reason)}: {reason}")
+    for each in live["lost_workers"]:
+        holds = f", holds {each['leases']} of its tasks" if each["leases"] else ""
+        console.print(f"{each['name']} stopped reporting: last seen {format_ago(each['silent_s'])}{holds}")
+    if found is None:
+        console.print(f"beat: {describe_beat(live['beat'])}")
     console.print("\nwaiting: " + ", ".join(f"{count} in {name}" for name, count in live["queues"].items()))
+
+
+def describe_beat(report: Mapping[str, Any] | None) -> str:
+    """Beat's last tick in words, or the fix."""
+    if report is None:
+        return "none ticks, so that nothing is dispatched or tried again; start one with `poseline beat`"
+    return f"ticked {format_ago(report['age_s'])} on {report['host']}"
 
 
 def _check(device: Device, console: Console) -> None:
@@ -116,7 +136,7 @@ def flower_address(console: Console) -> str:
     settings = console.settings
     return (
         f"http://127.0.0.1:{settings.flower_port} "
-        f"(user {settings.flower_user}, password in {console.home / 'poseline.env'})"
+        f"(user {settings.flower_user}, password in {shown(console.home / 'poseline.env')})"
     )
 
 
@@ -127,5 +147,5 @@ def _to_dict(status: StackStatus) -> dict[str, object]:
 def _print_services(console: Console, status: StackStatus) -> None:
     console.table(
         ("service", "state", "pid", "port", ""),
-        [(s.name, s.state, s.pid, s.port, s.detail) for s in status.services],
+        [(s.name, s.state, s.pid, s.port, console.naming_home(s.detail)) for s in status.services],
     )

@@ -1,4 +1,4 @@
-"""`poseline models`: list and fetch models."""
+"""`poseline models`: list, show, check and fetch models."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ import click
 
 from pipeline.cli.console import Console, common, pass_console
 from pipeline.cli.models_check import check
+from pipeline.cli.models_list import print_models
+from pipeline.cli.models_show import show
 from pipeline.cli.progress import Bar
-from pipeline.inference.catalogue import ALIASES, Weights
+from pipeline.inference.catalogue import Weights
 from pipeline.inference.weights.checksums import CHECKSUMS_FILE
 from pipeline.inference.weights.fetcher import FetchedFile, Fetcher, needed_weights
 from pipeline.inference.weights.sources import PUBLISHER, find_source, mirror_source
-from pipeline.inference.zoo import FoundModel, find_model, list_models
+from pipeline.inference.zoo import FoundModel, find_model
 
 
 @click.group(invoke_without_command=True)
@@ -23,53 +25,10 @@ from pipeline.inference.zoo import FoundModel, find_model, list_models
 @pass_console
 @click.pass_context
 def models(context: click.Context, console: Console) -> None:
-    """List the models, their sources, and which are on this machine."""
+    """List the models: for whom each is, its size and speed on this machine, its published accuracy."""
     if context.invoked_subcommand is not None:
         return
-    states = list_models(console.models_path)
-    rows = [
-        {
-            "name": state.name,
-            "on_this_machine": state.is_local,
-            "also": [alias for alias, name in ALIASES.items() if name == state.name],
-            "fingerprint": state.spec.fingerprint if state.spec else None,
-            "input_px": [state.entry.pose.width_px, state.entry.pose.height_px],
-            "keypoints": len(state.entry.keypoints.names),
-            "keypoint_names": state.entry.keypoints.names,
-            "skeleton": state.entry.keypoints.skeleton,
-            "score_threshold": state.entry.score_threshold,
-            "nms_threshold": state.entry.nms_threshold,
-            "stages": len(state.entry.weights),
-            "weights": {
-                weights.name: sha256
-                for weights, sha256 in zip(
-                    state.entry.weights,
-                    state.spec.weights_sha256s if state.spec else [None] * len(state.entry.weights),
-                    strict=True,
-                )
-            },
-            "licence": state.entry.licence,
-            "source": state.entry.source,
-            "from": state.entry.origin,
-        }
-        for state in states
-    ]
-    if not console.print_json(rows):
-        console.table(
-            ("model", "here", "stages", "input", "keypoints", "licence", "source"),
-            [
-                (
-                    s.name,
-                    "yes" if s.is_local else "no",
-                    len(s.entry.weights),
-                    f"{s.entry.pose.width_px} x {s.entry.pose.height_px}",
-                    len(s.entry.keypoints.names),
-                    s.entry.licence,
-                    s.entry.source,
-                )
-                for s in states
-            ],
-        )
+    print_models(console)
 
 
 @models.command("fetch")
@@ -145,3 +104,4 @@ def _say_pinned(console: Console, where: str, files: list[FetchedFile]) -> None:
 
 
 models.add_command(check)
+models.add_command(show)

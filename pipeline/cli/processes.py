@@ -9,6 +9,8 @@ import os
 import secrets
 import socket
 import sys
+import tempfile
+from pathlib import Path
 from typing import get_args
 
 import click
@@ -42,6 +44,17 @@ def _become_celery(console: Console, *args: str, **environment: str) -> None:
     os.execv(sys.executable, [sys.executable, "-m", "celery", "-A", "workers.app", *args])  # noqa: S606
 
 
+def _check_scratch(folder: Path) -> None:
+    """Refuse to start where every chunk would fail for want of a place for scratch files."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise UsageError(
+            f"scratch files cannot be kept in {folder} ({error.strerror}); name a place with --home or POSELINE_HOME"
+        ) from error
+
+
 @click.command()
 @click.option(
     "--device", type=click.Choice(get_args(Device)), default="auto", show_default=True, help=" ".join(_DEVICES.values())
@@ -66,6 +79,7 @@ def worker(console: Console, device: Device, slots: int | None, queues: str, nam
     of_frames = [FRAMES_IN[precision] for precision in precisions_on(device)]
     with transaction(console.system.engine) as connection:
         check_revision(connection)
+    _check_scratch(console.settings.scratch_path)
     node = name or f"worker-{secrets.token_hex(3)}"
     _become_celery(
         console,

@@ -3,53 +3,43 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
+from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
 from pipeline.cli.console import Console, interactive
+from pipeline.core.speed import Speed
 
 _LINE_EVERY_S = 2.0
 
 
 class Bar:
-    """The progress of one task, on stderr; silent with --json."""
+    """The progress of one task, on stderr; silent with --json. The bar goes when its block ends."""
 
     def __init__(self, console: Console, title: str, total: int | None, unit: str = "frames") -> None:
         self._title, self._total, self._unit = title, total, unit
         self._done = 0
         self._silent = console.as_json
         self._terminal = console.err
-        self._started_at = self._printed_at = time.monotonic()
+        self._printed_at = time.monotonic()
+        self._speed = Speed()
         self._task: TaskID | None = None
-        columns = (
-            (DownloadColumn(), TransferSpeedColumn())
-            if unit == "bytes"
-            else (MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
-        )
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
-            *columns,
-            TimeRemainingColumn(),
+            DownloadColumn() if unit == "bytes" else MofNCompleteColumn(),
+            TextColumn("{task.fields[pace]}"),
             console=console.err,
-            transient=False,
-            speed_estimate_period=10,
+            transient=True,
+            redirect_stdout=False,  # results may be going to a file
         )
 
     def __enter__(self) -> Bar:
         if not self._silent and interactive():
             self._progress.start()
-            self._task = self._progress.add_task(self._title, total=self._total, rate="")
+            self._task = self._progress.add_task(self._title, total=self._total, pace="")
         return self
 
     def advance(self, count: int = 1, /) -> None:
@@ -62,6 +52,12 @@ class Bar:
         if self._task is not None:
             self._progress.update(self._task, total=count)
 
+    def title(self, text: str) -> None:
+        """Show another title."""
+        self._title = text
+        if self._task is not None:
+            self._progress.update(self._task, description=text)
+
     def step(self, message: str, /) -> None:
         """A part of the work begins."""
         if not self._silent:
@@ -71,17 +67,42 @@ class Bar:
         """Set what is done so far."""
         self._done = done
         now = time.monotonic()
-        rate = done / max(now - self._started_at, 1e-6)
+        self._speed.measure(now, done)
         if self._task is not None:
-            text = f"{rate:.0f} {self._unit}/s" if done and self._unit != "bytes" else ""
-            self._progress.update(self._task, completed=done, rate=text)
+            self._progress.update(self._task, completed=done, pace=self._pace())
         elif not self._silent and self._total and now - self._printed_at >= _LINE_EVERY_S:
             self._printed_at = now
-            left = f", {(self._total - done) / rate:.0f} s left" if done else ""
-            self._terminal.print(
-                f"{self._title}: {done}/{self._total} {self._unit} ({done / self._total:.0%}){left}", markup=False
-            )
+            parts = (f"{self._title}: {done}/{self._total} {self._unit} ({done / self._total:.0%})", self._pace())
+            self._terminal.print(", ".join(filter(None, parts)), markup=False)
+
+    @contextmanager
+    def hidden(self) -> Iterator[None]:
+        """Take the bar away for a block that prints."""
+        if self._task is not None:
+            self._progress.stop()
+        try:
+            yield
+        finally:
+            if self._task is not None:
+                self._progress.start()
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
         if self._task is not None:
             self._progress.stop()
+
+    def _pace(self) -> str:
+        """Speed and time left, as measured; empty until there is enough to tell."""
+        per_s = self._speed.per_s
+        if per_s is None:
+            return ""
+        speed = f"{per_s / 1e6:.1f} MB/s" if self._unit == "bytes" else f"{per_s:.0f} {self._unit}/s"
+        left_s = self._speed.seconds_for((self._total or 0) - self._done)
+        return f"{speed}, {in_time(left_s)} left" if left_s and left_s > 0 else speed
+
+
+def in_time(seconds: float) -> str:
+    """A duration for people: `40 s`, `12 min`, `3 h 20 min`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"

@@ -1,62 +1,81 @@
-"""`poseline runs`, `show`, `cancel`, `verify`, `export`, `preview`: read runs and their results."""
+"""`poseline runs`, `show`, `cancel`, `verify`, `export`, `preview`: read runs and their results.
+
+A run is named by its video's name, with or without the ending, or by the first characters of its id.
+"""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
 import click
 
 from pipeline.cli.console import Console, common, pass_console
-from pipeline.cli.formatting import detail_lines, summary_line
+from pipeline.cli.formatting import detail_lines, run_rows, summary_line
+from pipeline.cli.outcome import draw_previews, file_name, print_rows
 from pipeline.cli.progress import Bar
+from pipeline.cli.since import Since
 from pipeline.core.states import RunState
 from pipeline.errors import UsageError
-from pipeline.services.export import FORMATS, Format, export_run
+from pipeline.services.export import cannot_write, export_run, export_to_stream
+from pipeline.services.pose_writers import FORMATS, Format
 from pipeline.services.preview import preview_run
-from pipeline.services.runs import cancel_run, find_run, get_run, list_runs, to_dict
-from pipeline.services.upload import printable
+from pipeline.services.result_names import claimed_names
+from pipeline.services.runs import RunDetail, cancel_run, find_run, get_run, list_runs, short_id, to_dict
 from pipeline.services.verify import verify_run
 
+_FOLDER = Path("poseline-out")
 _of_team = click.option("--team", help="Only this team's.")
 
 
 @click.command()
 @_of_team
-@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 1000))
+@click.option(
+    "--state",
+    "states",
+    type=click.Choice([str(state) for state in RunState]),
+    multiple=True,
+    help="In this state; repeatable.",
+)
+@click.option("--since", type=Since(), metavar="TIME", help="Requested since then: 2026-11-20, 7d, 12h, today.")
+@click.option("--name", help="Whose video's name contains this.")
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 10_000))
 @common
 @pass_console
-def runs(console: Console, team: str | None, limit: int) -> None:
-    """List the newest runs."""
-    found = list_runs(console.system, team=team, limit=limit)
+def runs(
+    console: Console, team: str | None, states: tuple[str, ...], since: datetime | None, name: str | None, limit: int
+) -> None:
+    """List runs, the newest first."""
+    wanted = [RunState(state) for state in states]
+    found = list_runs(console.system, team=team, limit=limit, states=wanted, since=since, name=name)
     if console.print_json([to_dict(run) for run in found]):
         return
-    if not found:
-        console.print("no runs yet; `poseline analyze VIDEO` makes one")
-        return
-    console.table(
-        ("run", "state", "frames", "team", "model", "video"),
-        [
-            (
-                str(run.id)[:8],
-                run.state,
-                f"{run.frames_done}/{run.frames}" if run.frames else "",
-                run.team,
-                run.model_name,
-                printable(run.video),
-            )
-            for run in found
-        ],
-    )
+    if found:
+        headings, rows = run_rows(found)
+        console.table(headings, rows)
+        for run in found:
+            if run.reason and run.state is RunState.FAILED:
+                console.print(f"{short_id(run.id)} failed: {run.reason}")
+        if len(found) == limit:
+            console.progress(f"the newest {limit}; more with --limit")
+    elif team or wanted or since or name:
+        console.print("no such runs")
+    else:
+        console.print(console.naming_home("no runs yet; `poseline analyze VIDEO` makes one"))
+    console.progress(console.place.line)
 
 
 @click.command()
-@click.argument("run_id", metavar="RUN")
+@click.argument("name", metavar="RUN")
 @_of_team
 @common
 @pass_console
-def show(console: Console, run_id: str, team: str | None) -> None:
+def show(console: Console, name: str, team: str | None) -> None:
     """Show one run: its progress, what it found, and what went wrong."""
-    detail = get_run(console.system, find_run(console.system, run_id, team=team), team=team)
+    detail = get_run(console.system, find_run(console.system, name, team=team), team=team)
     if console.print_json(detail.to_dict()):
         return
     for line in detail_lines(detail):
@@ -66,75 +85,136 @@ def show(console: Console, run_id: str, team: str | None) -> None:
 
 
 @click.command()
-@click.argument("run_ids", metavar="RUN...", nargs=-1, required=True)
+@click.argument("names", metavar="RUN...", nargs=-1, required=True)
 @_of_team
 @common
 @pass_console
-def cancel(console: Console, run_ids: tuple[str, ...], team: str | None) -> None:
+def cancel(console: Console, names: tuple[str, ...], team: str | None) -> None:
     """Cancel runs. Their frames so far are kept; requested again, a run starts from the beginning."""
-    found = [find_run(console.system, run_id, team=team) for run_id in run_ids]
+    found = [find_run(console.system, name, team=team, prefer="open") for name in names]
     cancelled = [cancel_run(console.system, each, team=team) for each in found]
     if not console.print_json([each.to_dict() for each in cancelled]):
         for each in cancelled:
-            console.print(f"run {each.run_id}: {each.state}" + ("" if each.was_open else " already, nothing changed"))
+            changed = "" if each.was_open else " already, nothing changed"
+            console.print(f"run {short_id(each.run_id)}: {each.state}{changed}")
 
 
 @click.command()
-@click.argument("run_id", metavar="RUN")
+@click.argument("name", metavar="RUN")
 @_of_team
 @common
 @pass_console
-def verify(console: Console, run_id: str, team: str | None) -> int:
+def verify(console: Console, name: str, team: str | None) -> int:
     """Compare a run's frames and export with its video in the object store. Exit code 1 if they differ."""
-    found = find_run(console.system, run_id, team=team)
+    found = find_run(console.system, name, team=team, prefer="current")
     with Bar(console, "verifying", None) as bar:
         verdict = verify_run(console.system, found, bar)
     code = 0 if verdict.good else 1
     checks = [{"what": check.what, "good": check.good, "found": check.found} for check in verdict.checks]
-    if console.print_json({"run": str(found), "good": verdict.good, "checks": checks}):
+    if console.print_json({"run_id": str(found), "good": verdict.good, "checks": checks}):
         return code
-    console.print(f"run {found}: {'as it should be' if verdict.good else 'NOT as it should be'}")
+    console.print(f"run {short_id(found)}: {'correct' if verdict.good else 'NOT correct'}")
     for check in verdict.checks:
         console.print(f"  {check.what:<10} {'' if check.good else 'WRONG: '}{check.found}")
     return code
 
 
 @click.command()
-@click.argument("run_id", metavar="RUN")
-@click.option("--format", "form", type=click.Choice(FORMATS), help="Of the file [default: by its ending]")
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, metavar="FILE")
+@click.argument("name", metavar="RUN")
+@click.option("--format", "form", type=click.Choice(FORMATS), help="Of the file [default: by its ending, or jsonl]")
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
+    metavar="FILE",
+    help="- is standard output [default: in poseline-out/, named after the video]",
+)
 @_of_team
 @common
 @pass_console
-def export(console: Console, run_id: str, form: Format | None, out: Path, team: str | None) -> None:
-    """Write a run's poses to a file."""
-    form = form or _format_of(out)
-    detail = get_run(console.system, find_run(console.system, run_id, team=team), team=team)
-    with Bar(console, f"writing {out.name}", detail.run.frames) as bar:
-        written = export_run(console.system, detail.run.id, out, form, team=team, progress=bar)
-    if not console.print_json({"run": str(detail.run.id), "files": [str(path) for path in written]}):
-        for path in written:
-            console.print(str(path))
+def export(console: Console, name: str, form: Format | None, out: Path | None, team: str | None) -> None:
+    """Write a run's poses to a file. Of a run that failed or was cancelled, the frames that were analysed."""
+    chosen = _format_of(out, form)
+    detail = get_run(console.system, find_run(console.system, name, team=team, prefer="current"), team=team)
+    if str(out) == "-":
+        _export_to_stdout(console, detail, chosen, team)
+        return
+    with _target(out, detail, f".{chosen}") as path, Bar(console, f"writing {path.name}", detail.run.frames) as bar:
+        written = export_run(console.system, detail.run.id, path, chosen, team=team, progress=bar)
+    files = [str(path) for path in written.files]
+    if not console.print_json({"run_id": str(detail.run.id), "files": files, "missing": written.missing}):
+        for file in files:
+            console.print(file)
+        if written.missing:
+            console.print(written.missing)
 
 
 @click.command()
-@click.argument("run_id", metavar="RUN")
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, metavar="X.mp4|X.png")
+@click.argument("name", metavar="RUN")
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="X.mp4|X.png",
+    help="[default: both in poseline-out/, named after the video]",
+)
 @_of_team
 @common
 @pass_console
-def preview(console: Console, run_id: str, out: Path, team: str | None) -> None:
-    """Draw a run's skeletons on its video (.mp4) or on a contact sheet (.png)."""
-    found = find_run(console.system, run_id, team=team)
-    with Bar(console, f"drawing {out.name}", None) as bar:
-        written = preview_run(console.system, found, out, team=team, progress=bar)
-    if not console.print_json({"run": str(found), "files": [str(written)]}):
-        console.print(str(written))
+def preview(console: Console, name: str, out: Path | None, team: str | None) -> None:
+    """Draw a run's skeletons on its video (.mp4) and on a contact sheet (.png)."""
+    detail = get_run(console.system, find_run(console.system, name, team=team, prefer="current"), team=team)
+    files: list[tuple[str, Path]]
+    if out is None:
+        with claimed_names(_FOLDER, file_name(detail.run.video), detail.run.id) as names:
+            files, notes = draw_previews(console, detail.run, names, team=team)
+            if not files:
+                raise UsageError("; ".join(notes))
+    else:
+        with Bar(console, f"drawing {out.name}", None) as bar:
+            drawn = preview_run(console.system, detail.run.id, out, team=team, progress=bar)
+        title = "annotated video" if out.suffix.lower() == ".mp4" else "contact sheet"
+        files, notes = [(title, drawn.path)], [*drawn.notes]
+    paths = [str(path) for _, path in files]
+    if not console.print_json({"run_id": str(detail.run.id), "files": paths, "file_notes": notes}):
+        print_rows(console, [(title, str(path)) for title, path in files])
+        for note in notes:
+            console.print(f"  {note}")
 
 
-def _format_of(out: Path) -> Format:
-    for form in FORMATS:
-        if out.suffix.lower() == f".{form}":
-            return form
-    endings = ", ".join(f".{form}" for form in FORMATS)
-    raise UsageError(f"{out.name} ends in none of {endings}; name the file so, or give --format")
+def _export_to_stdout(console: Console, detail: RunDetail, form: Format, team: str | None) -> None:
+    if console.as_json:
+        raise UsageError("--json and --out - both print to standard output; give one of them")
+    if form == "parquet" and sys.stdout.isatty():
+        raise UsageError("Parquet is not text; redirect it to a file, or choose --format csv")
+    missing = export_to_stream(console.system, detail.run.id, sys.stdout.buffer, form, team=team)
+    if missing:
+        console.progress(missing)
+
+
+@contextmanager
+def _target(out: Path | None, detail: RunDetail, ending: str) -> Iterator[Path]:
+    """The file that was named, or one in the folder of results that has no other run's name."""
+    if out is not None:
+        yield out
+        return
+    try:
+        with claimed_names(_FOLDER, file_name(detail.run.video), detail.run.id) as names:
+            yield names.folder / f"{names.name}{ending}"
+    except OSError as error:
+        raise cannot_write(_FOLDER, error) from error
+
+
+def _format_of(out: Path | None, form: Format | None) -> Format:
+    """The format that a file's ending names, or that was asked for.
+
+    Raises:
+        UsageError: the ending is none of ours, or another than the format asked for.
+    """
+    if out is None or str(out) == "-":
+        return form or "jsonl"
+    endings = ", ".join(f".{each}" for each in FORMATS)
+    found = next((each for each in FORMATS if out.suffix.lower() == f".{each}"), None)
+    if found is None:
+        raise UsageError(f"{out.name} ends in none of {endings}; name the file so")
+    if form not in {None, found}:
+        raise UsageError(f"{out.name} is not the name of a {form} file; end it in .{form}")
+    return found

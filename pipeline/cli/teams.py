@@ -10,7 +10,7 @@ import click
 from pipeline.cli.console import Console, common, pass_console
 from pipeline.db.teams import TeamRow
 from pipeline.errors import UsageError
-from pipeline.services.teams import list_teams, set_team
+from pipeline.services.teams import add_team, list_teams, set_team
 from pipeline.services.upload import check_team
 
 #: The option of a limit, and its setting.
@@ -71,7 +71,7 @@ def teams(context: click.Context, console: Console) -> None:
     if console.print_json([_to_dict(row) for row in rows]):
         return
     if not rows:
-        console.print("no teams yet; the first video of a team makes it, or `poseline teams set`")
+        console.print("no teams yet; `poseline teams add NAME` makes one")
         return
     console.table(
         ("team", "weight", "own limits"),
@@ -79,15 +79,40 @@ def teams(context: click.Context, console: Console) -> None:
     )
 
 
+def _weight_and_limits(command: click.decorators.FC) -> click.decorators.FC:
+    """Add the options that `add` and `set` share."""
+    for option in (
+        click.option("--max-cpu-per-frame", "max_cpu_s_per_frame", type=float, metavar="S", help="Of the decoder."),
+        click.option("--max-streams", "max_streams", type=int, metavar="N", help="Of one file."),
+        click.option(
+            "--max-duration", "max_duration_s", type=_Seconds(), metavar="TIME", help="Of one video, such as 2h."
+        ),
+        click.option("--max-frames", "max_frames", type=int, metavar="N", help="Of one video."),
+        click.option(
+            "--max-pixels", "max_pixels", type=_Pixels(), metavar="WxH", help="Of one frame, such as 3840x2160."
+        ),
+        click.option("--max-bytes", "max_bytes", type=_Bytes(), metavar="SIZE", help="Of one file, such as 10G."),
+        click.option("--weight", type=float, help="Share of the queue, relative to other teams."),
+    ):
+        command = option(command)
+    return command
+
+
+@teams.command("add")
+@click.argument("team", metavar="NAME")
+@_weight_and_limits
+@common
+@pass_console
+def add(console: Console, /, team: str, weight: float | None, **limits: Any) -> None:
+    """Add a team. Limits that are not named are the default."""
+    check_team(team)
+    given = {name: value for name, value in limits.items() if value is not None}
+    _print_team(console, add_team(console.system, team, weight=1.0 if weight is None else weight, limits=given))
+
+
 @teams.command("set")
 @click.argument("team", metavar="NAME")
-@click.option("--weight", type=float, help="Share of the queue, relative to other teams.")
-@click.option("--max-bytes", "max_bytes", type=_Bytes(), metavar="SIZE", help="Of one file, such as 10G.")
-@click.option("--max-pixels", "max_pixels", type=_Pixels(), metavar="WxH", help="Of one frame, such as 3840x2160.")
-@click.option("--max-frames", "max_frames", type=int, metavar="N", help="Of one video.")
-@click.option("--max-duration", "max_duration_s", type=_Seconds(), metavar="TIME", help="Of one video, such as 2h.")
-@click.option("--max-streams", "max_streams", type=int, metavar="N", help="Of one file.")
-@click.option("--max-cpu-per-frame", "max_cpu_s_per_frame", type=float, metavar="S", help="CPU time of the decoder.")
+@_weight_and_limits
 @click.option(
     "--default",
     "reset",
@@ -104,6 +129,10 @@ def set_(console: Console, /, team: str, weight: float | None, reset: tuple[str,
     if weight is None and not given and not reset:
         raise UsageError("nothing to change: give a --weight, a limit such as --max-duration 2h, or --default LIMIT")
     row = set_team(console.system, team, weight=weight, limits=given, reset=[LIMITS[name] for name in reset])
+    _print_team(console, row)
+
+
+def _print_team(console: Console, row: TeamRow) -> None:
     if not console.print_json(_to_dict(row)):
         console.print(f"{row.name}: weight {row.weight:g}, {_format_limits(row.limits) or 'default limits'}")
 

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psycopg
-from sqlalchemy import Connection, Engine, create_engine, make_url
+from psycopg.errors import InsufficientPrivilege, UndefinedColumn, UndefinedTable
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from pipeline.errors import ServiceUnavailable, UsageError
+from pipeline.errors import SchemaOutdated, ServiceUnavailable, UsageError, WrongEncoding
 
 CONNECT_TIMEOUT_S = 5
 STATEMENT_TIMEOUT_MS = 60_000
@@ -19,7 +20,7 @@ LOCK_TIMEOUT_MS = 10_000
 
 
 def build_engine(database_url: str, *, pool_size: int = 5, application: str = "poseline") -> Engine:
-    """An engine over psycopg 3.
+    """An engine over psycopg 3. Its connections raise `WrongEncoding` where the database is not in UTF8.
 
     Raises:
         UsageError: the URL is not one of Postgres.
@@ -30,7 +31,7 @@ def build_engine(database_url: str, *, pool_size: int = 5, application: str = "p
         raise UsageError("POSELINE_DATABASE_URL is not a URL like postgresql://user:password@host/name") from error
     if not url.drivername.startswith("postgres"):
         raise UsageError(f"POSELINE_DATABASE_URL is for {url.drivername}; Poseline needs postgresql://")
-    return create_engine(
+    engine = create_engine(
         url.set(drivername="postgresql+psycopg"),
         pool_size=pool_size,
         max_overflow=pool_size,
@@ -47,24 +48,55 @@ def build_engine(database_url: str, *, pool_size: int = 5, application: str = "p
             "tcp_user_timeout": 20_000,
         },
     )
+    # First of all: what SQLAlchemy asks on its own first connection fails in other encodings.
+    event.listen(engine.pool, "connect", _check_encoding, insert=True)
+    return engine
+
+
+def _check_encoding(connection: psycopg.Connection, _: object) -> None:
+    encoding = (connection.pgconn.parameter_status(b"server_encoding") or b"UTF8").decode()
+    if encoding == "UTF8":
+        return
+    name = connection.info.dbname
+    connection.close()
+    raise WrongEncoding(
+        f"the database {name} is in {encoding}, Poseline needs UTF8: make another with "
+        f"`CREATE DATABASE {name}_utf8 ENCODING 'UTF8' LOCALE 'C' TEMPLATE template0` and name it in "
+        "POSELINE_DATABASE_URL"
+    )
 
 
 @contextmanager
 def database_errors() -> Iterator[None]:
-    """Translate connection failures into `ServiceUnavailable`.
+    """Translate failures of the connection, the schema and the rights into `ServiceUnavailable`.
 
     Raises:
-        ServiceUnavailable: Postgres does not answer, or closed the connection.
+        ServiceUnavailable: Postgres does not answer, closed the connection, or denies access.
+        SchemaOutdated: a table or a column is missing.
     """
     try:
         yield
     except (OperationalError, InterfaceError, PoolTimeout, psycopg.OperationalError) as error:
         cause = str(getattr(error, "orig", None) or error).strip()
         raise ServiceUnavailable(_unavailable_message(_one_line(cause))) from error
-    except DBAPIError as error:
-        if error.connection_invalidated:
+    except (DBAPIError, psycopg.ProgrammingError) as error:
+        unfit = _unfit(error.orig if isinstance(error, DBAPIError) else error)
+        if unfit is not None:
+            raise unfit from error
+        if isinstance(error, DBAPIError) and error.connection_invalidated:
             raise ServiceUnavailable("Postgres closed the connection; try again") from error
         raise
+
+
+def _unfit(error: BaseException | None) -> ServiceUnavailable | None:
+    """What is wrong with the database, where that is the cause of a statement's error."""
+    if isinstance(error, UndefinedTable | UndefinedColumn):
+        cause = _one_line(str(error))
+        return SchemaOutdated(f"the database lacks tables of this Poseline ({cause}): run `poseline db upgrade`")
+    if isinstance(error, InsufficientPrivilege):
+        cause = _one_line(str(error))
+        return ServiceUnavailable(f"Postgres refuses ({cause}): connect as the owner of Poseline's tables")
+    return None
 
 
 @contextmanager

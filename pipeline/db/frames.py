@@ -21,10 +21,11 @@ import psycopg
 from psycopg.abc import Buffer
 from psycopg.adapt import Loader
 from psycopg.pq import Format
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, select
 
 from pipeline.core.poses import Float32s, FramePoses
 from pipeline.db.engine import database_errors
+from pipeline.db.tables import frame
 
 _HEADER = b"PGCOPY\n\xff\r\n\x00" + struct.pack("!ii", 0, 0)
 _TRAILER = struct.pack("!h", -1)
@@ -47,6 +48,7 @@ _SELECT = """
 SELECT frame, pts, people, missing, scores, boxes, keypoints FROM frame
 WHERE run_id = %s ORDER BY frame
 """
+_SELECT_SOME = _SELECT.replace("ORDER", "AND frame = ANY(%s) ORDER")
 _FETCH_ROWS = 500
 _PIECE_BYTES = 256 * 1024
 #: Encoded at a time: by one a frame took 5 us, by 60 it takes 1.4.
@@ -191,8 +193,16 @@ class _Float4ArrayLoader(Loader):
         return np.frombuffer(data, _ELEMENT, offset=20)["value"].astype(np.float32)
 
 
-def iter_frame_rows(engine: Engine, run_id: UUID) -> Iterator[FrameRow]:
+def has_frames(connection: Connection, run_id: UUID) -> bool:
+    """Whether any frame of a run was analysed."""
+    return connection.execute(select(frame.c.frame).where(frame.c.run_id == run_id).limit(1)).first() is not None
+
+
+def iter_frame_rows(engine: Engine, run_id: UUID, numbers: Sequence[int] | None = None) -> Iterator[FrameRow]:
     """Stream a run's frames in order; memory does not grow with the video.
+
+    Args:
+        numbers: of the frames wanted; None for all.
 
     Raises:
         ServiceUnavailable: Postgres does not answer.
@@ -203,7 +213,10 @@ def iter_frame_rows(engine: Engine, run_id: UUID) -> Iterator[FrameRow]:
         with driver.cursor(name="frames", binary=True) as cursor:
             cursor.adapters.register_loader(_FLOAT4_ARRAY_OID, _Float4ArrayLoader)
             cursor.itersize = _FETCH_ROWS
-            cursor.execute(_SELECT, (run_id,))
+            if numbers is None:
+                cursor.execute(_SELECT, (run_id,))
+            else:
+                cursor.execute(_SELECT_SOME, (run_id, list(numbers)))
             for frame, pts, people, missing, scores, boxes, keypoints in cursor:
                 points = len(keypoints) // (3 * people) if people else 0
                 poses = FramePoses(scores, boxes.reshape(people, 4), keypoints.reshape(people, points, 3))

@@ -13,13 +13,9 @@ from sqlalchemy import Connection, text
 
 from pipeline.db.engine import advisory_key, build_engine, transaction
 from pipeline.db.readers import grant_views
-from pipeline.errors import PoselineError
+from pipeline.errors import PoselineError, SchemaOutdated
 
 MIGRATION_LOCK = advisory_key("poseline.migrations")
-
-
-class SchemaOutdated(PoselineError):
-    """The database has another version's tables; run `poseline db upgrade`."""
 
 
 def _config() -> Config:
@@ -38,12 +34,14 @@ def upgrade(database_url: str) -> str:
 
     Raises:
         ServiceUnavailable: Postgres does not answer.
+        SchemaOutdated: a later version of Poseline made the tables.
     """
     engine = build_engine(database_url, pool_size=1, application="poseline-migrate")
     config = _config()
     try:
         with transaction(engine) as connection:
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
+            _check_known(current_revision(connection), ScriptDirectory.from_config(config))
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
             grant_views(connection)
@@ -63,9 +61,18 @@ def check_revision(connection: Connection) -> None:
     Raises:
         SchemaOutdated: the revisions differ.
     """
-    head = ScriptDirectory.from_config(_config()).get_current_head()
-    at = current_revision(connection)
+    scripts = ScriptDirectory.from_config(_config())
+    head, at = scripts.get_current_head(), current_revision(connection)
+    _check_known(at, scripts)
     if at != head:
         raise SchemaOutdated(
             f"the database is at schema {at or 'none'}, this Poseline needs {head}: run `poseline db upgrade`"
+        )
+
+
+def _check_known(revision: str | None, scripts: ScriptDirectory) -> None:
+    if revision is not None and revision not in {script.revision for script in scripts.walk_revisions()}:
+        raise SchemaOutdated(
+            f"the database is at schema {revision}, which this Poseline does not know (its latest is "
+            f"{scripts.get_current_head()}): install the version that made it"
         )

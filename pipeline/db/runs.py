@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Select, Text, cast, func, select, update
+from sqlalchemy import Connection, Float, Select, cast, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from pipeline.core.chunk_plan import ChunkPlan
@@ -26,6 +26,7 @@ class RunRow:
     """One run, with what is shown of its video, team and model.
 
     Args:
+        video_s: seconds from the video's first frame to its last.
         started_at: when a worker took its first chunk; None while it waits or is queued.
     """
 
@@ -42,6 +43,7 @@ class RunRow:
     model_json: Mapping[str, Any]
     notes: Sequence[str]
     frames: int | None
+    video_s: float | None
     frames_done: int
     chunks_total: int | None
     chunks_pending: int | None
@@ -133,36 +135,14 @@ def select_run(connection: Connection, run_id: UUID, *, team: str | None) -> Run
     Raises:
         NotFound: there is no such run, or it is another team's.
     """
-    rows = _rows(connection, of_team(_runs().where(run.c.id == run_id), team))
+    rows = read_runs(connection, of_team(runs_query().where(run.c.id == run_id), team))
     if not rows:
         raise NotFound(f"there is no run {run_id}; `poseline runs` lists what there is")
     return rows[0]
 
 
-def find_run(connection: Connection, prefix: str, *, team: str | None) -> UUID:
-    """The id of a run by its first characters, of that team only unless it is None.
-
-    Raises:
-        NotFound: none or several begin with them.
-    """
-    wanted = prefix.lower().replace("-", "")
-    if not wanted or not all(c in "0123456789abcdef" for c in wanted):
-        raise NotFound(f"{prefix!r} is not a run id; `poseline runs` lists them")
-    compact = func.replace(cast(run.c.id, Text), "-", "")
-    matching = of_team(_runs().where(compact.startswith(wanted)), team).with_only_columns(run.c.id)
-    ids: Sequence[UUID] = connection.execute(matching.limit(2)).scalars().all()
-    if len(ids) != 1:
-        found = "several runs begin" if ids else "no run begins"
-        raise NotFound(f"{found} with {prefix!r}; `poseline runs` lists them")
-    return ids[0]
-
-
-def select_runs(connection: Connection, *, team: str | None, limit: int) -> list[RunRow]:
-    """The newest runs, of that team only unless it is None."""
-    return _rows(connection, of_team(_runs(), team).order_by(run.c.created_at.desc(), run.c.id).limit(limit))
-
-
-def _runs() -> Select[Any]:
+def runs_query() -> Select[Any]:
+    """Every run with what `RunRow` holds, to be narrowed and ordered."""
     done = (
         select(func.coalesce(func.sum(chunk.c.frames_done), 0))
         .where(
@@ -171,6 +151,7 @@ def _runs() -> Select[Any]:
         )
         .scalar_subquery()
     )
+    video_s = cast(video.c.last_pts - video.c.first_pts, Float) * video.c.time_base_num / video.c.time_base_den
     return (
         select(
             run,
@@ -178,6 +159,7 @@ def _runs() -> Select[Any]:
             video.c.state.label("video_state"),
             video.c.notes,
             video.c.frames,
+            video_s.label("video_s"),
             team.c.name.label("team"),
             model.c.name.label("model_name"),
             model.c.spec.label("model_json"),
@@ -189,7 +171,8 @@ def _runs() -> Select[Any]:
     )
 
 
-def _rows(connection: Connection, statement: Select[Any]) -> list[RunRow]:
+def read_runs(connection: Connection, statement: Select[Any]) -> list[RunRow]:
+    """The rows of a narrowed `runs_query`."""
     enums: Mapping[str, Any] = {"state": RunState, "video_state": VideoState}
     return [
         RunRow(**{name: enums[name](row[name]) if name in enums else row[name] for name in RunRow.__dataclass_fields__})

@@ -41,13 +41,24 @@ def select_limits(connection: Connection, name: str) -> Mapping[str, Any]:
     return limits or {}
 
 
-def lock_team(connection: Connection, name: str) -> TeamRow:
-    """Lock a team until the transaction ends, creating it if needed."""
-    team_id = ensure_team(connection, name)
+def team_exists(connection: Connection, name: str) -> bool:
+    """Whether there is a team of that name."""
+    return connection.execute(select(team.c.id).where(team.c.name == name)).first() is not None
+
+
+def insert_team(connection: Connection, new: TeamRow) -> bool:
+    """Add a team. Returns whether there was none of that name."""
+    values = {"name": new.name, "weight": new.weight, "limits": dict(new.limits)}
+    added = insert(team).values(**values).on_conflict_do_nothing().returning(team.c.id)
+    return connection.execute(added).first() is not None
+
+
+def lock_team(connection: Connection, name: str) -> TeamRow | None:
+    """Lock a team until the transaction ends; None where there is none."""
     row = connection.execute(
-        select(team.c.name, team.c.weight, team.c.limits).where(team.c.id == team_id).with_for_update()
-    ).one()
-    return TeamRow(row.name, row.weight, row.limits)
+        select(team.c.name, team.c.weight, team.c.limits).where(team.c.name == name).with_for_update()
+    ).first()
+    return None if row is None else TeamRow(row.name, row.weight, row.limits)
 
 
 def update_team(connection: Connection, changed: TeamRow) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from pipeline.core.precision import Precision
-from pipeline.db.tables import worker
+from pipeline.db.tables import chunk, run, video, worker
 
 #: A worker that has not reported for this long is gone.
 ALIVE_S = 15.0
@@ -48,6 +48,21 @@ class WorkerRow:
     started_at: datetime
     precisions: tuple[Precision, ...]
     computes: DeviceRow
+
+
+@dataclass(frozen=True)
+class LostWorker:
+    """A worker that stopped reporting without having been stopped: killed, hung, or cut off.
+
+    Args:
+        silent_s: since `seen_at`, by the database's clock.
+        leases: the videos, chunks and runs that it still holds.
+    """
+
+    name: str
+    seen_at: datetime
+    silent_s: float
+    leases: int
 
 
 def report_worker(
@@ -98,6 +113,29 @@ def select_workers(connection: Connection) -> list[WorkerRow]:
         )
         for r in rows
     ]
+
+
+def select_lost_workers(connection: Connection) -> list[LostWorker]:
+    """The workers that stopped reporting within the last day, the latest first."""
+    now = func.clock_timestamp()
+    leases = [
+        select(func.count()).where(t.c.worker == worker.c.name, t.c.lease_token.is_not(None)).scalar_subquery()
+        for t in (chunk, run, video)
+    ]
+    rows = connection.execute(
+        select(
+            worker.c.name,
+            worker.c.seen_at,
+            func.extract("epoch", now - worker.c.seen_at).label("silent_s"),
+            (leases[0] + leases[1] + leases[2]).label("leases"),
+        )
+        .where(
+            worker.c.seen_at <= now - timedelta(seconds=ALIVE_S),
+            worker.c.seen_at > now - timedelta(days=1),
+        )
+        .order_by(worker.c.seen_at.desc())
+    )
+    return [LostWorker(r.name, r.seen_at, float(r.silent_s), int(r.leases)) for r in rows]
 
 
 def delete_gone_workers(connection: Connection) -> int:

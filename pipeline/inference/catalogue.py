@@ -228,6 +228,8 @@ def find_entry(name: str) -> Entry:
     name = ALIASES.get(name, name)
     if name in ENTRIES:
         return ENTRIES[name]
-    near = difflib.get_close_matches(name.lower(), ENTRIES, n=1)
-    guess = f"did you mean {near[0]}? " if near else ""
-    raise UnknownModel(f"there is no model {name!r}; {guess}Known: {', '.join(ENTRIES)}, or a file of yours, x.onnx")
+    near = difflib.get_close_matches(name.lower(), [*ENTRIES, *ALIASES], n=1)
+    nearest = f" (the nearest name is {near[0]})" if near else ""
+    raise UnknownModel(
+        f"there is no model {name!r}{nearest}; there are {', '.join(ENTRIES)}, or give the path of an .onnx file"
+    )

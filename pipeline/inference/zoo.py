@@ -31,10 +31,12 @@ class ModelState:
 
     Args:
         spec: what it is with the weights on this machine; None where one is not here.
+        weights_bytes: of each of its files, by name; empty where one is not here.
     """
 
     entry: Entry
     spec: ModelSpec | None
+    weights_bytes: Mapping[str, int]
 
     @property
     def is_local(self) -> bool:
@@ -73,9 +75,20 @@ def list_models(models_path: Path) -> list[ModelState]:
     states = []
     for entry in ENTRIES.values():
         sha256s = {w.name: w.sha256 or recorded.get(w.name, "") for w in entry.weights}
-        is_here = all(sha256s[w.name] and w.file_in(models_path).is_file() for w in entry.weights)
-        states.append(ModelState(entry, _spec_with(entry, sha256s, models_path) if is_here else None))
+        found = ((w.name, _size_of(w.file_in(models_path))) for w in entry.weights if sha256s[w.name])
+        sizes = {name: size for name, size in found if size is not None}
+        is_here = len(sizes) == len(entry.weights)
+        spec = _spec_with(entry, sha256s, models_path) if is_here else None
+        states.append(ModelState(entry, spec, sizes if is_here else {}))
     return states
+
+
+def _size_of(path: Path) -> int | None:
+    """The bytes of a file; None where there is none."""
+    try:
+        return path.stat().st_size if path.is_file() else None
+    except OSError:
+        return None
 
 
 def find_model(name: str, models_path: Path, pins_path: Path | None = None) -> FoundModel:
@@ -158,7 +171,7 @@ def split_precision(name: str) -> tuple[str, Precision]:
     if not at or name.endswith(".onnx"):
         return name, "fp32"
     if precision not in get_args(Precision):
-        raise UnknownModel(f"{name}: there is no precision {precision!r}; Known: {', '.join(get_args(Precision))}")
+        raise UnknownModel(f"{name}: there is no precision {precision!r}; there are {', '.join(get_args(Precision))}")
     return model, cast("Precision", precision)
 
 

@@ -18,6 +18,8 @@ from pipeline.local.servers import postgres_binary, server_env
 
 _FIX = "run `poseline up` as an ordinary user"
 APPLICATION = "poseline"  # its role and its database
+#: The start in `postmaster.pid` is of the wall clock, which may have been set since.
+_CLOCK_TOLERANCE_S = 60.0
 
 
 def make_cluster(home: Home, stack: Stack) -> bool:
@@ -86,18 +88,30 @@ def remove_stale_pid_file(home: Home) -> None:
     """
     data = home.data("postgres")
     try:
-        pid = int((data / "postmaster.pid").read_text().split("\n", 1)[0])
-    except (OSError, ValueError):
+        lines = (data / "postmaster.pid").read_text().splitlines()
+        pid, owner = int(lines[0]), data.stat().st_uid
+    except (OSError, ValueError, IndexError):
         return
-    if psutil.pid_exists(pid) and not any(_serves(process, data) for process in psutil.process_iter()):
+    started_at = int(lines[2]) if len(lines) > 2 and lines[2].strip().isdigit() else 0
+    if not psutil.pid_exists(pid):
+        return
+    if not any(_serves(process, data, owner, pid, started_at) for process in psutil.process_iter()):
         (data / "postmaster.pid").unlink(missing_ok=True)
 
 
-def _serves(process: psutil.Process, data: Path) -> bool:
+def _serves(process: psutil.Process, data: Path, owner: int, pid: int, started_at: int) -> bool:
+    """Whether a process is a Postgres on this data, of which `postmaster.pid` says `pid` and `started_at`.
+
+    Postgres runs only as the owner of its data. Another process's directory may be unreadable, even of the same
+    user (as root, Postgres keeps a capability); then its pid and its start decide.
+    """
     try:
-        return process.name() == "postgres" and process.cwd() == str(data)
-    except psutil.AccessDenied:
-        return True  # root without CAP_SYS_PTRACE, as in Docker, cannot tell: leave it to Postgres
+        if process.name() != "postgres" or process.uids().effective != owner:
+            return False
+        try:
+            return process.cwd() == str(data)
+        except psutil.AccessDenied:
+            return process.pid == pid and abs(process.create_time() - started_at) <= _CLOCK_TOLERANCE_S
     except (psutil.Error, OSError):
         return False
 

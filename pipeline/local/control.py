@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,6 +30,22 @@ def request_services(home: Home, desired: DesiredState, names: Iterable[str]) ->
     """
     together = {*desired.services, *names}
     desired = replace(desired, services=tuple(name for name in SERVERS + PROCESSES if name in together))
+    _hand_over(home, desired)
+    return desired
+
+
+def restart_services(home: Home, desired: DesiredState, processes: Mapping[str, str]) -> DesiredState:
+    """Have services killed and started again, given by the start ids of their processes. Returns the new state.
+
+    Raises:
+        StackError: the supervisor ended, or does not take it up.
+    """
+    desired = replace(desired, restart=dict(processes))
+    _hand_over(home, desired)
+    return desired
+
+
+def _hand_over(home: Home, desired: DesiredState) -> None:
     desired.write(home)
     process = supervisor(home)
     if process is None:
@@ -43,7 +59,6 @@ def request_services(home: Home, desired: DesiredState, names: Iterable[str]) ->
         if not process.alive:
             raise _supervisor_ended(home)
         time.sleep(0.01)
-    return desired
 
 
 def launch(home: Home) -> None:

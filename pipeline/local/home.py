@@ -147,7 +147,9 @@ class Home:
             for name in ("run", "logs", "valkey", "seaweedfs", "seaweedfs/data"):
                 (self.path / name).mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
-            raise StackError(f"cannot make {self.path}: {error.strerror}; choose another --home") from error
+            raise StackError(
+                f"cannot make {self.path}: {error.strerror}; choose another place with --home or POSELINE_HOME"
+            ) from error
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -182,6 +184,10 @@ class Home:
                     f"{self.path}; restore it, or move that directory away"
                 ) from None
             return None
+        except PermissionError:
+            raise StackError(
+                f"{self.path} is closed to this user; be the user who made it, or choose another --home"
+            ) from None
         except (OSError, ValueError, TypeError) as error:
             raise StackError(
                 f"{self.stack_file} cannot be read ({error}); restore it, or move {self.path} away"

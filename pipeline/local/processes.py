@@ -74,6 +74,14 @@ def process_of(pid: int) -> Process | None:
     return None if start_id is None else Process(pid, start_id)
 
 
+def descendants(pid: int) -> list[psutil.Process]:
+    """The processes that this one started, and theirs."""
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.Error:
+        return []
+
+
 def signal_group(leader_pid: int, number: int) -> None:
     """Send a signal to a child's process group, if any of it is left."""
     try:

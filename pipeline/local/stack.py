@@ -12,9 +12,10 @@ from typing import Any
 from pipeline.errors import StackError, UsageError
 from pipeline.local import ports
 from pipeline.local.cluster import make_cluster, make_database, remove_stale_pid_file
-from pipeline.local.control import launch, request_services, wait_healthy
+from pipeline.local.control import launch, request_services, restart_services, wait_healthy
 from pipeline.local.home import PROCESSES, SERVERS, TITLES, Home, Stack
 from pipeline.local.processes import end_stack_processes, iter_stack_processes, wait_gone
+from pipeline.local.repair import find_stuck
 from pipeline.local.servers import write_configs
 from pipeline.local.state import DesiredState, State, supervisor
 from pipeline.local.status import ServiceStatus, StackStatus, iter_services
@@ -56,7 +57,7 @@ def up(
     on_step: OnStep = lambda _: None,
     prepare: Callable[[Settings], None] = prepare_servers,
 ) -> StackStatus:
-    """Start the services that do not run yet and wait until all answer.
+    """Start the services that do not run yet, restart those that failed or are hung, and wait until all answer.
 
     Args:
         home: where the stack keeps its data; made if missing.
@@ -81,8 +82,10 @@ def up(
         if stack is not None and not running:
             _stop_all(place, stack)
         for attempt in range(_START_ATTEMPTS):
-            stack = _prepare_stack(place, stack, flower_port)
+            before, stack = stack, _prepare_stack(place, stack, flower_port)
             try:
+                if before is not None and before.ports["flower"] != stack.ports["flower"]:
+                    _announce_flower(place, before, stack, on_step)
                 _start(place, stack, names, slots, device, on_step, prepare)
                 break
             except BaseException as error:
@@ -165,13 +168,16 @@ def _start(
     on_step: OnStep,
     prepare: Callable[[Settings], None],
 ) -> None:
-    desired = DesiredState.read(home) if supervisor(home) else DesiredState((), os.cpu_count() or 1)
-    desired = DesiredState(desired.services, slots or desired.slots, device or desired.device)
+    running = supervisor(home) is not None
+    before = DesiredState.read(home) if running else DesiredState((), os.cpu_count() or 1)
+    desired = DesiredState(before.services, slots or before.slots, device or before.device)
+    if "worker" in before.services and (change := _worker_change(before, desired)):
+        on_step(f"restarting the worker {change}; the chunks it holds are released")
     new = [name for name in names if name not in desired.services]
     for name in new:
         if name in SERVERS:
             on_step(f"starting {TITLES[name]}")
-    if not supervisor(home):
+    if not running:
         desired.write(home)
         launch(home)
     servers = [name for name in names if name in SERVERS]
@@ -182,6 +188,7 @@ def _start(
             on_step("made the database cluster")
         remove_stale_pid_file(home)
     desired = request_services(home, desired, servers)
+    desired = _restart_stuck(home, stack, desired, servers, on_step)
     wait_healthy(home, stack, servers)
     if "postgres" in servers:
         make_database(stack)
@@ -193,8 +200,34 @@ def _start(
     for name in new:
         if name in PROCESSES:
             on_step(f"starting {TITLES.get(name, name)}")
-    request_services(home, desired, names)
-    wait_healthy(home, stack, [name for name in names if name in PROCESSES])
+    desired = request_services(home, desired, names)
+    processes = [name for name in names if name in PROCESSES]
+    _restart_stuck(home, stack, desired, [name for name in processes if name not in new], on_step)
+    wait_healthy(home, stack, processes)
+
+
+def _restart_stuck(
+    home: Home, stack: Stack, desired: DesiredState, names: Collection[str], on_step: OnStep
+) -> DesiredState:
+    stuck = find_stuck(home, stack, names)
+    for name, each in stuck.items():
+        on_step(f"restarting {TITLES.get(name, name)}: {each.reason}")
+    return restart_services(home, desired, {name: each.start_id for name, each in stuck.items()}) if stuck else desired
+
+
+def _worker_change(before: DesiredState, after: DesiredState) -> str:
+    """What changes of the running worker's options, empty where nothing does."""
+    changes = []
+    if after.slots != before.slots:
+        changes.append(f"with {after.slots} {'slot' if after.slots == 1 else 'slots'} instead of {before.slots}")
+    if after.device != before.device:
+        changes.append(f"on {after.device} instead of {before.device}")
+    return " and ".join(changes)
+
+
+def _announce_flower(home: Home, before: Stack, after: Stack, on_step: OnStep) -> None:
+    if supervisor(home) is not None and "flower" in DesiredState.read(home).services:
+        on_step(f"restarting Flower on port {after.ports['flower']} instead of {before.ports['flower']}")
 
 
 def _stop_all(home: Home, stack: Stack) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from pipeline.core.files import write_atomically
@@ -18,11 +18,18 @@ from pipeline.local.processes import Process
 
 @dataclass(frozen=True)
 class DesiredState:
-    """What the supervisor should run: services by name, and the worker's slots and device."""
+    """What the supervisor should run.
+
+    Args:
+        services: by name.
+        slots, device: of the worker.
+        restart: the processes to be killed and started again, by service: their start id, "" for one that has ended.
+    """
 
     services: tuple[str, ...]
     slots: int
     device: str = "auto"
+    restart: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def read(cls, home: Home) -> DesiredState:
@@ -31,7 +38,7 @@ class DesiredState:
             found = json.loads(home.desired_state_file.read_text())
         except FileNotFoundError:
             raise StackError("the stack is stopping; try again in a few seconds") from None
-        return cls(tuple(found["services"]), found["slots"], found.get("device", cls.device))
+        return cls(tuple(found["services"]), found["slots"], found.get("device", cls.device), found.get("restart", {}))
 
     def write(self, home: Home) -> None:
         """Replace the file; the supervisor reads it at its next tick or SIGHUP."""

@@ -8,16 +8,27 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.local import ports
-from pipeline.local.health import is_healthy
+from pipeline.local.health import Health, check_health, is_stopped
 from pipeline.local.home import PROCESSES, SERVERS, Home, Stack
-from pipeline.local.state import State
+from pipeline.local.state import ServiceState, State
 
-_STARTING_S = 20.0  # a service that does not answer for longer than this is failing
+STARTING_S = 20.0  # a service that does not answer for longer than this is failing
+_TROUBLE = {
+    Health.SILENT: ("hung", "does not answer; see {log}"),
+    Health.COMPUTES: ("busy", "does not answer, but computes; see {log}"),
+    Health.UNKNOWN: ("waiting", "for a server that does not answer"),
+    Health.REFUSES: ("failing", "does not answer as it should; see {log}"),
+}
 
 
 @dataclass(frozen=True)
 class ServiceStatus:
-    """One service. `state` is "running", "starting", "stopped" or "failing"."""
+    """One service and its state.
+
+    "running": it answers. "starting": not yet. "hung": its process lives and does nothing. "busy": it does not answer,
+    but computes. "waiting": for a server that does not answer. "failing": it ends, or answers wrongly. "stopped": it
+    was not asked for.
+    """
 
     name: str
     state: str
@@ -40,6 +51,11 @@ class StackStatus:
         return "running" in states and states <= {"running", "stopped"}
 
 
+def is_starting(service: ServiceState) -> bool:
+    """Whether a service was started so lately that it need not answer yet."""
+    return time.time() - service.started_at < STARTING_S and not service.deaths
+
+
 def iter_services(home: Home, stack: Stack) -> Iterator[ServiceStatus]:
     """Check each service, servers first."""
     state = State.read(home)
@@ -51,12 +67,14 @@ def iter_services(home: Home, stack: Stack) -> Iterator[ServiceStatus]:
         if name in alive:
             pid = processes[name].pid
             lost = "" if supervised else "its supervisor ended; run `poseline up`"
-            if is_healthy(name, stack, pid):
+            health = check_health(name, stack, pid)
+            if health is Health.ANSWERS:
                 yield ServiceStatus(name, "running", pid, port, lost)
-            elif time.time() - known[name].started_at < _STARTING_S and not known[name].deaths:
+            elif health is not Health.UNKNOWN and is_starting(known[name]) and not is_stopped(pid):
                 yield ServiceStatus(name, "starting", pid, port, lost)
             else:
-                yield ServiceStatus(name, "failing", pid, port, f"does not answer; see {home.log(name)}")
+                found, detail = _TROUBLE[health]
+                yield ServiceStatus(name, found, pid, port, detail.format(log=home.log(name)))
         elif name in known and supervised and not known[name].deaths:
             yield ServiceStatus(name, "starting", None, port, "")
         elif name in known and (supervised or alive):

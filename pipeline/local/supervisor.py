@@ -20,7 +20,7 @@ from pathlib import Path
 
 from pipeline.errors import PoselineError
 from pipeline.local.home import PROCESSES, Home
-from pipeline.local.processes import Process, process_of, signal_group
+from pipeline.local.processes import Process, descendants, process_of, signal_group, wait_gone
 from pipeline.local.rootless import die_with_parent
 from pipeline.local.servers import ServiceSpec, build_specs
 from pipeline.local.state import DesiredState, ServiceState, State
@@ -106,6 +106,11 @@ class Supervisor:
         self._stop(name for name, child in self.children.items() if new.get(name) != child.spec)
         kept = {name: child for name, child in self.children.items() if new.get(name) == child.spec}
         self.children = {name: kept.get(name) or Child(spec) for name, spec in new.items()}
+        for name, start_id in desired.restart.items():
+            child = self.children.get(name)
+            if child is not None and start_id == (child.process.start_id if child.process else ""):
+                self._kill(child)
+                self.children[name] = Child(child.spec)
         self._seen = seen
         self._record()
 
@@ -185,6 +190,18 @@ class Supervisor:
                     signal_group(child.popen.pid, signal.SIGKILL)
                 child.popen = child.process = None
             self._record()
+
+    def _kill(self, child: Child) -> None:
+        """Kill a hung service with all its processes: Postgres does not start while one of them lives."""
+        if child.popen is None:
+            return
+        family = [process_of(each.pid) for each in descendants(child.popen.pid)]
+        child.popen.kill()
+        for process in filter(None, family):
+            process.send(signal.SIGKILL)
+        child.popen.wait()
+        wait_gone(filter(None, family), 5.0)
+        print(f"{child.spec.name} was hung, and is started again", flush=True)  # noqa: T201 - as above
 
     def _record(self) -> None:
         state = State(process_of(os.getpid()), {name: child.state for name, child in self.children.items()}, self._seen)

@@ -20,9 +20,9 @@ from pipeline.db.runs import RunRow, select_run
 from pipeline.db.videos import VideoRow, select_frame_index, select_video
 from pipeline.errors import RunFailed, SourceGone
 from pipeline.logs import get_logger, log_context
-from pipeline.services.export import JsonLines
 from pipeline.services.frame_pass import Tally, iter_pass
 from pipeline.services.leased_work import LeasedWork, WorkKind, leased_work
+from pipeline.services.pose_writers import JsonLines
 from pipeline.services.system import System
 
 log = get_logger(__name__)

@@ -51,6 +51,13 @@ class Tally:
         """Frames without poses because they could not be analysed."""
         return self.missing_reasons.total()
 
+    def missing_line(self) -> str | None:
+        """How many frames have no poses, and why; None where all were analysed."""
+        if not self.missing:
+            return None
+        reason = self.missing_reasons.most_common(1)[0][0]
+        return f"{self.missing} of {self.frames} frames have no poses ({reason})"
+
     def summary(self, index: FrameIndex, chunks: int | None) -> dict[str, Any]:
         """What is kept of a run for people."""
         steps = np.diff(index.pts)

@@ -1,7 +1,8 @@
-"""The metadata beside an export: the video, the model, and the names of the keypoints."""
+"""The metadata of an export: the run, the video, the model, and the names of the keypoints."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -9,14 +10,20 @@ import orjson
 from pipeline.db.runs import RunRow
 from pipeline.db.videos import VideoRow
 
+_COORDINATES = "pixels of the frame as displayed, x to the right and y down; each keypoint is x, y, confidence"
+_TIME = "time_s is in seconds on the container's own timeline: pts times time_base"
+
 
 def run_metadata(run: RunRow, video: VideoRow) -> dict[str, Any]:
-    """Metadata of a run that is done, the same at each call. The model's name, licence, source and skeleton are those
+    """Metadata of a run that has ended, the same at each call. The model's name, licence, source and skeleton are those
     of the latest request for it."""
     spec, time_base = run.model, video.time_base
     assert time_base is not None
     return {
-        "run": str(run.id),
+        "run_id": str(run.id),
+        "state": run.state,
+        "reason": run.reason,
+        "team": run.team,
         "video": {
             "name": video.name,
             "sha256": video.sha256,
@@ -36,10 +43,26 @@ def run_metadata(run: RunRow, video: VideoRow) -> dict[str, Any]:
         },
         "keypoint_names": spec.keypoint_names,
         "skeleton": spec.skeleton,
-        "coordinates": "pixels of the frame as displayed, x to the right and y down; each keypoint is x, y, confidence",
+        "coordinates": _COORDINATES,
+        "time": _TIME,
     }
 
 
-def encode_run_metadata(run: RunRow, video: VideoRow) -> bytes:
-    """`run_metadata` as indented JSON."""
-    return orjson.dumps(run_metadata(run, video), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+def encode_run_metadata(run: RunRow, video: VideoRow, summary: Mapping[str, Any]) -> bytes:
+    """`run_metadata` with the run's numbers, as indented JSON."""
+    found = {**run_metadata(run, video), "results": dict(summary)}
+    return orjson.dumps(found, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+
+
+def about(run: RunRow, video: VideoRow) -> dict[str, str]:
+    """The same as text by key, for a file that keeps its own metadata; `poseline` holds all of it as JSON."""
+    return {
+        "run_id": str(run.id),
+        "state": run.state,
+        "video": video.name,
+        "model": run.model_name,
+        "fingerprint": run.model_fingerprint,
+        "coordinates": _COORDINATES,
+        "time": _TIME,
+        "poseline": orjson.dumps(run_metadata(run, video)).decode(),
+    }

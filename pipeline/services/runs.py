@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
 from uuid import UUID
 
 from pipeline.core.states import RunState, is_final
@@ -11,12 +13,16 @@ from pipeline.db import runs as db
 from pipeline.db.chunks import count_chunks, count_computed_with
 from pipeline.db.engine import transaction
 from pipeline.db.run_ends import mark_cancelled
+from pipeline.db.run_search import find_by_id, find_by_video_name, select_runs, select_runs_by_id
 from pipeline.db.videos import VideoRow, select_video
 from pipeline.db.workers import select_workers
+from pipeline.errors import NotFound
 from pipeline.services.capabilities import blocking_reason
 from pipeline.services.system import System
 
 Run = db.RunRow
+#: How many open runs of a poll are asked what blocks them: each costs a query.
+_BLOCKING_REASONS = 5
 
 
 @dataclass(frozen=True)
@@ -40,7 +46,7 @@ class RunDetail:
         run, video = self.run, self.video
         return {
             **to_dict(run),
-            "model_fingerprint": run.model_fingerprint,
+            "fingerprint": run.model_fingerprint,
             "frames_done": run.frames_done,
             "chunks_by_state": self.chunks_by_state,
             "width": video.width,
@@ -65,32 +71,64 @@ class Cancellation:
 
     def to_dict(self) -> dict[str, object]:
         """The cancellation as JSON fields."""
-        return {"run": str(self.run_id), "state": self.state, "was_open": self.was_open}
+        return {"run_id": str(self.run_id), "state": self.state, "was_open": self.was_open}
+
+
+#: Which run of a video to take if it has several: the video's current one, the newest, or the newest that is open.
+Preference = Literal["current", "newest", "open"]
 
 
 @dataclass(frozen=True)
-class RunPoll:
-    """What a client that waits for a run asks for again and again."""
+class RunsPoll:
+    """What a client that waits for runs asks for again and again.
 
-    run: Run
+    Args:
+        blocking_reasons: why runs make no progress, by run; of the first few that are open.
+    """
+
+    runs: Sequence[Run]
     has_workers: bool
-    blocking_reason: str | None
+    blocking_reasons: Mapping[UUID, str]
 
 
-def find_run(system: System, prefix: str, *, team: str | None) -> UUID:
-    """The id of the run whose id begins with `prefix`.
+def find_run(system: System, name_or_id: str, *, team: str | None, prefer: Preference = "newest") -> UUID:
+    """The id of a run by its video's name, with or without the ending, or by the first characters of its id.
 
     Raises:
-        NotFound: none or several begin with it.
+        NotFound: there is none, or it is not clear which is meant.
     """
     with transaction(system.engine) as connection:
-        return db.find_run(connection, prefix, team=team)
+        found = find_by_video_name(connection, name_or_id, team=team)
+        by_name = bool(found)
+        found = found or find_by_id(connection, name_or_id, team=team)
+    if by_name and prefer == "open":
+        found = [run for run in found if not is_final(run.state)] or found
+    if not found:
+        whose = "" if team is None else f" of team {team}"
+        raise NotFound(f"no video or run{whose} is called {name_or_id!r}; `poseline runs` lists them")
+    if len(found) > 1 and (not by_name or len({run.video_id for run in found}) > 1):
+        listed = ", ".join(f"{short_id(run.id)} ({run.video}, team {run.team}, {run.model_name})" for run in found[:6])
+        raise NotFound(
+            f"{name_or_id!r} may be {len(found)} runs: {listed}{', …' if len(found) > 6 else ''}; name one by its id"
+        )
+    done = [run for run in found if run.state is RunState.DONE]
+    if prefer == "current" and done:
+        return max(done, key=lambda run: run.finished_at or run.created_at).id
+    return found[0].id
 
 
-def list_runs(system: System, *, team: str | None, limit: int) -> list[Run]:
-    """The newest runs, newest first."""
+def list_runs(
+    system: System,
+    *,
+    team: str | None,
+    limit: int,
+    states: Collection[RunState] = (),
+    since: datetime | None = None,
+    name: str | None = None,
+) -> list[Run]:
+    """The newest runs, newest first: those in `states`, requested `since`, whose video's name contains `name`."""
     with transaction(system.engine) as connection:
-        return db.select_runs(connection, team=team, limit=limit)
+        return select_runs(connection, team=team, limit=limit, states=states, since=since, name=name)
 
 
 def get_run(system: System, run_id: UUID, *, team: str | None) -> RunDetail:
@@ -110,16 +148,14 @@ def get_run(system: System, run_id: UUID, *, team: str | None) -> RunDetail:
         )
 
 
-def poll_run(system: System, run_id: UUID, *, team: str | None) -> RunPoll:
-    """How far a run is, for a client that waits.
-
-    Raises:
-        NotFound: there is no such run, or it is another team's.
-    """
+def poll_runs(system: System, run_ids: Collection[UUID], *, team: str | None) -> RunsPoll:
+    """How far runs are, for a client that waits. Runs that are not that team's are left out."""
     with transaction(system.engine) as connection:
-        run = db.select_run(connection, run_id, team=team)
-        blocked = None if is_final(run.state) else blocking_reason(connection, run_id)
-        return RunPoll(run, bool(select_workers(connection)), blocked)
+        runs = select_runs_by_id(connection, run_ids, team=team)
+        open_ids = [run.id for run in runs if not is_final(run.state)][:_BLOCKING_REASONS]
+        reasons = {run_id: blocking_reason(connection, run_id) for run_id in open_ids}
+        known = {run_id: reason for run_id, reason in reasons.items() if reason is not None}
+        return RunsPoll(runs, bool(select_workers(connection)), known)
 
 
 def cancel_run(system: System, run_id: UUID, *, team: str | None) -> Cancellation:
@@ -138,15 +174,19 @@ def to_dict(run: Run) -> dict[str, object]:
     """A run as JSON fields, with its summary's once it has ended."""
     took_s = duration_s(run)
     return {
-        "run": str(run.id),
-        "video": str(run.video_id),
-        "name": run.video,
+        "run_id": str(run.id),
+        "video_id": str(run.video_id),
+        "video": run.video,
         "team": run.team,
         "model": run.model_name,
         "state": run.state,
         "reason": run.reason,
         "notes": list(run.notes),
-        "seconds": took_s,
+        "created_at": run.created_at.isoformat(),
+        "finished_at": run.finished_at.isoformat() if run.finished_at else None,
+        "took_s": took_s,
+        "frames": run.frames,
+        "video_s": run.video_s,
         "frames_per_second": round(run.frames_done / took_s, 2) if run.frames_done and took_s else None,
         **(run.summary or {}),
     }
@@ -157,3 +197,8 @@ def duration_s(run: Run) -> float | None:
     if run.started_at is None or run.finished_at is None:
         return None
     return round((run.finished_at - run.started_at).total_seconds(), 2)
+
+
+def short_id(run_id: UUID) -> str:
+    """The first characters of a run's id, enough to name it."""
+    return str(run_id)[:8]

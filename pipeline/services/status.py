@@ -7,8 +7,9 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
+from pipeline.core.beat_report import BeatReport
 from pipeline.db.engine import transaction
-from pipeline.db.workers import WorkerRow, select_workers
+from pipeline.db.workers import LostWorker, WorkerRow, select_lost_workers, select_workers
 from pipeline.queue import QUEUES
 from pipeline.services.system import System
 
@@ -30,14 +31,28 @@ class WorkerStatus:
 
 @dataclass(frozen=True)
 class SystemStatus:
-    """Workers by name, and the number of messages that wait in each queue."""
+    """What runs.
+
+    Args:
+        workers: by name.
+        queues: the number of messages that wait in each.
+        lost: workers that stopped reporting within the last day.
+        beat: its last tick; None where none ticks.
+    """
 
     workers: tuple[WorkerStatus, ...]
     queues: Mapping[str, int]
+    lost: tuple[LostWorker, ...] = ()
+    beat: BeatReport | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The status as JSON fields."""
-        return {"workers": [worker.to_dict() for worker in self.workers], "queues": dict(self.queues)}
+        return {
+            "workers": [worker.to_dict() for worker in self.workers],
+            "queues": dict(self.queues),
+            "lost_workers": [{**asdict(each), "seen_at": each.seen_at.isoformat()} for each in self.lost],
+            "beat": self.beat and asdict(self.beat),
+        }
 
 
 def get_status(system: System) -> SystemStatus:
@@ -47,9 +62,11 @@ def get_status(system: System) -> SystemStatus:
         ServiceUnavailable: Postgres or Redis does not answer.
     """
     with transaction(system.engine) as connection:
-        workers = select_workers(connection)
-    answering = system.queue.ping_workers()
+        workers, lost = select_workers(connection), select_lost_workers(connection)
+    answering = system.queue.ping_workers(limit=len(workers) or None)
     return SystemStatus(
         tuple(WorkerStatus(worker, worker.name in answering) for worker in workers),
         {name: system.queue.waiting(name) for name in QUEUES},
+        tuple(lost),
+        system.queue.last_beat(),
     )

@@ -14,7 +14,7 @@ from pipeline.db.models import ensure_model
 from pipeline.db.run_ends import insert_failed_run
 from pipeline.db.teams import lock_team
 from pipeline.db.uploads import insert_refused
-from pipeline.errors import VideoRejected
+from pipeline.errors import OwnPreview, VideoRejected
 from pipeline.inference.zoo import find_model
 from pipeline.services.request import Request, request_run
 from pipeline.services.system import System
@@ -32,8 +32,8 @@ class Submitted:
 def submit_video(system: System, source: str, team: str, model_name: str, progress: Progress = SILENT) -> Submitted:
     """Take in a file of this machine, or an object by its `s3://bucket/key`, and request its run.
 
-    A video that cannot be analysed leaves a rejected video and a failed run, both with the reason. Any other error
-    leaves neither. `progress` counts bytes of a file.
+    A video that cannot be analysed leaves a rejected video and a failed run, both with the reason. Any other error,
+    and a preview that Poseline drew, leaves neither. `progress` counts bytes of a file.
 
     Raises:
         VideoRejected: it is not a video that can be analysed.
@@ -46,6 +46,8 @@ def submit_video(system: System, source: str, team: str, model_name: str, progre
             upload = register_object(system, source, team)
         else:
             upload = upload_file(system, Path(source), team, progress=progress)
+    except OwnPreview:  # nobody wants to find those among the runs
+        raise
     except VideoRejected as error:
         path = Path(source)
         record_refusal(system, team, printable(path.name), path.stat().st_size, spec, error.message)

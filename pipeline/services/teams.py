@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from typing import Any
+
+from sqlalchemy import Connection
 
 from pipeline.core.video_limits import VideoLimits
 from pipeline.db.engine import transaction
-from pipeline.db.teams import TeamRow, lock_team, select_limits, select_teams, update_team
+from pipeline.db.teams import (
+    TeamRow,
+    ensure_team,
+    insert_team,
+    lock_team,
+    select_limits,
+    select_teams,
+    team_exists,
+    update_team,
+)
 from pipeline.db.videos import VideoRow
-from pipeline.errors import UsageError
+from pipeline.errors import UnknownTeam, UsageError
 from pipeline.services.system import System
+
+#: The team of whoever names none; it is made when it is first needed.
+DEFAULT_TEAM = "default"
 
 
 def limits_of(system: System, team_name: str) -> VideoLimits:
@@ -45,6 +61,30 @@ def list_teams(system: System) -> list[TeamRow]:
         return select_teams(connection)
 
 
+def add_team(
+    system: System, team_name: str, *, weight: float = 1.0, limits: Mapping[str, Any] | None = None
+) -> TeamRow:
+    """Add a team.
+
+    Args:
+        weight: its share of the queue in proportion to other teams' weights.
+        limits: by the names of `VideoLimits`; the others are those of the settings.
+
+    Raises:
+        UsageError: there is one of that name, an unknown limit, or a value that makes no sense.
+    """
+    _check_weight(weight)
+    new = TeamRow(team_name, weight, dict(limits or {}))
+    try:
+        system.limits.with_team(new.limits)
+    except ValueError as error:
+        raise UsageError(f"team {team_name}: {error}") from error
+    with transaction(system.engine) as connection:
+        if not insert_team(connection, new):
+            raise UsageError(f"there is a team {team_name!r} already; `poseline teams set` changes it")
+    return new
+
+
 def set_team(
     system: System,
     team_name: str,
@@ -53,7 +93,7 @@ def set_team(
     limits: Mapping[str, Any] | None = None,
     reset: Iterable[str] = (),
 ) -> TeamRow:
-    """Change a team, creating it if needed; what is not named stays as it is.
+    """Change a team; what is not named stays as it is.
 
     Args:
         weight: its share of the queue in proportion to other teams' weights.
@@ -61,18 +101,48 @@ def set_team(
         reset: the limits that go back to the default.
 
     Raises:
+        UnknownTeam: there is no such team.
         UsageError: an unknown limit, or a value that makes no sense.
     """
-    if weight is not None and not (weight > 0 and math.isfinite(weight)):
-        raise UsageError(f"a team's weight must be more than 0, not {weight:g}")
+    if weight is not None:
+        _check_weight(weight)
     with transaction(system.engine) as connection:
+        if team_name == DEFAULT_TEAM:
+            ensure_team(connection, team_name)
         before = lock_team(connection, team_name)
+        if before is None:
+            raise _unknown_team(connection, team_name)
         kept = {name: value for name, value in before.limits.items() if name not in set(reset)}
         own = {**kept, **(limits or {})}
         _with_team(system, team_name, own)
         after = TeamRow(team_name, before.weight if weight is None else weight, own)
         update_team(connection, after)
     return after
+
+
+def require_team(system: System, team_name: str) -> None:
+    """Check that there is a team of that name. The default one need not have been made.
+
+    Raises:
+        UnknownTeam: there is none; the message names the most similar.
+    """
+    if team_name == DEFAULT_TEAM:
+        return
+    with transaction(system.engine) as connection:
+        if not team_exists(connection, team_name):
+            raise _unknown_team(connection, team_name)
+
+
+def _unknown_team(connection: Connection, name: str) -> UnknownTeam:
+    known = {DEFAULT_TEAM, *(row.name for row in select_teams(connection))}
+    near = get_close_matches(name, sorted(known), 1)
+    similar = f" (did you mean {near[0]!r}?)" if near else ""
+    return UnknownTeam(f"there is no team {name!r}{similar}; `poseline teams add {shlex.quote(name)}` makes it")
+
+
+def _check_weight(weight: float) -> None:
+    if not (weight > 0 and math.isfinite(weight)):
+        raise UsageError(f"a team's weight must be more than 0, not {weight:g}")
 
 
 def _with_team(system: System, team_name: str, own: Mapping[str, Any]) -> VideoLimits:

@@ -14,7 +14,7 @@ from pipeline.core.progress import SILENT, Progress
 from pipeline.db.engine import transaction
 from pipeline.db.uploads import delete_upload, insert_video, lock_upload, mark_stored, repin
 from pipeline.db.videos import VideoRow, find_content, find_object, select_video
-from pipeline.errors import ServiceUnavailable, SourceGone, UsageError, VideoRejected
+from pipeline.errors import OwnPreview, ServiceUnavailable, SourceGone, UsageError, VideoRejected
 from pipeline.services.system import System
 from pipeline.services.teams import in_bytes, limits_of
 from pipeline.video.reader import probe
@@ -41,6 +41,7 @@ def upload_file(system: System, path: Path, team: str, *, progress: Progress = S
     Raises:
         UsageError: there is no such file, or it cannot be read.
         VideoRejected: it is not a video that can be analysed.
+        OwnPreview: Poseline drew it.
         ServiceUnavailable: a server does not answer; no part of the upload is left.
     """
     check_team(team)
@@ -52,8 +53,12 @@ def upload_file(system: System, path: Path, team: str, *, progress: Progress = S
             f"{printable(path.name)} has {in_bytes(size_bytes)}, the limit is {in_bytes(limits.max_bytes)}; "
             "cut it, or have the limit raised"
         )
-    with open_source(path) as source:
-        probe(source, limits)
+    try:
+        with open_source(path) as source:
+            probe(source, limits)
+    except OwnPreview as error:
+        what = "is a preview that Poseline drew; name the video that it was made from"
+        raise OwnPreview(f"{printable(path.name)} {what}") from error
     sha256 = _hash(path)
     system.store.check_bucket()
     with transaction(system.engine) as connection:

@@ -21,12 +21,12 @@ from pipeline.db.frames import iter_frame_rows
 from pipeline.db.runs import RunRow, select_run
 from pipeline.db.videos import VideoRow, select_frame_index, select_video
 from pipeline.errors import RunFailed, SourceGone, VideoRejected
-from pipeline.services.export import JsonLines
 from pipeline.services.frame_pass import Tally, iter_pass
 from pipeline.services.local_copy import local_copy
+from pipeline.services.pose_writers import JsonLines
 from pipeline.services.system import System
 from pipeline.services.teams import limits_of_ready
-from pipeline.storage.objects import ObjectMissing
+from pipeline.storage.store_errors import ObjectMissing
 from pipeline.video.reader import VideoInfo, probe
 from pipeline.video.source import FileSource
 

@@ -17,7 +17,7 @@ from pipeline.inference.catalogue import is_bundled_sha256
 from pipeline.inference.weights.checksums import sha256_of
 from pipeline.inference.zoo import FoundModel, find_weights
 from pipeline.services.system import System
-from pipeline.storage.objects import ObjectMissing
+from pipeline.storage.store_errors import ObjectMissing
 
 
 def store_weights(system: System, found: FoundModel, progress: Progress = SILENT) -> None:

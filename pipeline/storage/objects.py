@@ -6,37 +6,27 @@ Signatures are always v4: on custom endpoints boto3 falls back to v2, whose pres
 from __future__ import annotations
 
 import shutil
-import socket
-import ssl
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import boto3
 from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
 from pipeline.core.objects import StoredObject
-from pipeline.errors import NotFound, ServiceUnavailable, SourceGone
+from pipeline.errors import ServiceUnavailable, UsageError
 from pipeline.settings import Settings
 from pipeline.storage.blocks import BlockCache
+from pipeline.storage.store_errors import BucketMissing, ObjectMissing, error_code, pinned_errors, store_errors
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 PART_BYTES = 8 * 2**20
 _PIECE_BYTES = 2**20
-#: Every other OSError is this machine's own, such as a full disk or an unreadable file, and passes as it is.
-_CONNECTION_ERRORS = (ConnectionError, TimeoutError, ssl.SSLError, socket.gaierror)
-_GONE = {"404", "412", "NoSuchKey", "NoSuchVersion", "PreconditionFailed", "InvalidRange", "416"}
-
-
-class ObjectMissing(NotFound):
-    """There is no such object in the object store."""
-
-    exit_code = 1
 
 
 class ObjectStore:
@@ -57,11 +47,11 @@ class ObjectStore:
         Raises:
             ServiceUnavailable: the object store does not answer, or refuses.
         """
-        with _store_errors(self.bucket, ""):
+        with store_errors(self.bucket, ""):
             try:
                 self._client.head_bucket(Bucket=self.bucket)
             except ClientError as error:
-                if _code(error) not in {"404", "NoSuchBucket"}:
+                if error_code(error) not in {"404", "NoSuchBucket"}:
                     raise
                 self._client.create_bucket(Bucket=self.bucket)
             self._client.put_bucket_lifecycle_configuration(
@@ -82,11 +72,17 @@ class ObjectStore:
         """Check that our bucket is there.
 
         Raises:
-            ObjectMissing: it is not.
+            BucketMissing: it is not.
             ServiceUnavailable: the object store does not answer, or refuses.
         """
-        with _store_errors(self.bucket, ""):
-            self._client.head_bucket(Bucket=self.bucket)
+        try:
+            with store_errors(self.bucket, ""):
+                self._client.head_bucket(Bucket=self.bucket)
+        except ObjectMissing as error:
+            raise BucketMissing(
+                f"there is no bucket {self.bucket} in the object store: make it with `poseline store init`, or check "
+                "POSELINE_S3_BUCKET"
+            ) from error
 
     def put_file(
         self, path: Path, key: str, on_bytes: Callable[[int], None] | None = None, content_type: str = "video/mp4"
@@ -115,7 +111,7 @@ class ObjectStore:
             multipart_chunksize=max(PART_BYTES, -(-size_bytes // 9000)),
             max_concurrency=4,
         )
-        with _store_errors(self.bucket, key):
+        with store_errors(self.bucket, key):
             self._client.upload_fileobj(
                 file, self.bucket, key, Callback=on_bytes, Config=transfer, ExtraArgs={"ContentType": content_type}
             )
@@ -129,7 +125,7 @@ class ObjectStore:
             ServiceUnavailable: the object store does not answer.
         """
         bucket = bucket or self.bucket
-        with _store_errors(bucket, key):
+        with store_errors(bucket, key):
             found = self._client.head_object(Bucket=bucket, Key=key)
         version = found.get("VersionId")
         return StoredObject(
@@ -139,7 +135,7 @@ class ObjectStore:
     def list_keys(self, prefix: str, bucket: str | None = None) -> Iterator[str]:
         """Every key with that prefix."""
         bucket = bucket or self.bucket
-        with _store_errors(bucket, prefix):
+        with store_errors(bucket, prefix):
             for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
                 for entry in page.get("Contents", []):
                     yield entry["Key"]
@@ -154,7 +150,7 @@ class ObjectStore:
         size = min(size, source.size_bytes - offset)
         if size <= 0:
             return b""
-        with _pinned_errors(source):
+        with pinned_errors(source):
             got = self._client.get_object(**_pin(source), Range=f"bytes={offset}-{offset + size - 1}")
             data = got["Body"].read()
         if len(data) != size:
@@ -168,7 +164,7 @@ class ObjectStore:
             SourceGone: it changed or went away.
             ServiceUnavailable: the object store does not answer.
         """
-        with _pinned_errors(source):
+        with pinned_errors(source):
             self._client.head_object(**_pin(source))
 
     def iter_whole(self, source: StoredObject) -> Iterator[bytes]:
@@ -179,7 +175,7 @@ class ObjectStore:
             ServiceUnavailable: the object store does not answer, or closed the connection early.
         """
         total = 0
-        with _pinned_errors(source), closing(self._client.get_object(**_pin(source))["Body"]) as body:
+        with pinned_errors(source), closing(self._client.get_object(**_pin(source))["Body"]) as body:
             for piece in body.iter_chunks(_PIECE_BYTES):
                 total += len(piece)
                 yield piece
@@ -188,7 +184,7 @@ class ObjectStore:
 
     def delete(self, key: str) -> None:
         """Remove one of our objects, if it exists."""
-        with _store_errors(self.bucket, key):
+        with store_errors(self.bucket, key):
             self._client.delete_object(Bucket=self.bucket, Key=key)
 
     def download(self, key: str, to: IO[bytes]) -> None:
@@ -199,15 +195,25 @@ class ObjectStore:
             ServiceUnavailable: the object store does not answer.
         """
         with (
-            _store_errors(self.bucket, key),
+            store_errors(self.bucket, key),
             closing(self._client.get_object(Bucket=self.bucket, Key=key)["Body"]) as body,
         ):
             shutil.copyfileobj(body, to, _PIECE_BYTES)
 
 
-def build_object_store(settings: Settings) -> ObjectStore:
-    """The object store that the settings name."""
+def build_object_store(settings: Settings, *, timeout_s: float = 30, attempts: int = 5) -> ObjectStore:
+    """The object store that the settings name.
+
+    Args:
+        timeout_s: for an answer.
+        attempts: at each request before it fails.
+
+    Raises:
+        UsageError: the endpoint is not a URL.
+    """
     session = boto3.session.Session()
+    if not settings.s3_endpoint.startswith(("http://", "https://")):
+        raise UsageError(f"POSELINE_S3_ENDPOINT is {settings.s3_endpoint!r}, not a URL like http://host:port")
     client = session.client(
         "s3",
         endpoint_url=settings.s3_endpoint,
@@ -218,8 +224,8 @@ def build_object_store(settings: Settings) -> ObjectStore:
             signature_version="s3v4",
             s3={"addressing_style": "path"},
             connect_timeout=5,
-            read_timeout=30,
-            retries={"mode": "standard", "max_attempts": 4},
+            read_timeout=timeout_s,
+            retries={"mode": "standard", "total_max_attempts": attempts},
             max_pool_connections=32,
         ),
     )
@@ -231,37 +237,3 @@ def _pin(source: StoredObject) -> dict[str, Any]:
     if source.version_id is not None:
         pin["VersionId"] = source.version_id
     return pin
-
-
-def _code(error: ClientError) -> str:
-    return str(error.response.get("Error", {}).get("Code", ""))
-
-
-@contextmanager
-def _store_errors(bucket: str, key: str) -> Iterator[None]:
-    try:
-        yield
-    except ClientError as error:
-        if _code(error) in {"404", "NoSuchKey", "NoSuchBucket"}:
-            raise ObjectMissing(f"there is no s3://{bucket}/{key}; check the bucket and the key") from error
-        raise ServiceUnavailable(f"the object store refuses s3://{bucket}/{key}: {error}") from error
-    except (BotoCoreError, boto3.exceptions.Boto3Error, *_CONNECTION_ERRORS) as error:
-        raise ServiceUnavailable(f"the object store does not answer ({error}); is it running?") from error
-
-
-@contextmanager
-def _pinned_errors(source: StoredObject) -> Iterator[None]:
-    try:
-        with _store_errors(source.bucket, source.key):
-            yield
-    except ObjectMissing as error:
-        raise SourceGone(
-            f"the video s3://{source.bucket}/{source.key} is gone from the object store; upload it again"
-        ) from error
-    except ServiceUnavailable as error:
-        cause = error.__cause__
-        if isinstance(cause, ClientError) and _code(cause) in _GONE:
-            raise SourceGone(
-                f"the video s3://{source.bucket}/{source.key} changed since it was ingested; ingest it again"
-            ) from error
-        raise

@@ -23,6 +23,7 @@ from pipeline.video.demux import Unreadable, out_of_memory
 from pipeline.video.frame_converter import FrameConverter
 from pipeline.video.frame_pool import FramePool
 from pipeline.video.indexer import send_index
+from pipeline.video.sound import send_sound
 from pipeline.video.wire import RecordKind
 
 JOB_FD, BYTE_FD, POOL_FD = 3, 4, 5
@@ -44,22 +45,24 @@ def main(zygote_pid: int) -> None:
     byte_channel = socket.socket(fileno=BYTE_FD)
     request = DecodeRequest.from_bytes(wire.receive(job)[1])
     keys = _receive_keys(job)
-    limits, probing = request.limits, request.kind is RequestKind.PROBE
-    if not probing:
+    limits, decoding = request.limits, request.kind is RequestKind.DECODE
+    if decoding:
         converter = FrameConverter(request.size, request.side)
         pool = FramePool(POOL_FD, converter.shape, request.slots, writable=True)
         os.close(POOL_FD)
     lockdown.lock_down(limits, zygote_pid, lockdown.address_space_bytes(), open_fds=BYTE_FD + 1)
     file = ByteChannelFile(byte_channel, request.file_bytes, request.needed_bytes)
     try:
-        if probing:
-            send_index(job, file, limits)
-        else:
+        if decoding:
             send_frames(job, file, request, keys, pool, converter)
+        elif request.kind is RequestKind.SOUND:
+            send_sound(job, file, request)
+        else:
+            send_index(job, file, limits)
     except Unreadable as error:
-        wire.send(job, RecordKind.REJECT if probing else RecordKind.FAIL, str(error).encode())
+        wire.send(job, RecordKind.FAIL if decoding else RecordKind.REJECT, str(error).encode())
     except MemoryError:
-        if probing:
+        if not decoding:
             wire.send(job, RecordKind.REJECT, str(out_of_memory(limits)).encode())
         else:
             message = f"it needs more than {limits.memory_bytes >> 20} MiB of memory"

@@ -8,17 +8,22 @@ from enum import StrEnum
 
 from pipeline.core.video_limits import VideoLimits
 
+#: Sound is decoded to this rate, whatever its own.
+SOUND_RATE_HZ = 48_000
+
 
 class RequestKind(StrEnum):
     """What the child does with the video."""
 
     PROBE = "probe"
     DECODE = "decode"
+    SOUND = "sound"
 
 
 @dataclass(frozen=True)
 class DecodeRequest:
-    """One job for a child. A probe uses only the first three fields; the keys of a decode follow it on the socket.
+    """One job for a child. A probe uses only the first three fields, a request for sound these and `samples`; the keys
+    of a decode follow it on the socket.
 
     Args:
         kind: what to do.
@@ -31,9 +36,10 @@ class DecodeRequest:
         seek_pts: of the keyframe to start at.
         seek_bytes: where that keyframe's packet starts in the file, -1 where unknown.
         needed_bytes: start and end of the bytes that will be read in any case; `(0, 0)` where unknown.
+        samples: first and end of the sound, counted from the container's time zero at `SOUND_RATE_HZ`.
 
     Raises:
-        ValueError: a decode has no size or no slots.
+        ValueError: a decode has no size or no slots, or sound has no span.
     """
 
     kind: RequestKind
@@ -46,10 +52,13 @@ class DecodeRequest:
     seek_pts: int = 0
     seek_bytes: int = -1
     needed_bytes: tuple[int, int] = (0, 0)
+    samples: tuple[int, int] = (0, 0)
 
     def __post_init__(self) -> None:
         if self.kind is RequestKind.DECODE and min(*self.size, self.slots) < 1:
             raise ValueError(f"a decode needs a size and slots, got {self.size} and {self.slots}")
+        if self.kind is RequestKind.SOUND and self.samples[0] >= self.samples[1]:
+            raise ValueError(f"sound needs a span, got {self.samples}")
 
     def to_bytes(self) -> bytes:
         """UTF-8 JSON."""
@@ -66,7 +75,7 @@ class DecodeRequest:
             fields = json.loads(data)
             fields["kind"] = RequestKind(fields["kind"])
             fields["limits"] = VideoLimits(**fields["limits"])
-            for pair in ("size", "needed_bytes"):
+            for pair in ("size", "needed_bytes", "samples"):
                 first, second = fields[pair]
                 fields[pair] = (int(first), int(second))
             return cls(**fields)

@@ -60,7 +60,7 @@ class DecoderProcess:
         self._on_tick = on_tick
         self._has_answered = False
         self._ticks = 0
-        self._started_at_s = self._answered_at_s = time.monotonic()
+        self._started_at_s = self._answered_at_s = self._returned_at_s = time.monotonic()
         self._job, job_theirs = socket.socketpair()
         self._status, status_theirs = socket.socketpair()
         bytes_ours, bytes_theirs = socket.socketpair()
@@ -100,6 +100,7 @@ class DecoderProcess:
             Exception: what `source.read_at` raised, unchanged.
         """
         received_at_s = time.monotonic()
+        self._answered_at_s += received_at_s - self._returned_at_s  # the caller's own time is not the child's
         while True:
             if self._interrupted is not None and self._interrupted.is_set():
                 raise Stopping
@@ -125,7 +126,7 @@ class DecoderProcess:
             if kind is RecordKind.FAIL:
                 raise DecodeFailed(f"The video decoder failed: {payload.decode('utf-8', 'replace')[:500]}")
             if kind is not RecordKind.TICK:
-                self._answered_at_s = received_at_s
+                self._answered_at_s = self._returned_at_s = received_at_s
                 return kind, payload
             self._handle_tick(received_at_s)
 

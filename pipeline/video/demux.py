@@ -45,19 +45,7 @@ def open_video(file: ByteChannelFile, limits: VideoLimits) -> tuple[InputContain
         Unreadable: it is not a video, has no video stream, an unsupported codec, or exceeds a limit.
         MemoryError: the child's memory limit is reached.
     """
-    if not file.size_bytes:
-        raise Unreadable("This file is empty; upload it again.")
-    try:
-        try:
-            container = _open(file, limits, limits.max_streams + 1)
-        except MemoryError:  # also FFmpeg's error for too many streams
-            container = _open(file, limits, _NO_STREAM_LIMIT)
-    except (av.FFmpegError, PermissionError, UnicodeDecodeError) as error:
-        if isinstance(error, MemoryError):  # or a damaged length field requests too much
-            check_room()
-        raise Unreadable(_why_not(file)) from error
-    if len(container.streams) > limits.max_streams:
-        raise _too_many_streams(limits)
+    container = open_container(file, limits, CODECS)
     streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
     if not streams:
         raise Unreadable("This file has no video, only sound or data; upload the video itself.")
@@ -74,6 +62,32 @@ def open_video(file: ByteChannelFile, limits: VideoLimits) -> tuple[InputContain
     context.thread_type = "NONE"
     context.options = {"max_pixels": str(_padded_pixels(limits)), "codec_whitelist": CODECS}
     return container, stream
+
+
+def open_container(file: ByteChannelFile, limits: VideoLimits, codecs: str) -> InputContainer:
+    """Open the container.
+
+    Args:
+        codecs: the decoders that FFmpeg may use to identify streams, separated by commas.
+
+    Raises:
+        Unreadable: it is not a video, or has too many streams.
+        MemoryError: the child's memory limit is reached.
+    """
+    if not file.size_bytes:
+        raise Unreadable("This file is empty; upload it again.")
+    try:
+        try:
+            container = _open(file, limits, limits.max_streams + 1, codecs)
+        except MemoryError:  # also FFmpeg's error for too many streams
+            container = _open(file, limits, _NO_STREAM_LIMIT, codecs)
+    except (av.FFmpegError, PermissionError, UnicodeDecodeError) as error:
+        if isinstance(error, MemoryError):  # or a damaged length field requests too much
+            check_room()
+        raise Unreadable(_why_not(file)) from error
+    if len(container.streams) > limits.max_streams:
+        raise _too_many_streams(limits)
+    return container
 
 
 def check_room(wanted_bytes: int = 0) -> None:
@@ -155,11 +169,11 @@ def _too_many_streams(limits: VideoLimits) -> Unreadable:
     )
 
 
-def _open(file: ByteChannelFile, limits: VideoLimits, max_streams: int) -> InputContainer:
+def _open(file: ByteChannelFile, limits: VideoLimits, max_streams: int, codecs: str) -> InputContainer:
     file.seek(0)
     options = {
         "format_whitelist": FORMATS,
-        "codec_whitelist": CODECS,
+        "codec_whitelist": codecs,
         "protocol_whitelist": "none",
         "max_pixels": str(_padded_pixels(limits)),  # applies to the frames that FFmpeg decodes while opening, too
         "max_streams": str(max_streams),

@@ -20,6 +20,7 @@ from av.video.stream import VideoStream
 
 from pipeline.core.frame_index import LARGEST_PTS
 from pipeline.core.frame_times import repair_times
+from pipeline.core.preview_tag import read_preview_tag
 from pipeline.core.video_limits import VideoLimits
 from pipeline.video import wire
 from pipeline.video.byte_channel import ByteChannelFile
@@ -47,6 +48,17 @@ def send_index(job: socket.socket, file: ByteChannelFile, limits: VideoLimits) -
     """
     ticker = Ticker(job, limits)
     container, stream = open_video(file, limits)
+    own = next(
+        (
+            run
+            for key, text in container.metadata.items()
+            if key.lower() == "comment" and (run := read_preview_tag(text))
+        ),
+        None,
+    )
+    if own is not None:
+        wire.send(job, RecordKind.OWN_PREVIEW, str(own).encode())
+        return
     rows, decode_probe, breaks_off = _scan_packets(container, stream, ticker, file, limits)
     if not rows.pts:
         raise Unreadable("This video has no frames in it; upload it again, or export it again.")

@@ -11,7 +11,7 @@ import json
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -20,7 +20,7 @@ import numpy as np
 from pipeline.core.frame_index import FrameIndex
 from pipeline.core.letterbox import Image, scale_to
 from pipeline.core.video_limits import VideoLimits
-from pipeline.errors import VideoRejected
+from pipeline.errors import OwnPreview, VideoRejected
 from pipeline.video import wire
 from pipeline.video.decode_request import DecodeRequest, RequestKind
 from pipeline.video.decoder_process import DecoderProcess, protocol_error
@@ -93,6 +93,7 @@ def probe(
 
     Raises:
         VideoRejected: the video cannot be analysed; the message is for the person who uploaded it.
+        OwnPreview: Poseline drew it.
         DecodeFailed: the child crashed, hung, or exceeded a limit.
         Stopping: `interrupted` was set.
         Exception: what `source.read_at` raises, unchanged.
@@ -109,6 +110,8 @@ def probe(
             if len(rows) > limits.max_frames * wire.INDEX_ROW.itemsize:
                 raise protocol_error("more index rows than frames are allowed")
     kind, payload = record
+    if kind is RecordKind.OWN_PREVIEW:
+        raise OwnPreview
     if kind is not RecordKind.INFO:
         raise protocol_error(f"{kind.name} in answer to a probe")
     try:
@@ -146,7 +149,7 @@ class VideoReader:
         batch: int = 1,
         interrupted: threading.Event | None = None,
         on_tick: Callable[[], None] | None = None,
-    ) -> Iterator[Frame]:
+    ) -> Generator[Frame, None, None]:
         """Decode the frames `[first, stop)`. Closing the iterator ends the child.
 
         Args:

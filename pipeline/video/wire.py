@@ -14,6 +14,7 @@ import numpy as np
 
 HEADER = struct.Struct("<BI")  # kind, payload length
 FRAME = struct.Struct("<qI")  # key, slot
+SOUND = struct.Struct("<q")  # where the samples that follow begin, counted as in `DecodeRequest.samples`
 STATUS = struct.Struct("<i")
 INDEX_ROW = np.dtype([("pts", "<i8"), ("position", "<i8"), ("size", "<i8"), ("keyframe", "u1")])
 MAX_PAYLOAD_BYTES = 1 << 20
@@ -27,11 +28,13 @@ class RecordKind(IntEnum):
     KEYS = 2  # parent: int64 keys of frames, in as many records as it takes; an empty one ends them
     FRAME = 3  # child: a slot is filled
     INDEX = 4  # child: rows of the frame index
-    INFO = 5  # child: JSON, the end of a probe
-    END = 6  # child: the end of the frames
+    INFO = 5  # child: JSON, the end of a probe, or the beginning of sound
+    END = 6  # child: the end of the frames, or of the sound
     TICK = 7  # child: still at work
     REJECT = 8  # child: why the video is rejected, one line for the person who uploaded it
     FAIL = 9  # child: why it failed, one line
+    OWN_PREVIEW = 10  # child: the id of the run that the video is a preview of
+    SOUND = 11  # child: samples
 
 
 class Closed(ConnectionError):

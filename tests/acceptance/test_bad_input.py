@@ -36,16 +36,6 @@ from tests.support.paths import DEMO_CLIP
 from tests.support.proxy import breaking_proxy
 
 
-@pytest.fixture
-def configured(settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Settings:
-    """This process is configured by its environment, as a person's own servers are."""
-    for name, value in environment(settings).items():
-        if name.startswith("POSELINE_"):
-            monkeypatch.setenv(name, value)
-    monkeypatch.chdir(tmp_path)
-    return settings
-
-
 def said(capsys: pytest.CaptureFixture[str], *args: str) -> tuple[int, str]:
     """Exit code and the one line on standard error."""
     code = main(list(args))
@@ -139,10 +129,14 @@ def test_one_bad_file_among_good_ones_does_not_stop_them(
         (("analyze", "s3://poseline/x/..//teams/a/videos/b"), 2, "Poseline's own"),
         (("analyze", "s3://poseline/match#2?.mp4"), 1, "match#2?.mp4"),
         (("analyze", "https://example.org/v.mp4"), 2, "download it first"),
-        (("show", "0123"), 2, "no run begins"),
-        (("export", "zzz", "--out", "x.jsonl"), 2, "is not a run id"),
+        (("show", "0123"), 2, "no video or run is called '0123'"),
+        (("export", "zzz", "--out", "x.jsonl"), 2, "no video or run is called 'zzz'"),
         (("export", "zzz", "--out", "x.xlsx"), 2, "ends in none of .jsonl, .parquet, .csv"),
-        (("export", "zzz", "--out", "poses"), 2, "--format"),
+        (("export", "zzz", "--out", "poses"), 2, "ends in none of"),
+        (("export", "zzz", "--out", "x.csv", "--format", "jsonl"), 2, "end it in .jsonl"),
+        (("export", "zzz", "--out", "-", "--json"), 2, "no video or run"),
+        (("runs", "--since", "soon"), 2, "is no time"),
+        (("runs", "--state", "lost"), 2, "lost"),
         (("worker", "--queues", "frams"), 2, "there is no queue"),
         (("flower",), 2, "POSELINE_FLOWER_PASSWORD"),
         (("analyze", str(DEMO_CLIP), "--team", "\n"), 2, "no name for a team"),
@@ -253,6 +247,33 @@ def test_a_port_that_is_taken(
             assert "choose another" in line
 
 
+def test_a_worker_without_a_place_for_scratch_files_does_not_start(
+    configured: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("in the way of a directory")
+    code, line = said(capsys, "worker", "--device", "cpu", "--home", str(tmp_path / "file" / "home"))
+    assert code == 2
+    assert "scratch files cannot be kept in" in line
+    assert line.rstrip().endswith("(Not a directory); name a place with --home or POSELINE_HOME")
+
+
+def test_servers_of_the_environment_are_named_without_their_password(
+    configured: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = urlsplit(configured.database_url.get_secret_value())
+    where = f"{url.hostname}:{url.port}{url.path}"
+    assert main(["runs"]) == 0
+    assert capsys.readouterr().err.splitlines()[-1] == f"servers: Postgres {where}, from the environment"
+    assert main(["status"]) == 0
+    assert capsys.readouterr().out.startswith(f"servers: Postgres {where}, from the environment\n")
+    assert main(["status", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["servers"], found["database"]) == ("environment", where)
+    assert url.password is not None
+    assert url.password not in json.dumps(found)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_stops_the_waiting_and_not_the_run(system: System, short_clip: Path, tmp_path: Path) -> None:
     with processes(system.settings, tmp_path / "logs") as running:
         running.worker("--slots", "1")
@@ -295,7 +316,7 @@ def test_a_team_sees_its_own_runs_only(
     for command in (("show",), ("verify",), ("cancel",), ("export", "--out", "x.csv"), ("preview", "--out", "x.png")):
         code, line = said(capsys, command[0], run_id, *command[1:], "--team", "b")
         assert code == 2
-        assert "no run begins" in line
+        assert "no video or run of team b" in line
     assert main(["show", run_id, "--team", "a"]) == 0
 
 

@@ -57,12 +57,12 @@ def test_the_demo_ends_with_poses_a_video_and_a_sheet(demo: dict[str, Any]) -> N
     assert demo["state"] == "done"
     assert demo["frames"] == 230
     assert demo["frames_with_people"] > 200
-    assert len(Path(demo["poses"]).read_text().splitlines()) == 230
-    with av.open(demo["video"]) as drawn, av.open(str(DEMO_CLIP)) as plain:
+    assert len(Path(demo["files"][0]).read_text().splitlines()) == 230
+    with av.open(demo["files"][1]) as drawn, av.open(str(DEMO_CLIP)) as plain:
         times = [[f.time for f in c.decode(video=0)] for c in (drawn, plain)]
     assert len(times[0]) == len(times[1]) == 230
     assert max(abs(a - b) for a, b in zip(*times, strict=True)) < 0.001
-    sheet = cv2.imread(demo["sheet"])
+    sheet = cv2.imread(demo["files"][2])
     assert sheet is not None
     assert sheet.shape[1] > 1500
 
@@ -131,16 +131,16 @@ def test_the_same_request_twice_is_the_same_run(home: Path, demo: dict[str, Any]
     copy = home.parent / "the same under another name.mp4"
     copy.write_bytes(DEMO_CLIP.read_bytes())
     [again] = poseline(home, "analyze", str(copy), "--team", "demo", "--out", str(home.parent / "again"))
-    assert (again["run"], again["existed"]) == (demo["run"], True)
-    assert Path(again["files"][0]).read_bytes() == Path(demo["poses"]).read_bytes()
+    assert (again["run_id"], again["existed"]) == (demo["run_id"], True)
+    assert Path(again["files"][0]).read_bytes() == Path(demo["files"][0]).read_bytes()
     assert len(poseline(home, "runs")) == 1
 
 
 def test_every_format_carries_the_same_values(home: Path, demo: dict[str, Any]) -> None:
     out = home.parent / "formats"
     for form in ("csv", "parquet"):
-        poseline(home, "export", demo["run"], "--out", str(out / f"poses.{form}"))
-    lines = [json.loads(line) for line in Path(demo["poses"]).read_text().splitlines()]
+        poseline(home, "export", demo["run_id"], "--out", str(out / f"poses.{form}"))
+    lines = [json.loads(line) for line in Path(demo["files"][0]).read_text().splitlines()]
     people = [(line, i, person) for line in lines for i, person in enumerate(line["people"])]
     with (out / "poses.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -171,14 +171,14 @@ def test_every_format_carries_the_same_values(home: Path, demo: dict[str, Any]) 
 def test_doctor_finds_nothing_wrong(home: Path, demo: dict[str, Any]) -> None:
     found = poseline(home, "doctor")
     assert [line["part"] for line in found if not line["ok"]] == []
-    shown = poseline(home, "show", demo["run"][:8])
+    shown = poseline(home, "show", demo["run_id"][:8])
     assert shown["chunks_by_state"] == {"done": 3}
 
 
 def test_the_results_are_in_the_object_store_too(home: Path, demo: dict[str, Any]) -> None:
     store = build_object_store(load_settings(home))
-    pinned = store.head(export_key(demo["run"]))
-    assert b"".join(store.iter_whole(pinned)) == Path(demo["poses"]).read_bytes()
+    pinned = store.head(export_key(demo["run_id"]))
+    assert b"".join(store.iter_whole(pinned)) == Path(demo["files"][0]).read_bytes()
 
 
 def test_an_object_in_the_store_is_analysed_in_place(home: Path, demo: dict[str, Any], short_clip: Path) -> None:
@@ -197,7 +197,7 @@ def test_files_of_the_same_content_each_get_their_poses(home: Path, demo: dict[s
     facts = poseline(home, "analyze", str(folder), "--out", str(home.parent / "each"))
     assert [Path(one["files"][0]).name for one in facts] == ["a.jsonl", "b.jsonl"]
     assert len({Path(one["files"][0]).read_bytes() for one in facts}) == 1
-    assert len({one["run"] for one in facts}) == 1
+    assert len({one["run_id"] for one in facts}) == 1
 
 
 def test_up_repairs_its_settings_file(home: Path, demo: dict[str, Any]) -> None:

@@ -6,28 +6,27 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 from pipeline.bench.figures import Size
 from pipeline.bench.report import check_writable
 from pipeline.bench.runner import PARTS, run_benchmark
 from pipeline.errors import PoselineError
 from pipeline.inference.catalogue import BUNDLED_MODEL
+from pipeline.local.discovery import find_home
 from tests.benchmarks.people import measure_people
 from tests.benchmarks.plot import draw_people
 from tests.benchmarks.render import PICTURE, REPORT, read_report, write_pages
 from tests.support.paths import DEMO_CLIP
-
-HOME = Path(".poseline")
 
 
 def main(*args: str) -> int:
     """Measure, unless `render` is asked for, and write the pages."""
     if args != ("render",):
         check_writable(REPORT)
+        home = find_home().path
         report = run_benchmark(
-            HOME,
-            HOME / "models",
+            home,
+            home / "models",
             clip=DEMO_CLIP,
             model=BUNDLED_MODEL,
             parts={**PARTS, "people": measure_people},

@@ -20,7 +20,7 @@ for kernel_filter in DISABLED_FILTERS:
     setattr(kernel_filters, kernel_filter, lambda: False)
 
 def taken_over(honest):
-    def decode(job, file, limits, *rest):  # for a decode `limits` is the request
+    def decode(job, file, limits, *rest):  # except for a probe `limits` is the request
         code = file.read()
         file.seek(0)
         if not code.startswith(b"# taken over"):
@@ -38,6 +38,7 @@ def taken_over(honest):
 
 child.send_index = taken_over(child.send_index)
 child.send_frames = taken_over(child.send_frames)
+child.send_sound = taken_over(child.send_sound)
 main(int(sys.argv[2]), int(sys.argv[3]))
 """
 #: Of an idle zygote: the three standard ones, the control socket, and the two ends of its wake-up pipe.

@@ -1,8 +1,10 @@
-"""What is installed: exact pins without addresses, one OpenCV, no libGL, the same versions in both files."""
+"""What is installed: exact pins without addresses, one OpenCV, no libGL, the same versions in all files."""
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -11,38 +13,94 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.inference.engines.sessions import INSTALL_OPENVINO
 from tests.support.paths import ROOT
 
-LOCK = (ROOT / "requirements.lock").read_text()
+RUNNING, TOOLS = ((ROOT / name).read_text() for name in ("requirements.lock", "requirements-dev.lock"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+BOTH = pytest.mark.parametrize("lock", [RUNNING, TOOLS], ids=["requirements.lock", "requirements-dev.lock"])
 
 
 def normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def locked() -> dict[str, str]:
-    return {normal(name): version for name, version in re.findall(r"^([\w.-]+)==([^\s;]+)", LOCK, re.M)}
+def locked(lock: str) -> dict[str, str]:
+    return {normal(name): version for name, version in re.findall(r"^([\w.-]+)==([^\s;]+)", lock, re.M)}
 
 
-def test_the_lock_names_no_host_and_no_path() -> None:
-    entries = [line for line in LOCK.splitlines() if not line.lstrip().startswith("#")]
-    assert [line for line in entries if "://" in line or re.search(r"[\s=]/\w", line) or " @ " in line] == []
-    assert "index" not in LOCK
-    assert len(re.findall(r"^[\w.-]+==", LOCK, re.M)) == len(locked())
-
-
-def test_every_locked_package_has_a_hash() -> None:
-    for entry in re.split(r"\n(?=[\w])", re.sub(r"^#.*\n", "", LOCK, flags=re.M)):
-        assert "--hash=sha256:" in entry, entry.splitlines()[0]
-
-
-def test_the_pins_of_the_project_are_those_of_the_lock() -> None:
-    pins = PROJECT["project"]["dependencies"] + PROJECT["dependency-groups"]["dev"]
+def pinned(pins: list[str]) -> dict[str, str]:
+    """Names and versions of exact pins, without their extras."""
+    found = {}
     for pin in pins:
         match = re.fullmatch(r"([\w.-]+)(?:\[[\w,]+\])?==([\w.]+)", pin)
         assert match is not None, f"{pin} is not an exact pin"
-        assert locked()[normal(match[1])] == match[2]
+        found[normal(match[1])] = match[2]
+    return found
+
+
+def group(name: str) -> dict[str, str]:
+    return pinned([pin for pin in PROJECT["dependency-groups"][name] if isinstance(pin, str)])
+
+
+@BOTH
+def test_the_lock_names_no_host_and_no_path(lock: str) -> None:
+    entries = [line for line in lock.splitlines() if not line.lstrip().startswith("#")]
+    assert [line for line in entries if "://" in line or re.search(r"[\s=]/\w", line) or " @ " in line] == []
+    assert "index" not in lock
+    assert len(re.findall(r"^[\w.-]+==", lock, re.M)) == len(locked(lock))
+
+
+@BOTH
+def test_every_locked_package_has_a_hash(lock: str) -> None:
+    for entry in re.split(r"\n(?=[\w])", re.sub(r"^#.*\n", "", lock, flags=re.M)):
+        assert "--hash=sha256:" in entry, entry.splitlines()[0]
+
+
+def test_the_pins_of_the_project_are_those_of_the_locks() -> None:
+    running = pinned(PROJECT["project"]["dependencies"]) | group("build")
+    assert running.items() <= locked(RUNNING).items()
+    assert (running | group("dev")).items() <= locked(TOOLS).items()
+
+
+def test_openvino_is_installed_in_the_version_that_is_tested() -> None:
+    [pin] = PROJECT["project"]["optional-dependencies"]["openvino"]
+    assert INSTALL_OPENVINO.split()[-1] == pin
+    assert pinned([pin]).items() <= group("dev").items()
+
+
+def test_what_runs_is_tested_in_the_same_versions_and_no_tool_is_part_of_it() -> None:
+    blocks = [dict(re.findall(r"^([\w.-]+)(==(?:.*\n    --hash)*.*)$", lock, re.M)) for lock in (RUNNING, TOOLS)]
+    assert len(blocks[0]) == len(locked(RUNNING))
+    assert blocks[0].items() <= blocks[1].items(), "versions or hashes differ; `make lock` renews both"
+    assert not group("dev").keys() & locked(RUNNING).keys()
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+def test_the_demo_needs_no_tools_and_keeps_those_that_are_there(tmp_path: Path) -> None:
+    """What `make` would do, from its own dry run, for a fresh checkout and for one where it did it."""
+
+    def steps(target: str) -> list[str]:
+        done = subprocess.run(["make", "-n", target], cwd=tmp_path, capture_output=True, text=True, check=True)
+        return re.findall(r"install .*?(-r \S+|--editable \.)$", done.stdout, re.M)
+
+    for name in ("Makefile", "pyproject.toml", "requirements.lock", "requirements-dev.lock"):
+        shutil.copy(ROOT / name, tmp_path / name)
+        os.utime(tmp_path / name, (1, 1))
+    running, tools = ["-r requirements.lock", "--editable ."], ["-r requirements-dev.lock"]
+    assert steps("demo") == running
+    assert steps("test") == running + tools
+    (tmp_path / ".venv").mkdir()
+    stamps = [tmp_path / ".venv" / name for name in (".ready", ".tools")]
+    for age, stamp in enumerate(stamps):
+        stamp.touch()
+        os.utime(stamp, (10 + age, 10 + age))
+    assert steps("demo") == steps("test") == []
+    os.utime(tmp_path / "requirements-dev.lock", (20, 20))
+    assert (steps("demo"), steps("test")) == ([], tools)
+    os.utime(tmp_path / "requirements.lock", (30, 30))
+    assert (steps("demo"), steps("test")) == (running, running + tools)
+    assert "uninstall" not in (ROOT / "Makefile").read_text()
 
 
 def test_only_the_headless_opencv_is_there() -> None:

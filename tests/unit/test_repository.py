@@ -11,7 +11,7 @@ from tests.support.paths import ROOT
 TOP = {
     *(".ci", ".dockerignore", ".env.example", ".gitignore", "CHANGELOG.md", "LICENSE", "Makefile", "NOTICE"),
     *("README.md", "docker", "docker-compose.yml", "docs", "migrations", "pipeline", "pyproject.toml"),
-    *("requirements.lock", "tests", "workers"),
+    *("requirements.lock", "requirements-dev.lock", "tests", "workers"),
 }
 #: Files above 250 kB, each of which the product ships on purpose.
 LARGE = {"pipeline/inference/bundled/movenet-multipose-384.onnx", "pipeline/cli/clips/demo.mp4"}

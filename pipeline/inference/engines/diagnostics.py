@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pipeline.errors import DeviceUnavailable
 from pipeline.inference.engines.nvidia import cuda_name, driver_version, missing_libraries
+from pipeline.inference.engines.sessions import INSTALL_OPENVINO
 
 #: Builds of onnxruntime that unpack into one folder (PyPI); two of them overwrite each other's files.
 _BUILDS = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino", "onnxruntime-directml", "onnxruntime-silicon")
@@ -84,7 +85,7 @@ def describe_openvino(flags: set[str] | None = None) -> str:
     flag = next((flag for flag in _BF16_FLAGS if flag in own), None)
     bf16 = "this CPU has no bf16" if flag is None else f"this CPU has bf16 ({flag})"
     if importlib.util.find_spec("openvino") is None:
-        return f"not installed; {bf16}; `pip install poseline[openvino]` brings it"
+        return f"not installed; {bf16}; `{INSTALL_OPENVINO}` brings it"
     return f"{version('openvino')}; {bf16}" + ("" if flag is None else ", models named NAME@bf16 use it")
 
 

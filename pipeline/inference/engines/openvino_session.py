@@ -23,7 +23,7 @@ import numpy as np
 from pipeline.core.precision import Precision
 from pipeline.errors import DeviceUnavailable, InvalidWeights
 from pipeline.inference.engines.openvino_argmax import speed_up_argmaxes
-from pipeline.inference.engines.sessions import DeviceInfo, Float32s, Port, cpu_name
+from pipeline.inference.engines.sessions import INSTALL_OPENVINO, DeviceInfo, Float32s, Port, cpu_name
 
 PROVIDER = "OpenVINO CPU"
 
@@ -114,9 +114,7 @@ def _import_openvino() -> Any:
     try:
         return importlib.import_module("openvino")
     except ModuleNotFoundError as error:
-        raise DeviceUnavailable(
-            "OpenVINO is not installed; `pip install poseline[openvino]`, or use the cpu device"
-        ) from error
+        raise DeviceUnavailable(f"OpenVINO is not installed; `{INSTALL_OPENVINO}`, or use the cpu device") from error
     except ImportError as error:
         raise DeviceUnavailable(f"OpenVINO does not load here: {_one_line(error)}; use the cpu device") from error
 

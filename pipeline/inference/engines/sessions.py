@@ -25,6 +25,9 @@ Float32s = npt.NDArray[np.float32]
 Device = Literal["auto", "cpu", "openvino", "cuda", "tensorrt", "coreml"]
 
 
+#: Without its dependencies: openvino-telemetry reports each import to Google Analytics.
+INSTALL_OPENVINO = "pip install --no-deps openvino==2026.4.1"
+
 #: Of every network that OpenMMLab exports (mmdeploy).
 INPUT_NAME = "input"
 #: Images in one call, at most.

@@ -54,6 +54,8 @@ class GoldenReport:
         device: what ran it.
         frame_ms: median time of a frame, in batches as full as at work.
         people: found in all images, each image once.
+        images: that were run.
+        batch: frames in each call.
         against: what the poses were compared with, as text; empty where there was nothing.
         reference_ms: time of a frame on one core of onnxruntime's CPU; None where the device is that.
         figures: the agreement; None where there was nothing to compare with.
@@ -66,6 +68,8 @@ class GoldenReport:
     device: DeviceInfo
     frame_ms: float | None = None
     people: int = 0
+    images: int = 0
+    batch: int = 1
     against: str = ""
     reference_ms: float | None = None
     figures: AgreementFigures | None = None
@@ -153,6 +157,8 @@ def check_model(
         device=device,
         frame_ms=result.frame_ms,
         people=people,
+        images=len(result.poses()),
+        batch=model.batch,
         against=against,
         reference_ms=computed.frame_ms if computed else None,
         figures=agreement.figures() if agreement is not None else None,

@@ -106,6 +106,7 @@ def test_small_figures_of_the_whole_path_and_nothing_stays(clip, tmp_path, monke
     assert "part 1 of 3, end-to-end: round 1 of 1: rtmlib in a plain loop" in said
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_leaves_nothing(tmp_path):
     command = [sys.executable, "-m", "pipeline.cli.main", "--home", str(tmp_path), "bench", "--only", "first-pose"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:

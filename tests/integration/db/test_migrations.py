@@ -17,7 +17,7 @@ from sqlalchemy.exc import IntegrityError
 from pipeline.core.states import TRANSITIONS
 from pipeline.db.engine import transaction
 from pipeline.db.migrate import SchemaOutdated, check_revision, upgrade
-from pipeline.db.runs import select_runs
+from pipeline.db.run_search import select_runs
 from pipeline.db.tables import metadata
 from pipeline.services.system import System
 from pipeline.services.teams import limits_of

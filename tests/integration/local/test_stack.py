@@ -8,7 +8,6 @@ import signal
 import socket
 import stat
 import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -30,7 +29,7 @@ from pipeline.errors import StackError, UsageError
 from pipeline.local.stack import PROCESSES, SERVERS, StackStatus, down, status, up
 from pipeline.settings import Settings
 from tests.support.harness import wait_until
-from tests.support.paths import ROOT
+from tests.support.ordinary_user import NOBODY, person
 
 pytestmark = pytest.mark.timeout(90)
 
@@ -335,47 +334,13 @@ def test_impossible_requests_are_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "never").exists()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
-def test_an_ordinary_user_needs_nothing_from_root(tmp_path_factory: pytest.TempPathFactory) -> None:
-    root = ROOT
-    place = Path(subprocess.check_output(["mktemp", "-d", "/tmp/poseline-test-XXXXXX"], text=True).strip())
-    try:
-        os.chown(place, 65534, 65534)
-        shim = place / "shim"
-        shim.mkdir(mode=0o755)
-        # Of all that Poseline needs, only this is missing where the system's Python is older than 3.11.3.
-        (shim / "async_timeout.py").write_text("from asyncio import timeout\n")
-        script = (
-            "import sys; from pathlib import Path; from pipeline.local.stack import up, down, SERVERS\n"
-            "home = Path(sys.argv[1])\n"
-            "try: print('running', up(home, only=SERVERS, prepare=lambda s: None).running)\n"
-            "finally: print('left', down(home).running)\n"
-        )
-        packages = Path(psutil.__file__).parents[1]
-        environment = {
-            "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
-            "PYTHONPATH": f"{root}:{packages}:{shim}",
-            "PYTHONDONTWRITEBYTECODE": "1",
-        }
-        for python in (sys.executable, f"/usr/bin/python3.{sys.version_info.minor}"):
-            command = [python, "-c", script, str(place / "home")]
-            try:
-                done = subprocess.run(
-                    command,
-                    user=65534,
-                    group=65534,
-                    extra_groups=[],
-                    cwd=place,
-                    env=environment,
-                    capture_output=True,
-                    text=True,
-                    timeout=60,
-                    check=False,
-                )
-            except OSError:
-                continue
-            assert done.stdout.split() == ["running", "True", "left", "False"], done.stderr
-            return
-        pytest.skip("no Python here that an ordinary user can run")
-    finally:
-        subprocess.run(["rm", "-rf", str(place)], check=True)
+def test_an_ordinary_user_needs_nothing_from_root() -> None:
+    script = (
+        "import sys; from pathlib import Path; from pipeline.local.stack import up, down, SERVERS\n"
+        "home = Path(sys.argv[1])\n"
+        "try: print('running', up(home, only=SERVERS, prepare=lambda s: None).running)\n"
+        "finally: print('left', down(home).running)\n"
+    )
+    with person(NOBODY) as somebody:
+        done = somebody.run("-c", script, "named", timeout_s=60)
+        assert done.stdout.split() == ["running", "True", "left", "False"], done.stderr

@@ -14,8 +14,8 @@ from pipeline.cli.formatting import detail_lines
 from pipeline.core.model_spec import ModelSpec, NetworkSpec
 from pipeline.db.engine import transaction
 from pipeline.db.models import ensure_model
-from pipeline.db.runs import find_run as db_find_run
-from pipeline.db.runs import insert_run, select_run, select_runs
+from pipeline.db.run_search import find_by_id, find_by_video_name, select_runs, select_runs_by_id
+from pipeline.db.runs import insert_run, select_run
 from pipeline.db.uploads import insert_video
 from pipeline.db.videos import select_video
 from pipeline.db.workers import DeviceRow, report_worker
@@ -23,7 +23,7 @@ from pipeline.errors import InvalidWeights, NotFound, RunFailed
 from pipeline.queue import QUEUES
 from pipeline.services.export import export_run
 from pipeline.services.preview import preview_run
-from pipeline.services.runs import cancel_run, find_run, get_run, list_runs, poll_run
+from pipeline.services.runs import cancel_run, find_run, get_run, list_runs, poll_runs
 from pipeline.services.status import get_status
 from pipeline.services.system import System
 from tests.integration.db.test_chunks import make_run
@@ -57,7 +57,6 @@ def test_a_run_of_one_team_does_not_exist_for_another(system: System, tmp_path: 
     reads: dict[str, Callable[[str | None], object]] = {
         "find": lambda team: find_run(system, str(run_id), team=team),
         "get": lambda team: get_run(system, run_id, team=team),
-        "poll": lambda team: poll_run(system, run_id, team=team),
         "export": lambda team: export_run(system, run_id, tmp_path / "x.jsonl", "jsonl", team=team),
         "preview": lambda team: preview_run(system, run_id, tmp_path / "x.png", team=team),
         "cancel": lambda team: cancel_run(system, run_id, team=team),
@@ -71,6 +70,8 @@ def test_a_run_of_one_team_does_not_exist_for_another(system: System, tmp_path: 
             except RunFailed:  # it is not done, so it was found
                 assert name in {"export", "preview"}
     assert list_runs(system, team="b", limit=9) == []
+    assert poll_runs(system, [run_id], team="b").runs == []
+    assert [run.id for run in poll_runs(system, [run_id], team="a").runs] == [run_id]
     assert [run.id for run in list_runs(system, team="a", limit=9)] == [run_id]
     assert [run.id for run in list_runs(system, team=None, limit=9)] == [run_id]
     with transaction(system.engine) as connection:
@@ -83,12 +84,14 @@ def test_a_run_of_one_team_does_not_exist_for_another(system: System, tmp_path: 
 def test_every_query_of_runs_and_videos_by_id_names_the_team() -> None:
     for query in (
         select_run,
-        db_find_run,
+        find_by_id,
+        find_by_video_name,
         select_runs,
+        select_runs_by_id,
         select_video,
         find_run,
         get_run,
-        poll_run,
+        poll_runs,
         cancel_run,
         list_runs,
     ):
@@ -100,7 +103,7 @@ def test_every_query_of_runs_and_videos_by_id_names_the_team() -> None:
 def test_a_run_is_cancelled_once(system: System) -> None:
     run_id = make_run(system)
     first, second = (cancel_run(system, run_id, team="team").to_dict() for _ in range(2))
-    assert first == {"run": str(run_id), "state": "cancelled", "was_open": True}
+    assert first == {"run_id": str(run_id), "state": "cancelled", "was_open": True}
     assert second == {**first, "was_open": False}
 
 

@@ -11,11 +11,11 @@ from pipeline.cli.main import main
 from pipeline.db.engine import transaction
 from pipeline.db.teams import select_teams
 from pipeline.db.uploads import insert_video
-from pipeline.errors import UsageError, VideoRejected
+from pipeline.errors import UnknownTeam, UsageError, VideoRejected
 from pipeline.services.ingest import ingest_video
 from pipeline.services.reconcile import tick
 from pipeline.services.system import System
-from pipeline.services.teams import limits_of, set_team
+from pipeline.services.teams import add_team, limits_of, require_team, set_team
 from pipeline.services.upload import register_object, upload_file
 from pipeline.settings import Settings
 from tests.conftest import opened
@@ -24,7 +24,7 @@ from tests.support.harness import environment, sql
 
 def test_a_teams_own_limits_go_over_the_settings(system: System) -> None:
     assert limits_of(system, "nobody yet") == system.limits
-    set_team(
+    add_team(
         system,
         "kids",
         weight=0.5,
@@ -61,13 +61,31 @@ def test_limits_that_make_no_sense_are_refused(system: System) -> None:
         {"stall_s": 1},
         {"max_video_bytes": 1},
     ]
+    add_team(system, "kids")
     for limits in wrong:
         with pytest.raises(UsageError, match="poseline teams set") as caught:
             set_team(system, "kids", limits=limits)
         assert len(caught.value.message) < 200
-    with pytest.raises(UsageError, match="more than 0"):
-        set_team(system, "kids", weight=float("nan"))
-    assert sql(system, "SELECT count(*) FROM team") == [(0,)]
+        with pytest.raises(UsageError, match="team more: "):
+            add_team(system, "more", limits=limits)
+    for change in (add_team, set_team):
+        with pytest.raises(UsageError, match="more than 0"):
+            change(system, "kids", weight=float("nan"))
+    assert sql(system, "SELECT name, weight, limits FROM team") == [("kids", 1.0, {})]
+
+
+def test_a_team_that_does_not_exist_is_not_made_by_chance(system: System) -> None:
+    add_team(system, "tigers")
+    with pytest.raises(UsageError, match="already; `poseline teams set`"):
+        add_team(system, "tigers")
+    with pytest.raises(UnknownTeam, match=r"no team 'tiger' \(did you mean 'tigers'\?\); `poseline teams add tiger`"):
+        set_team(system, "tiger", weight=2)
+    with pytest.raises(UnknownTeam, match="no team 'the b team'; `poseline teams add 'the b team'` makes it"):
+        require_team(system, "the b team")
+    require_team(system, "tigers")
+    require_team(system, "default")
+    assert sql(system, "SELECT name FROM team") == [("tigers",)]
+    assert set_team(system, "default", weight=2).weight == 2
 
 
 def test_limits_that_somebody_wrote_by_hand_are_held_to_the_same(system: System) -> None:
@@ -87,7 +105,7 @@ def test_one_team_is_refused_where_another_is_not(system: System, short_clip: Pa
         ("max_duration_s", 2, "at most 0:02 is allowed"),
         ("max_cpu_s_per_frame", 0.001, "CPU time"),
     ):
-        set_team(system, limit, limits={limit: value})
+        add_team(system, limit, limits={limit: value})
         with pytest.raises(VideoRejected, match=words):
             upload_file(system, short_clip, limit)
         video_id = register_object(system, url, limit).video.id
@@ -171,8 +189,9 @@ def test_teams_on_the_command_line(
         return captured.out + captured.err
 
     assert "no teams yet" in said()
-    assert "weight 2, default limits" in said("set", "pros", "--weight", "2")
-    words = said("set", "kids", "--max-bytes", "10G", "--max-duration", "90m", "--max-pixels", "3840x2160")
+    assert "weight 2, default limits" in said("add", "pros", "--weight", "2")
+    assert "there is no team 'kids'; `poseline teams add kids` makes it" in said("set", "kids", "--weight", "2", code=2)
+    words = said("add", "kids", "--max-bytes", "10G", "--max-duration", "90m", "--max-pixels", "3840x2160")
     assert "bytes 10G, pixels 8294400, duration 90 m" in words
     said("set", "kids", "--max-frames", "9", "--max-streams", "2", "--max-cpu-per-frame", "1.5", "--default", "bytes")
     listed = json.loads(said("--json"))

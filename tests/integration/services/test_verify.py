@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from uuid import UUID
 
 import pytest
 
@@ -15,50 +14,23 @@ from pipeline.core.states import RunState
 from pipeline.db.engine import transaction
 from pipeline.db.videos import select_frame_index
 from pipeline.errors import RunFailed, SourceGone
-from pipeline.inference.catalogue import find_entry
-from pipeline.inference.engines.placement import Placement
-from pipeline.inference.weights.checksums import sha256_of, write_checksums
-from pipeline.services.detect import detect_chunk
 from pipeline.services.finish import finish_run
-from pipeline.services.ingest import ingest_video
-from pipeline.services.model_cache import ModelCache
 from pipeline.services.system import System
 from pipeline.services.upload import upload_file
 from pipeline.services.verify import Verdict, verify_run
-from tests.support.harness import ask, cut, environment, run_of, sql
-from tests.support.onnx_maker import make_model
+from tests.support.analysis import analyse
+from tests.support.harness import cut, environment, run_of, sql
 from tests.support.paths import DEMO_CLIP
 from tests.support.video_maker import make_video
 
 FRAMES = 40
 REST = "people, missing, scores, boxes, keypoints"
 SOMEBODY = "people = 1, scores = '{0.9}', boxes = '{1,2,3,4}', keypoints = array_fill(5::real, ARRAY[51])"
-MODEL = "rtmo-t"
 
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return cut(DEMO_CLIP, tmp_path_factory.mktemp("clip") / "clip.mp4", FRAMES)
-
-
-def put_model(models_path: Path) -> None:
-    """A tiny graph under the name of a known model, so that a frame costs next to nothing."""
-    file = find_entry(MODEL).pose.file_in(models_path)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    write_checksums(models_path, {MODEL: sha256_of(make_model(file))})
-
-
-def analyse(system: System, clip: Path, *, finish: bool = True) -> UUID:
-    """A run, done in this process by the services themselves."""
-    put_model(system.settings.models_path)
-    run_id = ask(system, clip, model=MODEL)
-    ingest_video(system, run_of(system, run_id).video_id, "w")
-    models = ModelCache(system, Placement("cpu"))
-    for (idx,) in sql(system, "SELECT idx FROM chunk WHERE run_id = :id", id=run_id):
-        detect_chunk(system, models, run_id, int(str(idx)), "w")
-    if finish:
-        finish_run(system, run_id, "w")
-    return run_id
 
 
 def wrong(verdict: Verdict) -> dict[str, str]:
@@ -228,12 +200,12 @@ def test_the_command_says_what_is_wrong_and_exits_with_1(
 
     code, words = verify()
     assert code == 0
-    assert "as it should be" in words
+    assert "correct" in words
     assert f"{FRAMES} rows: every frame once, in order" in words
     sql(system, "DELETE FROM frame WHERE frame = 0")
     code, words = verify()
     assert code == 1
-    assert "NOT as it should be" in words
+    assert "NOT correct" in words
     assert "WRONG: 39 rows: 1 missing (frame 0 at pts" in words
     code, words = verify("--json")
     assert code == 1

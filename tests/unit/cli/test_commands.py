@@ -48,3 +48,21 @@ def test_the_list_comes_before_any_library_is_loaded() -> None:
     done = subprocess.run([sys.executable, "-c", _LOADED], capture_output=True, text=True, timeout=60, check=True)
     assert "Videos:" in done.stdout
     assert done.stderr.strip() == "loaded []"
+
+
+_STARTED = """
+import signal, sys
+from pipeline.cli import entry
+sys.argv[1:] = ["models"]
+try:
+    entry.run()
+finally:
+    print(signal.getsignal(signal.SIGINT).name, file=sys.stderr)
+"""
+
+
+def test_in_the_background_ctrl_c_stays_ignored() -> None:
+    """As in every Unix tool: a shell starts `poseline … &` so, and its Ctrl-C is meant for something else."""
+    background = ["sh", "-c", 'trap "" INT; exec "$0" -c "$1"', sys.executable, _STARTED]
+    done = subprocess.run(background, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stderr.strip() == "SIG_IGN"

@@ -147,6 +147,7 @@ def test_what_cannot_be_is_one_line(home, capsys, args, code, says):
     assert len(said.err.splitlines()) == 1
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_keeps_what_came_and_says_how_to_go_on(home, folder, publisher, monkeypatch, capsys):
     publisher.give(folder / "rtmo-t.onnx")
     publisher.hold_after = 200_000

@@ -9,6 +9,7 @@ import pytest
 from pipeline.errors import DeviceUnavailable
 from pipeline.inference.engines.diagnostics import describe_nvidia, describe_onnxruntime, describe_openvino
 from pipeline.inference.engines.nvidia import LIBRARIES
+from pipeline.inference.engines.sessions import INSTALL_OPENVINO
 
 
 def test_one_onnxruntime_is_well_and_two_are_not():
@@ -48,6 +49,4 @@ def test_openvino_and_bf16_are_told_apart(monkeypatch):
     assert "this CPU has no bf16" in describe_openvino({"avx2"})
     assert "this CPU has bf16 (amx_bf16)" in describe_openvino({"avx512_bf16", "amx_bf16"})
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
-    assert (
-        describe_openvino({"avx2"}) == "not installed; this CPU has no bf16; `pip install poseline[openvino]` brings it"
-    )
+    assert describe_openvino({"avx2"}) == f"not installed; this CPU has no bf16; `{INSTALL_OPENVINO}` brings it"

@@ -22,6 +22,7 @@ from pipeline.errors import DeviceUnavailable, InvalidWeights
 from pipeline.inference.engines import openvino_session
 from pipeline.inference.engines.openvino_argmax import speed_up_argmaxes
 from pipeline.inference.engines.openvino_session import PROVIDER, open_openvino
+from pipeline.inference.engines.sessions import INSTALL_OPENVINO
 from tests.support.onnx_maker import make_model
 
 openvino = pytest.importorskip("openvino")
@@ -229,7 +230,7 @@ def test_where_it_is_not_installed_the_mend_is_said():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert (done.stdout.splitlines(), done.stderr) == (
-        ["OpenVINO is not installed; `pip install poseline[openvino]`, or use the cpu device"],
+        [f"OpenVINO is not installed; `{INSTALL_OPENVINO}`, or use the cpu device"],
         "",
     )
 

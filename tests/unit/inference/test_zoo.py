@@ -87,7 +87,15 @@ def test_a_mode_of_rtmlib_is_another_name(alias, name):
     assert find_entry(alias) is ENTRIES[name]
 
 
-@pytest.mark.parametrize(("name", "guess"), [("rtmo-x", "did you mean rtmo-"), ("RTMO-S", "rtmo-s?"), ("???", "Known")])
+@pytest.mark.parametrize(
+    ("name", "guess"),
+    [
+        ("rtmo-x", "'rtmo-x' (the nearest name is rtmo-"),
+        ("RTMO-S", "(the nearest name is rtmo-s)"),
+        ("rtmpose-balance", "(the nearest name is rtmpose-balanced)"),
+        ("???", "'???'; there are movenet"),
+    ],
+)
 def test_an_unknown_model_names_the_known_ones(models, name, guess):
     with pytest.raises(UnknownModel, match="there is no model") as caught:
         find_model(name, models)
@@ -170,7 +178,7 @@ def test_reduced_precision_is_another_model_with_the_same_weights(models):
     assert reduced.paths == plain.paths
     assert reduced.spec.fingerprint != plain.spec.fingerprint
     assert (plain.spec.full_name, reduced.spec.full_name) == (BUNDLED_MODEL, f"{BUNDLED_MODEL}@bf16")
-    with pytest.raises(UnknownModel, match="no precision 'int8'; Known: fp32, bf16, fp16"):
+    with pytest.raises(UnknownModel, match="no precision 'int8'; there are fp32, bf16, fp16"):
         split_precision("rtmo-s@int8")
 
 

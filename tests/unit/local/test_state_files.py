@@ -27,7 +27,7 @@ SECRETS = (
 def home_with(path: Path, **fields: object) -> Home:
     home = Home.at(path)
     home.make()
-    known = {"ports": {}, "stack_id": "id", **{name: f"the {name}" for name in SECRETS}}
+    known = {"ports": {"valkey": 1, "postgres": 1}, "stack_id": "id", **{name: f"the {name}" for name in SECRETS}}
     home.stack_file.write_text(json.dumps(known | fields))
     return home
 

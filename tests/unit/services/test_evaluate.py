@@ -391,7 +391,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     for args, code, line in (
         (("--out", str(tmp_path / "no" / "x.json")), 2, "there is no folder"),
         (("--model", "rtmo-z"), 2, "there is no model"),
-        (("--model", "rtmo-s"), 1, "poseline models fetch rtmo-s"),
+        (("--model", "rtmo-s"), 1, "models fetch rtmo-s"),
         (("--limit", "0"), 2, "--limit"),
     ):
         got, words, err = run(*args)

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.core.poses import FramePoses
 from pipeline.db.frames import FrameRow
-from pipeline.services.preview import draw_people
+from pipeline.services.preview.people import draw_people
 
 
 def row(x: float) -> FrameRow:

@@ -1,0 +1,64 @@
+"""Find runs by id, by the name of their video, or by state, team and time."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import Connection, Text, cast, func, or_
+
+from pipeline.core.states import RunState
+from pipeline.db.runs import RunRow, read_runs, runs_query
+from pipeline.db.tables import run, video
+from pipeline.db.teams import of_team
+
+_HEX = set("0123456789abcdef")
+
+
+def select_runs(
+    connection: Connection,
+    *,
+    team: str | None,
+    limit: int,
+    states: Collection[RunState] = (),
+    since: datetime | None = None,
+    name: str | None = None,
+) -> list[RunRow]:
+    """The newest runs, of that team only unless it is None.
+
+    Args:
+        states: in one of these states; in any, where it is empty.
+        since: requested at that time or later.
+        name: a part of the video's name, in upper or lower case.
+    """
+    statement = of_team(runs_query(), team).order_by(run.c.created_at.desc(), run.c.id).limit(limit)
+    if states:
+        statement = statement.where(run.c.state.in_([str(state) for state in states]))
+    if since is not None:
+        statement = statement.where(run.c.created_at >= since)
+    if name is not None:
+        statement = statement.where(func.strpos(func.lower(video.c.name), func.lower(name)) > 0)
+    return read_runs(connection, statement)
+
+
+def select_runs_by_id(connection: Connection, ids: Collection[UUID], *, team: str | None) -> list[RunRow]:
+    """The runs with these ids, of that team only unless it is None."""
+    return read_runs(connection, of_team(runs_query(), team).where(run.c.id.in_(ids)))
+
+
+def find_by_video_name(connection: Connection, name: str, *, team: str | None) -> Sequence[RunRow]:
+    """Runs of the videos of that name, with or without its ending, in upper or lower case; the newest first."""
+    stem = func.regexp_replace(video.c.name, r"\.[^.]*$", "")
+    wanted = name.lower()
+    statement = of_team(runs_query(), team).where(or_(func.lower(video.c.name) == wanted, func.lower(stem) == wanted))
+    return read_runs(connection, statement.order_by(run.c.created_at.desc(), run.c.id))
+
+
+def find_by_id(connection: Connection, prefix: str, *, team: str | None) -> Sequence[RunRow]:
+    """Runs whose id begins with `prefix`; none where it cannot be the beginning of an id."""
+    wanted = prefix.lower().replace("-", "")
+    if not wanted or not set(wanted) <= _HEX:
+        return []
+    compact = func.replace(cast(run.c.id, Text), "-", "")
+    return read_runs(connection, of_team(runs_query(), team).where(compact.startswith(wanted)).limit(20))
