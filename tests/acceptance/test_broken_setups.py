@@ -18,7 +18,6 @@ from sqlalchemy import make_url
 from pipeline.cli.main import main
 from pipeline.settings import Settings
 from tests.conftest import admin_url
-from tests.support.harness import environment
 from tests.support.paths import DEMO_CLIP
 
 RUN = "0123abcd"
@@ -84,16 +83,6 @@ def empty_database(servers: Path) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def ascii_database(servers: Path) -> Iterator[str]:
     yield from make_database(servers, "ENCODING 'SQL_ASCII' LOCALE_PROVIDER libc LOCALE 'C' TEMPLATE template0")
-
-
-@pytest.fixture
-def configured(settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Settings:
-    """This process is configured by its environment, as a person's own servers are."""
-    for name, value in environment(settings).items():
-        if name.startswith("POSELINE_"):
-            monkeypatch.setenv(name, value)
-    monkeypatch.chdir(tmp_path)
-    return settings
 
 
 def use_database(settings: Settings, monkeypatch: pytest.MonkeyPatch, name: str) -> None:

@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import av
+import click
 import cv2
 import psutil
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.cli import main as cli
 from pipeline.core.object_keys import export_key
 from pipeline.settings import Settings, load_settings
 from pipeline.storage.objects import build_object_store
@@ -173,6 +175,52 @@ def test_doctor_finds_nothing_wrong(home: Path, demo: dict[str, Any]) -> None:
     assert [line["part"] for line in found if not line["ok"]] == []
     shown = poseline(home, "show", demo["run_id"][:8])
     assert shown["chunks_by_state"] == {"done": 3}
+
+
+#: Every command that prints results and ends, with arguments that work on the demo's stack.
+PRINTING = {
+    "analyze": (str(DEMO_CLIP), "--team", "demo", "--out", "out"),
+    "ingest": (str(DEMO_CLIP), "--team", "demo"),
+    "runs": ("--state", "done", "--since", "1d", "--name", "demo"),
+    "show": ("demo",),
+    "cancel": ("demo",),
+    "export": ("demo", "--out", "again.csv"),
+    "preview": ("demo", "--out", "again.png"),
+    "verify": ("demo",),
+    "models": (),
+    "models show": ("rtmo-m",),
+    "models check": (),
+    "demo": ("--out", "out"),
+    "up": (),
+    "status": (),
+    "doctor": (),
+    "db upgrade": (),
+    "db url": ("--read-only",),
+    "store init": (),
+    "teams": (),
+    "teams add": ("u18",),
+    "teams set": ("u18", "--weight", "2"),
+}
+#: Those that do not end, need images or minutes, or end the stack of the other tests, which call it themselves.
+OTHERS = {"worker", "beat", "flower", "eval", "bench", "models fetch", "down"}
+
+
+def test_every_command_prints_json(
+    home: Path, demo: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(home.parent)
+    commands = click.Context(cli.poseline)
+    names = set()
+    for name in cli.poseline.list_commands(commands):
+        command = cli.poseline.get_command(commands, name)
+        inner = sorted(command.commands) if isinstance(command, click.Group) else []
+        has_own = not inner or (isinstance(command, click.Group) and command.invoke_without_command)
+        names |= {f"{name} {each}" for each in inner} | ({name} if has_own else set())
+    outside = {name for name in names if name.split()[0] in OTHERS or name in OTHERS}
+    assert names - outside == set(PRINTING)
+    for name, options in PRINTING.items():
+        assert cli.main([*name.split(), *options, "--home", str(home), "--json"]) == 0, (name, capsys.readouterr())
+        assert json.loads(capsys.readouterr().out) is not None, name
 
 
 def test_the_results_are_in_the_object_store_too(home: Path, demo: dict[str, Any]) -> None:
