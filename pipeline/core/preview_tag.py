@@ -1,12 +1,18 @@
-"""The mark in the metadata of every video that Poseline draws, by which it is never taken for new footage."""
+"""The mark in the metadata of every preview that Poseline draws: of which run it is.
+
+By it a preview is never taken for new footage, and never replaced by that of another run.
+"""
 
 from __future__ import annotations
 
 import mmap
+import struct
+import zlib
 from pathlib import Path
 from uuid import UUID
 
 _PREFIX = "Poseline preview of run "
+_HEADER_BYTES = 33  # of a PNG: its signature and the chunk IHDR
 
 
 def preview_tag(run_id: UUID) -> str:
@@ -14,8 +20,8 @@ def preview_tag(run_id: UUID) -> str:
     return f"{_PREFIX}{run_id}"
 
 
-def has_preview_tag(path: Path) -> bool:
-    """Whether a file contains the mark of a preview. It is searched as bytes: nothing in it is parsed.
+def is_preview_of(path: Path, run_id: UUID) -> bool:
+    """Whether a file contains the mark of a preview of that run. It is searched as bytes: nothing in it is parsed.
 
     Raises:
         OSError: the file cannot be read.
@@ -24,7 +30,14 @@ def has_preview_tag(path: Path) -> bool:
         if not path.stat().st_size:
             return False
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            return content.find(_PREFIX.encode()) >= 0
+            return content.find(preview_tag(run_id).encode()) >= 0
+
+
+def with_preview_tag(png: bytes, run_id: UUID) -> bytes:
+    """A PNG with the mark as its comment: a tEXt chunk after the header (https://www.w3.org/TR/png-3/#11tEXt)."""
+    body = b"tEXtComment\0" + preview_tag(run_id).encode()
+    chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
+    return png[:_HEADER_BYTES] + chunk + png[_HEADER_BYTES:]
 
 
 def read_preview_tag(comment: str) -> UUID | None:

@@ -28,7 +28,7 @@ a { color: var(--link); }
 li { display: grid; grid-template-columns: 200px 1fr; gap: 0 1.25rem; padding: 1rem 0; align-items: start;
      border-top: 1px solid var(--line); }
 ul { list-style: none; margin: 0 0 2rem; padding: 0; }
-img { width: 200px; border-radius: 6px; display: block; }
+img { max-width: 200px; max-height: 150px; border-radius: 6px; display: block; }
 h2 { font-size: 1.05rem; margin: 0; overflow-wrap: anywhere; }
 .numbers, .model { color: var(--quiet); }
 .bad { color: var(--bad); }
@@ -36,7 +36,7 @@ h2 { font-size: 1.05rem; margin: 0; overflow-wrap: anywhere; }
 .none { background: var(--line); border-radius: 6px; height: 112px; }
 @media (max-width: 600px) {
   li { grid-template-columns: 112px 1fr; gap: 0 .9rem; }
-  img { width: 112px; }
+  img { max-width: 112px; max-height: 112px; }
   .none { height: 63px; }
 }
 """

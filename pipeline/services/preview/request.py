@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
-from pipeline.core.preview_tag import has_preview_tag
+from pipeline.core.preview_tag import is_preview_of
 from pipeline.core.progress import SILENT, Progress
 from pipeline.errors import UsageError
 from pipeline.services.export import cannot_write, checked_target
@@ -44,7 +44,7 @@ def preview_run(
 
     Raises:
         NotFound: there is no such run, or it is another team's.
-        UsageError: another ending, the file cannot be written, or it is a video that is not a preview.
+        UsageError: another ending, the file cannot be written, or it exists and is no preview of this run.
         RunFailed: the run has not ended, or has no frames.
         SourceGone: the stored video changed or went away.
     """
@@ -54,8 +54,8 @@ def preview_run(
     footage = open_footage(system, run_id, team=team)
     to = checked_target(to)
     try:
-        if ending == ".mp4" and to.exists() and not has_preview_tag(to):
-            raise UsageError(f"{to.name} exists and is not a preview; choose another name with --out")
+        if to.exists() and not is_preview_of(to, run_id):
+            raise UsageError(f"{to.name} exists and is no preview of this run; choose another name with --out")
         to.parent.mkdir(parents=True, exist_ok=True)
         notes = (draw_sheet if ending == ".png" else draw_video)(footage, to, progress)
     except OSError as error:

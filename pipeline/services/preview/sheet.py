@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from pipeline.core.files import write_atomically
+from pipeline.core.preview_tag import with_preview_tag
 from pipeline.core.progress import Progress
 from pipeline.db.frames import FrameRow
 from pipeline.errors import RunFailed
@@ -54,7 +55,7 @@ def draw_sheet(footage: Footage, to: Path, progress: Progress) -> tuple[str, ...
         raise _unreadable(footage)
     tiles += [np.full_like(tiles[0], 255)] * (-len(tiles) % columns)
     lines = [np.hstack(tiles[i : i + columns]) for i in range(0, len(tiles), columns)]
-    write_atomically(to, _encode(".png", np.vstack(lines)))
+    write_atomically(to, with_preview_tag(_encode(".png", np.vstack(lines)), footage.run.id))
     return footage.what_is_missing()
 
 

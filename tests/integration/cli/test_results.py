@@ -235,3 +235,23 @@ def test_errors_are_json_where_results_are(
 def _video(system: System, video_id: UUID) -> VideoRow:
     with transaction(system.engine) as connection:
         return select_video(connection, video_id, team=None)
+
+
+def test_a_preview_replaces_neither_footage_nor_another_run_s(
+    runs: dict[str, UUID], clips: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    a, b = (str(run_id) for run_id in runs.values())
+    footage = Path("cam03.mp4")
+    footage.write_bytes(clips["a"].read_bytes())
+    assert "is no preview of this run" in error_of(capsys, "preview", a, "--out", "cam03.mp4", code=2)["message"]
+    assert footage.read_bytes() == clips["a"].read_bytes()
+    for name in ("drawn.mp4", "drawn.png"):
+        for _ in range(2):
+            assert printed(capsys, "preview", a, "--out", name)["files"] == [str(Path(name).resolve())]
+        before = Path(name).read_bytes()
+        error_of(capsys, "preview", b, "--out", name, code=2)
+        assert Path(name).read_bytes() == before
+    assert [Path(file).name for file in printed(capsys, "preview", a)["files"]] == [
+        "cam03.preview.mp4",
+        "cam03.preview.png",
+    ]
