@@ -19,6 +19,7 @@ from pipeline.db.workers import select_workers
 from pipeline.errors import NotFound
 from pipeline.services.capabilities import blocking_reason
 from pipeline.services.system import System
+from pipeline.services.teams import require_team
 
 Run = db.RunRow
 #: How many open runs of a poll are asked what blocks them: each costs a query.
@@ -96,6 +97,7 @@ def find_run(system: System, name_or_id: str, *, team: str | None, prefer: Prefe
 
     Raises:
         NotFound: there is none, or it is not clear which is meant.
+        UnknownTeam: there is no such team.
     """
     with transaction(system.engine) as connection:
         found = find_by_video_name(connection, name_or_id, team=team)
@@ -104,6 +106,8 @@ def find_run(system: System, name_or_id: str, *, team: str | None, prefer: Prefe
     if by_name and prefer == "open":
         found = [run for run in found if not is_final(run.state)] or found
     if not found:
+        if team is not None:
+            require_team(system, team)
         whose = "" if team is None else f" of team {team}"
         raise NotFound(f"no video or run{whose} is called {name_or_id!r}; `poseline runs` lists them")
     if len(found) > 1 and (not by_name or len({run.video_id for run in found}) > 1):
@@ -126,9 +130,16 @@ def list_runs(
     since: datetime | None = None,
     name: str | None = None,
 ) -> list[Run]:
-    """The newest runs, newest first: those in `states`, requested `since`, whose video's name contains `name`."""
+    """The newest runs, newest first: those in `states`, requested `since`, whose video's name contains `name`.
+
+    Raises:
+        UnknownTeam: there is no such team.
+    """
     with transaction(system.engine) as connection:
-        return select_runs(connection, team=team, limit=limit, states=states, since=since, name=name)
+        found = select_runs(connection, team=team, limit=limit, states=states, since=since, name=name)
+    if not found and team is not None:
+        require_team(system, team)
+    return found
 
 
 def get_run(system: System, run_id: UUID, *, team: str | None) -> RunDetail:

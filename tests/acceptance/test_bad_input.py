@@ -313,6 +313,7 @@ def test_a_team_sees_its_own_runs_only(
     configured: Settings, system: System, short_clip: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run_id = str(ask(system, short_clip, team="a"))
+    assert main(["teams", "add", "b"]) == 0
     for command in (("show",), ("verify",), ("cancel",), ("export", "--out", "x.csv"), ("preview", "--out", "x.png")):
         code, line = said(capsys, command[0], run_id, *command[1:], "--team", "b")
         assert code == 2

@@ -19,13 +19,14 @@ from pipeline.db.runs import insert_run, select_run
 from pipeline.db.uploads import insert_video
 from pipeline.db.videos import select_video
 from pipeline.db.workers import DeviceRow, report_worker
-from pipeline.errors import InvalidWeights, NotFound, RunFailed
+from pipeline.errors import InvalidWeights, NotFound, RunFailed, UnknownTeam
 from pipeline.queue import QUEUES
 from pipeline.services.export import export_run
 from pipeline.services.preview import preview_run
 from pipeline.services.runs import cancel_run, find_run, get_run, list_runs, poll_runs
 from pipeline.services.status import get_status
 from pipeline.services.system import System
+from pipeline.services.teams import add_team
 from tests.integration.db.test_chunks import make_run
 from tests.support.harness import run_of
 
@@ -54,6 +55,7 @@ def test_a_run_whose_model_was_decoded_by_another_version_is_readable(system: Sy
 
 def test_a_run_of_one_team_does_not_exist_for_another(system: System, tmp_path: Path) -> None:
     run_id = make_run(system, team="a")
+    add_team(system, "b")
     reads: dict[str, Callable[[str | None], object]] = {
         "find": lambda team: find_run(system, str(run_id), team=team),
         "get": lambda team: get_run(system, run_id, team=team),
@@ -70,6 +72,9 @@ def test_a_run_of_one_team_does_not_exist_for_another(system: System, tmp_path: 
             except RunFailed:  # it is not done, so it was found
                 assert name in {"export", "preview"}
     assert list_runs(system, team="b", limit=9) == []
+    for ask_for in (lambda: list_runs(system, team="c", limit=9), lambda: find_run(system, str(run_id), team="c")):
+        with pytest.raises(UnknownTeam, match="there is no team 'c'"):
+            ask_for()
     assert poll_runs(system, [run_id], team="b").runs == []
     assert [run.id for run in poll_runs(system, [run_id], team="a").runs] == [run_id]
     assert [run.id for run in list_runs(system, team="a", limit=9)] == [run_id]
