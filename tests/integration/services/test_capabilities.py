@@ -22,6 +22,7 @@ from pipeline.queue import FRAMES, FRAMES_IN
 from pipeline.services.capabilities import blocking_reason
 from pipeline.services.dispatch import dispatch
 from pipeline.services.ingest import ingest_video
+from pipeline.services.runs import short_id
 from pipeline.services.system import System
 from pipeline.settings import Settings
 from tests.support.harness import ask, environment, processes, run_of, sql, wait_done
@@ -137,12 +138,12 @@ def test_a_cancelled_run_ends_whoever_works_on_it(
     assert run_of(system, run_id).state is RunState.RUNNING
     capsys.readouterr()
     assert main(["cancel", str(run_id)[:8]]) == 0
-    assert capsys.readouterr().out == f"run {run_id}: cancelled\n"
+    assert capsys.readouterr().out == f"run {short_id(run_id)}: cancelled\n"
     assert run_of(system, run_id).state is RunState.CANCELLED
     with pytest.raises(LeaseLost), transaction(system.engine) as connection:
         renew_lease(connection, claimed.lease, 30)
     with transaction(system.engine) as connection:
         assert claim_chunk(connection, run_id, 1, "w", 30) is None
     assert main(["cancel", str(run_id)]) == 0
-    assert capsys.readouterr().out == f"run {run_id}: cancelled already, nothing changed\n"
+    assert capsys.readouterr().out == f"run {short_id(run_id)}: cancelled already, nothing changed\n"
     assert ask(system, clip) != run_id, "asked for again it begins anew"

@@ -18,7 +18,7 @@ from pipeline.services.request import Request, request_run
 from pipeline.services.runs import duration_s
 from pipeline.services.submit import submit_video
 from pipeline.services.system import System
-from pipeline.services.teams import set_team
+from pipeline.services.teams import add_team
 from tests.conftest import opened
 from tests.support.harness import run_of, sql
 
@@ -60,7 +60,7 @@ def test_a_refused_upload_leaves_a_video_and_a_run_with_the_reason(system: Syste
 def test_every_kind_of_refusal_leaves_its_reason(system: System, short_clip: Path, tmp_path: Path) -> None:
     (tmp_path / "empty.mp4").touch()
     assert "is empty" in refused(system, tmp_path / "empty.mp4")
-    set_team(system, "small", limits={"max_bytes": 1000})
+    add_team(system, "small", limits={"max_bytes": 1000})
     assert "the limit is 1000 bytes" in refused(system, short_clip, "small")
     assert {(name, size) for name, _, _, size, *_ in sql(system, ROWS + " AND r.video_id = v.id")} == {
         ("empty.mp4", 0),
