@@ -141,7 +141,7 @@ COLUMNS = {
     "time_s": "the frame's time in seconds, on the video's own clock; the first frame need not be at 0",
     "people": "people in the frame",
     "missing": "why the frame could not be analysed; NULL where it was",
-    "person": "the person's number within its frame, from 0, best score first; another frame may number people otherwise",
+    "person": "the person's number within its frame, from 0, best score first; other frames may differ",
     "score": "how sure the model is of the person, 0 to 1",
     "x1": "left edge of the person's box, in pixels of the frame as displayed",
     "y1": "upper edge of the box, in pixels from the top",
