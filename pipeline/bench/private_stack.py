@@ -96,7 +96,7 @@ def _remove(place: Home) -> None:
     if not place.path.exists():
         return
     if any(place.path.iterdir()) and not (place.path / _MARK).exists():
-        raise UsageError(f"{place.path} was not made by `poseline bench`; choose another place with --home")
+        raise UsageError(f"{place.path} was not made by a benchmark; choose another place with --home")
     stack.down(place.path)
     shutil.rmtree(place.path, ignore_errors=True)
 
@@ -136,7 +136,7 @@ def _acquire(lock: int, place: Path) -> None:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        raise UsageError(f"another `poseline bench` runs in {place}; wait for it, or choose another --home") from error
+        raise UsageError(f"another benchmark runs in {place}; wait for it, or choose another --home") from error
     if not os.access(place, os.W_OK):
         raise UsageError(f"{place} cannot be written to; choose another --home")
 

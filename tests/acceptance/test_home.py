@@ -58,11 +58,11 @@ def test_another_directory_has_the_same_stack_and_the_same_history(somebody: Per
     [run] = json.loads(poseline(somebody, "runs", "--json", at=at_tuesday)[0])
     assert (run["state"], run["frames"]) == ("done", 120)
     out, said = poseline(somebody, "runs", at=at_tuesday)
-    assert run["run"][:8] in out
+    assert run["run_id"][:8] in out
     assert line not in out, "stdout is the table alone"
     assert said.splitlines()[-1] == line
     [again] = json.loads(poseline(somebody, "analyze", str(clip), "--json", at=at_tuesday)[0])
-    assert (again["run"], again["existed"]) == (run["run"], True)
+    assert (again["run_id"], again["existed"]) == (run["run_id"], True)
 
     status = json.loads(poseline(somebody, "status", "--json", at=at_tuesday)[0])
     home = somebody.place.resolve() / "home" / ".local" / "share" / "poseline"

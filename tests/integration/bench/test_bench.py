@@ -68,7 +68,7 @@ def test_small_figures_of_the_whole_path_and_nothing_stays(clip, tmp_path, monke
             assert running(ids[0])
             # A second one in this home is refused, and removes nothing.
             assert main(["--home", str(home), "bench", "--only", "first-pose"]) == 2
-            assert f"another `poseline bench` runs in {home}; wait for it" in capsys.readouterr().err
+            assert f"another benchmark runs in {home}; wait for it" in capsys.readouterr().err
 
     report = run_benchmark(
         home,
@@ -143,5 +143,5 @@ def test_a_folder_that_is_not_its_own_is_left_alone(tmp_path, capsys):
     theirs.parent.mkdir()
     theirs.write_text("mine")
     assert main(["--home", str(tmp_path), "bench", "--only", "first-pose", "--pairs", "1"]) == 2
-    assert "was not made by `poseline bench`" in capsys.readouterr().err
+    assert "was not made by a benchmark" in capsys.readouterr().err
     assert theirs.read_text() == "mine"

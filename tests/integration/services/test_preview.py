@@ -123,9 +123,9 @@ def test_what_of_the_sound_is_not_kept_is_said(system: System, tmp_path: Path) -
     assert preview.notes == ("of the sound, one of 2 tracks is kept and 6 channels are mixed to 2",)
     assert len(beeps_s(tmp_path / "out.mp4")) == 3
     unknown = make_beeps(tmp_path / "unknown.mkv", codec="tta", rate=48_000)
-    preview = preview_run(system, analyse(system, unknown), tmp_path / "out.mp4", team="team")
+    preview = preview_run(system, analyse(system, unknown), tmp_path / "silent.mp4", team="team")
     assert preview.notes == ("the preview has no sound: its codec (tta) is not supported",)
-    with av.open(str(tmp_path / "out.mp4")) as container:
+    with av.open(str(tmp_path / "silent.mp4")) as container:
         assert not container.streams.audio
 
 
