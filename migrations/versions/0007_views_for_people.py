@@ -107,6 +107,9 @@ JOIN model ON model.fingerprint = run.model_fingerprint;
 
 ALL_RUNS = "of every run that has not failed or been cancelled, with the frames so far of one that is running"
 CURRENT = "of each video's current run: the newest that is done"
+# The same content uploaded under another name is the same video.
+NAMES = "ALTER TABLE video ADD COLUMN other_names text[] NOT NULL DEFAULT '{}'"
+
 VIEWS = {
     "pose": f"One row per person per frame, {ALL_RUNS}",
     "keypoint": f"One row per keypoint per person per frame, {ALL_RUNS}",
@@ -181,6 +184,7 @@ def upgrade() -> None:
     # In the order in which workers lock them, before the first is changed.
     op.execute("LOCK TABLE chunk, frame, run, video, team, model IN ACCESS EXCLUSIVE MODE")
     op.execute(FRAME)
+    op.execute(NAMES)
     op.execute(QUEUED)
     op.execute(STATISTICS)
     make_views()

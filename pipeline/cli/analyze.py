@@ -70,7 +70,7 @@ def analyze(
         for one, run in iter_ended(console, submitted) if submitted else ():
             try:
                 outcome = write_outcome(console, one, run, out, form, preview=preview, picture=has_page)
-                print_outcome(console, one.name, outcome)
+                print_outcome(console, outcome)
                 outcomes.append(outcome)
             except ServiceUnavailable:
                 raise
@@ -78,7 +78,9 @@ def analyze(
                 failures.append((one.name, error))
             open_runs.remove(one)
     except (KeyboardInterrupt, ServiceUnavailable):
-        _print_how_to_resume(console, open_runs)
+        if has_page and outcomes:
+            _write_page(out, [], outcomes)
+        _print_how_to_resume(console, open_runs, len(sources))
         raise
     if not console.print_json([outcome.to_dict() for outcome in outcomes]):
         if len(sources) > 1:
@@ -87,10 +89,10 @@ def analyze(
             of = short_id(outcomes[0].run.id) if len(outcomes) == 1 else "NAME"
             console.progress(f"`{this_command(console.home)} preview {of}` draws the skeletons on the video")
     if has_page and (outcomes or failures):
-        console.print(f"page of results: {_write_page(out, failures)}")
+        console.print(f"page of results: {_write_page(out, failures, outcomes)}")
     if outcomes:
         console.progress(console.place.line)
-    _raise_first(console, failures)
+    _exit_with(console, failures)
 
 
 @click.command()
@@ -109,7 +111,7 @@ def ingest(console: Console, paths: tuple[str, ...], team: str, model: str) -> N
     ]
     if not console.print_json(rows) and rows:
         console.table(("run", "video"), [(short_id(one.run_id), one.name) for one in submitted])
-    _raise_first(console, failures)
+    _exit_with(console, failures)
 
 
 def submit(console: Console, source: str, team: str, model: str) -> Submission:
@@ -199,15 +201,20 @@ def _servers_answer(console: Console) -> bool:
     return True
 
 
-def _print_how_to_resume(console: Console, open_runs: Sequence[Submission]) -> None:
-    command = this_command(console.home)
-    for one in open_runs:
-        short = short_id(one.run_id)
-        console.err.print(
-            f"the analysis of {one.name} goes on: `{command} show {short}` shows its progress, "
-            f"`{command} export {short}` writes the poses",
-            markup=False,
-        )
+def _print_how_to_resume(console: Console, open_runs: Sequence[Submission], of: int) -> None:
+    """Say what goes on without this command, what does not, and how to come back."""
+    lines = []
+    if len(open_runs) == 1:
+        name, run = open_runs[0].name, short_id(open_runs[0].run_id)
+        lines.append(f"the analysis of {name} goes on: `poseline show {run}` shows its progress")
+    elif open_runs:
+        lines.append(f"the analysis of {len(open_runs)} videos goes on: `poseline runs` shows their progress")
+    if of > 1:
+        lines.append("repeat the command to upload what was not uploaded yet, and to write the results")
+    elif open_runs:
+        lines.append("repeat the command to wait again and to write the results")
+    for line in lines:
+        console.err.print(console.naming_home(line), markup=False)
 
 
 def _check_writable(out: Path) -> None:
@@ -217,20 +224,18 @@ def _check_writable(out: Path) -> None:
         raise UsageError(f"{out} cannot be written to; choose another folder with --out")
 
 
-def _write_page(out: Path, failures: Sequence[Failed]) -> Path:
+def _write_page(out: Path, failures: Sequence[Failed], outcomes: Sequence[Outcome]) -> Path:
     try:
         out.mkdir(parents=True, exist_ok=True)
-        return write_result_page(out, [Failure(name, error.message) for name, error in failures])
+        analysed = {outcome.name for outcome in outcomes}
+        return write_result_page(out, [Failure(name, error.message) for name, error in failures], analysed)
     except OSError as error:
         raise cannot_write(out, error) from error
 
 
-def _raise_first(console: Console, failures: Sequence[Failed]) -> None:
-    """Print every failure but the first and raise that one, so that it decides the exit code."""
-    for name, error in failures[1:]:
+def _exit_with(console: Console, failures: Sequence[Failed]) -> None:
+    """Print every failure; the first decides the exit code."""
+    for name, error in failures:
         console.error(error, name)
     if failures:
-        name, first = failures[0]
-        if name not in first.message:
-            first.args = (f"{name}: {first.message}",)
-        raise first
+        raise click.exceptions.Exit(failures[0][1].exit_code)

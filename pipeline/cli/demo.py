@@ -43,7 +43,7 @@ def demo(console: Console, out: Path) -> None:
     database = f"postgresql://{url.username}@{url.hostname}:{url.port}{url.path}"
     command = f"{me} db url --read-only" if reader else f"{me} db url"
     console.print("")
-    print_outcome(console, CLIP, outcome)
+    print_outcome(console, outcome)
     console.print("")
     print_rows(console, [("database", f'{database}  (psql "$({command})")'), ("Flower", flower_address(console))])
     console.print(f"\nThe local stack keeps running: `{me} status` shows it, `{me} down` stops it.")

@@ -28,8 +28,13 @@ _LONGEST_NAME_BYTES = 180
 
 @dataclass(frozen=True)
 class Outcome:
-    """A run that is done and its files: titles with paths, the poses first."""
+    """A run that is done and its files: titles with paths, the poses first.
 
+    Args:
+        name: of the video, as it was given.
+    """
+
+    name: str
     run: Run
     existed: bool
     files: tuple[tuple[str, Path], ...]
@@ -72,7 +77,7 @@ def write_outcome(
     if picture:
         _draw_picture(console, run, names, one.team, notes)
     files.append(("about this run", names.metadata))
-    return Outcome(run, one.existed, tuple(files), tuple(notes))
+    return Outcome(one.name, run, one.existed, tuple(files), tuple(notes))
 
 
 def draw_previews(
@@ -94,10 +99,10 @@ def draw_previews(
     return files, notes
 
 
-def print_outcome(console: Console, name: str, outcome: Outcome) -> None:
+def print_outcome(console: Console, outcome: Outcome) -> None:
     """Print what was found and where it is."""
     run = outcome.run
-    console.print(f"{name}: {summary_line(run)}")
+    console.print(f"{outcome.name}: {summary_line(run)}")
     rows = [("run", short_id(run.id)), *((title, str(path)) for title, path in outcome.files)]
     print_rows(console, [row for row in rows if row[0] != "about this run"])
     for note in (*run.notes, *outcome.notes):

@@ -10,14 +10,23 @@ READER = "poseline_reader"
 VIEWS = ("pose", "keypoint", "current_pose", "current_keypoint", "current_frame", "run_summary")
 
 #: What an administrator runs once in Poseline's database after making the role, as docs/operations.md shows. Any user
-#: of a database may make temporary tables and large objects unless that is revoked.
+#: of a database may make temporary tables and large objects, and take the advisory locks by which workers take turns,
+#: unless that is revoked.
 RESTRICTIONS = (
     f"ALTER ROLE {READER} CONNECTION LIMIT 20",
     f"ALTER ROLE {READER} SET default_transaction_read_only = on",
     f"ALTER ROLE {READER} SET statement_timeout = '60s'",
     "REVOKE TEMPORARY ON DATABASE poseline FROM PUBLIC",
     "REVOKE CREATE ON SCHEMA public FROM PUBLIC",
+    f"ALTER ROLE {READER} SET temp_file_limit = '1GB'",
     "REVOKE EXECUTE ON FUNCTION lo_creat(integer), lo_create(oid), lo_from_bytea(oid, bytea) FROM PUBLIC",
+    """DO $$ DECLARE f regprocedure; BEGIN
+    FOR f IN SELECT oid FROM pg_proc
+             WHERE pronamespace = 'pg_catalog'::regnamespace AND proname LIKE 'pg%advisory%' LOOP
+        EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', f);
+        EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO poseline', f);
+    END LOOP;
+END $$""",
 )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Connection, Text, cast, func, or_
+from sqlalchemy import Connection, Text, cast, func, or_, select
 
 from pipeline.core.states import RunState
 from pipeline.db.runs import RunRow, read_runs, runs_query
@@ -30,7 +30,7 @@ def select_runs(
     Args:
         states: in one of these states; in any, where it is empty.
         since: requested at that time or later.
-        name: a part of the video's name, in upper or lower case.
+        name: a part of one of the video's names, in upper or lower case.
     """
     statement = of_team(runs_query(), team).order_by(run.c.created_at.desc(), run.c.id).limit(limit)
     if states:
@@ -38,7 +38,8 @@ def select_runs(
     if since is not None:
         statement = statement.where(run.c.created_at >= since)
     if name is not None:
-        statement = statement.where(func.strpos(func.lower(video.c.name), func.lower(name)) > 0)
+        names = func.array_to_string(func.array_append(video.c.other_names, video.c.name), "\n")
+        statement = statement.where(func.strpos(func.lower(names), func.lower(name)) > 0)
     return read_runs(connection, statement)
 
 
@@ -48,10 +49,15 @@ def select_runs_by_id(connection: Connection, ids: Collection[UUID], *, team: st
 
 
 def find_by_video_name(connection: Connection, name: str, *, team: str | None) -> Sequence[RunRow]:
-    """Runs of the videos of that name, with or without its ending, in upper or lower case; the newest first."""
-    stem = func.regexp_replace(video.c.name, r"\.[^.]*$", "")
+    """Runs of the videos that were uploaded under that name, the newest first.
+
+    The name's ending may be left out, and upper and lower case are the same.
+    """
     wanted = name.lower()
-    statement = of_team(runs_query(), team).where(or_(func.lower(video.c.name) == wanted, func.lower(stem) == wanted))
+    known = func.unnest(func.array_append(video.c.other_names, video.c.name)).table_valued("name").render_derived()
+    lower = func.lower(known.c.name)
+    named = select(known.c.name).where(or_(lower == wanted, func.regexp_replace(lower, r"\.[^.]*$", "") == wanted))
+    statement = of_team(runs_query(), team).where(named.exists())
     return read_runs(connection, statement.order_by(run.c.created_at.desc(), run.c.id))
 
 

@@ -75,6 +75,7 @@ video = Table(
     Column("id", Uuid, primary_key=True, server_default=func.gen_random_uuid()),
     Column("team_id", Uuid, ForeignKey("team.id"), nullable=False),
     Column("name", Text, nullable=False),
+    Column("other_names", ARRAY(Text), nullable=False, server_default="{}"),
     Column("state", Text, nullable=False),
     Column("reason", Text),
     Column("bucket", Text, nullable=False),

@@ -85,6 +85,16 @@ def insert_refused(
     return video_id
 
 
+def add_name(connection: Connection, video_id: UUID, name: str) -> None:
+    """Note that a video was uploaded under another name, too, by which it can be found from now on."""
+    is_new = (video.c.name != name) & ~(func.coalesce(func.array_position(video.c.other_names, name), 0) > 0)
+    connection.execute(
+        update(video)
+        .where(video.c.id == video_id, is_new)
+        .values(other_names=func.array_append(video.c.other_names, name))
+    )
+
+
 def mark_stored(connection: Connection, video_id: UUID, source: StoredObject) -> None:
     """Mark an upload as complete, its object pinned.
 

@@ -55,8 +55,8 @@ def export_run(
     names = ResultNames.of_poses(to)
     paths = [to] if form == "jsonl" else [to, to.with_name(f"{to.stem}.empty_frames{to.suffix}")]
     paths.append(names.metadata)
-    require_own(names, run_id)
     targets = [checked_target(path) for path in paths]
+    require_own(names, run_id, paths)
     try:
         to.parent.mkdir(parents=True, exist_ok=True)
         with atomic_files(targets) as files:

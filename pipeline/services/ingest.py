@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from pipeline.db.leases import Lease
 from pipeline.db.runs import move_waiting_runs
+from pipeline.db.uploads import add_name
 from pipeline.db.videos import (
     IndexedVideo,
     VideoRow,
@@ -113,6 +114,7 @@ def _merge(connection: Connection, lease: Lease, video: VideoRow, found: Indexed
     if original is None:
         raise DuplicateContent
     move_waiting_runs(connection, video.id, original.id)
+    add_name(connection, original.id, video.name)
     mark_rejected(connection, lease, f"the same content is video {original.id} already", duplicate_of=original.id)
     return original.id
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,12 +101,22 @@ def claimed_names(folder: Path, name: str, run_id: UUID) -> Iterator[ResultNames
     raise UsageError(f"{folder} has other files called {name}; choose another folder with --out")
 
 
-def require_own(names: ResultNames, run_id: UUID) -> None:
-    """Check that files with a name that a person chose do not belong to another run.
+def require_own(names: ResultNames, run_id: UUID, paths: Sequence[Path]) -> None:
+    """Check that what is about to be written replaces only files of the same run, or empty ones.
+
+    Args:
+        names: the names that were chosen.
+        paths: the files to write.
 
     Raises:
-        UsageError: they do.
+        UsageError: a file belongs to another run, or is not one of Poseline's results.
     """
-    if names.metadata.exists() and names.run_id != str(run_id):
-        of = f"run {names.run_id[:8]}" if names.run_id else "something else"
-        raise UsageError(f"{names.metadata} belongs to {of}; choose another name with --out, or remove the file")
+    for path in paths:
+        if not path.exists() or (path.is_file() and not path.stat().st_size):
+            continue
+        # `x.empty_frames.csv` may also be the poses of a run whose files are called `x.empty_frames`.
+        owners = {names.run_id, ResultNames.of_poses(path).run_id or names.run_id}
+        if owners != {str(run_id)}:
+            other = next((owner for owner in owners if owner not in {None, str(run_id)}), None)
+            of = f"belongs to run {other[:8]}" if other else "is not of this run"
+            raise UsageError(f"{path} exists and {of}; choose another name with --out, or remove the file")

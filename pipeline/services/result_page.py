@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -55,10 +55,13 @@ def picture_path(folder: Path, run_id: object) -> Path:
     return folder / PICTURES / f"{run_id}.jpg"
 
 
-def write_result_page(folder: Path, failures: Iterable[Failure] = ()) -> Path:
-    """Write the page of all results in `folder`, those of earlier calls too, and of what has just failed.
+def write_result_page(folder: Path, failures: Iterable[Failure] = (), analysed: Collection[str] = ()) -> Path:
+    """Write the page of all results in `folder` and of what failed, in earlier calls, too.
 
     A page of that name by somebody else is left alone, and another name taken.
+
+    Args:
+        analysed: names of videos that have results now, so that earlier failures of these are forgotten.
 
     Raises:
         OSError: it cannot be written.
@@ -67,8 +70,25 @@ def write_result_page(folder: Path, failures: Iterable[Failure] = ()) -> Path:
     page = folder / PAGE
     if page.exists() and _MARK not in page.read_text(errors="replace"):
         page = folder / "poseline-index.html"
-    write_atomically(page, _render(folder, results, list(failures)))
+    known = {name: reason for name, reason in _read_failures(folder).items() if name not in analysed}
+    known |= {failure.video: failure.reason for failure in failures}
+    if known or _failures_path(folder).exists():
+        _failures_path(folder).parent.mkdir(exist_ok=True)
+        write_atomically(_failures_path(folder), json.dumps(known, indent=1))
+    write_atomically(page, _render(folder, results, [Failure(name, reason) for name, reason in known.items()]))
     return page
+
+
+def _failures_path(folder: Path) -> Path:
+    return folder / PICTURES / "failures.json"
+
+
+def _read_failures(folder: Path) -> dict[str, str]:
+    try:
+        found = json.loads(_failures_path(folder).read_text())
+    except (OSError, ValueError):
+        return {}
+    return {str(name): str(reason) for name, reason in found.items()} if isinstance(found, dict) else {}
 
 
 def _read_results(folder: Path) -> Iterable[tuple[ResultNames, Mapping[str, Any]]]:
@@ -117,6 +137,9 @@ def _result(names: ResultNames, found: Mapping[str, Any]) -> str:
         problem = f"The analysis {'was cancelled' if found.get('state') == 'cancelled' else 'failed'}. "
     if missing := results.get("frames_missing"):
         problem += f"{missing} of {frames} frames have no poses."
+    video = str(found.get("video", {}).get("name", names.name))
+    # The same content under another name is the same video; people know it by the name that they gave.
+    title = video if names.name.startswith(Path(video).stem) else f"{names.name} (the same video as {video})"
     shown = (
         f'<a href="{_href(names.folder, names.video if names.video.exists() else picture)}">'
         f'<img src="{_href(names.folder, picture)}" alt="" loading="lazy"></a>'
@@ -124,7 +147,7 @@ def _result(names: ResultNames, found: Mapping[str, Any]) -> str:
         else '<div class="none"></div>'
     )
     return (
-        f"<li>{shown}<div><h2>{escape(str(found.get('video', {}).get('name', names.name)))}</h2>"
+        f"<li>{shown}<div><h2>{escape(title)}</h2>"
         f'<div class="numbers">{numbers}</div>'
         f'<div class="model">{escape(about)}</div>'
         + (f'<div class="bad">{escape(problem)}</div>' if problem else "")

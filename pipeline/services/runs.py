@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-from pipeline.core.states import RunState, is_final
+from pipeline.core.states import RunState, VideoState, is_final
 from pipeline.db import runs as db
 from pipeline.db.chunks import count_chunks, count_computed_with
 from pipeline.db.engine import transaction
@@ -20,6 +20,7 @@ from pipeline.errors import NotFound
 from pipeline.services.capabilities import blocking_reason
 from pipeline.services.system import System
 from pipeline.services.teams import require_team
+from pipeline.services.upload import printable
 
 Run = db.RunRow
 #: How many open runs of a poll are asked what blocks them: each costs a query.
@@ -99,10 +100,13 @@ def find_run(system: System, name_or_id: str, *, team: str | None, prefer: Prefe
         NotFound: there is none, or it is not clear which is meant.
         UnknownTeam: there is no such team.
     """
+    name_or_id = printable(name_or_id.rpartition("/")[2])  # the path of the file names it, too
     with transaction(system.engine) as connection:
         found = find_by_video_name(connection, name_or_id, team=team)
         by_name = bool(found)
         found = found or find_by_id(connection, name_or_id, team=team)
+    if by_name:  # a video that was refused is not meant where another of its name was taken in
+        found = [run for run in found if run.video_state is not VideoState.REJECTED] or found[:1]
     if by_name and prefer == "open":
         found = [run for run in found if not is_final(run.state)] or found
     if not found:
@@ -111,7 +115,11 @@ def find_run(system: System, name_or_id: str, *, team: str | None, prefer: Prefe
         whose = "" if team is None else f" of team {team}"
         raise NotFound(f"no video or run{whose} is called {name_or_id!r}; `poseline runs` lists them")
     if len(found) > 1 and (not by_name or len({run.video_id for run in found}) > 1):
-        listed = ", ".join(f"{short_id(run.id)} ({run.video}, team {run.team}, {run.model_name})" for run in found[:6])
+        listed = ", ".join(
+            f"{short_id(run.id)} ({run.video}, team {run.team}, {run.model_name}, {run.state}, "
+            f"{run.created_at.astimezone():%Y-%m-%d %H:%M})"
+            for run in found[:6]
+        )
         raise NotFound(
             f"{name_or_id!r} may be {len(found)} runs: {listed}{', …' if len(found) > 6 else ''}; name one by its id"
         )

@@ -12,7 +12,7 @@ from uuid import UUID
 from pipeline.core.object_keys import OWN_PREFIXES, restored_video_key
 from pipeline.core.progress import SILENT, Progress
 from pipeline.db.engine import transaction
-from pipeline.db.uploads import delete_upload, insert_video, lock_upload, mark_stored, repin
+from pipeline.db.uploads import add_name, delete_upload, insert_video, lock_upload, mark_stored, repin
 from pipeline.db.videos import VideoRow, find_content, find_object, select_video
 from pipeline.errors import OwnPreview, ServiceUnavailable, SourceGone, UsageError, VideoRejected
 from pipeline.services.system import System
@@ -63,7 +63,9 @@ def upload_file(system: System, path: Path, team: str, *, progress: Progress = S
     system.store.check_bucket()
     with transaction(system.engine) as connection:
         known = find_content(connection, team, sha256)
-        if known is None:
+        if known is not None:
+            add_name(connection, known.id, printable(path.name))
+        else:
             video_id, key = insert_video(
                 connection, team, printable(path.name), bucket=system.store.bucket, sha256=sha256
             )
@@ -114,6 +116,7 @@ def register_object(system: System, url: str, team: str) -> Upload:
     with transaction(system.engine) as connection:
         known = find_object(connection, team, source)
         if known is not None:
+            add_name(connection, known.id, printable(key.rpartition("/")[2]))
             return Upload(known, existed=True)
         video_id, _ = insert_video(connection, team, printable(key.rpartition("/")[2]), bucket=source.bucket, key=key)
         mark_stored(connection, video_id, source)

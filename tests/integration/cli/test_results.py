@@ -75,6 +75,9 @@ def test_a_file_that_was_named_is_not_written_over_if_it_is_another_run_s(
     assert before == ["final.jsonl", "final.metadata.json"]
     error = error_of(capsys, "export", b, "--out", "final.csv", code=2)
     assert f"belongs to run {a[:8]}" in error["message"]
+    Path("mine.jsonl").write_text("mine")
+    assert "is not of this run" in error_of(capsys, "export", a, "--out", "mine.jsonl", code=2)["message"]
+    assert Path("mine.jsonl").read_text() == "mine"
     assert not Path("final.csv").exists()
     assert len(printed(capsys, "export", a, "--out", "final.csv")["files"]) == 3
 
@@ -93,6 +96,30 @@ def test_runs_are_found_by_the_name_of_their_video(
     assert (a[:8] in error["message"], b[:8] in error["message"]) == (True, True)
     assert "name one by its id" in error["message"]
     assert "no video or run is called 'cam0'" in error_of(capsys, "show", "cam0", code=2)["message"]
+
+
+def test_a_video_is_found_by_every_name_that_it_was_uploaded_under(
+    runs: dict[str, UUID], clips: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("match 3.mp4", "match 3.mp4", "Final.mov"):
+        (tmp_path / name).write_bytes(clips["a"].read_bytes())
+        [result] = printed(capsys, "analyze", str(tmp_path / name), "--team", "team", "--model", MODEL)
+        assert (result["run_id"], result["existed"]) == (str(runs["a"]), True)
+    for name in ("match 3", "MATCH 3.mp4", "final", str(tmp_path / "Final.mov")):
+        assert printed(capsys, "show", name)["run_id"] == str(runs["a"])
+    assert [run["run_id"] for run in printed(capsys, "runs", "--name", "fin")] == [str(runs["a"])]
+
+
+def test_a_refused_upload_does_not_stand_in_the_way_of_the_good_one(
+    configured: Settings, system: System, clips: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    final = tmp_path / "cam03.mp4"
+    final.write_bytes(clips["a"].read_bytes()[:2000])
+    assert main(["analyze", str(final)]) == 1
+    assert printed(capsys, "show", "cam03")["state"] == "failed"
+    run_id = analyse(system, clips["a"], team="default")
+    assert printed(capsys, "show", "cam03")["run_id"] == str(run_id)
+    assert printed(capsys, "export", "cam03")["run_id"] == str(run_id)
 
 
 def test_of_several_runs_of_a_video_the_one_that_is_meant_is_taken(
@@ -228,6 +255,16 @@ def test_errors_are_json_where_results_are(
     assert error_of(capsys, "show", "nothing", code=2)["error"] == "NotFound"
     assert error_of(capsys, "export", code=2)["message"] == "Missing argument 'RUN'."
     assert error_of(capsys, "runs", "--limit", "many", code=2)["error"] == "UsageError"
+    for name in ("a.mp4", "b.mp4"):
+        Path(name).write_bytes(b"no video")
+    assert main(["analyze", "a.mp4", "b.mp4", "--json"]) == 1
+    captured = capsys.readouterr()
+    assert json.loads(captured.out) == []
+    errors = [json.loads(line) for line in captured.err.splitlines()]
+    assert [(error["video"], error["error"]) for error in errors] == [
+        ("a.mp4", "VideoRejected"),
+        ("b.mp4", "VideoRejected"),
+    ]
     assert main(["show", "--json", "nothing"]) == 2
     assert json.loads(capsys.readouterr().err)["error"] == "NotFound"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from contextlib import nullcontext
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -48,8 +49,9 @@ def test_a_file_that_is_not_ours_is_left_alone(tmp_path: Path, name: str) -> Non
 def test_damaged_metadata_belongs_to_nobody_here(tmp_path: Path, text: str) -> None:
     (tmp_path / "cam03.metadata.json").write_text(text)
     assert write_results(tmp_path, "cam03", A).name != "cam03"
-    with pytest.raises(UsageError, match="belongs to something else"):
-        require_own(ResultNames(tmp_path, "cam03"), A)
+    names = ResultNames(tmp_path, "cam03")
+    with pytest.raises(UsageError, match="exists and is not of this run") if text else nullcontext():
+        require_own(names, A, [names.metadata])
 
 
 def test_what_fails_leaves_no_claim(tmp_path: Path) -> None:
@@ -85,8 +87,19 @@ def test_calls_at_the_same_time_take_different_names(tmp_path: Path) -> None:
 
 
 def test_a_name_that_was_chosen_is_refused_if_it_is_another_run_s(tmp_path: Path) -> None:
-    names = write_results(tmp_path, "final", A)
-    require_own(names, A)
-    require_own(ResultNames(tmp_path, "new"), B)
+    names, new = write_results(tmp_path, "final", A), ResultNames(tmp_path, "new")
+    require_own(names, A, [names.poses("jsonl"), names.metadata])
+    require_own(new, B, [new.poses("jsonl"), new.metadata])
     with pytest.raises(UsageError, match=f"belongs to run {str(A)[:8]}; choose another name"):
-        require_own(names, B)
+        require_own(names, B, [names.poses("csv"), names.metadata])
+    names.metadata.unlink()
+    with pytest.raises(UsageError, match="is not of this run"):
+        require_own(names, B, [names.poses("jsonl")])
+
+
+def test_a_second_file_does_not_replace_the_poses_of_a_run_with_such_a_name(tmp_path: Path) -> None:
+    first = write_results(tmp_path, "x", A)
+    other = write_results(tmp_path, "x.empty_frames", B)
+    other.poses("csv").write_text(str(B))
+    with pytest.raises(UsageError, match=f"belongs to run {str(B)[:8]}"):
+        require_own(first, A, [first.poses("csv"), first.empty_frames("csv"), first.metadata])

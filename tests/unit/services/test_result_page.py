@@ -93,6 +93,22 @@ def test_results_of_earlier_calls_stay_on_the_page(tmp_path: Path) -> None:
     assert read(write_result_page(tmp_path)).tags.count("li") == 2
 
 
+def test_failures_stay_on_the_page_until_the_video_has_results(tmp_path: Path) -> None:
+    write_result_page(tmp_path, [Failure("c.mp4", "empty"), Failure("d.mp4", "broken")])
+    make_result(tmp_path, "a")
+    assert "Not analysed: empty" in read(write_result_page(tmp_path, [Failure("d.mp4", "still broken")])).text
+    make_result(tmp_path, "c")
+    page = read(write_result_page(tmp_path, [], ["c.mp4"]))
+    assert "empty" not in page.text
+    assert "Not analysed: still broken" in page.text
+    assert "2 videos analysed, 1 not" in page.text
+
+
+def test_a_video_is_shown_by_the_name_that_was_given(tmp_path: Path) -> None:
+    make_result(tmp_path, "match 3", video="same.mp4")
+    assert "match 3 (the same video as same.mp4)" in read(write_result_page(tmp_path)).text
+
+
 def test_a_page_by_somebody_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "index.html").write_text("<h1>my club</h1>")
     make_result(tmp_path, "a")
