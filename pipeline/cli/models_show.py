@@ -121,7 +121,9 @@ def _speed_texts(state: ModelState, measured: Sequence[Speed]) -> list[str]:
             f"{f'in batches of {speed.batch}' if speed.is_gpu else 'on one thread'}, without reading the video, "
             f"{speed.measured_at[:10]}"
         )
-    return texts or ["not measured; `poseline models check` measures it, once it is here"]
+    return texts or [
+        f"not measured; `poseline models check`{'' if state.is_local else ', once it is here,'} measures it"
+    ]
 
 
 def _accuracy_texts(figures: Sequence[Figure]) -> list[str]:
