@@ -19,7 +19,7 @@ from pipeline.cli.outcome import draw_previews, file_name, print_rows
 from pipeline.cli.progress import Bar
 from pipeline.cli.since import Since
 from pipeline.core.states import RunState
-from pipeline.errors import UsageError
+from pipeline.errors import PoselineError, UsageError
 from pipeline.services.export import cannot_write, export_run, export_to_stream
 from pipeline.services.pose_writers import FORMATS, Format
 from pipeline.services.preview import preview_run
@@ -167,7 +167,7 @@ def preview(console: Console, name: str, out: Path | None, team: str | None) -> 
         with claimed_names(_FOLDER, file_name(detail.run.video), detail.run.id) as names:
             files, notes = draw_previews(console, detail.run, names, team=team)
             if not files:
-                raise UsageError("; ".join(notes))
+                raise PoselineError(notes[0].partition(": ")[2])  # both could not be drawn for the same reason
     else:
         with Bar(console, f"drawing {out.name}", None) as bar:
             drawn = preview_run(console.system, detail.run.id, out, team=team, progress=bar)
