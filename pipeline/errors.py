@@ -56,10 +56,21 @@ def is_outage(error: Exception) -> bool:
     return isinstance(error, ServiceUnavailable | InvalidWeights | DeviceUnavailable)
 
 
+def disk_full_line(error: BaseException) -> str | None:
+    """What to do about an error that a full disk or a used-up quota caused; None for any other error."""
+    if not isinstance(error, OSError) or error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+        return None
+    what = f"{error.filename} cannot be written" if error.filename else "not everything could be written"
+    cause = "the disk is full" if error.errno == errno.ENOSPC else "the disk quota is used up"
+    return _one_line(f"{cause}: {what}; make room and try again")
+
+
 def in_one_line(error: Exception) -> str:
     """Any error as one line: a Poseline message, or the type and first line of another library's error."""
     if isinstance(error, PoselineError):
         return error.message
+    if (line := disk_full_line(error)) is not None:
+        return line
     first_line = (str(error).strip().splitlines() or [""])[0]
     return _one_line(f"unexpected {type(error).__name__}: {first_line}")
 

@@ -27,7 +27,7 @@ from pipeline.db.workers import select_workers
 from pipeline.local.control import last_line
 from pipeline.local.processes import signal_group
 from pipeline.local.rootless import die_with_parent
-from pipeline.local.servers import STACK_ID_VARIABLE
+from pipeline.local.servers import own_marks
 from pipeline.services.request import request_run
 from pipeline.services.upload import upload_file
 
@@ -166,10 +166,10 @@ def _start(stack: PrivateStack, engine: Engine, slots: int) -> Worker:
                 *(sys.executable, "-m", "pipeline.cli.main", "--home", str(stack.home.path), "worker"),
                 *("--slots", str(slots), "--device", engine.device, "--name", name),
             ],
-            # `stack.down` finds the processes of a killed benchmark by the mark.
+            # `stack.down` finds the processes of a killed benchmark by the marks.
             env={
                 **own,
-                STACK_ID_VARIABLE: stack.stack.stack_id,
+                **own_marks(stack.home, stack.stack),
                 "POSELINE_MODELS_DIR": str(stack.models_path.resolve()),
             },
             stdin=subprocess.DEVNULL,

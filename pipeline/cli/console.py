@@ -20,6 +20,7 @@ from rich.table import Table
 from pipeline.cli.place import Place, find_place, naming_home, shown
 from pipeline.errors import PoselineError
 from pipeline.local.discovery import find_home, finds_itself
+from pipeline.local.home import Home
 
 if TYPE_CHECKING:
     from pipeline.services.system import System
@@ -62,8 +63,10 @@ class Console:
 
     @cached_property
     def settings(self) -> Settings:
-        from pipeline.settings import load_settings  # noqa: PLC0415  slow, and not needed for --help
+        from pipeline.settings import configured_by_environment, load_settings  # noqa: PLC0415  slow, not for --help
 
+        if not configured_by_environment():
+            Home.at(self.home).check_own()
         return load_settings(self.home)
 
     @property
@@ -130,7 +133,6 @@ class Console:
     def ensure_stack(self) -> None:
         """Start the local stack unless the environment names other servers."""
         from pipeline.local import stack  # noqa: PLC0415
-        from pipeline.local.home import Home  # noqa: PLC0415
         from pipeline.settings import configured_by_environment  # noqa: PLC0415
 
         if not configured_by_environment():

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from contextlib import suppress
 
 import click
 
 import pipeline
 from pipeline.cli.commands import ARGUMENTS, Commands
 from pipeline.cli.console import Console, common
-from pipeline.errors import PoselineError, UsageError, in_one_line
+from pipeline.errors import PoselineError, UsageError, disk_full_line, in_one_line
 from pipeline.logs import configure_logs
 
 
@@ -35,6 +36,7 @@ def main(args: list[str]) -> int:
     console = Console()
     try:
         code = poseline.main(args=args, prog_name="poseline", standalone_mode=False, obj=console)
+        sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  printed, with its exit code
         console.as_json = console.as_json or "--json" in args  # the options may not have been read yet
@@ -56,11 +58,21 @@ def _report(console: Console, error: BaseException) -> int:
     if isinstance(error, PoselineError):
         console.error(error)
         return error.exit_code
+    if (line := disk_full_line(error)) is not None:
+        _drop_output()
+        console.error(PoselineError(line))
+        return 1
     if isinstance(error, Exception) and not isinstance(error, click.Abort):
         console.error(PoselineError(f"{in_one_line(error)}; `--debug` shows where"))
         return 1
     console.error(PoselineError("stopped"))
     return 130
+
+
+def _drop_output() -> None:
+    """Have what is left for stdout go nowhere: Python writes it when it exits, and would fail there again."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

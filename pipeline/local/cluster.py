@@ -61,7 +61,7 @@ def make_cluster(home: Home, stack: Stack) -> bool:
         made = subprocess.run(
             rootless.wrapped([postgres_binary("initdb"), *options]),
             cwd=draft,
-            env=server_env(stack),
+            env=server_env(home, stack),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

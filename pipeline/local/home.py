@@ -10,7 +10,7 @@ import json
 import os
 import secrets
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from hashlib import sha256
 from pathlib import Path
@@ -29,7 +29,12 @@ _LONGEST_HOME_BYTES = 900
 
 @dataclass(frozen=True)
 class Stack:
-    """The ports and secrets of one home. A field added later needs a default: files of earlier versions lack it."""
+    """The ports and secrets of one home. A field added later needs a default: files of earlier versions lack it.
+
+    Args:
+        stack_id: marks its processes.
+        home: the path of the home that was last started with it; another one where the home was moved or copied.
+    """
 
     ports: Mapping[str, int]
     stack_id: str
@@ -41,6 +46,7 @@ class Stack:
     s3_internal_key: str = field(repr=False)
     flower_password: str = field(repr=False)
     postgres_reader_password: str = field(default="", repr=False)
+    home: str = ""
 
     @classmethod
     def generate(cls, ports: Mapping[str, int]) -> Stack:
@@ -74,6 +80,14 @@ class Stack:
         """This stack on other ports, with the secrets that its file lacks because an earlier version wrote it."""
         reader_password = self.postgres_reader_password or secrets.token_urlsafe(24)
         return replace(self, ports=dict(ports), postgres_reader_password=reader_password)
+
+    def copied(self) -> Stack:
+        """The stack of a copied home: the passwords of its data, an id of its own, and no port yet."""
+        return replace(self, ports={}, stack_id=secrets.token_hex(8))
+
+    def at(self, home: Path) -> Stack:
+        """This stack in a home of that path."""
+        return replace(self, home=str(home))
 
     @property
     def env(self) -> dict[str, str]:
@@ -125,6 +139,39 @@ class Home:
 
     def log(self, name: str) -> Path:
         return self.path / "logs" / f"{name}.log"
+
+    def was_at(self, path: Path) -> bool:
+        """Whether a path that was written down is of this home: the same directory, or one it was moved away from."""
+        try:
+            return path == self.path or not (path / "stack.json").exists() or os.path.samefile(path, self.path)
+        except OSError:  # another user's
+            return False
+
+    def original_of(self, stack: Stack) -> Path | None:
+        """The home that this one is a copy of, None if it is none. A copy becomes a home of its own by `up`."""
+        if not stack.home or self.was_at(Path(stack.home)):
+            return None
+        try:
+            other = Home(Path(stack.home)).read_stack()
+        except StackError:
+            return None
+        return Path(stack.home) if other is not None and other.stack_id == stack.stack_id else None
+
+    def check_own(self) -> None:
+        """Check that `poseline.env` names this home's servers.
+
+        Raises:
+            StackError: this home was copied and not started since, so that it names those of the original.
+        """
+        original = None
+        with suppress(StackError):  # what is in `poseline.env` is enough
+            if (stack := self.read_stack()) is not None:
+                original = self.original_of(stack)
+        if original is not None:
+            raise StackError(
+                f"{self.path} is a copy of {original} and would speak to its servers; run `poseline up`, "
+                "which gives it servers of its own"
+            )
 
     def make(self) -> None:
         """Make the directories that are missing. An existing home keeps its mode.

@@ -18,7 +18,7 @@ import psutil
 
 from pipeline.errors import StackError
 from pipeline.local.home import SERVERS, Home, Stack
-from pipeline.local.servers import STACK_ID_VARIABLE
+from pipeline.local.servers import HOME_VARIABLE, STACK_ID_VARIABLE
 
 _PROC = Path("/proc/self")
 _EXECUTABLES = {"postgres": "postgres", "valkey": "valkey-server", "seaweedfs": "weed"}
@@ -96,8 +96,9 @@ def iter_stack_processes(
     """Every live process of this stack, recorded or not, with its service's name ("" for Poseline's own).
 
     A server is recognised by its program and working directory (Postgres and Valkey overwrite their environment
-    with a title), Poseline's own by a variable in their environment. `recorded` is needed too: root without
-    CAP_SYS_PTRACE, as in Docker, cannot inspect Postgres's processes.
+    with a title), Poseline's own by the stack's id in their environment and by the home that they name: a copied home
+    has the id of the original. `recorded` is needed too: root without CAP_SYS_PTRACE, as in Docker, cannot inspect
+    Postgres's processes.
     """
     yield from ((name, process) for name, process in recorded if process.alive)
     directories = {str(home.data(name)): name for name in SERVERS}
@@ -107,7 +108,7 @@ def iter_stack_processes(
             server = directories.get(found.cwd())
             if server is not None and program == _EXECUTABLES[server]:
                 name = server
-            elif found.pid != os.getpid() and found.environ().get(STACK_ID_VARIABLE) == stack.stack_id:
+            elif found.pid != os.getpid() and _is_of(found, home, stack):
                 name = server or ""
             else:
                 continue
@@ -116,6 +117,19 @@ def iter_stack_processes(
         process = process_of(found.pid)
         if process is not None:
             yield name, process
+
+
+def _is_of(found: psutil.Process, home: Home, stack: Stack) -> bool:
+    """Whether a process was started for this home. One of an earlier version names it by `--home` or runs below it."""
+    environment = found.environ()
+    if environment.get(STACK_ID_VARIABLE) != stack.stack_id:
+        return False
+    arguments = found.cmdline()
+    option = arguments[arguments.index("--home") + 1 :][:1] if "--home" in arguments else []
+    named = Path(option[0] if option else environment.get(HOME_VARIABLE, ""))
+    if named.is_absolute():
+        return home.was_at(named)
+    return home.path in (where := Path(found.cwd())).parents or where == home.path
 
 
 def wait_gone(processes: Iterable[Process], timeout_s: float) -> list[Process]:

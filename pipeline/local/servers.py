@@ -18,7 +18,8 @@ from pipeline.local import rootless
 from pipeline.local.home import PROCESSES, Home, Stack
 from pipeline.local.ports import LOOPBACK, MAIN_PORT
 
-STACK_ID_VARIABLE = "POSELINE_STACK_ID"  # in every child's environment: finds those whose pid was not recorded
+# In every child's environment: they find those whose pid was not recorded.
+STACK_ID_VARIABLE, HOME_VARIABLE = "POSELINE_STACK_ID", "POSELINE_HOME"
 
 
 @dataclass(frozen=True)
@@ -69,10 +70,15 @@ def weed_binary() -> str:
     return found
 
 
-def server_env(stack: Stack) -> dict[str, str]:
+def own_marks(home: Home, stack: Stack) -> dict[str, str]:
+    """The variables by which a process is known to be this home's; the id alone is also that of a copied home."""
+    return {STACK_ID_VARIABLE: stack.stack_id, HOME_VARIABLE: str(home.path)}
+
+
+def server_env(home: Home, stack: Stack) -> dict[str, str]:
     """A minimal environment: the caller's `PG*`, `WEED_*` and `AWS_*` would change the servers."""
     kept = {name: os.environ[name] for name in ("PATH", "TZ", "TMPDIR", "LD_LIBRARY_PATH") if name in os.environ}
-    return {**kept, "LC_ALL": "C", STACK_ID_VARIABLE: stack.stack_id}
+    return {**kept, "LC_ALL": "C", **own_marks(home, stack)}
 
 
 def write_configs(home: Home, stack: Stack) -> None:
@@ -111,12 +117,10 @@ def build_specs(home: Home, stack: Stack, names: Collection[str], worker_options
     a server is recognised by its working directory.
     """
     port = stack.ports
-    env = server_env(stack)
+    env = server_env(home, stack)
     python = (sys.executable, "-m", "pipeline.cli.main", "--home", str(home.path))
     # The caller's settings must not point this stack's processes at other servers.
-    own = {name: value for name, value in os.environ.items() if name not in stack.env} | {
-        STACK_ID_VARIABLE: stack.stack_id
-    }
+    own = {name: value for name, value in os.environ.items() if name not in stack.env} | own_marks(home, stack)
     commands: dict[str, tuple[str, ...]] = {}
     if "postgres" in names:
         options = {

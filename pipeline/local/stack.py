@@ -152,8 +152,10 @@ def _prepare_stack(home: Home, stack: Stack | None, flower_port: int | None) -> 
     state = State.read(home)
     running = state.services if state.live_supervisor else {}
     idle = [name for name in SERVERS + PROCESSES if name not in running]
+    if stack is not None and home.original_of(stack) is not None:
+        stack = stack.copied()
     assigned = ports.assign_ports(stack.ports if stack else {}, idle, flower_port)
-    new = stack.with_ports(assigned) if stack else Stack.generate(assigned)
+    new = (stack.with_ports(assigned) if stack else Stack.generate(assigned)).at(home.path)
     home.write_stack(new)
     write_configs(home, new)
     return new

@@ -8,7 +8,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
+
+import psutil
 
 from pipeline.core.files import write_atomically
 from pipeline.errors import StackError
@@ -76,10 +79,14 @@ class State:
 
     @classmethod
     def read(cls, home: Home) -> State:
-        """An empty state where no supervisor has written one."""
+        """An empty state where no supervisor of this home has written one: a copied home has that of the original."""
         try:
             found: dict[str, Any] = json.loads(home.state_file.read_text())
         except (FileNotFoundError, ValueError):
+            return cls(None, {})
+        process = _process(found.get("supervisor", {}))
+        written_for = found.get("home") or (process and process.alive and _supervised_by(process.pid))
+        if written_for and not home.was_at(Path(written_for)):
             return cls(None, {})
         services = {
             name: ServiceState(
@@ -87,7 +94,7 @@ class State:
             )
             for name, fields in found.get("services", {}).items()
         }
-        return cls(_process(found.get("supervisor", {})), services, found.get("seen", ""))
+        return cls(process, services, found.get("seen", ""))
 
     def write(self, home: Home) -> None:
         """Raises: FileNotFoundError: the home is gone."""
@@ -100,7 +107,12 @@ class State:
             }
             for name, service in self.services.items()
         }
-        state = {"seen": self.seen, "supervisor": _to_dict(self.supervisor), "services": services}
+        state = {
+            "home": str(home.path),
+            "seen": self.seen,
+            "supervisor": _to_dict(self.supervisor),
+            "services": services,
+        }
         write_atomically(home.state_file, json.dumps(state), private=True)
 
     @property
@@ -116,6 +128,15 @@ class State:
 
 def _to_dict(process: Process | None) -> dict[str, Any]:
     return {"pid": process and process.pid, "start_id": process and process.start_id}
+
+
+def _supervised_by(pid: int) -> str | None:
+    """The home of a supervisor, by its arguments: earlier versions did not write it down."""
+    try:
+        arguments = psutil.Process(pid).cmdline()
+    except psutil.Error:
+        return None
+    return arguments[-1] if "pipeline.local.supervisor" in arguments else None
 
 
 def _process(fields: Mapping[str, Any]) -> Process | None:

@@ -1,7 +1,8 @@
 """The process that keeps a stack's services running: `python -m pipeline.local.supervisor HOME`.
 
 It runs what `run/wanted.json` names and writes the current state to `run/state.json`. It does not check whether a
-service answers; `pipeline.local.status` does. It stops everything on SIGTERM, or when its home was removed.
+service answers; `pipeline.local.status` does. It stops everything on SIGTERM, or when its home was removed. On a full
+disk it goes on, and writes again when there is room.
 """
 
 from __future__ import annotations
@@ -63,6 +64,7 @@ class Supervisor:
     children: dict[str, Child] = field(default_factory=dict)
     stopping: bool = False
     _seen: str = ""
+    _unrecorded: bool = False
 
     def run(self) -> None:
         wake, poke = os.pipe()
@@ -78,6 +80,8 @@ class Supervisor:
                 self._apply_desired_state()
                 self._restart_exited()
                 self._rotate_logs()
+                if self._unrecorded:
+                    self._record()
                 if not self.stopping:
                     select.select([wake], [], [], _TICK_S)
                     while select.select([wake], [], [], 0)[0]:
@@ -93,7 +97,7 @@ class Supervisor:
         try:
             seen = self.home.fingerprint()
         except FileNotFoundError:
-            print("the home is gone: stopping", flush=True)  # noqa: T201 - stdout is the supervisor's log
+            _log("the home is gone: stopping")
             self.stopping = True
             return
         if seen == self._seen:
@@ -141,14 +145,14 @@ class Supervisor:
         child.backoff_s = min(child.backoff_s * 2, LONGEST_BACKOFF_S)
         child.detail = f"ended by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
         child.popen = child.process = None
-        print(f"{child.spec.name} {child.detail}", flush=True)  # noqa: T201 - stdout is the supervisor's log
+        _log(f"{child.spec.name} {child.detail}")
 
     def _start(self, child: Child, now: float) -> None:
         spec = child.spec
         parent_death = signal.SIGINT if spec.name == "postgres" else signal.SIGTERM
         child.started_at, child.started_unix_s = now, time.time()
         try:
-            log = os.open(self.home.log(spec.name), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            log = _open_log(self.home.log(spec.name))
             try:
                 child.popen = subprocess.Popen(
                     spec.argv,
@@ -204,7 +208,7 @@ class Supervisor:
         with suppress(subprocess.TimeoutExpired):  # the kernel may hold it, as on a disk that does not answer
             child.popen.wait(10.0)
         wait_gone(filter(None, family), 5.0)
-        print(f"{child.spec.name} was hung, and is started again", flush=True)  # noqa: T201 - as above
+        _log(f"{child.spec.name} was hung, and is started again")
 
     def _record(self) -> None:
         state = State(process_of(os.getpid()), {name: child.state for name, child in self.children.items()}, self._seen)
@@ -212,13 +216,43 @@ class Supervisor:
             state.write(self.home)
         except FileNotFoundError:
             self.stopping = True
+        except OSError as error:
+            if not self._unrecorded:
+                _log(f"the state cannot be written: {error.strerror}")
+            self._unrecorded = True
+        else:
+            self._unrecorded = False
 
     def _rotate_logs(self) -> None:
-        """Copy a log over the limit aside and empty it. Its writer appends, so it need not open it again."""
+        """Copy a log over the limit aside and empty it. Its writer appends, so it need not open it again.
+
+        On a full disk it stays as it is until there is room.
+        """
         for log in (self.home.path / "logs").glob("*.log"):
-            if log.stat().st_size > MAX_LOG_BYTES:
-                shutil.copyfile(log, log.with_suffix(".log.1"))
+            with suppress(OSError):
+                if log.stat().st_size <= MAX_LOG_BYTES:
+                    continue
+                try:
+                    shutil.copyfile(log, log.with_suffix(".log.1"))
+                except OSError:
+                    log.with_suffix(".log.1").unlink(missing_ok=True)
+                    raise
                 os.truncate(log, 0)
+
+
+def _open_log(path: Path) -> int:
+    """A log to append to; the null device where it cannot be made, because a service matters more than its log."""
+    try:
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    except OSError as error:
+        _log(f"{path.name} cannot be written: {error.strerror}")
+        return os.open(os.devnull, os.O_WRONLY)
+
+
+def _log(line: str) -> None:
+    """Add a line to the supervisor's log, which is its stdout, if there is room."""
+    with suppress(OSError):
+        os.write(1, f"{line}\n".encode())
 
 
 def main() -> None:
@@ -237,7 +271,7 @@ def main() -> None:
     try:
         supervisor.run()
     except PoselineError as error:
-        print(error.message, flush=True)  # noqa: T201 - stdout is the supervisor's log
+        _log(error.message)
         raise SystemExit(1) from error
 
 
