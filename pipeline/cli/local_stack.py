@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any, get_args
 
@@ -124,11 +125,19 @@ def _check(device: Device, console: Console) -> None:
     home = ("--home", str(console.home))
     command = ("models", "check", BUNDLED_MODEL, "--device", device, "--json")
     done = subprocess.run(
-        [sys.executable, "-m", "pipeline.cli.main", *home, *command], stdout=subprocess.PIPE, text=True, check=False
+        [sys.executable, "-m", "pipeline.cli.main", *home, *command], capture_output=True, text=True, check=False
     )
-    problem = json.loads(done.stdout)[0]["problem"] if done.stdout else f"{device} could not be checked"
+    problem = json.loads(done.stdout)[0]["problem"] if done.stdout else _message_of(done.stderr)
     if problem is not None:
-        raise DeviceUnavailable(problem)
+        raise DeviceUnavailable(problem or f"{device} could not be checked")
+
+
+def _message_of(stderr: str) -> str:
+    """The message of a command's error under --json, which may follow what libraries print; empty if there is none."""
+    for line in reversed(stderr.splitlines()):
+        with suppress(ValueError, TypeError, KeyError):
+            return str(json.loads(line)["message"])
+    return ""
 
 
 def flower_address(console: Console) -> str:
