@@ -20,6 +20,7 @@ from pipeline.db.engine import transaction
 from pipeline.db.migrate import check_revision, upgrade
 from pipeline.errors import PoselineError, SchemaOutdated, ServiceUnavailable, UsageError, WrongEncoding
 from pipeline.inference.engines.sessions import Device
+from pipeline.local.ports import forbidden_line
 from pipeline.queue import CONTROL, FRAMES, FRAMES_IN
 from pipeline.settings import configured_by_environment
 
@@ -35,6 +36,10 @@ _DEVICES: dict[Device, str] = {
 
 class PortTaken(PoselineError):
     """The port is taken."""
+
+
+class PortForbidden(PoselineError):
+    """Only root may listen on the port."""
 
 
 def _become_celery(console: Console, *args: str, **environment: str) -> None:
@@ -136,6 +141,8 @@ def flower(console: Console, port: int | None, address: str) -> None:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((address, chosen))
+        except PermissionError as error:
+            raise PortForbidden(forbidden_line(chosen, "--port")) from error
         except OSError as error:
             raise PortTaken(f"port {chosen} on {address} is taken; choose another with --port") from error
     _become_celery(
