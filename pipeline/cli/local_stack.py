@@ -19,6 +19,7 @@ from pipeline.errors import DeviceUnavailable, ServiceUnavailable
 from pipeline.inference.catalogue import BUNDLED_MODEL
 from pipeline.inference.engines.sessions import Device
 from pipeline.local import stack
+from pipeline.local.home import Home
 from pipeline.local.stack import StackStatus
 from pipeline.services.status import get_status
 from pipeline.settings import configured_by_environment
@@ -51,8 +52,11 @@ def up(console: Console, slots: int | None, device: Device | None, flower_port: 
 @pass_console
 def down(console: Console) -> None:
     """Stop the local stack; its data stays."""
+    existed = Home.at(console.home).stack_file.exists()
     status = stack.down(console.home, on_step=console.progress)
-    if not console.print_json(_to_dict(status)):
+    if not existed and not console.as_json:
+        console.print(f"there is no local stack in {shown(status.home)}")
+    elif not console.print_json(_to_dict(status)):
         console.print(f"stopped; the data stays in {shown(status.home)}")
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.cli.main import main
 from pipeline.inference.engines.sessions import Device
 from tests.support.ordinary_user import NOBODY, person
 
@@ -58,3 +59,19 @@ def test_a_port_that_needs_root_is_not_called_taken(args: tuple[str, ...]) -> No
         done = somebody.run("-m", "pipeline.cli.main", "--home", "home", *args, timeout_s=60)
     assert done.returncode == 1, done.stderr
     assert f"port 80 needs root; choose one above 1023 with {args[1]}" in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("command", ["runs", "up", "down", "status"])
+def test_every_command_says_the_same_of_a_damaged_stack_file(
+    tmp_path: Path, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "stack.json").write_text("garbage")
+    assert main(["--home", str(tmp_path), command]) == 1
+    assert f"{tmp_path}/stack.json cannot be read (" in capsys.readouterr().err
+
+
+def test_down_where_there_is_no_stack_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for home in (tmp_path / "never", tmp_path):
+        assert main(["--home", str(home), "down"]) == 0
+        assert capsys.readouterr().out == f"there is no local stack in {home}\n"
+    assert not (tmp_path / "never").exists()
