@@ -76,6 +76,8 @@ def doctor(console: Console) -> None:
             "beat": ("beat", lambda: _beat(console)),
         }
         found += [_result(name, check, states.get(service)) for name, (service, check) in servers.items()]
+        if "supervisor" in states:
+            found.append(_result("supervisor", str, states["supervisor"]))
         if "flower" in states:
             flower = states["flower"]
             found.append(_result("flower", lambda: f"answers on port {flower.port}", flower))

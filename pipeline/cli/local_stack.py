@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any, get_args
 
@@ -18,6 +19,7 @@ from pipeline.errors import DeviceUnavailable, ServiceUnavailable
 from pipeline.inference.catalogue import BUNDLED_MODEL
 from pipeline.inference.engines.sessions import Device
 from pipeline.local import stack
+from pipeline.local.home import Home
 from pipeline.local.stack import StackStatus
 from pipeline.services.status import get_status
 from pipeline.settings import configured_by_environment
@@ -50,8 +52,11 @@ def up(console: Console, slots: int | None, device: Device | None, flower_port: 
 @pass_console
 def down(console: Console) -> None:
     """Stop the local stack; its data stays."""
+    existed = Home.at(console.home).stack_file.exists()
     status = stack.down(console.home, on_step=console.progress)
-    if not console.print_json(_to_dict(status)):
+    if not existed and not console.as_json:
+        console.print(f"there is no local stack in {shown(status.home)}")
+    elif not console.print_json(_to_dict(status)):
         console.print(f"stopped; the data stays in {shown(status.home)}")
 
 
@@ -124,11 +129,19 @@ def _check(device: Device, console: Console) -> None:
     home = ("--home", str(console.home))
     command = ("models", "check", BUNDLED_MODEL, "--device", device, "--json")
     done = subprocess.run(
-        [sys.executable, "-m", "pipeline.cli.main", *home, *command], stdout=subprocess.PIPE, text=True, check=False
+        [sys.executable, "-m", "pipeline.cli.main", *home, *command], capture_output=True, text=True, check=False
     )
-    problem = json.loads(done.stdout)[0]["problem"] if done.stdout else f"{device} could not be checked"
+    problem = json.loads(done.stdout)[0]["problem"] if done.stdout else _message_of(done.stderr)
     if problem is not None:
-        raise DeviceUnavailable(problem)
+        raise DeviceUnavailable(problem or f"{device} could not be checked")
+
+
+def _message_of(stderr: str) -> str:
+    """The message of a command's error under --json, which may follow what libraries print; empty if there is none."""
+    for line in reversed(stderr.splitlines()):
+        with suppress(ValueError, TypeError, KeyError):
+            return str(json.loads(line)["message"])
+    return ""
 
 
 def flower_address(console: Console) -> str:

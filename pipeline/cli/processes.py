@@ -18,8 +18,9 @@ import click
 from pipeline.cli.console import Console, common, pass_console
 from pipeline.db.engine import transaction
 from pipeline.db.migrate import check_revision, upgrade
-from pipeline.errors import PoselineError, UsageError
+from pipeline.errors import PoselineError, SchemaOutdated, ServiceUnavailable, UsageError, WrongEncoding
 from pipeline.inference.engines.sessions import Device
+from pipeline.local.ports import forbidden_line
 from pipeline.queue import CONTROL, FRAMES, FRAMES_IN
 from pipeline.settings import configured_by_environment
 
@@ -37,11 +38,30 @@ class PortTaken(PoselineError):
     """The port is taken."""
 
 
+class PortForbidden(PoselineError):
+    """Only root may listen on the port."""
+
+
 def _become_celery(console: Console, *args: str, **environment: str) -> None:
     os.environ.update(environment, POSELINE_HOME=str(console.home))
     sys.stdout.flush()
     sys.stderr.flush()
     os.execv(sys.executable, [sys.executable, "-m", "celery", "-A", "workers.app", *args])  # noqa: S606
+
+
+def _check_schema_if_reachable(console: Console) -> None:
+    """Refuse to start for a database in which no worker can do what is due; beat itself needs only Redis.
+
+    Raises:
+        SchemaOutdated, WrongEncoding: the database is not this version's.
+    """
+    try:
+        with transaction(console.system.engine) as connection:
+            check_revision(connection)
+    except (SchemaOutdated, WrongEncoding):
+        raise
+    except ServiceUnavailable:  # beat may have no way to the database, as in docker-compose.yml
+        return
 
 
 def _check_scratch(folder: Path) -> None:
@@ -79,6 +99,7 @@ def worker(console: Console, device: Device, slots: int | None, queues: str, nam
     of_frames = [FRAMES_IN[precision] for precision in precisions_on(device)]
     with transaction(console.system.engine) as connection:
         check_revision(connection)
+    console.system.store.check_bucket()
     _check_scratch(console.settings.scratch_path)
     node = name or f"worker-{secrets.token_hex(3)}"
     _become_celery(
@@ -101,6 +122,7 @@ def worker(console: Console, device: Device, slots: int | None, queues: str, nam
 def beat(console: Console) -> None:
     """Run the clock: a tick every few seconds, on which workers dispatch and reconcile. More than one does no harm."""
     console.system.queue.ping()
+    _check_schema_if_reachable(console)
     _become_celery(console, "beat", "--scheduler=workers.schedule:TickScheduler", "--pidfile=", "--loglevel=WARNING")
 
 
@@ -119,6 +141,8 @@ def flower(console: Console, port: int | None, address: str) -> None:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((address, chosen))
+        except PermissionError as error:
+            raise PortForbidden(forbidden_line(chosen, "--port")) from error
         except OSError as error:
             raise PortTaken(f"port {chosen} on {address} is taken; choose another with --port") from error
     _become_celery(

@@ -81,29 +81,37 @@ def make_cluster(home: Home, stack: Stack) -> bool:
 
 
 def remove_stale_pid_file(home: Home) -> None:
-    """Remove a `postmaster.pid` whose pid is now that of another process.
+    """Remove a `postmaster.pid` whose pid is now that of another process, or which holds none, as after a full disk.
 
-    Postgres refuses to start while that pid is alive, which after a reboot may be any process. If it is not alive,
-    Postgres decides itself (it also checks shared memory).
+    Postgres refuses to start while that pid is alive, which after a reboot may be any process, and on a file without
+    a pid. If the pid is not alive, Postgres decides itself (it also checks shared memory).
     """
     data = home.data("postgres")
     try:
-        lines = (data / "postmaster.pid").read_text().splitlines()
-        pid, owner = int(lines[0]), data.stat().st_uid
-    except (OSError, ValueError, IndexError):
+        lines = (data / "postmaster.pid").read_text(errors="replace").splitlines()
+        owner = data.stat().st_uid
+    except OSError:
         return
-    started_at = int(lines[2]) if len(lines) > 2 and lines[2].strip().isdigit() else 0
-    if not psutil.pid_exists(pid):
+    pid, _, started_at = (_number(line) for line in (*lines[:3], "", "", "")[:3])
+    if pid and not psutil.pid_exists(pid):
         return
     if not any(_serves(process, data, owner, pid, started_at) for process in psutil.process_iter()):
         (data / "postmaster.pid").unlink(missing_ok=True)
+
+
+def _number(line: str) -> int:
+    """The positive number of a line, 0 where it has none that a pid or a time can be."""
+    try:
+        return number if 0 < (number := int(line)) < 2**40 else 0
+    except ValueError:
+        return 0
 
 
 def _serves(process: psutil.Process, data: Path, owner: int, pid: int, started_at: int) -> bool:
     """Whether a process is a Postgres on this data, of which `postmaster.pid` says `pid` and `started_at`.
 
     Postgres runs only as the owner of its data. Another process's directory may be unreadable, even of the same
-    user (as root, Postgres keeps a capability); then its pid and its start decide.
+    user (as root, Postgres keeps a capability); then its pid and its start decide, and if `pid` is 0 it counts.
     """
     try:
         if process.name() != "postgres" or process.uids().effective != owner:
@@ -111,7 +119,7 @@ def _serves(process: psutil.Process, data: Path, owner: int, pid: int, started_a
         try:
             return process.cwd() == str(data)
         except psutil.AccessDenied:
-            return process.pid == pid and abs(process.create_time() - started_at) <= _CLOCK_TOLERANCE_S
+            return not pid or (process.pid == pid and abs(process.create_time() - started_at) <= _CLOCK_TOLERANCE_S)
     except (psutil.Error, OSError):
         return False
 

@@ -21,13 +21,18 @@ _DEATHS_ALLOWED = 2
 _OLD_S = 120.0  # it ran before this `up`
 
 
+class SupervisorHung(StackError):
+    """The supervisor does not respond; run `poseline down`, then `poseline up`."""
+
+
 def request_services(home: Home, desired: DesiredState, names: Iterable[str]) -> DesiredState:
     """Add services to the desired state and wait until the supervisor has taken it up. Returns the new one.
 
     The supervisor stops a service first whose options change.
 
     Raises:
-        StackError: the supervisor ended, or does not take it up.
+        StackError: the supervisor ended.
+        SupervisorHung: it does not take it up.
     """
     together = {*desired.services, *names}
     desired = replace(desired, services=tuple(name for name in SERVERS + PROCESSES if name in together))
@@ -39,7 +44,8 @@ def restart_services(home: Home, desired: DesiredState, processes: Mapping[str, 
     """Have services killed and started again, given by the start ids of their processes. Returns the new state.
 
     Raises:
-        StackError: the supervisor ended, or does not take it up.
+        StackError: the supervisor ended.
+        SupervisorHung: it does not take it up.
     """
     desired = replace(desired, restart=dict(processes))
     _hand_over(home, desired)
@@ -56,7 +62,7 @@ def _hand_over(home: Home, desired: DesiredState) -> None:
     deadline = time.monotonic() + _START_TIMEOUT_S
     while State.read(home).seen != latest:
         if time.monotonic() > deadline:  # for instance, it is an older version's
-            raise StackError("the supervisor does not respond; run `poseline down`, then `poseline up`")
+            raise SupervisorHung
         if not process.alive:
             raise _supervisor_ended(home)
         time.sleep(0.01)

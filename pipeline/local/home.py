@@ -161,9 +161,12 @@ class Home:
         """Check that `poseline.env` names this home's servers.
 
         Raises:
-            StackError: this home was copied and not started since, so that it names those of the original.
+            StackError: this home was copied and not started since, so that it names those of the original; or there
+                is no such file, and `stack.json` is damaged.
         """
         original = None
+        if not os.path.exists(self.env_file):
+            self.read_stack()
         with suppress(StackError):  # what is in `poseline.env` is enough
             if (stack := self.read_stack()) is not None:
                 original = self.original_of(stack)

@@ -25,13 +25,23 @@ _CHOICE = range(15_000, 32_700)
 
 def is_free(port: int) -> bool:
     """Whether a server could listen here now. Connections that linger after a stop do not count."""
+    return _problem(port) is None
+
+
+def forbidden_line(port: int, option: str) -> str:
+    """What to do about a port that this user may not listen on."""
+    return f"port {port} needs root; choose one above 1023 with {option}"
+
+
+def _problem(port: int) -> Exception | None:
+    """Why no server can listen here now."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((LOOPBACK, port))
-        except (OSError, OverflowError):
-            return False
-    return True
+        except (OSError, OverflowError) as error:
+            return error
+    return None
 
 
 def choose(taken: Iterable[int]) -> int:
@@ -53,15 +63,18 @@ def assign_ports(kept: Mapping[str, int], names: Iterable[str], flower_port: int
         flower_port: the port asked for.
 
     Raises:
-        StackError: the port that was asked for is taken, or none is free.
+        StackError: the port that was asked for is taken or needs root, or none is free.
     """
     ports = dict(kept)
     if flower_port is not None and flower_port != ports.get("flower"):
         ports["flower"] = flower_port
         names = {*names, "flower"}
     for name in (port for service in PORTS_OF if service in set(names) for port in PORTS_OF[service]):
-        if name in ports and is_free(ports[name]):
+        problem = _problem(ports[name]) if name in ports else None
+        if name in ports and problem is None:
             continue
+        if name == "flower" and flower_port is not None and isinstance(problem, PermissionError):
+            raise StackError(forbidden_line(flower_port, "--flower-port"))
         if name == "flower" and flower_port is not None:
             raise StackError(
                 f"port {flower_port} is taken: something else listens there; choose another with --flower-port"

@@ -12,9 +12,10 @@ from typing import Any
 from pipeline.errors import StackError, UsageError
 from pipeline.local import ports
 from pipeline.local.cluster import make_cluster, make_database, remove_stale_pid_file
-from pipeline.local.control import launch, request_services, restart_services, wait_healthy
+from pipeline.local.control import SupervisorHung, launch, request_services, restart_services, wait_healthy
+from pipeline.local.health import is_stopped
 from pipeline.local.home import PROCESSES, SERVERS, TITLES, Home, Stack
-from pipeline.local.processes import end_stack_processes, iter_stack_processes, wait_gone
+from pipeline.local.processes import Process, end_stack_processes, iter_stack_processes, wait_gone
 from pipeline.local.repair import find_stuck
 from pipeline.local.servers import write_configs
 from pipeline.local.state import DesiredState, State, supervisor
@@ -77,8 +78,11 @@ def up(
     names = _with_servers(only)
     place.make()
     with place.locked():
-        running = supervisor(place) is not None
         stack = place.read_stack()
+        running = (process := supervisor(place)) is not None
+        if process is not None and is_stopped(process.pid):
+            slots, device = _replace_supervisor(place, process, slots, device, on_step)
+            running = False
         if stack is not None and not running:
             _stop_all(place, stack)
         for attempt in range(_START_ATTEMPTS):
@@ -89,12 +93,18 @@ def up(
                 _start(place, stack, names, slots, device, on_step, prepare)
                 break
             except BaseException as error:
+                last = attempt == _START_ATTEMPTS - 1
+                if isinstance(error, SupervisorHung) and not last and (process := supervisor(place)) is not None:
+                    slots, device = _replace_supervisor(place, process, slots, device, on_step)
+                    running = False
+                    _stop_all(place, stack)
+                    continue
                 if running:
                     raise
                 _stop_all(place, stack)
                 # Another program took one of our ports between the check and the start: choose others.
                 raced = any(not ports.is_free(port) for port in stack.ports.values())
-                if not (raced and isinstance(error, StackError)) or attempt == _START_ATTEMPTS - 1:
+                if not (raced and isinstance(error, StackError)) or last:
                     raise
         return status(place.path)
 
@@ -227,6 +237,19 @@ def _worker_change(before: DesiredState, after: DesiredState) -> str:
     return " and ".join(changes)
 
 
+def _replace_supervisor(
+    home: Home, process: Process, slots: int | None, device: str | None, on_step: OnStep
+) -> tuple[int | None, str | None]:
+    """Kill a hung supervisor, whose services end with it. Returns the worker's options, or those it had if none."""
+    on_step("restarting the stack: its supervisor is hung")
+    with suppress(StackError):  # it was being stopped
+        before = DesiredState.read(home)
+        slots, device = slots or before.slots, device or before.device
+    process.send(signal.SIGKILL)
+    wait_gone([process], 10.0)
+    return slots, device
+
+
 def _announce_flower(home: Home, before: Stack, after: Stack, on_step: OnStep) -> None:
     if supervisor(home) is not None and "flower" in DesiredState.read(home).services:
         on_step(f"restarting Flower on port {after.ports['flower']} instead of {before.ports['flower']}")
@@ -234,7 +257,7 @@ def _announce_flower(home: Home, before: Stack, after: Stack, on_step: OnStep) -
 
 def _stop_all(home: Home, stack: Stack) -> None:
     if (process := supervisor(home)) is not None:
-        process.send(signal.SIGTERM)
+        process.send(signal.SIGKILL if is_stopped(process.pid) else signal.SIGTERM)
         for left in wait_gone([process], 45.0):
             left.send(signal.SIGKILL)
     known = [(name if name in SERVERS else "", each) for name, each in State.read(home).processes.items()]

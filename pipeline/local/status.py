@@ -39,7 +39,7 @@ class ServiceStatus:
 
 @dataclass(frozen=True)
 class StackStatus:
-    """Every service of one home; those that were not asked for are "stopped"."""
+    """Every service of one home; those that were not asked for are "stopped". The supervisor, only if it is hung."""
 
     home: Path
     services: tuple[ServiceStatus, ...]
@@ -57,9 +57,12 @@ def _is_starting(service: ServiceState) -> bool:
 
 
 def iter_services(home: Home, stack: Stack) -> Iterator[ServiceStatus]:
-    """Check each service, servers first."""
+    """Check each service, servers first, and before them the supervisor, if it is hung."""
     state = State.read(home)
     supervised = state.live_supervisor is not None
+    if state.live_supervisor is not None and is_stopped(state.live_supervisor.pid):
+        detail = "it was stopped by a signal, and what ends is not restarted"
+        yield ServiceStatus("supervisor", "hung", state.live_supervisor.pid, None, detail)
     known, processes = state.services, state.processes
     alive = {name for name, process in processes.items() if process.alive}
     for name in (*SERVERS, *PROCESSES):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import struct
 import zlib
+from contextlib import suppress
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -20,7 +21,7 @@ from pipeline.db.engine import transaction
 from pipeline.db.frames import iter_frame_rows
 from pipeline.db.runs import RunRow, select_run
 from pipeline.db.videos import VideoRow, select_frame_index, select_video
-from pipeline.errors import RunFailed, SourceGone, VideoRejected
+from pipeline.errors import RunFailed, ServiceUnavailable, SourceGone, VideoRejected
 from pipeline.services.frame_pass import Tally, iter_pass
 from pipeline.services.local_copy import local_copy
 from pipeline.services.pose_writers import JsonLines
@@ -70,6 +71,7 @@ def verify_run(system: System, run_id: UUID, progress: Progress = SILENT) -> Ver
 
     Raises:
         RunFailed: the run is not done.
+        BucketMissing: there is no bucket of that name, which says nothing of the run.
         ServiceUnavailable: a server does not answer.
     """
     with transaction(system.engine) as connection:
@@ -78,6 +80,7 @@ def verify_run(system: System, run_id: UUID, progress: Progress = SILENT) -> Ver
             raise RunFailed(f"run {run.id} is {run.state}; only a run that is done can be verified")
         video = select_video(connection, run.video_id, team=None)
         recorded = _recorded_index(connection, run.video_id)
+    system.store.check_bucket()
     progress.step("reading the stored video again")
     checks, index = _check_video(system, video, recorded)
     progress.step("reading the frames")
@@ -109,6 +112,8 @@ def _check_video(system: System, video: VideoRow, recorded: FrameIndex | None) -
             except VideoRejected as error:
                 return [same, Check("index", False, f"cannot be made again: {error.message}")], None
     except SourceGone as error:
+        with suppress(ServiceUnavailable):  # as where keys may read objects, but ask for no bucket
+            system.store.check_bucket(video.source.bucket)
         return [Check("video", False, error.message)], None
     return [same, _compare(recorded, info.index), _compare_properties(video, info)], info.index
 

@@ -68,21 +68,21 @@ class ObjectStore:
                 },
             )
 
-    def check_bucket(self) -> None:
-        """Check that our bucket is there.
+    def check_bucket(self, bucket: str | None = None) -> None:
+        """Check that our bucket is there, or another one.
 
         Raises:
             BucketMissing: it is not.
             ServiceUnavailable: the object store does not answer, or refuses.
         """
+        bucket = bucket or self.bucket
         try:
-            with store_errors(self.bucket, ""):
-                self._client.head_bucket(Bucket=self.bucket)
+            with store_errors(bucket, ""):
+                self._client.head_bucket(Bucket=bucket)
         except ObjectMissing as error:
-            raise BucketMissing(
-                f"there is no bucket {self.bucket} in the object store: make it with `poseline store init`, or check "
-                "POSELINE_S3_BUCKET"
-            ) from error
+            ours = "make it with `poseline store init`, or check POSELINE_S3_BUCKET"
+            fix = ours if bucket == self.bucket else "restore it"
+            raise BucketMissing(f"there is no bucket {bucket} in the object store: {fix}") from error
 
     def put_file(
         self, path: Path, key: str, on_bytes: Callable[[int], None] | None = None, content_type: str = "video/mp4"

@@ -16,8 +16,10 @@ from redis import Redis
 from sqlalchemy import make_url
 
 from pipeline.cli.main import main
+from pipeline.services.system import System
 from pipeline.settings import Settings
 from tests.conftest import admin_url
+from tests.support.harness import processes, wait_until
 from tests.support.paths import DEMO_CLIP
 
 RUN = "0123abcd"
@@ -36,8 +38,9 @@ ON_POSTGRES = (
     ("teams", "add", "a"),
     ("teams", "set", "a", "--weight", "2"),
     ("worker",),
+    ("beat",),
 )
-ON_STORE = (("analyze", str(DEMO_CLIP)), ("ingest", str(DEMO_CLIP)))
+ON_STORE = (("analyze", str(DEMO_CLIP)), ("ingest", str(DEMO_CLIP)), ("worker",))
 #: Every other command, but for those that only print help.
 OTHERS = (
     ("up",),
@@ -47,7 +50,6 @@ OTHERS = (
     ("models", "check"),
     ("eval", "coco", "a.json", "images"),
     ("bench",),
-    ("beat",),
     ("flower",),
     ("db", "upgrade"),
     ("db", "url"),
@@ -130,6 +132,13 @@ def test_doctor_on_a_database_without_the_tables(
     assert found.keys() == {"postgres", "workers", "beat"}
     assert "the database is at schema none" in found["postgres"]
     assert all("`poseline db upgrade`" in found[part] for part in ("postgres", "workers"))
+
+
+def test_beat_starts_where_it_cannot_reach_the_database(configured: Settings, system: System, tmp_path: Path) -> None:
+    """As in docker-compose.yml: it needs only Redis."""
+    with processes(configured, tmp_path / "logs") as running:
+        running.start("beat", POSELINE_DATABASE_URL="postgresql://nobody@nowhere.invalid/none")
+        wait_until(system.queue.last_beat, 60, "its first tick")
 
 
 def test_an_old_schema(

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ from pipeline.local.health import Health, check_health
 from pipeline.local.home import PROCESSES, SERVERS, TITLES, Home, Stack
 from pipeline.local.repair import find_stuck
 from pipeline.local.stack import StackStatus, down, status, up
+from pipeline.local.state import DesiredState
 from tests.support.harness import wait_until
 
 pytestmark = pytest.mark.timeout(150)
@@ -96,6 +98,49 @@ def test_hung_services_are_seen_and_restarted(
     assert {name for name in before if after[name] != before[name]} == set(names)
     assert not any(psutil.pid_exists(before[name]) for name in names)
     assert doctor(home) == {}
+
+
+def supervisor_of(home: Path) -> psutil.Process:
+    return psutil.Process(json.loads((home / "run" / "state.json").read_text())["supervisor"]["pid"])
+
+
+def stopped_supervisor(home: Path) -> psutil.Process:
+    process = supervisor_of(home)
+    process.send_signal(signal.SIGSTOP)
+    wait_until(lambda: process.status() == psutil.STATUS_STOPPED, 10, "a stopped supervisor")
+    return process
+
+
+def test_a_stopped_supervisor_is_seen_and_replaced(home: Path) -> None:
+    before = pids_of(up(home, slots=1, device="cpu"))
+    hung = stopped_supervisor(home)
+    found = status(home)
+    assert not found.running
+    assert {s.name: s.state for s in found.services if s.state != "running"} == {"supervisor": "hung"}
+    wrong = doctor(home)
+    assert wrong.keys() == {"supervisor"}
+    assert wrong["supervisor"].startswith("hung: ")
+    assert wrong["supervisor"].endswith(f"`poseline --home {home} up` restarts it")
+
+    steps: list[str] = []
+    found = up(home, on_step=steps.append)
+    assert steps[0] == "restarting the stack: its supervisor is hung"
+    assert found.running
+    assert "supervisor" not in states_of(found)
+    assert not hung.is_running()
+    assert not set(before.values()) & set(pids_of(found).values())
+    command = psutil.Process(pids_of(found)["worker"]).cmdline()
+    assert "--concurrency=1" in command
+    assert DesiredState.read(Home.at(home)).device == "cpu"
+    wait_until(lambda: doctor(home) == {}, 60, "the worker that was killed to be forgotten")
+
+
+def test_down_does_not_wait_for_a_stopped_supervisor(tmp_path: Path) -> None:
+    up(tmp_path / "home", only=["valkey"], prepare=lambda _: None)
+    stopped_supervisor(tmp_path / "home")
+    begun_at = time.monotonic()
+    assert not down(tmp_path / "home").running
+    assert time.monotonic() - begun_at < 20
 
 
 def test_a_service_that_ended_too_often_is_tried_again(home: Path) -> None:

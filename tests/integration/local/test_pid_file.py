@@ -15,6 +15,7 @@ import pytest
 
 from pipeline.local.cluster import remove_stale_pid_file
 from pipeline.local.home import Home
+from pipeline.local.stack import down, up
 from tests.support.ordinary_user import NOBODY, Person, person
 
 pytestmark = pytest.mark.timeout(90)
@@ -111,6 +112,29 @@ def test_a_pid_that_is_free_is_left_to_postgres(tmp_path: Path) -> None:
     path = stale(home, ended.pid, time.time())
     remove_stale_pid_file(home)
     assert path.exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", b"garbage\n", b"\xff\x00\x01", b"-1\n", b"0\n", b"9" * 5000, b"12x\n"])
+def test_a_file_without_a_pid_is_removed_unless_a_postgres_of_ours_runs_there(tmp_path: Path, content: bytes) -> None:
+    home = Home.at(tmp_path / "home")
+    path = stale(home, 1, time.time())
+    path.write_bytes(content)
+    with stand_in(tmp_path, home.data("postgres")):
+        remove_stale_pid_file(home)
+        assert path.exists()
+    remove_stale_pid_file(home)
+    assert not path.exists()
+
+
+def test_up_starts_on_an_empty_pid_file(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    try:
+        assert up(home, only=["postgres"], prepare=lambda _: None).running
+        down(home)
+        (home / "postgres" / "postmaster.pid").write_bytes(b"")
+        assert up(home, only=["postgres"], prepare=lambda _: None).running
+    finally:
+        down(home)
 
 
 _UNREADABLE = """

@@ -18,6 +18,7 @@ from pipeline.services.finish import finish_run
 from pipeline.services.system import System
 from pipeline.services.upload import upload_file
 from pipeline.services.verify import Verdict, verify_run
+from pipeline.storage.store_errors import BucketMissing
 from tests.support.analysis import analyse
 from tests.support.harness import cut, environment, run_of, sql
 from tests.support.paths import DEMO_CLIP
@@ -132,6 +133,21 @@ def _overwritten(system: System, by: Path) -> None:
 def _removed(system: System, _: Path) -> None:
     for (key,) in sql(system, "SELECT object_key FROM video"):
         system.store.delete(str(key))
+
+
+def test_a_missing_bucket_is_no_fault_of_the_run(
+    system: System, clip: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_id = analyse(system, clip)
+    for name, value in {**environment(system.settings), "POSELINE_S3_BUCKET": "missing-bucket"}.items():
+        monkeypatch.setenv(name, value)
+    assert main(["verify", str(run_id)[:8]]) == 1
+    printed = capsys.readouterr()
+    assert "WRONG" not in printed.out
+    assert "there is no bucket missing-bucket in the object store: make it with `poseline store init`" in printed.err
+    sql(system, "UPDATE video SET bucket = 'another-missing-bucket'")
+    with pytest.raises(BucketMissing, match="there is no bucket another-missing-bucket in the object store"):
+        verify_run(system, run_id)
 
 
 def test_verify_goes_red_when_the_ledger_was_tampered_with(system: System, clip: Path) -> None:
