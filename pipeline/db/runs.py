@@ -70,7 +70,14 @@ def insert_run(
     same = (run.c.video_id == video_id, run.c.model_fingerprint == model_fingerprint)
     made = connection.execute(
         insert(run)
-        .values(video_id=video_id, model_fingerprint=model_fingerprint, lane=lane, state=RunState.WAITING)
+        .values(
+            video_id=video_id,
+            model_fingerprint=model_fingerprint,
+            team_id=select(video.c.team_id).where(video.c.id == video_id).scalar_subquery(),
+            precision=select(model.c.precision).where(model.c.fingerprint == model_fingerprint).scalar_subquery(),
+            lane=lane,
+            state=RunState.WAITING,
+        )
         .on_conflict_do_nothing()
         .returning(run.c.id)
     ).scalar_one_or_none()

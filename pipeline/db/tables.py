@@ -45,6 +45,7 @@ def _lease_columns() -> list[Column[object]]:
         Column("attempts", Integer, nullable=False, server_default="0"),
         Column("errors", Integer, nullable=False, server_default="0"),
         Column("expirations", Integer, nullable=False, server_default="0"),
+        Column("deaths", Integer, nullable=False, server_default="0"),
         Column("last_error", Text),
     ]
 
@@ -57,6 +58,18 @@ team = Table(
     Column("weight", Float, nullable=False, server_default="1"),
     Column("limits", JSONB, nullable=False, server_default=text("'{}'")),
     Column("created_at", _now(), nullable=False, server_default=func.now()),
+    Column("paused_at", _now()),
+    Column("max_slots", Integer),
+)
+
+#: The queue's lanes; those of a lower rank come first, and each keeps its share of the frames under way.
+lane = Table(
+    "lane",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("rank", SmallInteger, nullable=False, unique=True),
+    Column("share", REAL, nullable=False),
+    Column("paused_at", _now()),
 )
 
 model = Table(
@@ -98,11 +111,18 @@ video = Table(
     Column("last_pts", BigInteger),
     Column("frame_index", LargeBinary),
     Column("notes", JSONB, nullable=False, server_default=text("'[]'")),
+    Column("tags", JSONB, nullable=False, server_default=text("'{}'")),
     Column("current_run_id", Uuid, ForeignKey("run.id", name="video_current_run", use_alter=True)),
     Column("created_at", _now(), nullable=False, server_default=func.now()),
     *_lease_columns(),
     Index(CONTENT_INDEX, "team_id", "sha256", unique=True, postgresql_where=text("state = 'ready'")),
     Index("video_open", "state", postgresql_where=text("state in ('uploading', 'stored')")),
+    Index("video_tags", "tags", postgresql_using="gin", postgresql_ops={"tags": "jsonb_path_ops"}),
+    Index(
+        "video_queue", "team_id", "created_at", "id", postgresql_where=text("state = 'stored' and queued_at is null")
+    ),
+    Index("video_in_flight", "team_id", postgresql_where=text("state = 'stored' and queued_at is not null")),
+    Index("video_rejected", "not_before", postgresql_where=text("state = 'rejected' and owned and etag is not null")),
 )
 
 run = Table(
@@ -112,7 +132,12 @@ run = Table(
     Column("video_id", Uuid, ForeignKey("video.id"), nullable=False),
     Column("model_fingerprint", Text, ForeignKey("model.fingerprint"), nullable=False),
     Column("params", JSONB, nullable=False, server_default=text("'{}'")),
-    Column("lane", Text, nullable=False, server_default="fresh"),
+    Column("team_id", Uuid, ForeignKey("team.id"), nullable=False),
+    Column("precision", Text, nullable=False),
+    Column("lane", Text, ForeignKey("lane.name", name="run_lane"), nullable=False, server_default="fresh"),
+    Column("rank", SmallInteger, nullable=False, server_default="1"),
+    Column("deadline", _now()),
+    Column("due_at", _now(), nullable=False, server_default=func.now()),
     Column("state", Text, nullable=False),
     Column("reason", Text),
     Column("chunks_total", Integer),
@@ -139,6 +164,16 @@ run = Table(
         postgresql_where=text("state not in ('failed', 'cancelled')"),
     ),
     Index("run_open", "state", postgresql_where=text("state in ('waiting', 'queued', 'running', 'finishing')")),
+    Index(
+        "run_queue",
+        *("precision", "lane", "team_id", "rank", "due_at", "id"),
+        postgresql_where=text("state in ('queued', 'running')"),
+    ),
+    Index(
+        "run_deadline",
+        "deadline",
+        postgresql_where=text("deadline is not null and rank > 0 and state in ('waiting', 'queued', 'running')"),
+    ),
 )
 
 chunk = Table(
@@ -159,7 +194,7 @@ chunk = Table(
     Column("computed_with", Text, nullable=False, server_default=""),
     *_lease_columns(),
     Index("chunk_ready", "run_id", "idx", postgresql_where=text("state = 'ready'")),
-    Index("chunk_open", "state", "not_before", postgresql_where=text("state in ('ready', 'queued', 'running')")),
+    Index("chunk_in_flight", "state", "run_id", postgresql_where=text("state in ('queued', 'running')")),
 )
 
 # Insert-only, one row per frame, with people or without.
@@ -192,8 +227,19 @@ worker = Table(
     Column("golden_ms", REAL),
     Column("precisions", ARRAY(Text), nullable=False, server_default="{fp32}"),
     Column("checked_at", _now()),
+    Column("draining_at", _now()),
     Column("started_at", _now(), nullable=False, server_default=func.now()),
     Column("seen_at", _now(), nullable=False, server_default=func.now()),
+)
+
+#: One row per worker process that died without having been stopped.
+worker_death = Table(
+    "worker_death",
+    metadata,
+    Column("worker", Text, primary_key=True),
+    Column("started_at", _now(), primary_key=True),
+    Column("died_at", _now(), nullable=False),
+    Column("leases", Integer, nullable=False),
 )
 
 state_transition = Table(

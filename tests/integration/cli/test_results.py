@@ -127,7 +127,11 @@ def test_of_several_runs_of_a_video_the_one_that_is_meant_is_taken(
 ) -> None:
     done = analyse(system, clips["a"])
     sql(system, "INSERT INTO model (fingerprint, name, spec) SELECT 'g', 'newer', spec FROM model")
-    sql(system, "INSERT INTO run (video_id, model_fingerprint, state) SELECT video_id, 'g', 'waiting' FROM run")
+    sql(
+        system,
+        "INSERT INTO run (video_id, team_id, model_fingerprint, precision, state) "
+        "SELECT video_id, team_id, 'g', precision, 'waiting' FROM run",
+    )
     newer = printed(capsys, "show", "cam03")["run_id"]
     assert newer != str(done)
     assert printed(capsys, "export", "cam03")["run_id"] == str(done), "the current run has results"

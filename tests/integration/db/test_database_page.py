@@ -28,8 +28,9 @@ QUESTIONS = re.findall(r"\n(.*?:|.*?\?.*?)\n\n```sql\n(.*?)```", PAGE, re.S)
 SECOND_MODEL = (
     "INSERT INTO model (fingerprint, name, spec) SELECT 'f2', 'rtmo-m', spec FROM model",
     (
-        "INSERT INTO run (video_id, model_fingerprint, state, summary, started_at, finished_at) "
-        "SELECT video_id, 'f2', state, summary, started_at, finished_at FROM run WHERE state = 'done'"
+        "INSERT INTO run (video_id, team_id, model_fingerprint, precision, state, summary, started_at, finished_at) "
+        "SELECT video_id, team_id, 'f2', precision, state, summary, started_at, finished_at FROM run "
+        "WHERE state = 'done'"
     ),
     (
         "INSERT INTO frame SELECT two.id, frame, chunk_idx, pts, people - (frame % 3 = 0 AND people > 0)::int, "

@@ -58,7 +58,10 @@ def fill(system: System, videos: int = 2, frames: int = 6, *, analyse_after: int
             f"frames, first_pts, last_pts) SELECT team.id, 'cam' || n || '.mp4', 'ready', 'b', 'k', true, 1, 30, "
             f"{frames}, 300, {299 + frames} FROM team, generate_series(1, {videos}) AS n"
         ),
-        "INSERT INTO run (video_id, model_fingerprint, state) SELECT video.id, fingerprint, 'done' FROM video, model",
+        (
+            "INSERT INTO run (video_id, team_id, model_fingerprint, precision, state) "
+            "SELECT video.id, team_id, fingerprint, precision, 'done' FROM video, model"
+        ),
         "UPDATE video SET current_run_id = (SELECT id FROM run WHERE video_id = video.id AND model_fingerprint = 'f2')",
     ):
         sql(system, statement.replace(":", r"\:"))

@@ -1,0 +1,85 @@
+"""Flat cost at any number of open runs, lanes with shares, pauses, caps and deadlines, tags, and deaths of workers."""
+
+from __future__ import annotations
+
+from alembic import op
+
+revision = "0008"
+down_revision = "0007"
+branch_labels = None
+depends_on = None
+
+LANES = """
+CREATE TABLE lane (
+    name text PRIMARY KEY,
+    rank smallint NOT NULL UNIQUE,
+    share real NOT NULL CHECK (share >= 0 AND share < 1),
+    paused_at timestamptz
+);
+INSERT INTO lane (name, rank, share) VALUES ('live', 0, 0.2), ('fresh', 1, 0.2), ('reprocess', 2, 0.1);
+"""
+
+TEAMS = """
+ALTER TABLE team
+    ADD COLUMN paused_at timestamptz,
+    ADD COLUMN max_slots integer CHECK (max_slots > 0);
+"""
+
+# The dispatcher reads the heads of the queues from run_queue: for each precision, lane and team the oldest runs.
+RUNS = """
+ALTER TABLE run
+    ADD COLUMN team_id uuid REFERENCES team (id),
+    ADD COLUMN precision text,
+    ADD COLUMN rank smallint NOT NULL DEFAULT 1,
+    ADD COLUMN deadline timestamptz,
+    ADD COLUMN due_at timestamptz NOT NULL DEFAULT now(),
+    ADD COLUMN deaths integer NOT NULL DEFAULT 0;
+UPDATE run SET team_id = video.team_id, precision = model.precision, due_at = run.created_at
+FROM video, model WHERE video.id = run.video_id AND model.fingerprint = run.model_fingerprint;
+ALTER TABLE run
+    ALTER COLUMN team_id SET NOT NULL,
+    ALTER COLUMN precision SET NOT NULL,
+    ADD CONSTRAINT run_lane FOREIGN KEY (lane) REFERENCES lane (name);
+CREATE INDEX run_queue ON run (precision, lane, team_id, rank, due_at, id) WHERE state IN ('queued', 'running');
+CREATE INDEX run_deadline ON run (deadline)
+    WHERE deadline IS NOT NULL AND rank > 0 AND state IN ('waiting', 'queued', 'running');
+ALTER TABLE run SET (fillfactor = 80);
+"""
+
+# Few chunks are under way, however many wait: those that wait are found by their run (chunk_ready).
+CHUNKS = """
+ALTER TABLE chunk ADD COLUMN deaths integer NOT NULL DEFAULT 0;
+DROP INDEX chunk_open;
+CREATE INDEX chunk_in_flight ON chunk (state, run_id) WHERE state IN ('queued', 'running');
+ALTER TABLE chunk SET (fillfactor = 90);
+"""
+
+VIDEOS = """
+ALTER TABLE video
+    ADD COLUMN tags jsonb NOT NULL DEFAULT '{}',
+    ADD COLUMN deaths integer NOT NULL DEFAULT 0;
+CREATE INDEX video_tags ON video USING gin (tags jsonb_path_ops);
+CREATE INDEX video_queue ON video (team_id, created_at, id) WHERE state = 'stored' AND queued_at IS NULL;
+CREATE INDEX video_in_flight ON video (team_id) WHERE state = 'stored' AND queued_at IS NOT NULL;
+CREATE INDEX video_rejected ON video (not_before) WHERE state = 'rejected' AND owned AND etag IS NOT NULL;
+"""
+
+WORKERS = """
+ALTER TABLE worker ADD COLUMN draining_at timestamptz;
+CREATE TABLE worker_death (
+    worker text NOT NULL,
+    started_at timestamptz NOT NULL,
+    died_at timestamptz NOT NULL,
+    leases integer NOT NULL,
+    PRIMARY KEY (worker, started_at)
+);
+"""
+
+
+def upgrade() -> None:
+    op.execute("SET LOCAL lock_timeout = '4s'")
+    op.execute("SET LOCAL statement_timeout = '60s'")
+    # In the order in which workers lock them, before the first is changed.
+    op.execute("LOCK TABLE chunk, run, video, team, worker IN ACCESS EXCLUSIVE MODE")
+    for part in (LANES, TEAMS, RUNS, CHUNKS, VIDEOS, WORKERS):
+        op.execute(part)
