@@ -8,7 +8,7 @@ was seen on 5.7.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from uuid import UUID
 
 from celery import Celery
@@ -43,6 +43,8 @@ TICKED = "poseline-ticked"
 
 _REFUSALS = (AuthenticationError, NoPermissionError)
 _KEY_PREFIX = "poseline:"
+_SLOTS_KEY = f"{_KEY_PREFIX}slots:"
+_SLOTS_KNOWN_S = 60
 
 
 class ControlFirst(round_robin_cycle):  # type: ignore[type-arg]  # generic to checkers only
@@ -131,6 +133,24 @@ class TaskQueue:
             length = self._redis.llen(_KEY_PREFIX + queue)
         assert isinstance(length, int)
         return length
+
+    def note_slots(self, precision: Precision, slots: int) -> None:
+        """Note for `has_enough` how many slots take chunks of this precision. Failing to is no error."""
+        with suppress(ServiceUnavailable), _broker_errors():
+            self._redis.set(_SLOTS_KEY + precision, slots, ex=_SLOTS_KNOWN_S)
+
+    def has_enough(self, precision: Precision) -> bool:
+        """Whether a chunk of this precision waits for every slot, so that no more need be sent now.
+
+        Raises:
+            ServiceUnavailable: Redis does not answer.
+        """
+        with _broker_errors():
+            pipeline = self._redis.pipeline(transaction=False)
+            pipeline.llen(_KEY_PREFIX + FRAMES_IN[precision])
+            pipeline.get(_SLOTS_KEY + precision)
+            waiting, slots = pipeline.execute()
+        return slots is not None and int(waiting) > int(slots)
 
     def close(self) -> None:
         """Close the connections."""

@@ -88,6 +88,12 @@ class Settings(BaseSettings):
         default=0.05, ge=0, le=1, description="share of missing frames above which a run fails"
     )
     models_kept: int = Field(default=2, ge=1, description="models that a worker keeps in memory")
+    ingest_share: float = Field(
+        default=0.25, gt=0, le=1, description="share of the slots that ingest videos while chunks wait, at least one"
+    )
+    deadline_lead_s: float = Field(
+        default=3600.0, ge=0, description="a run whose deadline is less than this away comes before others of its team"
+    )
     window_per_slot: int = Field(default=2, ge=1, description="messages in Redis per worker slot")
 
     upload_expiry_s: float = Field(

@@ -163,7 +163,7 @@ run = Table(
         unique=True,
         postgresql_where=text("state not in ('failed', 'cancelled')"),
     ),
-    Index("run_open", "state", postgresql_where=text("state in ('waiting', 'queued', 'running', 'finishing')")),
+    Index("run_open", "state", "id", postgresql_where=text("state in ('waiting', 'queued', 'running', 'finishing')")),
     Index(
         "run_queue",
         *("precision", "lane", "team_id", "rank", "due_at", "id"),
@@ -194,6 +194,7 @@ chunk = Table(
     Column("computed_with", Text, nullable=False, server_default=""),
     *_lease_columns(),
     Index("chunk_ready", "run_id", "idx", postgresql_where=text("state = 'ready'")),
+    Index("chunk_finished", "finished_at", postgresql_where=text("state = 'done'")),
     Index("chunk_in_flight", "state", "run_id", postgresql_where=text("state in ('queued', 'running')")),
 )
 

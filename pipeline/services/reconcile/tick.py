@@ -6,6 +6,7 @@ from pipeline.errors import ServiceUnavailable
 from pipeline.logs import get_logger
 from pipeline.services.dispatch import dispatch
 from pipeline.services.reconcile.counters import repair_counters
+from pipeline.services.reconcile.deadlines import raise_urgent_runs
 from pipeline.services.reconcile.expired_leases import (
     forget_gone_workers,
     reclaim_chunks,
@@ -30,6 +31,7 @@ SWEEPS = (
     resend_lost_messages,
     remove_abandoned_uploads,
     remove_orphaned_objects,
+    raise_urgent_runs,
     dispatch,
 )
 
