@@ -21,6 +21,7 @@ SECTIONS = {
         "ingest": Entry("analyze:ingest", "The same without waiting."),
         "runs": Entry("results:runs", "List the newest runs."),
         "show": Entry("results:show", "Show one run: progress, results, errors."),
+        "queue": Entry("queue:queue", "Show what waits, how fast it goes, and when each run will be done."),
         "cancel": Entry("results:cancel", "Cancel runs."),
         "export": Entry("results:export", "Write a run's poses to a file."),
         "preview": Entry("results:preview", "Draw a run's skeletons on its video or a contact sheet."),

@@ -7,8 +7,9 @@ So a team that comes to a queue full of another's work catches up at once, and n
 from __future__ import annotations
 
 import heapq
+import math
 from collections import defaultdict, deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
@@ -114,6 +115,30 @@ def share_out(
         chunks_of[queue.team] += 1
         offer(queue)
     return chosen
+
+
+def idle_parts(
+    waiting: Collection[QueueKey],
+    under_way: Mapping[QueueKey, UnderWay],
+    lanes: Sequence[Lane],
+    weights: Mapping[str, float],
+    slots: int,
+) -> dict[QueueKey, int]:
+    """Teams that have work in the first lane with any, and nothing under way there: how many slots are their part.
+
+    Args:
+        waiting: the queues with work.
+        weights: of each team that waits or has work under way.
+        slots: of all workers.
+    """
+    ranks = {lane.name: lane.rank for lane in lanes}
+    busy = {queue for queue, done in under_way.items() if done.chunks}
+    first = min((ranks[queue.lane] for queue in waiting), default=0)
+    idle = [queue for queue in waiting if ranks[queue.lane] == first and queue not in busy]
+    if not idle or not any(queue not in idle for queue in busy):
+        return {}
+    total = sum(weights[team] for team in {queue.team for queue in busy | set(waiting)})
+    return {queue: math.ceil(slots * weights[queue.team] / total) for queue in sorted(idle) if slots}
 
 
 def _next_lane(open_lanes: Sequence[Lane], frames_in: Mapping[str, int]) -> Lane:

@@ -7,14 +7,14 @@ way is few. The plans must not depend on statistics, which lag behind a flood, s
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Connection, Uuid, cast, column, func, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import Integer
 
-from pipeline.core.fair_share import Lane, QueueKey, UnderWay, Waiting, share_out
+from pipeline.core.fair_share import Lane, QueueKey, UnderWay, Waiting, idle_parts, share_out
 from pipeline.core.precision import Precision
 from pipeline.core.states import ChunkState
 from pipeline.db.engine import advisory_key
@@ -89,30 +89,65 @@ WHERE (SELECT paused_at IS NULL FROM team WHERE id = queue.team_id)
 _INGEST = Lane("ingest", 0)
 
 
-def queue_ready_chunks(connection: Connection, window: int, precision: Precision = "fp32") -> list[tuple[UUID, int]]:
+class QueuedChunk(NamedTuple):
+    """A chunk whose message is to be sent.
+
+    Args:
+        first: whether the message goes before those that wait.
+    """
+
+    run_id: UUID
+    idx: int
+    first: bool
+
+
+def queue_ready_chunks(
+    connection: Connection, window: int, precision: Precision = "fp32", slots: int = 0
+) -> list[QueuedChunk]:
     """Mark as queued the chunks of this precision that are sent next, so that at most `window` messages wait.
 
-    Returns at most `BATCH`, in the order in which they are to be sent; none where another process is about it.
+    A team that has nothing under way in the first lane with work does not wait for what was sent before it came: as
+    many of its chunks as its part of the slots go to the front, also beyond the window.
+
+    Args:
+        slots: of the workers that take this precision.
+
+    Returns:
+        At most `BATCH`, in the order in which they are to be sent; none where another process is about it.
     """
     if not _take_turn(connection, f"poseline.dispatch.{precision}"):
         return []
     under_way = connection.execute(_CHUNKS_UNDER_WAY, {"precision": precision}).all()
-    limit = min(window - sum(row.sent for row in under_way), BATCH)
-    if limit <= 0:
+    busy = {QueueKey(row.lane, str(row.team_id)): UnderWay(row.chunks, int(row.frames)) for row in under_way}
+    limit = max(min(window - sum(row.sent for row in under_way), BATCH), 0)
+    waiting = _read_heads(connection, precision, max(limit, 1))
+    if not waiting:
         return []
-    heads = connection.execute(_CHUNKS_WAITING, {"precision": precision, "limit": limit}).all()
-    if not heads:
-        return []
-    weights, slots = _teams(connection, {row.team_id for row in heads})
-    chosen = share_out(
-        (Waiting(QueueKey(row.lane, str(row.team_id)), (row.run_id, row.idx), row.frames) for row in heads),
-        {QueueKey(row.lane, str(row.team_id)): UnderWay(row.chunks, int(row.frames)) for row in under_way},
-        _lanes(connection),
-        weights,
-        slots,
-        limit,
+    lanes = _lanes(connection)
+    weights, caps = _teams(connection, {UUID(queue.team) for queue in {one.queue for one in waiting} | set(busy)})
+    parts = idle_parts({one.queue for one in waiting}, busy, lanes, weights, slots)
+    if parts:
+        waiting = _read_heads(connection, precision, max(limit, min(max(parts.values()), BATCH)))
+    first = [
+        item
+        for queue, part in parts.items()
+        for item in share_out([one for one in waiting if one.queue == queue], busy, lanes, weights, caps, part)
+    ][:BATCH]
+    sent = set(first)
+    for one in waiting:
+        if one.item in sent:
+            done = busy.get(one.queue, UnderWay())
+            busy[one.queue] = UnderWay(done.chunks + 1, done.frames + one.frames)
+    rest = [one for one in waiting if one.item not in sent]
+    in_turn = share_out(rest, busy, lanes, weights, caps, limit - len(first))
+    return _mark_queued(
+        connection, [QueuedChunk(*item, True) for item in first] + [QueuedChunk(*item, False) for item in in_turn]
     )
-    return _mark_queued(connection, chosen)
+
+
+def _read_heads(connection: Connection, precision: Precision, limit: int) -> list[Waiting[tuple[UUID, int]]]:
+    rows = connection.execute(_CHUNKS_WAITING, {"precision": precision, "limit": limit})
+    return [Waiting(QueueKey(row.lane, str(row.team_id)), (row.run_id, row.idx), row.frames) for row in rows]
 
 
 def queue_stored_videos(connection: Connection, most_under_way: int) -> list[UUID]:
@@ -191,10 +226,10 @@ def _lanes(connection: Connection) -> list[Lane]:
     return [Lane(row.name, row.rank, row.share) for row in rows]
 
 
-def _mark_queued(connection: Connection, chosen: Sequence[tuple[UUID, int]]) -> list[tuple[UUID, int]]:
+def _mark_queued(connection: Connection, chosen: Sequence[QueuedChunk]) -> list[QueuedChunk]:
     picked: Any = (
         func.unnest(
-            cast([run_id for run_id, _ in chosen], ARRAY(Uuid)), cast([idx for _, idx in chosen], ARRAY(Integer))
+            cast([one.run_id for one in chosen], ARRAY(Uuid)), cast([one.idx for one in chosen], ARRAY(Integer))
         )
         .table_valued(column("run_id", Uuid), column("idx", Integer), name="picked")
         .render_derived()
@@ -212,4 +247,4 @@ def _mark_queued(connection: Connection, chosen: Sequence[tuple[UUID, int]]) -> 
         .returning(chunk.c.run_id, chunk.c.idx)
     )
     taken = {(row.run_id, row.idx) for row in moved}
-    return [one for one in chosen if one in taken]
+    return [one for one in chosen if (one.run_id, one.idx) in taken]

@@ -60,7 +60,6 @@ class Pace:
 
     Args:
         slot_s: the time they took on their slots, together.
-        first_s, last_s: seconds ago, the ends of the first and the last of them.
     """
 
     run_id: UUID

@@ -64,9 +64,17 @@ class RunRow:
 
 
 def insert_run(
-    connection: Connection, video_id: UUID, model_fingerprint: str, *, lane: str = "fresh"
+    connection: Connection,
+    video_id: UUID,
+    model_fingerprint: str,
+    *,
+    lane: str = "fresh",
+    deadline: datetime | None = None,
 ) -> tuple[UUID, bool]:
-    """Insert the run of a video by a model, or find the one that exists. Returns its id and whether it is new."""
+    """Insert the run of a video by a model, or find the one that exists. Returns its id and whether it is new.
+
+    The deadline of one that exists and is not done becomes the earlier of the two.
+    """
     same = (run.c.video_id == video_id, run.c.model_fingerprint == model_fingerprint)
     made = connection.execute(
         insert(run)
@@ -76,6 +84,7 @@ def insert_run(
             team_id=select(video.c.team_id).where(video.c.id == video_id).scalar_subquery(),
             precision=select(model.c.precision).where(model.c.fingerprint == model_fingerprint).scalar_subquery(),
             lane=lane,
+            deadline=deadline,
             state=RunState.WAITING,
         )
         .on_conflict_do_nothing()
@@ -84,7 +93,14 @@ def insert_run(
     if made is not None:
         return made, True
     standing = run.c.state.not_in([RunState.FAILED, RunState.CANCELLED])
-    return connection.execute(select(run.c.id).where(*same, standing)).scalar_one(), False
+    found = connection.execute(select(run.c.id).where(*same, standing)).scalar_one()
+    if deadline is not None:
+        connection.execute(
+            update(run)
+            .where(run.c.id == found, run.c.state != RunState.DONE)
+            .values(deadline=func.least(run.c.deadline, deadline))
+        )
+    return found, False
 
 
 def move_waiting_runs(connection: Connection, from_video_id: UUID, to_video_id: UUID) -> None:

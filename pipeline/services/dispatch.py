@@ -26,7 +26,7 @@ def dispatch_videos(system: System) -> int:
 
 
 def refill(system: System, precision: Precision) -> None:
-    """Send more chunks of this precision if fewer wait in Redis than there are slots.
+    """Send more chunks of this precision if less than half a window waits in Redis.
 
     The end of each chunk asks, so asking costs one round trip to Redis; what is sent then is half a window.
     """
@@ -48,26 +48,23 @@ def _dispatch_chunks(system: System, precision: Precision, slots: int) -> int:
     # Without any worker fp32 may wait in Redis as well as in Postgres; a precision that no worker has stays.
     if not slots and precision != PRECISIONS[0]:
         return 0
-    sent, last = 0, BATCH
+    sent, last, window = 0, BATCH, system.settings.window(slots)
     while last == BATCH:
         with transaction(system.engine) as connection:
-            queued = queue_ready_chunks(connection, system.settings.window_per_slot * max(slots, 1), precision)
-        for run_id, idx in queued:
-            system.queue.send_detect(run_id, idx, precision)
+            queued = queue_ready_chunks(connection, window, precision, slots)
+        for one in queued:
+            system.queue.send_detect(one.run_id, one.idx, precision, first=one.first)
         last = len(queued)
         sent += last
     if sent:
-        system.queue.note_slots(precision, slots)
+        system.queue.note_window(precision, window)
     return sent
 
 
 def _dispatch_videos(system: System, slots: int) -> int:
     """Videos come before chunks on a worker, so as many are under way as their share of the slots while chunks wait."""
     settings = system.settings
-    if _chunks_wait(system):
-        most = math.ceil(settings.ingest_share * max(slots, 1))
-    else:
-        most = settings.window_per_slot * max(slots, 1)
+    most = math.ceil(settings.ingest_share * max(slots, 1)) if _chunks_wait(system) else settings.window(slots) + slots
     with transaction(system.engine) as connection:
         queued = queue_stored_videos(connection, most)
     for video_id in queued:
