@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from pipeline.core.fair_share import Lane, QueueKey
@@ -60,6 +60,7 @@ def forecast(
     weights: Mapping[str, float],
     caps: Mapping[str, int],
     slots: int,
+    under_way: int = 1_000_000,
 ) -> dict[UUID, float]:
     """Seconds from now until each run's last frame is analysed.
 
@@ -68,9 +69,11 @@ def forecast(
         weights: of each team.
         caps: the most slots of a team; teams that are not named have no limit.
         slots: of all workers; without any nothing ends, and the result is empty.
+        under_way: how many chunks are sent or being analysed at a time; a lane's share of them is at least one.
     """
     if slots < 1:
         return {}
+    lanes = [replace(lane, share=max(lane.share, 1 / under_way)) for lane in lanes]
     flows: dict[QueueKey, _Flow] = {}
     for run in runs:
         flow = flows.setdefault(run.queue, _Flow(0.0, min(slots, caps.get(run.queue.team, slots))))

@@ -28,6 +28,8 @@ from pipeline.errors import UsageError
 from pipeline.services.system import System
 
 _MOST_KEPT = 0.9
+#: Slots that were idle for longer than they worked had nothing to do, and say nothing of what is to come.
+_MOST_OVERHEAD = 2.0
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,7 @@ def get_queue(system: System, *, team: str | None = None) -> QueueReport:
         slots = sum(worker.slots for worker in select_workers(connection))
     now = datetime.now(UTC)
     frames_left = _frames_left(every)
-    costs = _Costs(paces)
+    costs = _Costs(paces, slots * measured_s)
     open_runs = []
     for run in every:
         cost = costs.of(run)
@@ -149,6 +151,7 @@ def get_queue(system: System, *, team: str | None = None) -> QueueReport:
         {run.team: run.weight for run in every},
         {run.team: run.max_slots for run in every if run.max_slots is not None},
         slots,
+        slots + system.settings.window(slots),
     )
     shown = [run for run in every if team in {None, run.team}]
     runs = [_run_forecast(run, frames_left[run.id], ends_s.get(run.id), now) for run in shown]
@@ -177,9 +180,17 @@ def set_share(system: System, lane: str, share: float) -> QueueReport:
 
 
 class _Costs:
-    """Seconds of a slot for one frame, from the chunks that ended lately: of a run, else of its model, else of all."""
+    """Seconds of a slot for one frame, from the chunks that ended lately: of a run, else of its model, else of all.
 
-    def __init__(self, paces: Sequence[Pace]) -> None:
+    What the slots spent between chunks is laid on these.
+
+    Args:
+        available_s: seconds that all slots had, together, while these chunks ended.
+    """
+
+    def __init__(self, paces: Sequence[Pace], available_s: float) -> None:
+        busy_s = sum(pace.slot_s for pace in paces)
+        self._overhead = min(max(available_s / busy_s, 1.0), _MOST_OVERHEAD) if busy_s else 1.0
         self._spent: dict[object, tuple[float, int]] = defaultdict(lambda: (0.0, 0))
         for pace in paces:
             for key in (pace.run_id, pace.model_fingerprint, None):
@@ -190,7 +201,7 @@ class _Costs:
         for key in (run.id, run.model_fingerprint, None):
             slot_s, frames = self._spent.get(key, (0.0, 0))
             if frames:
-                return slot_s / frames
+                return self._overhead * slot_s / frames
         return None
 
 
