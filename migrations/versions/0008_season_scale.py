@@ -51,6 +51,7 @@ CHUNKS = """
 ALTER TABLE chunk ADD COLUMN deaths integer NOT NULL DEFAULT 0;
 DROP INDEX chunk_open;
 CREATE INDEX chunk_in_flight ON chunk (state, run_id) WHERE state IN ('queued', 'running');
+CREATE INDEX chunk_quarantined ON chunk (run_id) WHERE state = 'quarantined';
 ALTER TABLE chunk SET (fillfactor = 90);
 """
 
@@ -65,7 +66,10 @@ CREATE INDEX video_rejected ON video (not_before) WHERE state = 'rejected' AND o
 """
 
 WORKERS = """
-ALTER TABLE worker ADD COLUMN draining_at timestamptz;
+ALTER TABLE worker
+    ADD COLUMN draining_at timestamptz,
+    ADD COLUMN drained_at timestamptz,
+    ADD COLUMN disk_low text NOT NULL DEFAULT '';
 CREATE TABLE worker_death (
     worker text NOT NULL,
     started_at timestamptz NOT NULL,
@@ -75,11 +79,25 @@ CREATE TABLE worker_death (
 );
 """
 
+# What a person asked to be tried again.
+RETRIES = """
+INSERT INTO state_transition VALUES ('chunk', 'quarantined', 'ready'), ('video', 'rejected', 'stored');
+"""
+
+PRESSURE = """
+CREATE TABLE pressure (
+    part text PRIMARY KEY,
+    reason text NOT NULL,
+    since timestamptz NOT NULL DEFAULT now(),
+    seen_at timestamptz NOT NULL DEFAULT now()
+);
+"""
+
 
 def upgrade() -> None:
     op.execute("SET LOCAL lock_timeout = '4s'")
     op.execute("SET LOCAL statement_timeout = '60s'")
     # In the order in which workers lock them, before the first is changed.
     op.execute("LOCK TABLE chunk, run, video, team, worker IN ACCESS EXCLUSIVE MODE")
-    for part in (LANES, TEAMS, RUNS, CHUNKS, VIDEOS, WORKERS):
+    for part in (LANES, TEAMS, RUNS, CHUNKS, VIDEOS, WORKERS, RETRIES, PRESSURE):
         op.execute(part)

@@ -29,6 +29,7 @@ WITH busy AS (
            row_number() OVER (PARTITION BY team.id, run.lane ORDER BY run.created_at, run.id, first.idx) AS turn
     FROM run JOIN video ON video.id = run.video_id JOIN team ON team.id = video.team_id
     JOIN model ON model.fingerprint = run.model_fingerprint AND model.precision = :precision
+    JOIN lane AS of ON of.name = run.lane AND of.paused_at IS NULL AND team.paused_at IS NULL
     CROSS JOIN LATERAL (
         SELECT idx FROM chunk
         WHERE run_id = run.id AND state = 'ready' AND not_before <= clock_timestamp()
