@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, null, or_, select, update
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from pipeline.core.states import ChunkState, RunState, VideoState
 from pipeline.db.chunks import ANALYSED
@@ -114,7 +115,7 @@ def select_failed(connection: Connection, *, team_name: str | None, since: datet
     )
     failed = (
         select(run.c.id, run.c.finished_at)
-        .distinct(run.c.video_id, run.c.model_fingerprint)
+        .ext(distinct_on(run.c.video_id, run.c.model_fingerprint))
         .join(video, video.c.id == run.c.video_id)
         .join(team, team.c.id == run.c.team_id)
         .where(run.c.state == RunState.FAILED, ~stands)

@@ -21,7 +21,7 @@ from pipeline.db.engine import transaction
 from pipeline.db.run_search import find_by_video_id
 from pipeline.db.runs import RunRow, insert_run, select_run
 from pipeline.db.videos import VideoRow, lock_for_run, select_video
-from pipeline.errors import LeaseLost, NotFound, UsageError
+from pipeline.errors import LeaseLost, NotFound, SourceGone, UsageError, VideoRejected
 from pipeline.services.dispatch import dispatch
 from pipeline.services.plan import plan_runs
 from pipeline.services.runs import find_run, short_id
@@ -94,7 +94,7 @@ def iter_retry_failed(
             run = select_run(connection, run_id, team=team)
         try:
             yield _retry_run(system, run)
-        except UsageError as error:
+        except (UsageError, SourceGone, VideoRejected) as error:
             yield _outcome(run, "refused", error.message)
         progress.advance()
     dispatch(system)
