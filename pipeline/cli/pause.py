@@ -39,11 +39,12 @@ def pause(console: Console, teams: tuple[str, ...], lanes: tuple[str, ...]) -> N
     for each in changes:
         assert each.since is not None
         waits = "1 open run waits" if each.open_runs == 1 else f"{each.open_runs} open runs wait"
-        already = "" if each.changed else " already"
+        already = "" if each.changed else "already "
         command = resume_command(Pause(each.kind, each.name, each.since))
-        console.print(
-            f"{each.kind} {each.name} is paused{already}, {in_words(each.since)}: {waits}; `{command}` goes on"
+        line = (
+            f"{each.kind} {each.name} is {already}paused {in_words(each.since)}: {waits}; `{command}` goes on with it"
         )
+        console.print(console.naming_home(line))
 
 
 @click.command()
