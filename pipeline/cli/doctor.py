@@ -199,6 +199,9 @@ def _workers(console: Console) -> str:
     if not workers:
         last = f" ({lost[0].name} was last seen {format_ago(lost[0].silent_s)})" if lost else ""
         raise DoctorFailed(f"no worker is alive{last}; start one with `poseline worker` (or `poseline up`)")
+    if all(worker.draining_at is not None for worker in workers):
+        first = workers[0].name
+        raise DoctorFailed(f"no worker takes work: {first} drains; `poseline drain {first} --undo`, or start another")
     answering = console.system.queue.ping_workers(_PING_S, limit=len(workers))
     for worker in workers:
         if worker.name not in answering:

@@ -83,7 +83,7 @@ def show(console: Console, name: str, team: str | None) -> None:
     if console.print_json(detail.to_dict()):
         return
     for line in detail_lines(detail):
-        console.print(line)
+        console.print(console.naming_home(line))
     if detail.run.state is RunState.DONE:
         console.print(f"  {summary_line(detail.run)}")
 

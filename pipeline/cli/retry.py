@@ -10,7 +10,7 @@ import click
 from pipeline.cli.console import Console, common, pass_console
 from pipeline.cli.progress import Bar
 from pipeline.cli.since import Since
-from pipeline.errors import UsageError
+from pipeline.errors import PoselineError, ServiceUnavailable, UsageError
 from pipeline.services.retry import Retry, iter_retry_failed
 from pipeline.services.retry import retry as retry_one
 from pipeline.services.runs import short_id
@@ -40,7 +40,7 @@ def retry(
     if since is not None and not all_failed:
         raise UsageError("--since goes with --all-failed")
     if not all_failed:
-        _print(console, [retry_one(console.system, target, team=team) for target in targets])
+        _retry_each(console, targets, team)
         return
     if team is not None:
         require_team(console.system, team)
@@ -48,11 +48,31 @@ def retry(
         _print(console, list(iter_retry_failed(console.system, team=team, since=since, progress=bar)), of_many=True)
 
 
+def _retry_each(console: Console, targets: tuple[str, ...], team: str | None) -> None:
+    """Try each again; one that cannot be does not keep the others, and the first such decides the exit code."""
+    done: list[Retry] = []
+    failures: list[tuple[str, PoselineError]] = []
+    for target in targets:
+        try:
+            done.append(retry_one(console.system, target, team=team))
+        except ServiceUnavailable:
+            raise
+        except PoselineError as error:
+            failures.append((target, error))
+    _print(console, done)
+    for target, error in failures:
+        console.error(error, target)
+    if failures:
+        raise click.exceptions.Exit(failures[0][1].exit_code)
+
+
 def _print(console: Console, retries: list[Retry], *, of_many: bool = False) -> None:
     if console.print_json([each.to_dict() for each in retries]):
         return
     for each in retries:
         console.print(f"{each.video}, run {short_id(each.run_id)}: {each.message}")
-    if of_many:
+    if of_many and not retries:
+        console.print("nothing failed that was not asked for again")
+    elif of_many:
         actions = Counter(each.action for each in retries)
         console.print(f"{len(retries) - actions['refused'] - actions['none']} of {len(retries)} are tried again")

@@ -132,7 +132,7 @@ def _retry_run(system: System, run: RunRow) -> Retry:
             else db.end_finish_backoff(connection, run.id)
         )
     if not waited:
-        return _outcome(run, "none", f"{run.state}, and nothing of it waits to be tried again")
+        return _outcome(run, "none", f"{run.state}, and nothing of it waits after an error")
     if run.state is RunState.FINISHING:
         system.queue.send_finish(run.id)
     return _outcome(run, "now", "tried again now")
@@ -146,9 +146,9 @@ def _retry_chunks(system: System, run: RunRow, idx: int | None = None) -> Retry:
     except LeaseLost:  # its last chunk ended, or it was cancelled, at this moment
         return _outcome(run, "none", "it just ended; ask again")
     done = [f"{_chunks(again)} that had been given up"] * bool(again)
-    done += [f"{_chunks(hurried)} that had to wait"] * bool(hurried)
+    done += [f"{_chunks(hurried)} that waited after an error"] * bool(hurried)
     if not done:
-        return _outcome(run, "none", f"{run.state}, and nothing of it was given up or has to wait")
+        return _outcome(run, "none", f"{run.state}, and nothing of it was given up or waits after an error")
     message = f"{run.state}; {' and '.join(done)} {'is' if again + hurried == 1 else 'are'} tried again"
     return _outcome(run, "chunks" if again else "now", message, chunks=again + hurried)
 
@@ -166,7 +166,7 @@ def _retry_chunk(system: System, run: RunRow, idx: int) -> Retry:
     done = _retry_chunks(system, run, idx)
     if done.action != "none":
         return done
-    return _outcome(run, "none", f"chunk {idx} is {state}; it was not given up and has not to wait")
+    return _outcome(run, "none", f"chunk {idx} is {state}; it was not given up and does not wait after an error")
 
 
 def _analyse_again(system: System, run: RunRow, because: str = "") -> Retry:

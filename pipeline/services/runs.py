@@ -86,6 +86,7 @@ class RunsPoll:
     """What a client that waits for runs asks for again and again.
 
     Args:
+        has_workers: whether one takes work.
         blocking_reasons: why runs make no progress, by run; of the first few that are open.
     """
 
@@ -175,7 +176,7 @@ def poll_runs(system: System, run_ids: Collection[UUID], *, team: str | None) ->
         open_ids = [run.id for run in runs if not is_final(run.state)][:_BLOCKING_REASONS]
         reasons = {run_id: blocking_reason(connection, run_id) for run_id in open_ids}
         known = {run_id: reason for run_id, reason in reasons.items() if reason is not None}
-        return RunsPoll(runs, bool(select_workers(connection)), known)
+        return RunsPoll(runs, any(worker.draining_at is None for worker in select_workers(connection)), known)
 
 
 def cancel_run(system: System, run_id: UUID, *, team: str | None) -> Cancellation:

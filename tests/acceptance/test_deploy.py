@@ -92,6 +92,9 @@ def test_a_drained_worker_takes_work_again_when_that_is_undone(
         assert "only@" in printed.out
         assert printed.out.strip().endswith(": drained")
         assert "no worker takes work now" in printed.err
+        main(["doctor", "--json"])
+        [wrong] = [each for each in json.loads(capsys.readouterr().out) if each["part"] == "workers"]
+        assert wrong["message"].startswith("no worker takes work: only@")
         run_id = ask(system, short_clip)
         wait_until(lambda: system.queue.waiting("control"), 30, "a message that nobody takes")
         assert sql(system, "SELECT attempts FROM video") == [(0,)]
@@ -102,7 +105,7 @@ def test_a_drained_worker_takes_work_again_when_that_is_undone(
 def test_a_cancelled_run_frees_its_slot_within_a_heartbeat_and_commits_nothing(
     system: System, short_clip: Path, tmp_path: Path
 ) -> None:
-    """One slot, a chunk of several seconds, and another run behind it: the other one begins as soon as the slot is free."""
+    """One slot, a chunk of several seconds, and another run behind it, which begins as soon as the slot is free."""
     settings = system.settings.model_copy(update={"chunk_frames": 100_000})
     with processes(settings, tmp_path / "logs") as running:
         running.beat()

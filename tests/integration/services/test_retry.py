@@ -244,4 +244,10 @@ def test_after_an_outage_all_that_failed_is_tried_again_once(
     out = capsys.readouterr().out
     assert out.count("analysed again as run") == 1, "some were tried again twice, or the oldest was not"
     assert "1 of 2 are tried again" in out
+    assert main(["retry", "nothing", str(under_way)]) == 2
+    printed = capsys.readouterr()
+    assert "running, and nothing of it was given up" in printed.out
+    assert "no video or run is called 'nothing'" in printed.err
+    assert main(["retry", "--all-failed", "--since", "1h", "--team", "team"]) == 0
+    assert "0 of 1 are tried again" in capsys.readouterr().out
     assert main(["retry"]) == main(["retry", "x", "--all-failed"]) == main(["retry", "x", "--since", "1d"]) == 2
