@@ -60,8 +60,8 @@ def _retry_each(console: Console, targets: tuple[str, ...], team: str | None) ->
         except PoselineError as error:
             failures.append((target, error))
     _print(console, done)
-    for target, error in failures:
-        console.error(error, target)
+    for target, failure in failures:
+        console.error(failure, target)
     if failures:
         raise click.exceptions.Exit(failures[0][1].exit_code)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from uuid import UUID
 
@@ -10,6 +11,7 @@ import pytest
 
 from pipeline.cli.main import main
 from pipeline.db import retries
+from pipeline.db.chunks import commit_chunk
 from pipeline.db.engine import transaction
 from pipeline.db.run_ends import mark_cancelled
 from pipeline.db.runs import insert_run
@@ -27,9 +29,9 @@ from pipeline.services.system import System
 from pipeline.services.teams import add_team
 from pipeline.settings import Settings
 from tests.conftest import opened
-from tests.integration.db.test_chunks import claim, commit, make_run
+from tests.integration.db.test_chunks import claim, commit, encoded, make_run, rows_for
 from tests.support.analysis import MODEL, analyse, put_model
-from tests.support.harness import ask, assert_nothing_left, export_bytes, run_of, sql
+from tests.support.harness import ask, assert_nothing_left, export_bytes, run_of, sql, wait_until
 
 
 def stored_run(system: System, clip: Path, team: str = "team") -> UUID:
@@ -125,6 +127,24 @@ def test_a_run_that_ends_at_that_moment_keeps_what_it_has(system: System, short_
         retries.requeue_quarantined(connection, run_id)
     assert sql(system, "SELECT state FROM chunk WHERE idx = 0") == [("quarantined",)]
     assert sql(system, "SELECT count(*) FROM frame") == [(10,)]
+
+
+def test_a_retry_while_the_last_chunk_commits_changes_nothing(system: System, short_clip: Path) -> None:
+    run_id = stored_run(system, short_clip)
+    give_up(system, run_id, 0)
+    one, last = claim(system, run_id, 1), claim(system, run_id, 2)
+    assert one is not None
+    assert last is not None
+    commit(system, one)
+    with ThreadPoolExecutor(1) as pool:
+        with transaction(system.engine) as connection:
+            assert commit_chunk(connection, last, encoded(last, rows_for(last))), "it is the run's last"
+            asked = pool.submit(retry, system, str(run_id), team=None)
+            wait_until(lambda: sql(system, "SELECT 1 FROM pg_locks WHERE NOT granted"), 10, "the run's row")
+        assert asked.result(10).message == "it just ended; ask again"
+    assert sql(system, "SELECT state, chunks_pending FROM run") == [("finishing", 0)]
+    assert sql(system, "SELECT state FROM chunk WHERE idx = 0") == [("quarantined",)]
+    assert sql(system, "SELECT count(*) FROM frame") == [(30,)], "its missing frames went all the same"
 
 
 def test_a_done_run_with_parts_given_up_gets_a_successor_beside_it(system: System, short_clip: Path) -> None:
