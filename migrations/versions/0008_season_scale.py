@@ -43,6 +43,8 @@ ALTER TABLE run
 CREATE INDEX run_queue ON run (precision, lane, team_id, rank, due_at, id) WHERE state IN ('queued', 'running');
 CREATE INDEX run_deadline ON run (deadline)
     WHERE deadline IS NOT NULL AND rank > 0 AND state IN ('waiting', 'queued', 'running');
+DROP INDEX run_open;
+CREATE INDEX run_open ON run (state, id) WHERE state IN ('waiting', 'queued', 'running', 'finishing');
 ALTER TABLE run SET (fillfactor = 80);
 """
 
@@ -50,8 +52,14 @@ ALTER TABLE run SET (fillfactor = 80);
 CHUNKS = """
 ALTER TABLE chunk ADD COLUMN deaths integer NOT NULL DEFAULT 0;
 DROP INDEX chunk_open;
+-- Left over from when a run could get chunks while it was being ended.
+UPDATE chunk SET state = 'cancelled', lease_token = NULL, lease_until = NULL, queued_at = NULL
+FROM run
+WHERE run.id = chunk.run_id AND run.state IN ('failed', 'cancelled') AND chunk.state IN ('ready', 'queued', 'running');
 CREATE INDEX chunk_in_flight ON chunk (state, run_id) WHERE state IN ('queued', 'running');
 CREATE INDEX chunk_quarantined ON chunk (run_id) WHERE state = 'quarantined';
+-- What ended lately tells how fast work goes.
+CREATE INDEX chunk_finished ON chunk (finished_at) WHERE state = 'done';
 ALTER TABLE chunk SET (fillfactor = 90);
 """
 

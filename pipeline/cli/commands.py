@@ -21,6 +21,7 @@ SECTIONS = {
         "ingest": Entry("analyze:ingest", "The same without waiting."),
         "runs": Entry("results:runs", "List the newest runs."),
         "show": Entry("results:show", "Show one run: progress, results, errors."),
+        "queue": Entry("queue:queue", "Show what waits, how fast it goes, and when each run will be done."),
         "cancel": Entry("results:cancel", "Cancel runs."),
         "retry": Entry("retry:retry", "Try again what failed, was cancelled or was given up."),
         "export": Entry("results:export", "Write a run's poses to a file."),

@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from pipeline.core.chunk_plan import ChunkPlan
+from pipeline.core.precision import Precision
 from pipeline.core.states import ChunkState, RunState
 from pipeline.db.frames import copy_frames
 from pipeline.db.leases import UNLEASED, Lease, lease_values
@@ -30,6 +31,7 @@ class ClaimedChunk:
     plan: ChunkPlan
     video_id: UUID
     model_fingerprint: str
+    precision: Precision = "fp32"
 
     @property
     def run_id(self) -> UUID:
@@ -85,6 +87,7 @@ def claim_chunk(connection: Connection, run_id: UUID, idx: int, worker: str, lea
             chunk.c.errors,
             run.c.video_id,
             run.c.model_fingerprint,
+            run.c.precision,
             run.c.state.label("run_state"),
         )
     ).first()
@@ -94,7 +97,7 @@ def claim_chunk(connection: Connection, run_id: UUID, idx: int, worker: str, lea
         connection.execute(move_to(RunState.RUNNING, started_at=func.clock_timestamp()).where(run.c.id == run_id))
     plan = ChunkPlan(idx, row.first_frame, row.frames, row.start_pts, row.end_pts, row.seek_pts)
     lease = Lease("chunk", (run_id, idx), row.lease_token, row.errors)
-    return ClaimedChunk(lease, plan, row.video_id, row.model_fingerprint)
+    return ClaimedChunk(lease, plan, row.video_id, row.model_fingerprint, row.precision)
 
 
 def commit_chunk(
@@ -187,14 +190,6 @@ def cancel_chunks(connection: Connection, run_id: UUID) -> None:
     """Cancel the chunks of a run that is being ended; workers on them find their lease gone."""
     lock_chunks(connection, run_id)
     connection.execute(move_to(ChunkState.CANCELLED, **UNLEASED).where(chunk.c.run_id == run_id))
-
-
-def cancel_chunks_of_ended_runs(connection: Connection) -> int:
-    """Cancel chunks that a run got while it was being ended. Returns how many there were."""
-    ended = [str(state) for state in (RunState.FAILED, RunState.CANCELLED)]
-    return connection.execute(
-        move_to(ChunkState.CANCELLED, **UNLEASED).where(run.c.id == chunk.c.run_id, run.c.state.in_(ended))
-    ).rowcount
 
 
 def count_computed_with(connection: Connection, run_id: UUID) -> dict[str, int]:

@@ -120,6 +120,9 @@ def _end_run(
     connection: Connection, run_id: UUID, state: RunState, reason: str, summary: Mapping[str, Any] | None = None
 ) -> bool:
     """End a run without results. Returns whether it was open; a run that had ended before is left as it is."""
+    # A run that waits is locked first, so that it gets no chunks meanwhile; any other is locked after its chunks, as by
+    # a commit.
+    connection.execute(select(run.c.id).where(run.c.id == run_id, run.c.state == RunState.WAITING).with_for_update())
     is_open = select(run.c.id).where(run.c.id == run_id, run.c.state.in_([str(each) for each in sources(state)]))
     if connection.execute(is_open).first() is None:
         return False

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
-from sqlalchemy import Connection, Float, Select, cast, func, select, update
+from sqlalchemy import Connection, Float, Select, cast, func, select, union_all, update
 from sqlalchemy.dialects.postgresql import insert
 
 from pipeline.core.chunk_plan import ChunkPlan
@@ -71,9 +71,12 @@ def insert_run(
     model_fingerprint: str,
     *,
     lane: str = "fresh",
+    deadline: datetime | None = None,
     retry_of: UUID | None = None,
 ) -> tuple[UUID, bool]:
     """Insert the run of a video by a model, or find the newest that stands. Returns its id and whether it is new.
+
+    The deadline of one that exists and is not done becomes the earlier of the two.
 
     Args:
         retry_of: a done run of the same video and model, beside which this one is made.
@@ -88,6 +91,7 @@ def insert_run(
             precision=select(model.c.precision).where(model.c.fingerprint == model_fingerprint).scalar_subquery(),
             lane=lane,
             params={} if retry_of is None else {"retry_of": str(retry_of)},
+            deadline=deadline,
             state=RunState.WAITING,
         )
         .on_conflict_do_nothing()
@@ -97,7 +101,14 @@ def insert_run(
         return made, True
     standing = run.c.state.not_in([RunState.FAILED, RunState.CANCELLED])
     newest = select(run.c.id).where(*same, standing).order_by(run.c.created_at.desc(), run.c.id).limit(1)
-    return connection.execute(newest).scalar_one(), False
+    found = connection.execute(newest).scalar_one()
+    if deadline is not None:
+        connection.execute(
+            update(run)
+            .where(run.c.id == found, run.c.state != RunState.DONE)
+            .values(deadline=func.least(run.c.deadline, deadline))
+        )
+    return found, False
 
 
 def move_waiting_runs(connection: Connection, from_video_id: UUID, to_video_id: UUID) -> None:
@@ -119,20 +130,39 @@ def move_waiting_runs(connection: Connection, from_video_id: UUID, to_video_id: 
     )
 
 
+def sample_of_runs(state: RunState, limit: int) -> Select[tuple[UUID]]:
+    """SQL: the ids of at most `limit` runs in that state; all of them where there are no more, else others each time.
+
+    What looks for what should never be wrong looks at few at a time, so that it costs the same however many there are.
+    """
+    start = uuid4()
+    parts = [
+        select(run.c.id).where(run.c.state == str(state), side).order_by(run.c.id).limit(limit).subquery()
+        for side in (run.c.id >= start, run.c.id < start)
+    ]
+    ids = union_all(*(select(part.c.id) for part in parts)).limit(limit).subquery()
+    return select(run.c.id).where(run.c.id.in_(select(ids.c.id)), run.c.state == str(state))
+
+
 def select_plannable_runs(
-    connection: Connection, video_id: UUID | None = None, limit: int | None = None
+    connection: Connection, video_id: UUID | None = None, sample: int | None = None
 ) -> Sequence[tuple[UUID, UUID]]:
-    """Runs that wait although their video is ready, locked for the caller's transaction: ids of run and video."""
+    """Runs that wait although their video is ready, locked for the caller's transaction: ids of run and video.
+
+    Args:
+        video_id: of this video only.
+        sample: look at so many of all that wait.
+    """
     statement = (
         select(run.c.id, run.c.video_id)
         .join(video, video.c.id == run.c.video_id)
         .where(run.c.state == RunState.WAITING, video.c.state == VideoState.READY)
-        .order_by(func.random())  # one that cannot be planned must not block the others
-        .limit(limit)
         .with_for_update(of=run, skip_locked=True)
     )
     if video_id is not None:
         statement = statement.where(run.c.video_id == video_id)
+    if sample is not None:
+        statement = statement.where(run.c.id.in_(sample_of_runs(RunState.WAITING, sample)))
     return [(row.id, row.video_id) for row in connection.execute(statement)]
 
 

@@ -163,7 +163,7 @@ run = Table(
         unique=True,
         postgresql_where=text("state not in ('failed', 'cancelled')"),
     ),
-    Index("run_open", "state", postgresql_where=text("state in ('waiting', 'queued', 'running', 'finishing')")),
+    Index("run_open", "state", "id", postgresql_where=text("state in ('waiting', 'queued', 'running', 'finishing')")),
     Index(
         "run_queue",
         *("precision", "lane", "team_id", "rank", "due_at", "id"),
@@ -195,6 +195,7 @@ chunk = Table(
     *_lease_columns(),
     Index("chunk_ready", "run_id", "idx", postgresql_where=text("state = 'ready'")),
     Index("chunk_quarantined", "run_id", postgresql_where=text("state = 'quarantined'")),
+    Index("chunk_finished", "finished_at", postgresql_where=text("state = 'done'")),
     Index("chunk_in_flight", "state", "run_id", postgresql_where=text("state in ('queued', 'running')")),
 )
 

@@ -107,7 +107,6 @@ def mark_stored(connection: Connection, video_id: UUID, source: StoredObject) ->
             etag=source.etag,
             version_id=source.version_id,
             size_bytes=source.size_bytes,
-            queued_at=func.clock_timestamp(),
         ).where(video.c.id == video_id, video.c.state == VideoState.UPLOADING)
     )
     if stored.rowcount != 1:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -15,7 +14,7 @@ from pipeline.core.frame_index import FrameIndex
 from pipeline.core.objects import StoredObject
 from pipeline.core.states import VideoState
 from pipeline.db.engine import violated_constraint
-from pipeline.db.leases import UNLEASED, Lease, after, lease_values
+from pipeline.db.leases import UNLEASED, Lease, lease_values
 from pipeline.db.run_ends import fail_waiting_runs
 from pipeline.db.tables import CONTENT_INDEX, team, video
 from pipeline.db.teams import of_team
@@ -205,25 +204,6 @@ def select_frame_index(connection: Connection, video_id: UUID) -> FrameIndex:
     """The frame index of a ready video."""
     return FrameIndex.from_bytes(
         connection.execute(select(video.c.frame_index).where(video.c.id == video_id)).scalar_one()
-    )
-
-
-def select_unsent_ingests(connection: Connection, older_than_s: float) -> Sequence[UUID]:
-    """Stored videos that no worker holds and whose message is old; they are marked as sent again."""
-    return (
-        connection.execute(
-            update(video)
-            .where(
-                video.c.state == VideoState.STORED,
-                video.c.lease_token.is_(None),
-                video.c.not_before <= func.clock_timestamp(),
-                func.coalesce(video.c.queued_at, video.c.not_before) < after(-older_than_s),
-            )
-            .values(queued_at=func.clock_timestamp())
-            .returning(video.c.id)
-        )
-        .scalars()
-        .all()
     )
 
 

@@ -15,7 +15,7 @@ from pipeline.db.run_ends import mark_failed
 from pipeline.db.videos import select_frame_index, select_video
 from pipeline.errors import BrokenModel, SourceGone
 from pipeline.logs import get_logger, log_context
-from pipeline.services.dispatch import dispatch
+from pipeline.services.dispatch import refill
 from pipeline.services.lease_heartbeat import LeaseHeartbeat
 from pipeline.services.leased_work import WorkKind, leased_work
 from pipeline.services.model_cache import ModelCache
@@ -57,7 +57,7 @@ def detect_chunk(
         log.info("chunk_done", frames=spool.frames, people=spool.people)
         if is_last:
             system.queue.send_finish(run_id)
-        dispatch(system)
+        refill(system, work.claimed.precision)
 
 
 def _fill(

@@ -15,6 +15,7 @@ from pipeline.db.engine import transaction
 from pipeline.db.uploads import add_name, delete_upload, insert_video, lock_upload, mark_stored, repin
 from pipeline.db.videos import VideoRow, find_content, find_object, select_video
 from pipeline.errors import OwnPreview, ServiceUnavailable, SourceGone, StoreFull, UsageError, VideoRejected
+from pipeline.services.dispatch import dispatch_videos
 from pipeline.services.pressure import note_store_full, wait_for_room
 from pipeline.services.system import System
 from pipeline.services.teams import in_bytes, limits_of
@@ -86,7 +87,7 @@ def upload_file(system: System, path: Path, team: str, *, progress: Progress = S
         except BaseException:
             forget_upload(system, video_id, key)
             raise
-    system.queue.send_ingest(video_id)
+    dispatch_videos(system)
     with transaction(system.engine) as connection:
         return Upload(select_video(connection, video_id, team=team), existed=False)
 
@@ -127,7 +128,7 @@ def register_object(system: System, url: str, team: str) -> Upload:
             return Upload(known, existed=True)
         video_id, _ = insert_video(connection, team, printable(key.rpartition("/")[2]), bucket=source.bucket, key=key)
         mark_stored(connection, video_id, source)
-    system.queue.send_ingest(video_id)
+    dispatch_videos(system)
     with transaction(system.engine) as connection:
         return Upload(select_video(connection, video_id, team=team), existed=False)
 

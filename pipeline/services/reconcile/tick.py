@@ -7,6 +7,7 @@ from pipeline.logs import get_logger
 from pipeline.services.dispatch import dispatch
 from pipeline.services.pressure import watch_pressure
 from pipeline.services.reconcile.counters import repair_counters
+from pipeline.services.reconcile.deadlines import raise_urgent_runs
 from pipeline.services.reconcile.expired_leases import (
     forget_gone_workers,
     reclaim_chunks,
@@ -32,6 +33,7 @@ SWEEPS = (
     remove_abandoned_uploads,
     remove_orphaned_objects,
     watch_pressure,
+    raise_urgent_runs,
     dispatch,
 )
 

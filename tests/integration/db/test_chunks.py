@@ -155,7 +155,7 @@ def test_a_run_is_queued_until_its_first_chunk_is_claimed(system: System) -> Non
     run_id = make_run(system)
     assert sql(system, "SELECT state, started_at FROM run") == [("queued", None)]
     with transaction(system.engine) as connection:
-        assert fair_queue.queue_ready_chunks(connection, 9) == [(run_id, idx) for idx in range(3)]
+        assert fair_queue.queue_ready_chunks(connection, 9) == [(run_id, idx, False) for idx in range(3)]
     assert run_of(system, run_id).state is RunState.QUEUED, "a message that waits is no work"
     assert claim(system, run_id, 1) is not None
     before = run_of(system, run_id)
@@ -278,12 +278,12 @@ def test_the_window_is_small_and_fair_between_teams(system: System) -> None:
     with transaction(system.engine) as connection:
         picked = fair_queue.queue_ready_chunks(connection, 6)
     assert len(picked) == 6
-    assert [run_id for run_id, _ in picked].count(match) == 3, "a small team waits behind a season"
+    assert [one.run_id for one in picked].count(match) == 3, "a small team waits behind a season"
     with transaction(system.engine) as connection:
         assert fair_queue.queue_ready_chunks(connection, 6) == []
     sql(system, "UPDATE team SET weight = 3 WHERE name = 'academy'")
     with transaction(system.engine) as connection:
-        assert fair_queue.queue_ready_chunks(connection, 10) == [(season, idx) for idx in range(3, 7)]
+        assert fair_queue.queue_ready_chunks(connection, 10) == [(season, idx, False) for idx in range(3, 7)]
 
 
 def test_a_wrong_counter_is_put_right(system: System) -> None:
