@@ -7,6 +7,8 @@ import json
 import pytest
 
 from pipeline.cli.main import main
+from pipeline.db.engine import transaction
+from pipeline.db.workers import DeviceRow, report_worker
 from pipeline.errors import UnknownLane, UnknownTeam
 from pipeline.services.dispatch import dispatch
 from pipeline.services.pause import list_pauses, pause, resume
@@ -27,6 +29,9 @@ def test_nothing_more_of_what_is_paused_is_sent_and_what_was_sent_goes_on(system
     held, other = make_run(system, team="held"), make_run(system, team="other")
     sql(system, "UPDATE run SET lane = 'reprocess' WHERE id = :id", id=held)
     part = ("team", "held") if kind == "team" else ("lane", "reprocess")
+    with transaction(system.engine) as connection:
+        computes = DeviceRow("a chip", "a provider")
+        report_worker(connection, name="w", pid=1, slots=8, version="1", computes=computes)
     in_hand = claim(system, held, 0)
     sql(system, "UPDATE chunk SET state = 'queued', queued_at = now() WHERE run_id = :id AND idx = 1", id=held)
     [change] = pause(system, [part])  # type: ignore[list-item]
