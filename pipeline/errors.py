@@ -4,8 +4,11 @@ PoselineError                   exit 1
 ├── UsageError                  exit 2: what was asked for cannot be, whatever the servers say
 │   ├── UnknownModel
 │   ├── UnknownTeam
+│   ├── UnknownLane
+│   ├── UnknownWorker
 │   └── NotFound
 ├── ServiceUnavailable          a server that Poseline needs does not answer
+│   ├── StoreFull               the object store has no room
 │   ├── SchemaOutdated          the database has no tables, or another version's
 │   └── WrongEncoding           the database cannot store every text
 ├── StackError                  the local stack could not start or stop
@@ -95,12 +98,24 @@ class UnknownTeam(UsageError):
     """There is no such team; `poseline teams` lists them."""
 
 
+class UnknownLane(UsageError):
+    """There is no such lane."""
+
+
+class UnknownWorker(UsageError):
+    """There is no such worker; `poseline status` lists them."""
+
+
 class NotFound(UsageError):
     """There is no such thing here."""
 
 
 class ServiceUnavailable(PoselineError):
     """A server that Poseline needs does not answer; `poseline doctor` says which."""
+
+
+class StoreFull(ServiceUnavailable):
+    """The object store is full; make room, or raise its limit."""
 
 
 class SchemaOutdated(ServiceUnavailable):

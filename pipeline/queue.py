@@ -7,7 +7,7 @@ was seen on 5.7.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from uuid import UUID
 
@@ -37,6 +37,9 @@ INGEST = "poseline.ingest"
 DETECT = "poseline.detect"
 FINISH = "poseline.finish"
 TICK = "poseline.tick"
+
+#: The remote control command that has workers report to Postgres at once, and learn there what they are to do.
+REPORT = "poseline_report"
 
 #: The event that beat sends after each tick.
 TICKED = "poseline-ticked"
@@ -221,6 +224,23 @@ class TaskQueue:
         with _broker_errors():
             replies = self._app.control.ping(timeout=timeout_s, limit=limit) or []
         return sorted(name for reply in replies for name in reply)
+
+    def ask_for_reports(self, workers: Sequence[str]) -> None:
+        """Have these workers report now. Where Redis does not answer they do so within seconds."""
+        try:
+            with _broker_errors():
+                self._app.control.broadcast(REPORT, destination=list(workers))
+        except ServiceUnavailable as error:
+            log.warning("reports_not_asked_for", reason=error.message)
+
+    def shut_down_workers(self, workers: Sequence[str]) -> None:
+        """Have these workers end as after SIGTERM.
+
+        Raises:
+            ServiceUnavailable: Redis does not answer.
+        """
+        with _broker_errors():
+            self._app.control.shutdown(destination=list(workers))
 
     def _send(self, task: str, queue: str, *args: object, priority: int = _FIRST) -> None:
         # Not an error: the row waits in Postgres, and the reconciler sends the message again.

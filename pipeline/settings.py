@@ -105,6 +105,16 @@ class Settings(BaseSettings):
 
     rejected_keep_s: float = Field(default=7 * 86_400, ge=0, description="how long a rejected upload's object is kept")
 
+    disk_min_bytes: int = Field(
+        default=2**30, ge=0, description="a worker with less free space for scratch files takes in no video"
+    )
+    store_max_bytes: int | None = Field(
+        default=None, gt=0, description="room for uploaded videos; near it, no more are taken in"
+    )
+    database_max_bytes: int | None = Field(
+        default=None, gt=0, description="room for the database; near it, no more videos are taken in"
+    )
+
     #: `POSELINE_VIDEO__MAX_BYTES` and so on; a team may have limits of its own (`poseline teams`).
     video: VideoLimits = VideoLimits()
 

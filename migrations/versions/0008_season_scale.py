@@ -57,6 +57,7 @@ UPDATE chunk SET state = 'cancelled', lease_token = NULL, lease_until = NULL, qu
 FROM run
 WHERE run.id = chunk.run_id AND run.state IN ('failed', 'cancelled') AND chunk.state IN ('ready', 'queued', 'running');
 CREATE INDEX chunk_in_flight ON chunk (state, run_id) WHERE state IN ('queued', 'running');
+CREATE INDEX chunk_quarantined ON chunk (run_id) WHERE state = 'quarantined';
 -- What ended lately tells how fast work goes.
 CREATE INDEX chunk_finished ON chunk (finished_at) WHERE state = 'done';
 ALTER TABLE chunk SET (fillfactor = 90);
@@ -73,7 +74,10 @@ CREATE INDEX video_rejected ON video (not_before) WHERE state = 'rejected' AND o
 """
 
 WORKERS = """
-ALTER TABLE worker ADD COLUMN draining_at timestamptz;
+ALTER TABLE worker
+    ADD COLUMN draining_at timestamptz,
+    ADD COLUMN drained_at timestamptz,
+    ADD COLUMN disk_low text NOT NULL DEFAULT '';
 CREATE TABLE worker_death (
     worker text NOT NULL,
     started_at timestamptz NOT NULL,
@@ -83,11 +87,25 @@ CREATE TABLE worker_death (
 );
 """
 
+# What a person asked to be tried again.
+RETRIES = """
+INSERT INTO state_transition VALUES ('chunk', 'quarantined', 'ready'), ('video', 'rejected', 'stored');
+"""
+
+PRESSURE = """
+CREATE TABLE pressure (
+    part text PRIMARY KEY,
+    reason text NOT NULL,
+    since timestamptz NOT NULL DEFAULT now(),
+    seen_at timestamptz NOT NULL DEFAULT now()
+);
+"""
+
 
 def upgrade() -> None:
     op.execute("SET LOCAL lock_timeout = '4s'")
     op.execute("SET LOCAL statement_timeout = '60s'")
     # In the order in which workers lock them, before the first is changed.
     op.execute("LOCK TABLE chunk, run, video, team, worker IN ACCESS EXCLUSIVE MODE")
-    for part in (LANES, TEAMS, RUNS, CHUNKS, VIDEOS, WORKERS):
+    for part in (LANES, TEAMS, RUNS, CHUNKS, VIDEOS, WORKERS, RETRIES, PRESSURE):
         op.execute(part)

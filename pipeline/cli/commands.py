@@ -23,6 +23,7 @@ SECTIONS = {
         "show": Entry("results:show", "Show one run: progress, results, errors."),
         "queue": Entry("queue:queue", "Show what waits, how fast it goes, and when each run will be done."),
         "cancel": Entry("results:cancel", "Cancel runs."),
+        "retry": Entry("retry:retry", "Try again what failed, was cancelled or was given up."),
         "export": Entry("results:export", "Write a run's poses to a file."),
         "preview": Entry("results:preview", "Draw a run's skeletons on its video or a contact sheet."),
         "verify": Entry("results:verify", "Check a run's frames against its stored video."),
@@ -45,6 +46,9 @@ SECTIONS = {
         "flower": Entry("processes:flower", "Run Flower, read-only and with a password."),
         "db": Entry("processes:db", "Manage the database."),
         "store": Entry("processes:store", "Manage the object store."),
+        "drain": Entry("drain:drain", "Have workers finish what they have in hand, for a deploy."),
+        "pause": Entry("pause:pause", "Send no more work of a team or lane to workers."),
+        "resume": Entry("pause:resume", "Go on with a team or lane."),
         "teams": Entry("teams:teams", "List and add teams, set their weights and limits."),
     },
 }

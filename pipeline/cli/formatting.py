@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pipeline.services.result_page import length
-from pipeline.services.runs import Run, RunDetail, duration_s, short_id
+from pipeline.services.runs import Run, RunDetail, duration_s, is_held_back, short_id
 from pipeline.services.upload import printable
 
 
@@ -30,9 +30,10 @@ def run_rows(runs: Sequence[Run]) -> tuple[tuple[str, ...], list[tuple[str | Non
         summary = run.summary or {}
         video_s = summary.get("video_s", run.video_s)
         people = summary.get("most_people")
+        state = f"{run.state} (paused)" if is_held_back(run) else run.state
         rows.append(
             (
-                *(short_id(run.id), run.state, f"{run.created_at.astimezone():%Y-%m-%d %H:%M}", printable(run.video)),
+                *(short_id(run.id), state, f"{run.created_at.astimezone():%Y-%m-%d %H:%M}", printable(run.video)),
                 None if video_s is None else length(video_s),
                 None if people is None else str(people),
                 f"{run.frames_done}/{run.frames}" if run.frames else None,

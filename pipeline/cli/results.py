@@ -21,10 +21,11 @@ from pipeline.cli.since import Since
 from pipeline.core.states import RunState
 from pipeline.errors import PoselineError, UsageError
 from pipeline.services.export import cannot_write, export_run, export_to_stream
+from pipeline.services.pause import list_pauses, pause_line
 from pipeline.services.pose_writers import FORMATS, Format
 from pipeline.services.preview import preview_run
 from pipeline.services.result_names import claimed_names
-from pipeline.services.runs import RunDetail, cancel_run, find_run, get_run, list_runs, short_id, to_dict
+from pipeline.services.runs import RunDetail, cancel_run, find_run, get_run, is_held_back, list_runs, short_id, to_dict
 from pipeline.services.verify import verify_run
 
 _FOLDER = Path("poseline-out")
@@ -59,6 +60,9 @@ def runs(
         for run in found:
             if run.reason and run.state is RunState.FAILED:
                 console.print(f"{short_id(run.id)} failed: {run.reason}")
+        if any(map(is_held_back, found)):
+            for pause in list_pauses(console.system):
+                console.print(console.naming_home(pause_line(pause)))
         if len(found) == limit:
             console.progress(f"the newest {limit}; more with --limit")
     elif team or wanted or since or name:
@@ -79,7 +83,7 @@ def show(console: Console, name: str, team: str | None) -> None:
     if console.print_json(detail.to_dict()):
         return
     for line in detail_lines(detail):
-        console.print(line)
+        console.print(console.naming_home(line))
     if detail.run.state is RunState.DONE:
         console.print(f"  {summary_line(detail.run)}")
 

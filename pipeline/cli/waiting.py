@@ -108,14 +108,14 @@ class _Watch:
 
     def _show_problems(self, poll: RunsPoll) -> None:
         if not poll.has_workers and time.monotonic() - self._begun_at > 5:
-            self._say_once("no worker is running; start one with `poseline worker`, or see `poseline status`")
+            self._say_once("no worker takes work; start one with `poseline worker`, or see `poseline status`")
         for run_id, reason in poll.blocking_reasons.items():
             self._say_once(f"{self._names[run_id]}: {reason}")
 
     def _say_once(self, line: str) -> None:
         if line not in self._said:
             self._said.add(line)
-            self._bar.step(line)
+            self._bar.step(self._console.naming_home(line))
 
 
 def _frames_passed(run: Run) -> int:

@@ -68,3 +68,13 @@ def find_by_id(connection: Connection, prefix: str, *, team: str | None) -> Sequ
         return []
     compact = func.replace(cast(run.c.id, Text), "-", "")
     return read_runs(connection, of_team(runs_query(), team).where(compact.startswith(wanted)).limit(20))
+
+
+def find_by_video_id(connection: Connection, prefix: str, *, team: str | None) -> Sequence[RunRow]:
+    """Runs of the videos whose id begins with `prefix`, the newest first; none where it cannot be the beginning."""
+    wanted = prefix.lower().replace("-", "")
+    if not wanted or not set(wanted) <= _HEX:
+        return []
+    compact = func.replace(cast(video.c.id, Text), "-", "")
+    statement = of_team(runs_query(), team).where(compact.startswith(wanted)).limit(20)
+    return read_runs(connection, statement.order_by(run.c.created_at.desc(), run.c.id))

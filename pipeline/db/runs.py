@@ -15,7 +15,7 @@ from pipeline.core.chunk_plan import ChunkPlan
 from pipeline.core.model_spec import ModelSpec
 from pipeline.core.states import ChunkState, RunState, VideoState
 from pipeline.db.chunks import insert_chunks
-from pipeline.db.tables import chunk, model, run, team, video
+from pipeline.db.tables import chunk, lane, model, run, team, video
 from pipeline.db.teams import of_team
 from pipeline.db.transitions import move_to
 from pipeline.errors import NotFound
@@ -28,6 +28,7 @@ class RunRow:
     Args:
         video_s: seconds from the video's first frame to its last.
         started_at: when a worker took its first chunk; None while it waits or is queued.
+        paused_at: since when its team or its lane is paused.
     """
 
     id: UUID
@@ -52,6 +53,7 @@ class RunRow:
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+    paused_at: datetime | None
 
     @property
     def model(self) -> ModelSpec:
@@ -70,10 +72,14 @@ def insert_run(
     *,
     lane: str = "fresh",
     deadline: datetime | None = None,
+    retry_of: UUID | None = None,
 ) -> tuple[UUID, bool]:
-    """Insert the run of a video by a model, or find the one that exists. Returns its id and whether it is new.
+    """Insert the run of a video by a model, or find the newest that stands. Returns its id and whether it is new.
 
     The deadline of one that exists and is not done becomes the earlier of the two.
+
+    Args:
+        retry_of: a done run of the same video and model, beside which this one is made.
     """
     same = (run.c.video_id == video_id, run.c.model_fingerprint == model_fingerprint)
     made = connection.execute(
@@ -84,6 +90,7 @@ def insert_run(
             team_id=select(video.c.team_id).where(video.c.id == video_id).scalar_subquery(),
             precision=select(model.c.precision).where(model.c.fingerprint == model_fingerprint).scalar_subquery(),
             lane=lane,
+            params={} if retry_of is None else {"retry_of": str(retry_of)},
             deadline=deadline,
             state=RunState.WAITING,
         )
@@ -93,7 +100,8 @@ def insert_run(
     if made is not None:
         return made, True
     standing = run.c.state.not_in([RunState.FAILED, RunState.CANCELLED])
-    found = connection.execute(select(run.c.id).where(*same, standing)).scalar_one()
+    newest = select(run.c.id).where(*same, standing).order_by(run.c.created_at.desc(), run.c.id).limit(1)
+    found = connection.execute(newest).scalar_one()
     if deadline is not None:
         connection.execute(
             update(run)
@@ -206,10 +214,12 @@ def runs_query() -> Select[Any]:
             model.c.name.label("model_name"),
             model.c.spec.label("model_json"),
             done.label("frames_done"),
+            func.least(team.c.paused_at, lane.c.paused_at).label("paused_at"),
         )
         .join(video, video.c.id == run.c.video_id)
         .join(team, team.c.id == video.c.team_id)
         .join(model, model.c.fingerprint == run.c.model_fingerprint)
+        .join(lane, lane.c.name == run.c.lane)
     )
 
 

@@ -194,6 +194,7 @@ chunk = Table(
     Column("computed_with", Text, nullable=False, server_default=""),
     *_lease_columns(),
     Index("chunk_ready", "run_id", "idx", postgresql_where=text("state = 'ready'")),
+    Index("chunk_quarantined", "run_id", postgresql_where=text("state = 'quarantined'")),
     Index("chunk_finished", "finished_at", postgresql_where=text("state = 'done'")),
     Index("chunk_in_flight", "state", "run_id", postgresql_where=text("state in ('queued', 'running')")),
 )
@@ -229,6 +230,8 @@ worker = Table(
     Column("precisions", ARRAY(Text), nullable=False, server_default="{fp32}"),
     Column("checked_at", _now()),
     Column("draining_at", _now()),
+    Column("drained_at", _now()),
+    Column("disk_low", Text, nullable=False, server_default=""),
     Column("started_at", _now(), nullable=False, server_default=func.now()),
     Column("seen_at", _now(), nullable=False, server_default=func.now()),
 )
@@ -241,6 +244,16 @@ worker_death = Table(
     Column("started_at", _now(), primary_key=True),
     Column("died_at", _now(), nullable=False),
     Column("leases", Integer, nullable=False),
+)
+
+#: Why nothing more is taken in, one row per part that is near its limit; empty while there is room.
+pressure = Table(
+    "pressure",
+    metadata,
+    Column("part", Text, primary_key=True),
+    Column("reason", Text, nullable=False),
+    Column("since", _now(), nullable=False, server_default=func.now()),
+    Column("seen_at", _now(), nullable=False, server_default=func.now()),
 )
 
 state_transition = Table(

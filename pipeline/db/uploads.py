@@ -107,7 +107,7 @@ def mark_stored(connection: Connection, video_id: UUID, source: StoredObject) ->
             etag=source.etag,
             version_id=source.version_id,
             size_bytes=source.size_bytes,
-        ).where(video.c.id == video_id)
+        ).where(video.c.id == video_id, video.c.state == VideoState.UPLOADING)
     )
     if stored.rowcount != 1:
         raise NotFound("the upload took too long and was removed; upload it again, or raise POSELINE_UPLOAD_EXPIRY_S")
@@ -169,4 +169,5 @@ def select_rejected_objects(connection: Connection, keep_s: float) -> list[tuple
 
 def mark_object_gone(connection: Connection, video_id: UUID) -> None:
     """Note that the object of a rejected upload was removed."""
-    connection.execute(update(video).where(video.c.id == video_id).values(etag=None))
+    rejected = (video.c.id == video_id, video.c.state == VideoState.REJECTED)
+    connection.execute(update(video).where(*rejected).values(etag=None))

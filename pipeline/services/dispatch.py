@@ -7,6 +7,7 @@ import math
 from pipeline.core.precision import PRECISIONS, Precision
 from pipeline.db.engine import transaction
 from pipeline.db.fair_queue import BATCH, queue_ready_chunks, queue_stored_videos
+from pipeline.db.pressure import ingest_paused
 from pipeline.db.workers import select_workers
 from pipeline.errors import ServiceUnavailable
 from pipeline.queue import FRAMES_IN
@@ -40,7 +41,7 @@ def refill(system: System, precision: Precision) -> None:
 
 def _slots(system: System) -> dict[Precision, int]:
     with transaction(system.engine) as connection:
-        workers = select_workers(connection)
+        workers = [worker for worker in select_workers(connection) if worker.draining_at is None]
     return {each: sum(worker.slots for worker in workers if each in worker.precisions) for each in PRECISIONS}
 
 
@@ -66,7 +67,7 @@ def _dispatch_videos(system: System, slots: int) -> int:
     settings = system.settings
     most = math.ceil(settings.ingest_share * max(slots, 1)) if _chunks_wait(system) else settings.window(slots) + slots
     with transaction(system.engine) as connection:
-        queued = queue_stored_videos(connection, most)
+        queued = queue_stored_videos(connection, most) if ingest_paused(connection) is None else []
     for video_id in queued:
         system.queue.send_ingest(video_id)
     return len(queued)

@@ -24,9 +24,10 @@ from sqlalchemy import Connection
 
 from pipeline.db.engine import transaction
 from pipeline.db.leases import Lease, LeaseKind, release
-from pipeline.errors import LeaseLost, PoselineError, Stopping, in_one_line, is_outage
+from pipeline.errors import LeaseLost, PoselineError, Stopping, StoreFull, in_one_line, is_outage
 from pipeline.logs import get_logger
 from pipeline.services.lease_heartbeat import LeaseHeartbeat
+from pipeline.services.pressure import note_store_full
 from pipeline.services.system import System
 
 log = get_logger(__name__)
@@ -153,6 +154,8 @@ def _write_outcome(system: System, kind: WorkKind, lease: Lease, error: Exceptio
         log.warning("lease_lost", kind=kind.name)
         return not isinstance(error, LeaseLost)
     log.warning("work_failed", kind=kind.name, reason=reason, errors=errors, outage=outage)
+    if isinstance(error, StoreFull):
+        note_store_full(system, reason)
     if to_finish is not None:
         system.queue.send_finish(to_finish)
     return True

@@ -18,6 +18,7 @@ from pipeline.db.videos import VideoRow, select_video
 from pipeline.db.workers import select_workers
 from pipeline.errors import NotFound
 from pipeline.services.capabilities import blocking_reason
+from pipeline.services.dispatch import dispatch
 from pipeline.services.system import System
 from pipeline.services.teams import require_team
 from pipeline.services.upload import printable
@@ -85,6 +86,7 @@ class RunsPoll:
     """What a client that waits for runs asks for again and again.
 
     Args:
+        has_workers: whether one takes work.
         blocking_reasons: why runs make no progress, by run; of the first few that are open.
     """
 
@@ -174,7 +176,7 @@ def poll_runs(system: System, run_ids: Collection[UUID], *, team: str | None) ->
         open_ids = [run.id for run in runs if not is_final(run.state)][:_BLOCKING_REASONS]
         reasons = {run_id: blocking_reason(connection, run_id) for run_id in open_ids}
         known = {run_id: reason for run_id, reason in reasons.items() if reason is not None}
-        return RunsPoll(runs, bool(select_workers(connection)), known)
+        return RunsPoll(runs, any(worker.draining_at is None for worker in select_workers(connection)), known)
 
 
 def cancel_run(system: System, run_id: UUID, *, team: str | None) -> Cancellation:
@@ -186,7 +188,9 @@ def cancel_run(system: System, run_id: UUID, *, team: str | None) -> Cancellatio
     with transaction(system.engine) as connection:
         db.select_run(connection, run_id, team=team)
         was_open = mark_cancelled(connection, run_id)
-        return Cancellation(run_id, db.select_run(connection, run_id, team=team).state, was_open)
+        cancellation = Cancellation(run_id, db.select_run(connection, run_id, team=team).state, was_open)
+    dispatch(system)  # its chunks that were sent made up a part of the window
+    return cancellation
 
 
 def to_dict(run: Run) -> dict[str, object]:
@@ -203,12 +207,18 @@ def to_dict(run: Run) -> dict[str, object]:
         "notes": list(run.notes),
         "created_at": run.created_at.isoformat(),
         "finished_at": run.finished_at.isoformat() if run.finished_at else None,
+        "paused_since": run.paused_at.isoformat() if is_held_back(run) and run.paused_at else None,
         "took_s": took_s,
         "frames": run.frames,
         "video_s": run.video_s,
         "frames_per_second": round(run.frames_done / took_s, 2) if run.frames_done and took_s else None,
         **(run.summary or {}),
     }
+
+
+def is_held_back(run: Run) -> bool:
+    """Whether a run has not ended and its team or lane is paused."""
+    return run.paused_at is not None and not is_final(run.state)
 
 
 def duration_s(run: Run) -> float | None:

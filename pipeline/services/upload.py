@@ -14,8 +14,9 @@ from pipeline.core.progress import SILENT, Progress
 from pipeline.db.engine import transaction
 from pipeline.db.uploads import add_name, delete_upload, insert_video, lock_upload, mark_stored, repin
 from pipeline.db.videos import VideoRow, find_content, find_object, select_video
-from pipeline.errors import OwnPreview, ServiceUnavailable, SourceGone, UsageError, VideoRejected
+from pipeline.errors import OwnPreview, ServiceUnavailable, SourceGone, StoreFull, UsageError, VideoRejected
 from pipeline.services.dispatch import dispatch_videos
+from pipeline.services.pressure import note_store_full, wait_for_room
 from pipeline.services.system import System
 from pipeline.services.teams import in_bytes, limits_of
 from pipeline.video.reader import probe
@@ -37,7 +38,7 @@ def upload_file(system: System, path: Path, team: str, *, progress: Progress = S
     """Upload one file and queue it for ingest. The same content uploaded twice is one video.
 
     The file is probed here first, sandboxed as in a worker, so that what cannot be analysed is never uploaded.
-    `progress` counts bytes.
+    While there is no room it waits. `progress` counts bytes.
 
     Raises:
         UsageError: there is no such file, or it cannot be read.
@@ -62,24 +63,30 @@ def upload_file(system: System, path: Path, team: str, *, progress: Progress = S
         raise OwnPreview(f"{printable(path.name)} {what}") from error
     sha256 = _hash(path)
     system.store.check_bucket()
-    with transaction(system.engine) as connection:
-        known = find_content(connection, team, sha256)
+    while True:
+        with transaction(system.engine) as connection:
+            known = find_content(connection, team, sha256)
+            if known is not None:
+                add_name(connection, known.id, printable(path.name))
         if known is not None:
-            add_name(connection, known.id, printable(path.name))
-        else:
+            _restore(system, path, known, progress)
+            return Upload(known, existed=True)
+        wait_for_room(system, progress)
+        with transaction(system.engine) as connection:
             video_id, key = insert_video(
                 connection, team, printable(path.name), bucket=system.store.bucket, sha256=sha256
             )
-    if known is not None:
-        _restore(system, path, known, progress)
-        return Upload(known, existed=True)
-    try:
-        stored = system.store.put_file(path, key, progress.advance)
-        with transaction(system.engine) as connection:
-            mark_stored(connection, video_id, stored)
-    except BaseException:
-        forget_upload(system, video_id, key)
-        raise
+        try:
+            stored = system.store.put_file(path, key, progress.advance)
+            with transaction(system.engine) as connection:
+                mark_stored(connection, video_id, stored)
+            break
+        except StoreFull as error:
+            forget_upload(system, video_id, key)
+            note_store_full(system, error.message)
+        except BaseException:
+            forget_upload(system, video_id, key)
+            raise
     dispatch_videos(system)
     with transaction(system.engine) as connection:
         return Upload(select_video(connection, video_id, team=team), existed=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pipeline.errors import ServiceUnavailable
 from pipeline.logs import get_logger
 from pipeline.services.dispatch import dispatch
+from pipeline.services.pressure import watch_pressure
 from pipeline.services.reconcile.counters import repair_counters
 from pipeline.services.reconcile.deadlines import raise_urgent_runs
 from pipeline.services.reconcile.expired_leases import (
@@ -31,6 +32,7 @@ SWEEPS = (
     resend_lost_messages,
     remove_abandoned_uploads,
     remove_orphaned_objects,
+    watch_pressure,
     raise_urgent_runs,
     dispatch,
 )
