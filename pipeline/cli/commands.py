@@ -18,9 +18,10 @@ class Entry(NamedTuple):
 SECTIONS = {
     "Videos": {
         "analyze": Entry("analyze:analyze", "Find the people in videos, wait, write their poses to files."),
-        "ingest": Entry("analyze:ingest", "The same without waiting."),
+        "ingest": Entry("ingest:ingest", "The same without waiting."),
         "runs": Entry("results:runs", "List the newest runs."),
         "show": Entry("results:show", "Show one run: progress, results, errors."),
+        "tag": Entry("tagging:tag", "Show or change a video's tags."),
         "cancel": Entry("results:cancel", "Cancel runs."),
         "export": Entry("results:export", "Write a run's poses to a file."),
         "preview": Entry("results:preview", "Draw a run's skeletons on its video or a contact sheet."),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Float, Select, cast, func, select, update
+from sqlalchemy import Connection, Float, Select, cast, func, literal, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from pipeline.core.chunk_plan import ChunkPlan
@@ -42,6 +42,7 @@ class RunRow:
     model_fingerprint: str
     model_json: Mapping[str, Any]
     notes: Sequence[str]
+    tags: Mapping[str, str]
     frames: int | None
     video_s: float | None
     frames_done: int
@@ -67,24 +68,48 @@ def insert_run(
     connection: Connection, video_id: UUID, model_fingerprint: str, *, lane: str = "fresh"
 ) -> tuple[UUID, bool]:
     """Insert the run of a video by a model, or find the one that exists. Returns its id and whether it is new."""
-    same = (run.c.video_id == video_id, run.c.model_fingerprint == model_fingerprint)
+    return insert_runs(connection, [video_id], model_fingerprint, lane=lane)[video_id]
+
+
+def insert_runs(
+    connection: Connection, video_ids: Collection[UUID], model_fingerprint: str, *, lane: str = "fresh"
+) -> dict[UUID, tuple[UUID, bool]]:
+    """As `insert_run` for many videos, by their ids."""
+    precision = select(model.c.precision).where(model.c.fingerprint == model_fingerprint).scalar_subquery()
+    wanted = (
+        select(
+            video.c.id, literal(model_fingerprint), video.c.team_id, precision, literal(lane), literal(RunState.WAITING)
+        )
+        .where(video.c.id.in_(video_ids))
+        .order_by(video.c.id)
+    )
     made = connection.execute(
         insert(run)
-        .values(
-            video_id=video_id,
-            model_fingerprint=model_fingerprint,
-            team_id=select(video.c.team_id).where(video.c.id == video_id).scalar_subquery(),
-            precision=select(model.c.precision).where(model.c.fingerprint == model_fingerprint).scalar_subquery(),
-            lane=lane,
-            state=RunState.WAITING,
-        )
+        .from_select(["video_id", "model_fingerprint", "team_id", "precision", "lane", "state"], wanted)
         .on_conflict_do_nothing()
-        .returning(run.c.id)
-    ).scalar_one_or_none()
-    if made is not None:
-        return made, True
-    standing = run.c.state.not_in([RunState.FAILED, RunState.CANCELLED])
-    return connection.execute(select(run.c.id).where(*same, standing)).scalar_one(), False
+        .returning(run.c.id, run.c.video_id)
+    )
+    runs = {row.video_id: (row.id, True) for row in made}
+    rest = [video_id for video_id in video_ids if video_id not in runs]
+    return runs | {
+        video_id: (run_id, False) for video_id, run_id in find_standing_runs(connection, rest, model_fingerprint)
+    }
+
+
+def find_standing_runs(
+    connection: Connection, video_ids: Collection[UUID], model_fingerprint: str
+) -> list[tuple[UUID, UUID]]:
+    """The runs of these videos by a model that have not failed or been cancelled: ids of video and run."""
+    if not video_ids:
+        return []
+    rows = connection.execute(
+        select(run.c.video_id, run.c.id).where(
+            run.c.video_id.in_(video_ids),
+            run.c.model_fingerprint == model_fingerprint,
+            run.c.state.not_in([RunState.FAILED, RunState.CANCELLED]),
+        )
+    )
+    return [(row.video_id, row.id) for row in rows]
 
 
 def move_waiting_runs(connection: Connection, from_video_id: UUID, to_video_id: UUID) -> None:
@@ -165,6 +190,7 @@ def runs_query() -> Select[Any]:
             video.c.name.label("video"),
             video.c.state.label("video_state"),
             video.c.notes,
+            video.c.tags,
             video.c.frames,
             video_s.label("video_s"),
             team.c.name.label("team"),
