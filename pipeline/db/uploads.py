@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID, uuid4
 
-from sqlalchemy import BigInteger, Connection, Text, Uuid, column, func, insert, or_, select, update, values
+from sqlalchemy import ARRAY, BigInteger, Connection, Text, Uuid, func, insert, literal, or_, select, update
 
 from pipeline.core.object_keys import video_key
 from pipeline.core.objects import StoredObject
@@ -32,29 +32,31 @@ class NewVideo:
 
 def insert_videos(connection: Connection, bucket: str, videos: Sequence[NewVideo]) -> list[tuple[UUID, str]]:
     """Insert videos; those that have a `source` are stored, and queued for ingest. Returns ids and object keys."""
-    rows, made = [], []
+    made, uploads, objects = [], [], []
     for new in videos:
         video_id, source = uuid4(), new.source
         key = video_key(new.team_id, video_id) if source is None else source.key
+        made.append((video_id, key))
         row = {
             "id": video_id,
             "team_id": new.team_id,
             "name": new.name,
-            "state": VideoState.UPLOADING if source is None else VideoState.STORED,
-            "bucket": bucket if source is None else source.bucket,
+            "bucket": bucket,
             "object_key": key,
-            "owned": source is None,
             "sha256": new.sha256,
             "tags": dict(new.tags or {}),
-            "etag": source and source.etag,
-            "version_id": source and source.version_id,
-            "size_bytes": source and source.size_bytes,
-            "queued_at": None if source is None else func.clock_timestamp(),
         }
-        rows.append(row)
-        made.append((video_id, key))
-    if rows:
-        connection.execute(insert(video).values(rows))
+        if source is None:
+            uploads.append(row)
+        else:
+            pinned = {"bucket": source.bucket, "etag": source.etag, "version_id": source.version_id}
+            objects.append({**row, **pinned, "size_bytes": source.size_bytes})
+    # One statement for each row, whose text is the same for any number of them.
+    if uploads:
+        connection.execute(insert(video).values(state=VideoState.UPLOADING, owned=True), uploads)
+    if objects:
+        now = func.clock_timestamp()
+        connection.execute(insert(video).values(state=VideoState.STORED, owned=False, queued_at=now), objects)
     return made
 
 
@@ -150,16 +152,15 @@ def mark_all_stored(
     """
     if not stored:
         return set()
-    given = values(
-        *(column("of", Uuid), column("etag", Text), column("version_id", Text), column("size_bytes", BigInteger)),
-        column("sha256", Text),
-        name="given",
-    ).data(
-        [
-            (video_id, source.etag, source.version_id, source.size_bytes, (hashes or {}).get(video_id))
-            for video_id, source in stored.items()
-        ]
-    )
+    pinned = list(stored.values())
+    given = func.unnest(
+        literal(list(stored), ARRAY(Uuid)),
+        literal([each.etag for each in pinned], ARRAY(Text)),
+        literal([each.version_id for each in pinned], ARRAY(Text)),
+        literal([each.size_bytes for each in pinned], ARRAY(BigInteger)),
+        literal([(hashes or {}).get(video_id) for video_id in stored], ARRAY(Text)),
+    ).table_valued("of", "etag", "version_id", "size_bytes", "sha256", name="given")
+    given = given.render_derived()
     statement = (
         move_to(
             VideoState.STORED,
