@@ -28,7 +28,7 @@ _SETTLED_NS = 2_000_000_000
 class KnownFiles:
     """The hashes of files by what tells that they are unchanged. Safe to use from several threads and processes.
 
-    Where the home cannot be written, or the file in it is damaged, nothing is known, and nothing is kept.
+    Where the home cannot be written, nothing is known and nothing is kept.
     """
 
     def __init__(self, home: Path) -> None:
@@ -36,12 +36,13 @@ class KnownFiles:
         self._database: sqlite3.Connection | None = None
         with suppress(OSError, sqlite3.Error):
             home.mkdir(parents=True, exist_ok=True)
-            database = sqlite3.connect(home / _FILE, timeout=5, isolation_level=None, check_same_thread=False)
-            database.execute("PRAGMA journal_mode = WAL")
-            database.execute("PRAGMA synchronous = OFF")  # it can be made again
-            database.execute(_TABLE)
-            database.execute("DELETE FROM known_file WHERE seen_at < ?", (int(time.time()) - _KEEP_S,))
-            self._database = database
+            try:
+                self._database = _open(home / _FILE)
+            except sqlite3.OperationalError:  # another process holds it, or it cannot be written
+                return
+            except sqlite3.DatabaseError:  # it is damaged
+                (home / _FILE).unlink()
+                self._database = _open(home / _FILE)
 
     def sha256_of(self, path: Path, now: os.stat_result) -> str | None:
         """The SHA-256 of a file that is as it was when it was read; None where it is not known."""
@@ -72,6 +73,19 @@ class KnownFiles:
             if self._database is not None:
                 self._database.close()
                 self._database = None
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    database = sqlite3.connect(path, timeout=5, isolation_level=None, check_same_thread=False)
+    try:
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = OFF")  # it can be made again
+        database.execute(_TABLE)
+        database.execute("DELETE FROM known_file WHERE seen_at < ?", (int(time.time()) - _KEEP_S,))
+    except sqlite3.Error:
+        database.close()
+        raise
+    return database
 
 
 def _identity(path: Path, stat: os.stat_result) -> tuple[bytes, int, int, int, int]:
