@@ -67,10 +67,36 @@ VIDEOS = """
 ALTER TABLE video
     ADD COLUMN tags jsonb NOT NULL DEFAULT '{}',
     ADD COLUMN deaths integer NOT NULL DEFAULT 0;
+CREATE INDEX video_hash ON video (team_id, sha256);
+CREATE INDEX video_object ON video (object_key, team_id);
 CREATE INDEX video_tags ON video USING gin (tags jsonb_path_ops);
 CREATE INDEX video_queue ON video (team_id, created_at, id) WHERE state = 'stored' AND queued_at IS NULL;
 CREATE INDEX video_in_flight ON video (team_id) WHERE state = 'stored' AND queued_at IS NOT NULL;
 CREATE INDEX video_rejected ON video (not_before) WHERE state = 'rejected' AND owned AND etag IS NOT NULL;
+"""
+
+# As in 0007, with the tags last.
+RUN_SUMMARY = """
+CREATE OR REPLACE VIEW run_summary AS
+SELECT run.id AS run_id, run.video_id, video.name AS video, team.name AS team, model.name AS model,
+    model.fingerprint, model.precision, run.state, run.reason, run.created_at, run.started_at, run.finished_at,
+    round(extract(epoch FROM run.finished_at - run.started_at), 2)::double precision AS took_s,
+    coalesce((run.summary ->> 'video_s')::numeric, round(
+        (video.last_pts - video.first_pts)::numeric * video.time_base_num / video.time_base_den
+        * video.frames / greatest(video.frames - 1, 1), 3  -- the last frame is shown, too
+    ))::double precision AS video_s,
+    video.frames,
+    (run.summary ->> 'frames_missing')::integer AS frames_missing,
+    (run.summary ->> 'frames_with_people')::integer AS frames_with_people,
+    (run.summary ->> 'most_people')::integer AS most_people,
+    (run.summary ->> 'poses')::integer AS poses,
+    run.id IS NOT DISTINCT FROM video.current_run_id AS is_current,
+    video.tags
+FROM run
+JOIN video ON video.id = run.video_id
+JOIN team ON team.id = video.team_id
+JOIN model ON model.fingerprint = run.model_fingerprint;
+COMMENT ON COLUMN run_summary.tags IS 'the video''s tags: a text by each key';
 """
 
 WORKERS = """
@@ -107,5 +133,5 @@ def upgrade() -> None:
     op.execute("SET LOCAL statement_timeout = '60s'")
     # In the order in which workers lock them, before the first is changed.
     op.execute("LOCK TABLE chunk, run, video, team, worker IN ACCESS EXCLUSIVE MODE")
-    for part in (LANES, TEAMS, RUNS, CHUNKS, VIDEOS, WORKERS, RETRIES, PRESSURE):
+    for part in (LANES, TEAMS, RUNS, CHUNKS, VIDEOS, RUN_SUMMARY, WORKERS, RETRIES, PRESSURE):
         op.execute(part)

@@ -18,10 +18,11 @@ class Entry(NamedTuple):
 SECTIONS = {
     "Videos": {
         "analyze": Entry("analyze:analyze", "Find the people in videos, wait, write their poses to files."),
-        "ingest": Entry("analyze:ingest", "The same without waiting."),
+        "ingest": Entry("ingest:ingest", "The same without waiting."),
         "runs": Entry("results:runs", "List the newest runs."),
         "show": Entry("results:show", "Show one run: progress, results, errors."),
         "queue": Entry("queue:queue", "Show what waits, how fast it goes, and when each run will be done."),
+        "tag": Entry("tagging:tag", "Show or change a video's tags."),
         "cancel": Entry("results:cancel", "Cancel runs."),
         "retry": Entry("retry:retry", "Try again what failed, was cancelled or was given up."),
         "export": Entry("results:export", "Write a run's poses to a file."),

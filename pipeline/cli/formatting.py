@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pipeline.core.tags import format_tags
 from pipeline.services.result_page import length
 from pipeline.services.runs import Run, RunDetail, duration_s, is_held_back, short_id
-from pipeline.services.upload import printable
+from pipeline.services.upload_steps import printable
 
 
 def summary_line(run: Run) -> str:
@@ -24,7 +25,9 @@ def summary_line(run: Run) -> str:
 
 def run_rows(runs: Sequence[Run]) -> tuple[tuple[str, ...], list[tuple[str | None, ...]]]:
     """Headings and rows of a table of runs."""
-    headings = ("run", "state", "requested", "video", "length", "people", "frames", "team", "model")
+    tagged = any(run.tags for run in runs)
+    headings: tuple[str, ...] = ("run", "state", "requested", "video", "length", "people", "frames", "team", "model")
+    headings += ("tags",) * tagged
     rows: list[tuple[str | None, ...]] = []
     for run in runs:
         summary = run.summary or {}
@@ -38,6 +41,7 @@ def run_rows(runs: Sequence[Run]) -> tuple[tuple[str, ...], list[tuple[str | Non
                 None if people is None else str(people),
                 f"{run.frames_done}/{run.frames}" if run.frames else None,
                 *(run.team, run.model_name),
+                *(format_tags(run.tags),) * tagged,
             )
         )
     return headings, rows
@@ -54,6 +58,8 @@ def detail_lines(detail: RunDetail) -> list[str]:
     lines.append(f"  video   {', '.join(about)}, team {run.team}")
     lines.append(f"  model   {run.model_name} ({run.model_fingerprint[:12]})")
     lines += [f"          {note}" for note in run.notes]
+    if run.tags:
+        lines.append(f"  tags    {format_tags(run.tags)}")
     if run.frames is not None:
         lines.append(f"  frames  {run.frames_done} of {run.frames}{_decoded_twice(run)}")
     if detail.chunks_by_state:

@@ -15,6 +15,9 @@ from typing import Generic, NamedTuple, TypeVar
 
 T = TypeVar("T")
 
+#: The lanes by rank, as table `lane` has them.
+LANES = ("live", "fresh", "reprocess")
+
 
 class QueueKey(NamedTuple):
     """One team's queue in one lane."""

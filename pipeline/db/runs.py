@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import Connection, Float, Select, cast, func, select, union_all, update
+from sqlalchemy import Connection, Float, Select, cast, func, literal, select, union_all, update
 from sqlalchemy.dialects.postgresql import insert
 
 from pipeline.core.chunk_plan import ChunkPlan
@@ -43,6 +43,7 @@ class RunRow:
     model_fingerprint: str
     model_json: Mapping[str, Any]
     notes: Sequence[str]
+    tags: Mapping[str, str]
     frames: int | None
     video_s: float | None
     frames_done: int
@@ -81,34 +82,65 @@ def insert_run(
     Args:
         retry_of: a done run of the same video and model, beside which this one is made.
     """
-    same = (run.c.video_id == video_id, run.c.model_fingerprint == model_fingerprint)
+    params = {} if retry_of is None else {"retry_of": str(retry_of)}
+    made = insert_runs(connection, [video_id], model_fingerprint, lane=lane, deadline=deadline, params=params)
+    return made[video_id]
+
+
+def insert_runs(
+    connection: Connection,
+    video_ids: Collection[UUID],
+    model_fingerprint: str,
+    *,
+    lane: str = "fresh",
+    deadline: datetime | None = None,
+    params: Mapping[str, str] | None = None,
+) -> dict[UUID, tuple[UUID, bool]]:
+    """As `insert_run` for many videos, by their ids."""
+    precision = select(model.c.precision).where(model.c.fingerprint == model_fingerprint).scalar_subquery()
+    values = {
+        "video_id": video.c.id,
+        "model_fingerprint": literal(model_fingerprint),
+        "team_id": video.c.team_id,
+        "precision": precision,
+        "lane": literal(lane),
+        "deadline": literal(deadline, run.c.deadline.type),
+        "params": literal(dict(params or {}), run.c.params.type),
+        "state": literal(RunState.WAITING),
+    }
+    wanted = select(*values.values()).where(video.c.id.in_(video_ids)).order_by(video.c.id)
     made = connection.execute(
-        insert(run)
-        .values(
-            video_id=video_id,
-            model_fingerprint=model_fingerprint,
-            team_id=select(video.c.team_id).where(video.c.id == video_id).scalar_subquery(),
-            precision=select(model.c.precision).where(model.c.fingerprint == model_fingerprint).scalar_subquery(),
-            lane=lane,
-            params={} if retry_of is None else {"retry_of": str(retry_of)},
-            deadline=deadline,
-            state=RunState.WAITING,
-        )
-        .on_conflict_do_nothing()
-        .returning(run.c.id)
-    ).scalar_one_or_none()
-    if made is not None:
-        return made, True
-    standing = run.c.state.not_in([RunState.FAILED, RunState.CANCELLED])
-    newest = select(run.c.id).where(*same, standing).order_by(run.c.created_at.desc(), run.c.id).limit(1)
-    found = connection.execute(newest).scalar_one()
-    if deadline is not None:
+        insert(run).from_select(list(values), wanted).on_conflict_do_nothing().returning(run.c.id, run.c.video_id)
+    )
+    runs = {row.video_id: (row.id, True) for row in made}
+    rest = [video_id for video_id in video_ids if video_id not in runs]
+    standing = dict(find_standing_runs(connection, rest, model_fingerprint))
+    if deadline is not None and standing:
         connection.execute(
             update(run)
-            .where(run.c.id == found, run.c.state != RunState.DONE)
+            .where(run.c.id.in_(standing.values()), run.c.state != RunState.DONE)
             .values(deadline=func.least(run.c.deadline, deadline))
         )
-    return found, False
+    return runs | {video_id: (run_id, False) for video_id, run_id in standing.items()}
+
+
+def find_standing_runs(
+    connection: Connection, video_ids: Collection[UUID], model_fingerprint: str
+) -> list[tuple[UUID, UUID]]:
+    """The newest runs of these videos by a model that have not failed or been cancelled: ids of video and run."""
+    if not video_ids:
+        return []
+    rows = connection.execute(
+        select(run.c.video_id, run.c.id)
+        .distinct(run.c.video_id)
+        .where(
+            run.c.video_id.in_(video_ids),
+            run.c.model_fingerprint == model_fingerprint,
+            run.c.state.not_in([RunState.FAILED, RunState.CANCELLED]),
+        )
+        .order_by(run.c.video_id, run.c.created_at.desc(), run.c.id)
+    )
+    return [(row.video_id, row.id) for row in rows]
 
 
 def move_waiting_runs(connection: Connection, from_video_id: UUID, to_video_id: UUID) -> None:
@@ -208,6 +240,7 @@ def runs_query() -> Select[Any]:
             video.c.name.label("video"),
             video.c.state.label("video_state"),
             video.c.notes,
+            video.c.tags,
             video.c.frames,
             video_s.label("video_s"),
             team.c.name.label("team"),

@@ -116,6 +116,8 @@ video = Table(
     Column("created_at", _now(), nullable=False, server_default=func.now()),
     *_lease_columns(),
     Index(CONTENT_INDEX, "team_id", "sha256", unique=True, postgresql_where=text("state = 'ready'")),
+    Index("video_hash", "team_id", "sha256"),
+    Index("video_object", "object_key", "team_id"),
     Index("video_open", "state", postgresql_where=text("state in ('uploading', 'stored')")),
     Index("video_tags", "tags", postgresql_using="gin", postgresql_ops={"tags": "jsonb_path_ops"}),
     Index(

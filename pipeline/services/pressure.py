@@ -8,7 +8,7 @@ gets done. A part has to have clearly more room before taking in goes on, so tha
 from __future__ import annotations
 
 import shutil
-import time
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -16,7 +16,6 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from pipeline.core.progress import Progress
 from pipeline.db import pressure as db
 from pipeline.db.engine import transaction
 from pipeline.db.pressure import Part, Pressure
@@ -72,8 +71,8 @@ def list_pressure(system: System) -> list[Pressure]:
         return db.select_pressure(connection)
 
 
-def wait_for_room(system: System, progress: Progress) -> None:
-    """Wait while nothing more is to be taken in, and say why, each reason once."""
+def wait_for_room(system: System, say: Callable[[str], None], stopping: threading.Event) -> None:
+    """Wait while nothing more is to be taken in, and say why, each reason once; not once `stopping` is set."""
     said: str | None = None
     while True:
         with transaction(system.engine) as connection:
@@ -81,9 +80,10 @@ def wait_for_room(system: System, progress: Progress) -> None:
         if reason is None:
             return
         if reason != said:
-            progress.step(f"waiting to upload, and going on by itself when there is room: {reason}")
+            say(f"waiting to upload, and going on by itself when there is room: {reason}")
             said = reason
-        time.sleep(_POLL_S)
+        if stopping.wait(_POLL_S):
+            return
 
 
 def describe_full_disk(folder: Path, min_bytes: int, *, was_low: bool) -> str:

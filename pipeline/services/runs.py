@@ -9,6 +9,7 @@ from typing import Literal
 from uuid import UUID
 
 from pipeline.core.states import RunState, VideoState, is_final
+from pipeline.core.tags import Tags, format_tags
 from pipeline.db import runs as db
 from pipeline.db.chunks import count_chunks, count_computed_with
 from pipeline.db.engine import transaction
@@ -21,7 +22,7 @@ from pipeline.services.capabilities import blocking_reason
 from pipeline.services.dispatch import dispatch
 from pipeline.services.system import System
 from pipeline.services.teams import require_team
-from pipeline.services.upload import printable
+from pipeline.services.upload_steps import printable
 
 Run = db.RunRow
 #: How many open runs of a poll are asked what blocks them: each costs a query.
@@ -131,6 +132,29 @@ def find_run(system: System, name_or_id: str, *, team: str | None, prefer: Prefe
     return found[0].id
 
 
+def find_runs_by_tags(system: System, tags: Tags, *, team: str | None, prefer: Preference) -> list[UUID]:
+    """One run of each video that has all these tags, the newest first; of `open` every run that is open.
+
+    Raises:
+        NotFound: there is none.
+        UnknownTeam: there is no such team.
+    """
+    with transaction(system.engine) as connection:
+        found = select_runs(connection, team=team, limit=None, tags=tags)
+    if not found and team is not None:
+        require_team(system, team)
+    if prefer == "open":
+        chosen = [run.id for run in found if not is_final(run.state)]
+    else:
+        usable = [run for run in found if prefer != "current" or run.state is RunState.DONE]
+        newest = {run.video_id: run.id for run in sorted(usable, key=lambda run: run.finished_at or run.created_at)}
+        chosen = [run.id for run in found if run.id in set(newest.values())]
+    if not chosen:
+        which = {"open": "open run", "current": "run that is done", "newest": "run"}[prefer]
+        raise NotFound(f"no {which} has a video tagged {format_tags(tags)}; `poseline runs --tag …` lists them")
+    return chosen
+
+
 def list_runs(
     system: System,
     *,
@@ -139,14 +163,16 @@ def list_runs(
     states: Collection[RunState] = (),
     since: datetime | None = None,
     name: str | None = None,
+    tags: Tags | None = None,
 ) -> list[Run]:
-    """The newest runs, newest first: those in `states`, requested `since`, whose video's name contains `name`.
+    """The newest runs, newest first: those in `states`, requested `since`, whose video's name contains `name`, and
+    whose video has all `tags`.
 
     Raises:
         UnknownTeam: there is no such team.
     """
     with transaction(system.engine) as connection:
-        found = select_runs(connection, team=team, limit=limit, states=states, since=since, name=name)
+        found = select_runs(connection, team=team, limit=limit, states=states, since=since, name=name, tags=tags)
     if not found and team is not None:
         require_team(system, team)
     return found
@@ -205,6 +231,7 @@ def to_dict(run: Run) -> dict[str, object]:
         "state": run.state,
         "reason": run.reason,
         "notes": list(run.notes),
+        "tags": dict(run.tags),
         "created_at": run.created_at.isoformat(),
         "finished_at": run.finished_at.isoformat() if run.finished_at else None,
         "paused_since": run.paused_at.isoformat() if is_held_back(run) and run.paused_at else None,

@@ -21,14 +21,14 @@ from pipeline.core.frame_index import FrameIndex
 from pipeline.core.letterbox import Image, scale_to
 from pipeline.core.video_limits import VideoLimits
 from pipeline.errors import OwnPreview, VideoRejected
-from pipeline.video import wire
+from pipeline.video import wire, zygote_client
 from pipeline.video.decode_request import DecodeRequest, RequestKind
 from pipeline.video.decoder_process import DecoderProcess, protocol_error
 from pipeline.video.frame_pool import FramePool, batch_for, create_pool, slots_for
 from pipeline.video.source import ByteSource
 from pipeline.video.wire import RecordKind
 
-__all__ = ["Frame", "VideoInfo", "VideoReader", "probe"]
+__all__ = ["Frame", "VideoInfo", "VideoReader", "probe", "start_decoder"]
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,11 @@ class Frame:
     pts: int
     image: Image
     scale: float
+
+
+def start_decoder() -> None:
+    """Load the decoder's libraries in its own process, before the first video needs it."""
+    zygote_client.zygote()
 
 
 def probe(
