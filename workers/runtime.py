@@ -20,7 +20,8 @@ from celery import Celery, signals
 import pipeline
 from pipeline.core.precision import Precision
 from pipeline.db.engine import transaction
-from pipeline.db.workers import ALIVE_S, DeviceRow, remove_worker, report_worker
+from pipeline.db.worker_deaths import note_start
+from pipeline.db.workers import DeviceRow, remove_worker, report_worker
 from pipeline.errors import DeviceLost, PoselineError, ServiceUnavailable
 from pipeline.inference.catalogue import BUNDLED_MODEL
 from pipeline.inference.engines.placement import Placement
@@ -28,6 +29,7 @@ from pipeline.inference.engines.sessions import Device
 from pipeline.logs import get_logger
 from pipeline.queue import FRAMES_IN, build_task_queue
 from pipeline.services.model_cache import ModelCache
+from pipeline.services.suspects import gone_s
 from pipeline.services.system import System, build_system
 from pipeline.settings import Settings
 from workers.pool import COMPUTES, pool_stats
@@ -76,11 +78,12 @@ class Runtime:
                 computes=self.computes,
                 precisions=self.precisions,
                 starts=starts,
+                gone_s=gone_s(self.system.settings),
             )
 
     def report_until_stopped(self) -> None:
         """Report every few seconds; a database outage is no reason to stop."""
-        while not self.stopped.wait(ALIVE_S / 3):
+        while not self.stopped.wait(gone_s(self.system.settings) / 3):
             try:
                 self.report()
             except ServiceUnavailable as error:
@@ -95,9 +98,12 @@ def build_runtime(app: Celery, settings: Settings, name: str, slots: int, device
     Raises:
         DeviceUnavailable: the device is not there, is another than was asked for, or computes wrongly.
         InvalidWeights: the bundled model is damaged.
+        ServiceUnavailable: Postgres does not answer.
     """
     # A slot needs a connection for its transaction and one for its lease; the reports and ticks need one each.
     system = build_system(settings, queue=build_task_queue(settings, app), pool_size=2 * slots + 2)
+    with transaction(system.engine) as connection:
+        note_start(connection, name)
     models = ModelCache(system, Placement(device, slots=slots, cache_path=settings.home / "engines"))
     report = models.preload(BUNDLED_MODEL)
     computes = DeviceRow(

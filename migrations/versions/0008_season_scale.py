@@ -65,14 +65,23 @@ CREATE INDEX video_rejected ON video (not_before) WHERE state = 'rejected' AND o
 """
 
 WORKERS = """
-ALTER TABLE worker ADD COLUMN draining_at timestamptz;
+ALTER TABLE worker
+    ADD COLUMN draining_at timestamptz,
+    ADD COLUMN reporting_since timestamptz NOT NULL DEFAULT now();
 CREATE TABLE worker_death (
     worker text NOT NULL,
     started_at timestamptz NOT NULL,
     died_at timestamptz NOT NULL,
-    leases integer NOT NULL,
+    held text[],
     PRIMARY KEY (worker, started_at)
 );
+"""
+
+# Since when its worker has held it: a process that started later is not the one that leased it.
+LEASES = """
+ALTER TABLE video ADD COLUMN leased_at timestamptz;
+ALTER TABLE run ADD COLUMN leased_at timestamptz;
+ALTER TABLE chunk ADD COLUMN leased_at timestamptz;
 """
 
 
@@ -81,5 +90,5 @@ def upgrade() -> None:
     op.execute("SET LOCAL statement_timeout = '60s'")
     # In the order in which workers lock them, before the first is changed.
     op.execute("LOCK TABLE chunk, run, video, team, worker IN ACCESS EXCLUSIVE MODE")
-    for part in (LANES, TEAMS, RUNS, CHUNKS, VIDEOS, WORKERS):
+    for part in (LANES, TEAMS, RUNS, CHUNKS, VIDEOS, WORKERS, LEASES):
         op.execute(part)

@@ -83,6 +83,8 @@ def claim_chunk(connection: Connection, run_id: UUID, idx: int, worker: str, lea
             chunk.c.end_pts,
             chunk.c.seek_pts,
             chunk.c.errors,
+            chunk.c.expirations,
+            chunk.c.deaths,
             run.c.video_id,
             run.c.model_fingerprint,
             run.c.state.label("run_state"),
@@ -93,7 +95,7 @@ def claim_chunk(connection: Connection, run_id: UUID, idx: int, worker: str, lea
     if row.run_state == RunState.QUEUED:  # the run's row is locked by its first claim alone, and after the chunk's
         connection.execute(move_to(RunState.RUNNING, started_at=func.clock_timestamp()).where(run.c.id == run_id))
     plan = ChunkPlan(idx, row.first_frame, row.frames, row.start_pts, row.end_pts, row.seek_pts)
-    lease = Lease("chunk", (run_id, idx), row.lease_token, row.errors)
+    lease = Lease("chunk", (run_id, idx), row.lease_token, row.errors, row.expirations, row.deaths, worker)
     return ClaimedChunk(lease, plan, row.video_id, row.model_fingerprint)
 
 

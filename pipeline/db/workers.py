@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, delete, func, literal, select
+from sqlalchemy import Connection, case, delete, func, literal, select
 from sqlalchemy.dialects.postgresql import insert
 
 from pipeline.core.precision import Precision
 from pipeline.core.states import ChunkState, RunState, VideoState
 from pipeline.db.tables import chunk, run, video, worker
+from pipeline.db.worker_deaths import note_started, record_replaced
 
 #: A worker that has not reported for this long is gone.
 ALIVE_S = 15.0
@@ -76,17 +77,25 @@ def report_worker(
     computes: DeviceRow,
     precisions: Sequence[Precision] = ("fp32",),
     starts: bool = False,
+    gone_s: float = ALIVE_S,
 ) -> None:
     """Report that this worker is alive.
 
     Args:
         precisions: those in which it takes frames.
         starts: whether this is its first report; a worker of the same name may have been killed before.
+        gone_s: after a longer silence it is taken to have been cut off.
     """
+    if starts:
+        record_replaced(connection, name)
+        note_started(connection, name)
     columns = {"pid": pid, "slots": slots, "version": version, "precisions": list(precisions), **asdict(computes)}
     now = func.clock_timestamp()
-    statement = insert(worker).values(name=name, **columns, started_at=now, seen_at=now)
-    renewed = {**columns, "seen_at": now, **({"started_at": now} if starts else {})}
+    statement = insert(worker).values(name=name, **columns, started_at=now, seen_at=now, reporting_since=now)
+    since = case((worker.c.seen_at > now - timedelta(seconds=gone_s), worker.c.reporting_since), else_=now)
+    renewed = {**columns, "seen_at": now, "reporting_since": since}
+    if starts:
+        renewed |= {"started_at": now, "reporting_since": now}
     connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_=renewed))
 
 
