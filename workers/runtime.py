@@ -20,7 +20,7 @@ from celery import Celery, signals
 import pipeline
 from pipeline.core.precision import Precision
 from pipeline.db.engine import transaction
-from pipeline.db.worker_deaths import note_start
+from pipeline.db.worker_deaths import note_start, select_restarting, workers_on
 from pipeline.db.workers import DeviceRow, remove_worker, report_worker
 from pipeline.errors import DeviceLost, PoselineError, ServiceUnavailable
 from pipeline.inference.catalogue import BUNDLED_MODEL
@@ -81,6 +81,13 @@ class Runtime:
                 gone_s=gone_s(self.system.settings),
             )
 
+    def warn_of_restarts(self) -> None:
+        """Say in the log that workers here were restarted again and again, of which the logs before tell why."""
+        with transaction(self.system.engine) as connection:
+            for each in select_restarting(connection):
+                if each.name == self.name or each.name == workers_on(self.name):
+                    log.error("worker_dies_again_and_again", worker=each.name, deaths_in_the_last_hour=each.deaths)
+
     def report_until_stopped(self) -> None:
         """Report every few seconds; a database outage is no reason to stop."""
         while not self.stopped.wait(gone_s(self.system.settings) / 3):
@@ -134,6 +141,7 @@ def serve(app: Celery, settings: Settings, device: Device) -> Callable[[], Runti
         except Exception as error:  # Celery would log it, take messages, and have nothing to work with
             log.exception("worker_refuses")
             raise SystemExit(1) from error
+        runtime.warn_of_restarts()
         built.append(runtime)
         app.conf[COMPUTES] = pool_stats(runtime.computes) | {"precisions": list(runtime.precisions)}
         threading.Thread(target=runtime.report_until_stopped, name="report", daemon=True).start()

@@ -108,9 +108,20 @@ def status(context: click.Context, console: Console) -> None:
     for each in live["lost_workers"]:
         holds = f", holds {each['leases']} of its tasks" if each["leases"] else ""
         console.print(f"{each['name']} stopped reporting: last seen {format_ago(each['silent_s'])}{holds}")
+    for each in live["restarting_workers"]:
+        console.print(describe_restarting(each, console))
     if found is None:
         console.print(f"beat: {describe_beat(live['beat'])}")
     console.print("\nwaiting: " + ", ".join(f"{count} in {name}" for name, count in live["queues"].items()))
+
+
+def describe_restarting(each: Mapping[str, Any], console: Console) -> str:
+    """A worker that dies again and again in words, with where to look."""
+    log = "its log" if configured_by_environment() else shown(Home.at(console.home).log("worker"))
+    return (
+        f"{each['name']} died {each['deaths']} times in the last hour, the last time {format_ago(each['ago_s'])}: "
+        f"{log} says why; if it says nothing, its machine was short of memory or ended it"
+    )
 
 
 def describe_beat(report: Mapping[str, Any] | None) -> str:

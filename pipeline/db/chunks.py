@@ -168,6 +168,31 @@ def count_chunks(connection: Connection, run_id: UUID) -> dict[str, int]:
     return {state: counts[state] for state in ChunkState if state in counts}
 
 
+@dataclass(frozen=True)
+class GivenUp:
+    """A chunk that was quarantined, and why."""
+
+    first_frame: int
+    frames: int
+    reason: str
+
+
+def select_given_up(connection: Connection, run_id: UUID) -> list[GivenUp]:
+    """A run's quarantined chunks, in order."""
+    columns = (chunk.c.first_frame, chunk.c.frames, chunk.c.reason)
+    quarantined = chunk.c.state == str(ChunkState.QUARANTINED)
+    rows = connection.execute(select(*columns).where(chunk.c.run_id == run_id, quarantined).order_by(chunk.c.idx))
+    return [GivenUp(row.first_frame, row.frames, row.reason) for row in rows]
+
+
+def count_suspects(connection: Connection, run_id: UUID, deaths: int) -> int:
+    """How many of a run's open chunks had so many deaths."""
+    statement = select(func.count()).where(
+        chunk.c.run_id == run_id, chunk.c.deaths >= deaths, chunk.c.state.in_([str(state) for state in OPEN])
+    )
+    return int(connection.execute(statement).scalar_one())
+
+
 def select_plan(connection: Connection, lease: Lease) -> tuple[ChunkPlan, UUID]:
     """The plan of a leased chunk, and the id of its video."""
     row = connection.execute(

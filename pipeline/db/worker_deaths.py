@@ -111,13 +111,18 @@ def select_restarting(connection: Connection) -> list[RestartingWorker]:
         by_name[row.worker].append(float(row.ago_s))
     for name, times in list(by_name.items()):
         if len(times) < RESTARTS:
-            by_host[f"workers on {name.rpartition('@')[2]}"] += by_name.pop(name)
+            by_host[workers_on(name)] += by_name.pop(name)
     found = [
         RestartingWorker(name, len(times), min(times))
         for name, times in (by_name | by_host).items()
         if len(times) >= RESTARTS
     ]
     return sorted(found, key=lambda each: -each.deaths)
+
+
+def workers_on(name: str) -> str:
+    """What workers of this worker's host are called together, which have a new name with each start."""
+    return f"workers on {name.rpartition('@')[2]}"
 
 
 def others_died(connection: Connection, lease: Lease, within_s: float, late_s: float) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 
 from pipeline.core.beat_report import BeatReport
 from pipeline.db.engine import transaction
+from pipeline.db.worker_deaths import RestartingWorker, select_restarting
 from pipeline.db.workers import LostWorker, WorkerRow, select_lost_workers, select_workers
 from pipeline.queue import QUEUES
 from pipeline.services.system import System
@@ -38,12 +39,14 @@ class SystemStatus:
         queues: the number of messages that wait in each.
         lost: workers that stopped reporting within the last day.
         beat: its last tick; None where none ticks.
+        restarting: workers that died several times within the last hour.
     """
 
     workers: tuple[WorkerStatus, ...]
     queues: Mapping[str, int]
     lost: tuple[LostWorker, ...] = ()
     beat: BeatReport | None = None
+    restarting: tuple[RestartingWorker, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The status as JSON fields."""
@@ -51,6 +54,7 @@ class SystemStatus:
             "workers": [worker.to_dict() for worker in self.workers],
             "queues": dict(self.queues),
             "lost_workers": [{**asdict(each), "seen_at": each.seen_at.isoformat()} for each in self.lost],
+            "restarting_workers": [asdict(each) for each in self.restarting],
             "beat": self.beat and asdict(self.beat),
         }
 
@@ -63,10 +67,12 @@ def get_status(system: System) -> SystemStatus:
     """
     with transaction(system.engine) as connection:
         workers, lost = select_workers(connection), select_lost_workers(connection)
+        restarting = tuple(select_restarting(connection))
     answering = system.queue.ping_workers(limit=len(workers) or None)
     return SystemStatus(
         tuple(WorkerStatus(worker, worker.name in answering) for worker in workers),
         {name: system.queue.waiting(name) for name in QUEUES},
         tuple(lost),
         system.queue.last_beat(),
+        restarting,
     )

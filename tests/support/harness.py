@@ -104,6 +104,10 @@ class Processes:
         """All that they said, for a failing test."""
         return "\n".join(f"== {path.name}\n{path.read_text()[-6000:]}" for path in sorted(self._logs.glob("*.log")))
 
+    def count(self, words: str) -> int:
+        """How often they said this."""
+        return sum(path.read_text(errors="replace").count(words) for path in self._logs.glob("*.log"))
+
     def stop(self) -> None:
         """End them all, without grace."""
         for process in self._all:

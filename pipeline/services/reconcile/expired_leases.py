@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pipeline.db.engine import transaction
 from pipeline.db.leases import release, select_abandoned
-from pipeline.db.worker_deaths import delete_old_deaths, record_deaths
+from pipeline.db.worker_deaths import delete_old_deaths, record_deaths, select_restarting
 from pipeline.db.workers import delete_gone_workers
 from pipeline.logs import get_logger
 from pipeline.services.detect import CHUNK_WORK
@@ -28,8 +28,11 @@ def note_dead_workers(system: System) -> None:
         died = record_deaths(connection, gone_s(system.settings))
         delete_gone_workers(connection)
         delete_old_deaths(connection)
+        restarting = select_restarting(connection) if died else []
     for each in died:
         log.warning("worker_died", worker=each.worker, leases=each.leases)
+    for again in restarting:
+        log.error("worker_dies_again_and_again", worker=again.name, deaths_in_the_last_hour=again.deaths)
 
 
 def reclaim_chunks(system: System) -> None:
