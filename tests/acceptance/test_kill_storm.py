@@ -16,7 +16,7 @@ from tests.support.video_maker import make_video
 
 def test_a_storm_of_kills_harms_no_chunk(system: System, tmp_path: Path) -> None:
     with processes(patient(system), tmp_path / "logs") as running:
-        tally = endure(system, running, tmp_path, kills=12, seed=1, mean_s=0.7)
+        tally = endure(system, running, tmp_path, kills=12, seed=1, mean_s=0.3)
     assert (tally.given_up, tally.differing) == (0, 0), tally
     assert tally.deaths > 0, "no kill found a worker at work"
 

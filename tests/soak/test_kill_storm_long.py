@@ -20,7 +20,7 @@ def test_no_innocent_chunk_is_given_up_in_a_long_storm(
     system: System, servers: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with processes(patient(system), tmp_path / "logs") as running:
-        tally = endure(system, running, tmp_path, kills=KILLS, seed=SEED, mean_s=1.5, workers=3, servers=servers)
+        tally = endure(system, running, tmp_path, kills=KILLS, seed=SEED, mean_s=0.3, workers=3, servers=servers)
     with capsys.disabled():
         print(f"\n{tally}")  # noqa: T201  its figures are in the docs
     assert (tally.given_up, tally.differing) == (0, 0), tally

@@ -38,7 +38,9 @@ from tests.support.video_maker import make_video
 SLOTS, FRAME_S = 3, 0.03
 FRAMES, CLIPS = 240, 2
 #: How often each kind of process is chosen.
-WEIGHTS = {"worker": 35, "decoder": 35, "zygote": 12, "trial": 10, "beat": 4, "valkey": 2, "postgres": 2}
+WEIGHTS = {"worker": 35, "decoder": 35, "zygote": 12, "trial": 10, "beat": 4, "valkey": 2, "postgres": 1}
+#: Between two kills up to so many chunks are finished, however slow the machine; without any, it waits for so long.
+_MOST_BETWEEN, _LONGEST_PAUSE_S = 3, 15.0
 _FOLDERS = os.pathsep.join([str(ROOT / "tests" / "support" / "poison"), str(ROOT)])
 
 
@@ -102,7 +104,8 @@ class Storm:
         servers: the home of the stack whose Postgres and Valkey are among them; None for neither.
     """
 
-    def __init__(self, keeper: Keeper, seed: int, mean_s: float, servers: Path | None) -> None:
+    def __init__(self, system: System, keeper: Keeper, seed: int, mean_s: float, servers: Path | None) -> None:
+        self._system = system
         self.kills: Counter[str] = Counter()
         self._keeper, self._servers, self._mean_s = keeper, servers, mean_s
         self._chance = random.Random(seed)
@@ -112,6 +115,7 @@ class Storm:
         pause = threading.Event()
         while self.kills.total() < kills:
             pause.wait(self._chance.expovariate(1 / self._mean_s))
+            self._wait_for_chunks(self._chance.randint(0, _MOST_BETWEEN), pause)
             (kind,) = self._chance.choices(list(WEIGHTS), list(WEIGHTS.values()))
             found = self._find(kind)
             if found:
@@ -121,6 +125,17 @@ class Storm:
                     (os.killpg if kind in {"worker", "beat"} else os.kill)(pid, signal.SIGKILL)
                     self.kills[kind] += 1
             between()
+
+    def _wait_for_chunks(self, count: int, pause: threading.Event) -> None:
+        wanted, until_s = self._done() + count, time.monotonic() + _LONGEST_PAUSE_S
+        while self._done() < wanted and time.monotonic() < until_s:
+            pause.wait(0.1)
+
+    def _done(self) -> int:
+        """How many chunks were finished; 0 while Postgres does not tell."""
+        with suppress(ServiceUnavailable):
+            return int(str(sql(self._system, "SELECT count(*) FROM chunk WHERE state = 'done'")[0][0]))
+        return 0
 
     def _find(self, kind: str) -> list[int]:
         workers = [p.pid for name, p in self._keeper.running.items() if name != "beat" and p.poll() is None]
@@ -187,7 +202,7 @@ def endure(
         for _ in range(workers):
             feed()
         wait_until(lambda: sql(system, "SELECT 1 FROM chunk WHERE state = 'running'"), 60, "the first chunk")
-        storm = Storm(keeper, seed, mean_s, servers)
+        storm = Storm(system, keeper, seed, mean_s, servers)
         storm.rage(kills, feed)
 
         def all_ended() -> bool:
