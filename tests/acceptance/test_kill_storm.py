@@ -14,6 +14,7 @@ from tests.support.kill_storm import endure, patient, processes_of, put_oracle
 from tests.support.video_maker import make_video
 
 
+@pytest.mark.timeout(300)
 def test_a_storm_of_kills_harms_no_chunk(system: System, tmp_path: Path) -> None:
     with processes(patient(system), tmp_path / "logs") as running:
         tally = endure(system, running, tmp_path, kills=12, seed=1, mean_s=0.3)
@@ -21,6 +22,7 @@ def test_a_storm_of_kills_harms_no_chunk(system: System, tmp_path: Path) -> None
     assert tally.deaths > 0, "no kill found a worker at work"
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("rule", ["evidence", "every death counts"])
 def test_a_chunk_whose_workers_are_killed_again_and_again(system: System, tmp_path: Path, rule: str) -> None:
     """The negative control: by the old rule the storm goes red."""

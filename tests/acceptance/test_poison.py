@@ -22,6 +22,7 @@ def poisoned(signal: str, whom: str = "process") -> dict[str, str]:
     return {"PYTHONPATH": os.pathsep.join(folders), "TEST_POISON": f"{FRAMES}:{POISON_FRAME}:{signal}:{whom}"}
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("signal", ["SIGKILL", "SIGSEGV"])
 def test_poison_is_given_up_after_five_deaths_and_harms_nobody(
     system: System, short_clip: Path, tmp_path: Path, signal: str
