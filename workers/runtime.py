@@ -21,7 +21,8 @@ from celery.worker.control import Panel
 import pipeline
 from pipeline.core.precision import Precision
 from pipeline.db.engine import transaction
-from pipeline.db.workers import ALIVE_S, DeviceRow, remove_worker, report_worker
+from pipeline.db.worker_deaths import note_start, select_restarting, workers_on
+from pipeline.db.workers import DeviceRow, remove_worker, report_worker
 from pipeline.errors import DeviceLost, PoselineError, ServiceUnavailable
 from pipeline.inference.catalogue import BUNDLED_MODEL
 from pipeline.inference.engines.placement import Placement
@@ -30,6 +31,7 @@ from pipeline.logs import get_logger
 from pipeline.queue import FRAMES_IN, REPORT, build_task_queue
 from pipeline.services.model_cache import ModelCache
 from pipeline.services.pressure import describe_full_disk
+from pipeline.services.suspects import gone_s
 from pipeline.services.system import System, build_system
 from pipeline.settings import Settings
 from workers.intake import Intake
@@ -37,7 +39,6 @@ from workers.pool import COMPUTES, pool_stats
 
 log = get_logger(__name__)
 
-_REPORT_EVERY_S = ALIVE_S / 3
 #: While it finishes what it has in hand, so that a deploy need not wait for the next report.
 _REPORT_WHILE_DRAINING_S = 0.3
 
@@ -98,13 +99,22 @@ class Runtime:
                 disk_low=self._disk_low,
                 is_drained=self.intake.is_drained,
                 starts=starts,
+                gone_s=gone_s(self.system.settings),
             )
         self.intake.follow(draining=draining)
 
+    def warn_of_restarts(self) -> None:
+        """Say in the log that workers here were restarted again and again, of which the logs before tell why."""
+        with transaction(self.system.engine) as connection:
+            for each in select_restarting(connection):
+                if each.name == self.name or each.name == workers_on(self.name):
+                    log.error("worker_dies_again_and_again", worker=each.name, deaths_in_the_last_hour=each.deaths)
+
     def report_until_stopped(self) -> None:
         """Report every few seconds; a database outage is no reason to stop."""
+        every_s = gone_s(self.system.settings) / 3
         while True:
-            self.report_due.wait(_REPORT_WHILE_DRAINING_S if self.intake.is_shutting else _REPORT_EVERY_S)
+            self.report_due.wait(_REPORT_WHILE_DRAINING_S if self.intake.is_shutting else every_s)
             self.report_due.clear()
             if self.stopped.is_set():
                 return
@@ -122,9 +132,12 @@ def build_runtime(app: Celery, settings: Settings, name: str, slots: int, device
     Raises:
         DeviceUnavailable: the device is not there, is another than was asked for, or computes wrongly.
         InvalidWeights: the bundled model is damaged.
+        ServiceUnavailable: Postgres does not answer.
     """
     # A slot needs a connection for its transaction and one for its lease; the reports and ticks need one each.
     system = build_system(settings, queue=build_task_queue(settings, app), pool_size=2 * slots + 2)
+    with transaction(system.engine) as connection:
+        note_start(connection, name)
     models = ModelCache(system, Placement(device, slots=slots, cache_path=settings.home / "engines"))
     report = models.preload(BUNDLED_MODEL)
     computes = DeviceRow(
@@ -156,6 +169,7 @@ def serve(app: Celery, settings: Settings, device: Device) -> Callable[[], Runti
         except Exception as error:  # Celery would log it, take messages, and have nothing to work with
             log.exception("worker_refuses")
             raise SystemExit(1) from error
+        runtime.warn_of_restarts()
         built.append(runtime)
         app.conf[COMPUTES] = pool_stats(runtime.computes) | {"precisions": list(runtime.precisions)}
         threading.Thread(target=runtime.report_until_stopped, name="report", daemon=True).start()

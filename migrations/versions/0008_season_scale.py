@@ -103,12 +103,13 @@ WORKERS = """
 ALTER TABLE worker
     ADD COLUMN draining_at timestamptz,
     ADD COLUMN drained_at timestamptz,
-    ADD COLUMN disk_low text NOT NULL DEFAULT '';
+    ADD COLUMN disk_low text NOT NULL DEFAULT '',
+    ADD COLUMN reporting_since timestamptz NOT NULL DEFAULT now();
 CREATE TABLE worker_death (
     worker text NOT NULL,
     started_at timestamptz NOT NULL,
     died_at timestamptz NOT NULL,
-    leases integer NOT NULL,
+    held text[],
     PRIMARY KEY (worker, started_at)
 );
 """
@@ -127,11 +128,18 @@ CREATE TABLE pressure (
 );
 """
 
+# Since when its worker has held it: a process that started later is not the one that leased it.
+LEASES = """
+ALTER TABLE video ADD COLUMN leased_at timestamptz;
+ALTER TABLE run ADD COLUMN leased_at timestamptz;
+ALTER TABLE chunk ADD COLUMN leased_at timestamptz;
+"""
+
 
 def upgrade() -> None:
     op.execute("SET LOCAL lock_timeout = '4s'")
     op.execute("SET LOCAL statement_timeout = '60s'")
     # In the order in which workers lock them, before the first is changed.
     op.execute("LOCK TABLE chunk, run, video, team, worker IN ACCESS EXCLUSIVE MODE")
-    for part in (LANES, TEAMS, RUNS, CHUNKS, VIDEOS, RUN_SUMMARY, WORKERS, RETRIES, PRESSURE):
+    for part in (LANES, TEAMS, RUNS, CHUNKS, VIDEOS, RUN_SUMMARY, WORKERS, RETRIES, PRESSURE, LEASES):
         op.execute(part)

@@ -15,10 +15,11 @@ import click
 
 from pipeline.cli.console import Console, common, pass_console
 from pipeline.cli.formatting import format_ago
-from pipeline.cli.local_stack import describe_beat
+from pipeline.cli.local_stack import describe_beat, describe_restarting
 from pipeline.cli.place import shown
 from pipeline.db.engine import transaction
 from pipeline.db.migrate import check_revision
+from pipeline.db.worker_deaths import select_restarting
 from pipeline.db.workers import select_lost_workers, select_workers
 from pipeline.errors import PoselineError, in_one_line
 from pipeline.inference.catalogue import BUNDLED_MODEL
@@ -190,6 +191,9 @@ def _store(console: Console) -> str:
 def _workers(console: Console) -> str:
     with transaction(console.system.engine) as connection:
         workers, lost = select_workers(connection), select_lost_workers(connection)
+        restarting = select_restarting(connection)
+    if restarting:
+        raise DoctorFailed(describe_restarting(asdict(restarting[0]), console))
     for each in lost:
         if each.leases:
             raise DoctorFailed(

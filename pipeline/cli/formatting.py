@@ -9,6 +9,9 @@ from pipeline.services.result_page import length
 from pipeline.services.runs import Run, RunDetail, duration_s, is_held_back, short_id
 from pipeline.services.upload_steps import printable
 
+#: Of the parts of a video that were given up.
+_GIVEN_UP_SHOWN = 5
+
 
 def summary_line(run: Run) -> str:
     """What a run that is done found, and how long it took."""
@@ -65,6 +68,13 @@ def detail_lines(detail: RunDetail) -> list[str]:
     if detail.chunks_by_state:
         counts = ", ".join(f"{count} {state}" for state, count in detail.chunks_by_state.items())
         lines.append(f"  chunks  {counts}")
+    if detail.suspects:
+        parts = "1 part" if detail.suspects == 1 else f"{detail.suspects} parts"
+        lines.append(f"  alone   {parts} of the video after workers died that had them, in a process of their own")
+    for each in detail.given_up[:_GIVEN_UP_SHOWN]:
+        lines.append(f"  missing frames {each.first_frame} to {each.first_frame + each.frames - 1}: {each.reason}")
+    if len(detail.given_up) > _GIVEN_UP_SHOWN:
+        lines.append(f"          and {len(detail.given_up) - _GIVEN_UP_SHOWN} more parts; --json has them all")
     lines += [f"  with    {engine}: {count} frames" for engine, count in detail.computed_with.items()]
     if detail.blocking_reason is not None:
         lines.append(f"  blocked {detail.blocking_reason}")

@@ -92,6 +92,14 @@ def status(context: click.Context, console: Console) -> None:
     if found is not None:
         _print_services(console, found)
         console.print("")
+    _print_workers(console, now)
+    if found is None:
+        console.print(f"beat: {describe_beat(live['beat'])}")
+    console.print("\nwaiting: " + ", ".join(f"{count} in {name}" for name, count in live["queues"].items()))
+
+
+def _print_workers(console: Console, now: SystemStatus) -> None:
+    live = now.to_dict()
     rows = live["workers"]
     console.table(
         ("worker", "answers", "slots", "device", "provider", "engine", "driver", "ms/frame", "computes in"),
@@ -112,9 +120,8 @@ def status(context: click.Context, console: Console) -> None:
     for each in live["lost_workers"]:
         holds = f", holds {each['leases']} of its tasks" if each["leases"] else ""
         console.print(f"{each['name']} stopped reporting: last seen {format_ago(each['silent_s'])}{holds}")
-    if found is None:
-        console.print(f"beat: {describe_beat(live['beat'])}")
-    console.print("\nwaiting: " + ", ".join(f"{count} in {name}" for name, count in live["queues"].items()))
+    for each in live["restarting_workers"]:
+        console.print(describe_restarting(each, console))
 
 
 def _iter_held_back(now: SystemStatus) -> Iterator[str]:
@@ -129,6 +136,15 @@ def _iter_held_back(now: SystemStatus) -> Iterator[str]:
             yield f"{each.worker.name} takes in no videos: {each.worker.disk_low}"
     yield from map(pause_line, now.paused)
     yield from (f"no videos are taken in {in_words(short.since)}: {short.reason}" for short in now.pressure)
+
+
+def describe_restarting(each: Mapping[str, Any], console: Console) -> str:
+    """A worker that dies again and again in words, with where to look."""
+    log = "its log" if configured_by_environment() else shown(Home.at(console.home).log("worker"))
+    return (
+        f"{each['name']} died {each['deaths']} times in the last hour, the last time {format_ago(each['ago_s'])}: "
+        f"{log} says why; if it says nothing, its machine was short of memory or ended it"
+    )
 
 
 def describe_beat(report: Mapping[str, Any] | None) -> str:

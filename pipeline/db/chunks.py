@@ -85,6 +85,8 @@ def claim_chunk(connection: Connection, run_id: UUID, idx: int, worker: str, lea
             chunk.c.end_pts,
             chunk.c.seek_pts,
             chunk.c.errors,
+            chunk.c.expirations,
+            chunk.c.deaths,
             run.c.video_id,
             run.c.model_fingerprint,
             run.c.precision,
@@ -96,7 +98,7 @@ def claim_chunk(connection: Connection, run_id: UUID, idx: int, worker: str, lea
     if row.run_state == RunState.QUEUED:  # the run's row is locked by its first claim alone, and after the chunk's
         connection.execute(move_to(RunState.RUNNING, started_at=func.clock_timestamp()).where(run.c.id == run_id))
     plan = ChunkPlan(idx, row.first_frame, row.frames, row.start_pts, row.end_pts, row.seek_pts)
-    lease = Lease("chunk", (run_id, idx), row.lease_token, row.errors)
+    lease = Lease("chunk", (run_id, idx), row.lease_token, row.errors, row.expirations, row.deaths, worker)
     return ClaimedChunk(lease, plan, row.video_id, row.model_fingerprint, row.precision)
 
 
@@ -167,6 +169,31 @@ def count_chunks(connection: Connection, run_id: UUID) -> dict[str, int]:
     )
     counts = {row.state: row[1] for row in rows}
     return {state: counts[state] for state in ChunkState if state in counts}
+
+
+@dataclass(frozen=True)
+class GivenUp:
+    """A chunk that was quarantined, and why."""
+
+    first_frame: int
+    frames: int
+    reason: str
+
+
+def select_given_up(connection: Connection, run_id: UUID) -> list[GivenUp]:
+    """A run's quarantined chunks, in order."""
+    columns = (chunk.c.first_frame, chunk.c.frames, chunk.c.reason)
+    quarantined = chunk.c.state == str(ChunkState.QUARANTINED)
+    rows = connection.execute(select(*columns).where(chunk.c.run_id == run_id, quarantined).order_by(chunk.c.idx))
+    return [GivenUp(row.first_frame, row.frames, row.reason) for row in rows]
+
+
+def count_suspects(connection: Connection, run_id: UUID, deaths: int) -> int:
+    """How many of a run's open chunks had so many deaths."""
+    statement = select(func.count()).where(
+        chunk.c.run_id == run_id, chunk.c.deaths >= deaths, chunk.c.state.in_([str(state) for state in OPEN])
+    )
+    return int(connection.execute(statement).scalar_one())
 
 
 def select_plan(connection: Connection, lease: Lease) -> tuple[ChunkPlan, UUID]:

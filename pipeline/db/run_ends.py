@@ -28,9 +28,11 @@ def claim_finish(connection: Connection, run_id: UUID, worker: str, lease_s: flo
             run.c.not_before <= func.clock_timestamp(),
         )
         .values(**lease_values(worker, lease_s, run))
-        .returning(run.c.lease_token, run.c.errors)
+        .returning(run.c.lease_token, run.c.errors, run.c.expirations, run.c.deaths)
     ).first()
-    return None if row is None else Lease("run", (run_id,), row.lease_token, row.errors)
+    if row is None:
+        return None
+    return Lease("run", (run_id,), row.lease_token, row.errors, row.expirations, row.deaths, worker)
 
 
 def mark_done(connection: Connection, lease: Lease, summary: Mapping[str, Any]) -> None:

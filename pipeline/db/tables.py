@@ -40,6 +40,7 @@ def _lease_columns() -> list[Column[object]]:
         Column("queued_at", _now()),
         Column("not_before", _now(), nullable=False, server_default=func.now()),
         Column("lease_token", Uuid),
+        Column("leased_at", _now()),
         Column("lease_until", _now()),
         Column("worker", Text),
         Column("attempts", Integer, nullable=False, server_default="0"),
@@ -236,16 +237,17 @@ worker = Table(
     Column("disk_low", Text, nullable=False, server_default=""),
     Column("started_at", _now(), nullable=False, server_default=func.now()),
     Column("seen_at", _now(), nullable=False, server_default=func.now()),
+    Column("reporting_since", _now(), nullable=False, server_default=func.now()),
 )
 
-#: One row per worker process that died without having been stopped.
+#: One row per worker process that died without having been stopped, with what it held. See `db.worker_deaths`.
 worker_death = Table(
     "worker_death",
     metadata,
     Column("worker", Text, primary_key=True),
     Column("started_at", _now(), primary_key=True),
     Column("died_at", _now(), nullable=False),
-    Column("leases", Integer, nullable=False),
+    Column("held", ARRAY(Text)),
 )
 
 #: Why nothing more is taken in, one row per part that is near its limit; empty while there is room.

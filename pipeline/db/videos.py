@@ -80,9 +80,11 @@ def claim_ingest(connection: Connection, video_id: UUID, worker: str, lease_s: f
             video.c.not_before <= func.clock_timestamp(),
         )
         .values(**lease_values(worker, lease_s, video))
-        .returning(video.c.lease_token, video.c.errors)
+        .returning(video.c.lease_token, video.c.errors, video.c.expirations, video.c.deaths)
     ).first()
-    return None if row is None else Lease("video", (video_id,), row.lease_token, row.errors)
+    if row is None:
+        return None
+    return Lease("video", (video_id,), row.lease_token, row.errors, row.expirations, row.deaths, worker)
 
 
 def mark_ready(connection: Connection, lease: Lease, found: IndexedVideo) -> None:

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, delete, func, literal, null, select, union_all, update
+from sqlalchemy import Connection, case, delete, func, literal, null, select, union_all, update
 from sqlalchemy.dialects.postgresql import insert
 
 from pipeline.core.precision import Precision
 from pipeline.core.states import ChunkState, RunState, VideoState
 from pipeline.db.tables import chunk, run, video, worker
+from pipeline.db.worker_deaths import note_started, record_replaced
 
 #: A worker that has not reported for this long is gone.
 ALIVE_S = 15.0
@@ -90,6 +91,7 @@ def report_worker(
     disk_low: str = "",
     is_drained: bool = False,
     starts: bool = False,
+    gone_s: float = ALIVE_S,
 ) -> bool:
     """Report that this worker is alive. Returns whether it is to take nothing more.
 
@@ -98,18 +100,25 @@ def report_worker(
         disk_low: why it takes in no videos; empty while it has room for them.
         is_drained: whether it takes nothing more and has nothing in hand.
         starts: whether this is its first report; a worker of the same name may have been killed before.
+        gone_s: after a longer silence it is taken to have been cut off.
     """
+    if starts:
+        record_replaced(connection, name)
+        note_started(connection, name)
     columns = {"pid": pid, "slots": slots, "version": version, "precisions": list(precisions), "disk_low": disk_low}
     columns |= asdict(computes)
     now = func.clock_timestamp()
-    statement = insert(worker).values(name=name, **columns, started_at=now, seen_at=now)
+    statement = insert(worker).values(name=name, **columns, started_at=now, seen_at=now, reporting_since=now)
     renewed = {
         **columns,
         "seen_at": now,
         "drained_at": func.coalesce(worker.c.drained_at, now) if is_drained else null(),
+        "reporting_since": case(
+            (worker.c.seen_at > now - timedelta(seconds=gone_s), worker.c.reporting_since), else_=now
+        ),
     }
     if starts:
-        renewed |= {"started_at": now, "draining_at": null()}
+        renewed |= {"started_at": now, "reporting_since": now, "draining_at": null()}
     reported = statement.on_conflict_do_update(index_elements=["name"], set_=renewed)
     return connection.execute(reported.returning(worker.c.draining_at)).scalar_one() is not None
 

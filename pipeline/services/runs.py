@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Literal
 from uuid import UUID
@@ -11,7 +11,7 @@ from uuid import UUID
 from pipeline.core.states import RunState, VideoState, is_final
 from pipeline.core.tags import Tags, format_tags
 from pipeline.db import runs as db
-from pipeline.db.chunks import count_chunks, count_computed_with
+from pipeline.db.chunks import GivenUp, count_chunks, count_computed_with, count_suspects, select_given_up
 from pipeline.db.engine import transaction
 from pipeline.db.run_ends import mark_cancelled
 from pipeline.db.run_search import find_by_id, find_by_video_name, select_runs, select_runs_by_id
@@ -20,6 +20,7 @@ from pipeline.db.workers import select_workers
 from pipeline.errors import NotFound
 from pipeline.services.capabilities import blocking_reason
 from pipeline.services.dispatch import dispatch
+from pipeline.services.suspects import SUSPECT_DEATHS
 from pipeline.services.system import System
 from pipeline.services.teams import require_team
 from pipeline.services.upload_steps import printable
@@ -37,6 +38,8 @@ class RunDetail:
         chunks_by_state: number of chunks in each state that occurs.
         computed_with: number of frames by engine, precision and device.
         blocking_reason: why it makes no progress, None where nothing is known to block it.
+        suspects: number of open chunks that are tried alone, because workers died that had them.
+        given_up: chunks that were quarantined.
     """
 
     run: Run
@@ -44,6 +47,8 @@ class RunDetail:
     chunks_by_state: Mapping[str, int]
     computed_with: Mapping[str, int]
     blocking_reason: str | None
+    suspects: int = 0
+    given_up: Sequence[GivenUp] = ()
 
     def to_dict(self) -> dict[str, object]:
         """The run as JSON fields."""
@@ -62,6 +67,8 @@ class RunDetail:
             "frames_to_decode": run.frames_to_decode,
             "blocking_reason": self.blocking_reason,
             "computed_with": self.computed_with,
+            "chunks_tried_alone": self.suspects,
+            "given_up": [asdict(each) for each in self.given_up],
         }
 
 
@@ -192,6 +199,8 @@ def get_run(system: System, run_id: UUID, *, team: str | None) -> RunDetail:
             count_chunks(connection, run_id),
             count_computed_with(connection, run_id),
             None if is_final(run.state) else blocking_reason(connection, run_id),
+            0 if is_final(run.state) else count_suspects(connection, run_id, SUSPECT_DEATHS),
+            select_given_up(connection, run_id),
         )
 
 

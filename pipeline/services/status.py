@@ -11,6 +11,7 @@ from pipeline.core.beat_report import BeatReport
 from pipeline.db.engine import transaction
 from pipeline.db.pauses import Pause, select_pauses
 from pipeline.db.pressure import Pressure, select_pressure
+from pipeline.db.worker_deaths import RestartingWorker, select_restarting
 from pipeline.db.workers import LostWorker, WorkerRow, count_leases, select_lost_workers, select_workers
 from pipeline.queue import QUEUES
 from pipeline.services.drain import Drain, drain_state
@@ -45,6 +46,7 @@ class SystemStatus:
         beat: its last tick; None where none ticks.
         paused: teams and lanes of which nothing more is sent.
         pressure: why no videos are taken in; empty while they are.
+        restarting: workers that died several times within the last hour.
     """
 
     workers: tuple[WorkerStatus, ...]
@@ -53,6 +55,7 @@ class SystemStatus:
     beat: BeatReport | None = None
     paused: tuple[Pause, ...] = ()
     pressure: tuple[Pressure, ...] = ()
+    restarting: tuple[RestartingWorker, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The status as JSON fields."""
@@ -60,6 +63,7 @@ class SystemStatus:
             "workers": [worker.to_dict() for worker in self.workers],
             "queues": dict(self.queues),
             "lost_workers": [{**asdict(each), "seen_at": each.seen_at.isoformat()} for each in self.lost],
+            "restarting_workers": [asdict(each) for each in self.restarting],
             "beat": self.beat and asdict(self.beat),
             "paused": [{**asdict(each), "since": each.since.isoformat()} for each in self.paused],
             "ingest_paused": [{**asdict(each), "since": each.since.isoformat()} for each in self.pressure],
@@ -76,6 +80,7 @@ def get_status(system: System) -> SystemStatus:
         workers, lost = select_workers(connection), select_lost_workers(connection)
         in_hand = count_leases(connection, [worker.name for worker in workers])
         paused, pressure = select_pauses(connection), select_pressure(connection)
+        restarting = tuple(select_restarting(connection))
     answering = system.queue.ping_workers(limit=len(workers) or None)
     return SystemStatus(
         tuple(
@@ -87,4 +92,5 @@ def get_status(system: System) -> SystemStatus:
         system.queue.last_beat(),
         tuple(paused),
         tuple(pressure),
+        restarting,
     )

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import threading
 
-from pipeline.errors import DecodeFailed
+from pipeline.errors import DecoderUnavailable
 
 # Keeps libraries from starting threads, and glibc from returning each frame's memory to the kernel and faulting it in
 # again (a fifth to a third of the child's time).
@@ -127,7 +127,7 @@ def submit(fds: list[int]) -> Zygote:
     """Fork a child. A zygote that has died is replaced.
 
     Raises:
-        DecodeFailed: no zygote can be started.
+        DecoderUnavailable: no zygote can be started.
     """
     for _ in range(2):
         current = zygote()
@@ -137,7 +137,9 @@ def submit(fds: list[int]) -> Zygote:
             current.stop()
         else:
             return current
-    raise DecodeFailed(f"The video decoder could not be started: {current.last_stderr_line() or 'no reason given'}")
+    raise DecoderUnavailable(
+        f"The video decoder could not be started: {current.last_stderr_line() or 'no reason given'}"
+    )
 
 
 def child_environment() -> dict[str, str]:

@@ -52,7 +52,7 @@ def test_a_worker_killed_in_mid_chunk(system: System, short_clip: Path, referenc
         kill(victim)
         running.worker("--slots", "2")
         assert_same_as_undisturbed(system, run_id, reference, tmp_path)
-        assert sql(system, "SELECT sum(expirations), sum(errors) FROM chunk") == [(1, 0)]
+        assert sql(system, "SELECT sum(deaths), sum(expirations), sum(errors) FROM chunk") == [(1, 0, 0)]
 
 
 def test_a_worker_stopped_in_mid_chunk_hands_it_back(

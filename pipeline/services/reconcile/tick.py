@@ -9,7 +9,7 @@ from pipeline.services.pressure import watch_pressure
 from pipeline.services.reconcile.counters import repair_counters
 from pipeline.services.reconcile.deadlines import raise_urgent_runs
 from pipeline.services.reconcile.expired_leases import (
-    forget_gone_workers,
+    note_dead_workers,
     reclaim_chunks,
     reclaim_runs,
     reclaim_videos,
@@ -23,10 +23,10 @@ from pipeline.services.system import System
 log = get_logger(__name__)
 
 SWEEPS = (
+    note_dead_workers,
     reclaim_chunks,
     reclaim_videos,
     reclaim_runs,
-    forget_gone_workers,
     plan_ready_runs,
     repair_counters,
     resend_lost_messages,

@@ -32,7 +32,7 @@ from pipeline.services.system import System
 from pipeline.services.upload import upload_file
 from tests.conftest import opened
 from tests.integration.db.test_chunks import claim, commit, make_run
-from tests.support.harness import run_of, sql, wait_until
+from tests.support.harness import report_worker, run_of, sql, wait_until
 
 HOUR_AGO = "UPDATE run SET finished_at = now() - interval '61 minutes'"
 
@@ -224,6 +224,8 @@ def test_an_error_after_the_commit_is_not_the_works(system: System) -> None:
 def test_a_chunk_that_cannot_be_given_up_holds_neither_videos_nor_runs(system: System, short_clip: Path) -> None:
     run_id = make_run(system)
     claim(system, run_id, 0)
+    report_worker(system, "w", starts=True)
+    sql(system, "UPDATE worker SET started_at = now() - interval '1 h', reporting_since = now() - interval '1 h'")
     sql(system, "UPDATE chunk SET expirations = 2, lease_until = now() - interval '1 s' WHERE idx = 0")
     sql(system, "UPDATE video SET frame_index = 'damaged'")
     video = upload_file(system, short_clip, "team").video

@@ -30,5 +30,5 @@ def test_so_long_from_now_and_a_date() -> None:
 
 @pytest.mark.parametrize("text", ["soon", "25:00", "18:61", "2020-01-01", "-2h"])
 def test_what_is_no_time_to_come_is_refused(text: str) -> None:
-    with pytest.raises(click.BadParameter, match="is no time|has passed"):
+    with pytest.raises(click.BadParameter, match=r"is no time|has passed"):
         parsed(text)
