@@ -66,7 +66,7 @@ def _fill(
     """Add the poses of the chunk's frames to the spool. Returns the engine and device that computed them."""
     with transaction(system.engine) as connection:
         video = select_video(connection, claimed.video_id, team=None)
-        index = select_frame_index(connection, claimed.video_id)
+        index = system.indexes.get(connection, claimed.video_id)
     assert video.source is not None
     system.store.check_unchanged(video.source)
     limits = limits_of_ready(system, video)
