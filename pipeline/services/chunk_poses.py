@@ -9,7 +9,7 @@ from typing import Protocol
 from pipeline.db.chunks import ClaimedChunk
 from pipeline.db.engine import transaction
 from pipeline.db.frames import FrameSpool
-from pipeline.db.videos import select_frame_index, select_video
+from pipeline.db.videos import select_video
 from pipeline.services.model_cache import ModelCache
 from pipeline.services.pose_frames import iter_pose_rows
 from pipeline.services.system import System
@@ -43,7 +43,7 @@ def find_poses(spool: FrameSpool, system: System, models: ModelCache, claimed: C
     """Add the poses of the chunk's frames to the spool. Returns the engine and device that computed them."""
     with transaction(system.engine) as connection:
         video = select_video(connection, claimed.video_id, team=None)
-        index = select_frame_index(connection, claimed.video_id)
+        index = system.indexes.get(connection, claimed.video_id)
     assert video.source is not None
     system.store.check_unchanged(video.source)
     limits = limits_of_ready(system, video)

@@ -41,6 +41,7 @@ class DecoderProcess:
     Args:
         keys: int64 `(n,)`, rising: the frames to decode, as pts or positions in one pass; None for a probe.
         pool_fd: the frame pool's file; None for a probe.
+        copy_fd: of a `GrowingCopy` that a probe's child reads itself; None where it is sent the bytes.
         interrupted: `Stopping` is raised once it is set.
         on_tick: called for every tick of the child.
 
@@ -55,6 +56,7 @@ class DecoderProcess:
         *,
         keys: Int64s | None = None,
         pool_fd: int | None = None,
+        copy_fd: int | None = None,
         interrupted: threading.Event | None = None,
         on_tick: Callable[[], None] | None = None,
     ) -> None:
@@ -73,14 +75,15 @@ class DecoderProcess:
         os.set_blocking(stderr_theirs, False)  # a child that writes too much loses lines, not time
         os.set_blocking(self._stderr, False)
         self._job.settimeout(RECORD_TIMEOUT_S)
-        self._server = ByteServer(source, bytes_ours)
+        self._server = ByteServer(source, bytes_ours, has_copy=copy_fd is not None)
         self._poll = select.poll()
         self._poll.register(self._job, select.POLLIN)
         theirs = [job_theirs.fileno(), bytes_theirs.fileno(), status_theirs.fileno(), stderr_theirs]
+        theirs += [fd for fd in (pool_fd, copy_fd) if fd is not None]
         try:
             with job_theirs, status_theirs, bytes_theirs:
                 try:
-                    self._zygote = zygote_client.submit(theirs if pool_fd is None else [*theirs, pool_fd])
+                    self._zygote = zygote_client.submit(theirs)
                 finally:
                     os.close(stderr_theirs)
             with contextlib.suppress(OSError):  # it died already: the first `receive` raises why

@@ -25,6 +25,7 @@ from pipeline.video import wire, zygote_client
 from pipeline.video.decode_request import DecodeRequest, RequestKind
 from pipeline.video.decoder_process import DecoderProcess, protocol_error
 from pipeline.video.frame_pool import FramePool, batch_for, create_pool, slots_for
+from pipeline.video.growing_copy import GrowingCopy
 from pipeline.video.source import ByteSource
 from pipeline.video.wire import RecordKind
 
@@ -105,9 +106,15 @@ def probe(
     """
     if not source.size_bytes:
         raise VideoRejected("This file is empty; upload it again.")
-    request = DecodeRequest(RequestKind.PROBE, limits, source.size_bytes)
+    copy_fd = source.open_for_child() if isinstance(source, GrowingCopy) else None
+    request = DecodeRequest(RequestKind.PROBE, limits, source.size_bytes, has_copy=copy_fd is not None)
     rows = bytearray()
-    with DecoderProcess(source, request, interrupted=interrupted, on_tick=on_tick) as process:
+    try:
+        process = DecoderProcess(source, request, copy_fd=copy_fd, interrupted=interrupted, on_tick=on_tick)
+    finally:
+        if copy_fd is not None:
+            os.close(copy_fd)
+    with process:
         while (record := process.receive())[0] is RecordKind.INDEX:
             if not record[1]:
                 raise protocol_error("an empty record of index rows")
