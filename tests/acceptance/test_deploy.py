@@ -97,11 +97,11 @@ def test_a_drained_worker_takes_work_again_when_that_is_undone(
         main(["doctor", "--json"])
         [wrong] = [each for each in json.loads(capsys.readouterr().out) if each["part"] == "workers"]
         assert wrong["message"].startswith("no worker takes work: only@")
-        run_id = ask(system, short_clip)
+        ask(system, short_clip)
         wait_until(lambda: system.queue.waiting("control"), 30, "a message that nobody takes")
         assert sql(system, "SELECT attempts FROM video") == [(0,)]
         assert said(capsys, "drain", "only", "--undo").strip().endswith(": takes work")
-        wait_done(system, run_id)
+        wait_until(lambda: busy(system, "only"), 60, "the video ingested and its first frames done")
 
 
 def test_a_cancelled_run_frees_its_slot_within_a_heartbeat_and_commits_nothing(
