@@ -20,12 +20,13 @@ from uuid import UUID, uuid4
 
 import numpy as np
 import psycopg
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine, event, select
 from sqlalchemy.engine.default import DefaultDialect
 
 from pipeline.core.poses import FramePoses
 from pipeline.db.engine import transaction
 from pipeline.db.frames import FrameRow
+from pipeline.db.tables import run
 from pipeline.inference.engines.placement import Placement
 from pipeline.services import detect
 from pipeline.services.dispatch import dispatch
@@ -63,7 +64,8 @@ def analyse_made_up(system: System, run_id: UUID) -> None:
 
 def _plan(system: System, run_id: UUID) -> None:
     with transaction(system.engine) as connection:
-        plan_runs(connection, system.settings)
+        video_id = connection.execute(select(run.c.video_id).where(run.c.id == run_id)).scalar_one_or_none()
+        plan_runs(connection, system.settings, video_id or uuid4())
     dispatch(system)
 
 

@@ -17,8 +17,8 @@ from uuid import UUID
 
 import psutil
 
-from pipeline.local import stack
 from pipeline.inference.weights.checksums import sha256_of, write_checksums
+from pipeline.local import stack
 from pipeline.services.system import System
 from pipeline.settings import Settings
 from tests.acceptance.faults.standard_checks import standard_checks
@@ -132,6 +132,17 @@ class Rig:
             finishes=finishes,
             workers=frozenset(each.pid for each in self._workers),
         )
+
+    def supervise(self) -> None:
+        """Start again the beat and the worker that have ended, as `poseline up` and Docker do."""
+        if all(each.poll() is not None for each in self._beats):
+            self.beat()
+        if all(each.poll() is not None for each in self._workers):
+            self.worker()
+
+    def said(self, words: str) -> bool:
+        """Whether a process has logged these words."""
+        return any(words in path.read_text(errors="replace") for path in (self.folder / "logs").glob("*.log"))
 
     def stop(self) -> None:
         """Stop beats, let the workers take what still waits, and stop them as a deploy does."""

@@ -47,7 +47,9 @@ def standard_checks(
         assert export_bytes(system, run_id, folder / f"{run_id}.jsonl") == expected, "the export differs"
         stored = system.store.head(export_key(run_id))
         assert b"".join(system.store.iter_whole(stored)) == expected, "the stored export differs"
-        assert sql(system, "SELECT attempts FROM run WHERE id = :id", id=run_id) == [(finishes,)], "begun to be finished"
+        assert sql(system, "SELECT attempts FROM run WHERE id = :id", id=run_id) == [(finishes,)], (
+            "begun to be finished"
+        )
     if messages:
         assert_no_message(system)
     assert_nothing_on_disk(system)
@@ -57,27 +59,36 @@ def standard_checks(
 
 def _check_counts(system: System) -> None:
     """Every frame of a done run's video once; none pending; every chunk done or given up; one run current."""
-    assert sql(
-        system,
-        """
+    assert (
+        sql(
+            system,
+            """
         SELECT run.id, run.chunks_pending, video.frames, count(frame), count(DISTINCT frame), min(frame), max(frame)
         FROM run JOIN video ON video.id = run.video_id LEFT JOIN frame ON frame.run_id = run.id
         WHERE run.state = 'done' GROUP BY run.id, video.frames
         HAVING run.chunks_pending <> 0 OR count(frame) <> video.frames OR count(DISTINCT frame) <> video.frames
             OR min(frame) <> 0 OR max(frame) <> video.frames - 1
         """,
-    ) == [], "frames lost or doubled"
-    assert sql(
-        system,
-        "SELECT run_id, idx, chunk.state FROM chunk JOIN run ON run.id = run_id "
-        "WHERE run.state = 'done' AND chunk.state NOT IN ('done', 'quarantined') "
-        "OR chunk.state NOT IN ('done', 'quarantined', 'cancelled')",
-    ) == [], "an open chunk of an ended run"
-    assert sql(
-        system,
-        "SELECT id FROM run WHERE state = 'done' "
-        "AND NOT EXISTS (SELECT FROM video JOIN run r ON r.id = current_run_id WHERE r.video_id = run.video_id)",
-    ) == [], "a done run whose video has no current run"
+        )
+        == []
+    ), "frames lost or doubled"
+    assert (
+        sql(
+            system,
+            "SELECT run_id, idx, chunk.state FROM chunk JOIN run ON run.id = run_id "
+            "WHERE run.state = 'done' AND chunk.state NOT IN ('done', 'quarantined') "
+            "OR chunk.state NOT IN ('done', 'quarantined', 'cancelled')",
+        )
+        == []
+    ), "an open chunk of an ended run"
+    assert (
+        sql(
+            system,
+            "SELECT id FROM run WHERE state = 'done' "
+            "AND NOT EXISTS (SELECT FROM video JOIN run r ON r.id = current_run_id WHERE r.video_id = run.video_id)",
+        )
+        == []
+    ), "a done run whose video has no current run"
 
 
 def assert_no_message(system: System) -> None:

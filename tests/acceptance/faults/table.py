@@ -59,7 +59,7 @@ def _chaos(chaos: Mapping[str, Any] | None) -> str:
 it prints. `make soak` takes {chaos["soak_minutes"]} minutes; the last figures kept here are of
 {chaos["minutes"]:.0f} minutes with seed {chaos["seed"]}:
 
-| faults | of them kills | runs | frames | lost | doubled | chunks given up | longest wait for a run after the last fault |
+| faults | of them kills | runs | frames | lost | doubled | chunks given up | until all had ended |
 | --- | --- | --- | --- | --- | --- | --- | --- |
 | {chaos["faults"]} | {chaos["kills"]} | {chaos["runs"]} | {chaos["frames"]:,} | {chaos["lost"]} | {chaos["doubled"]} \
 | {chaos["given_up"]} | {chaos["settled_s"]:.0f} s |

@@ -119,6 +119,6 @@ def test_killed_at_every_statement(system: System, settings: Settings, tmp_path:
     for run_id in killed:
         run = run_of(system, run_id)
         assert (run.state, run.reason) == ("done", None)
-        assert export_bytes(system, run_id, tmp_path / "poses.jsonl") == expected
+        assert export_bytes(system, run_id, tmp_path / f"{run_id}.jsonl") == expected
     assert sql(system, "SELECT max(attempts) <= 2 FROM run") == [(True,)]
     standard_checks(system, tmp_path, messages=False)

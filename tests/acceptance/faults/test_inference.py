@@ -29,8 +29,8 @@ def test_a_chunk_for_which_memory_does_not_suffice(rig: Rig, monkeypatch: pytest
 
     monkeypatch.setattr(detect, "iter_pose_rows", hungry)
     models = ModelCache(system, Placement("cpu"))
+    due = "SELECT 1 FROM chunk WHERE idx = 2 AND not_before <= clock_timestamp()"
     for _ in range(system.settings.max_errors):
-        due = "SELECT 1 FROM chunk WHERE idx = 2 AND not_before <= clock_timestamp()"
         wait_until(lambda: sql(system, due), 10, "the end of its pause")
         with pytest.raises(MemoryError):
             detect.detect_chunk(system, models, run_id, 2, "w")

@@ -157,8 +157,8 @@ class LeaseMachine(RuleBasedStateMachine):
         rows = sql(
             self.system,
             "SELECT idx, state, lease_token IS NOT NULL, (SELECT count(*) FROM frame f WHERE f.run_id = chunk.run_id "
-            "AND f.frame >= first_frame AND f.frame < first_frame + frames), (SELECT max(scores[1])::float FROM frame f "
-            "WHERE f.run_id = chunk.run_id AND chunk_idx = idx) FROM chunk WHERE run_id = :id ORDER BY idx",
+            "AND f.frame >= first_frame AND f.frame < first_frame + frames), (SELECT max(scores[1])::float FROM frame "
+            "f WHERE f.run_id = chunk.run_id AND chunk_idx = idx) FROM chunk WHERE run_id = :id ORDER BY idx",
             id=self.run_id,
         )
         if state != "cancelled":
@@ -170,9 +170,14 @@ class LeaseMachine(RuleBasedStateMachine):
             assert frames == (PER_CHUNK if number in self.committed else 0), "frames without a commit, or twice"
             if number in self.committed:
                 assert score == pytest.approx(self.committed[number]), "frames of an attempt that did not commit"
-        assert sql(
-            self.system, "SELECT frame FROM frame WHERE run_id = :id GROUP BY frame HAVING count(*) > 1", id=self.run_id
-        ) == []
+        assert (
+            sql(
+                self.system,
+                "SELECT frame FROM frame WHERE run_id = :id GROUP BY frame HAVING count(*) > 1",
+                id=self.run_id,
+            )
+            == []
+        )
 
     def teardown(self) -> None:
         if hasattr(self, "run_id"):

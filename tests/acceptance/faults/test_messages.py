@@ -58,16 +58,17 @@ def test_hostile_messages_and_those_of_another_version(rig: Rig) -> None:
         rig.hit()
         rig.check("hostile messages")
     assert worker.returncode == 0
-    output = rig.running.output()
     for words in ("unregistered task", "badly formed hexadecimal UUID", "positional arguments but 3 were given"):
-        assert words in output, words
+        assert rig.said(words), words
 
 
-@pytest.mark.parametrize("raw", [b"no json at all", b'{"body": 1}', b"\x80\x04."], ids=["text", "other", "pickle"])
-def test_bytes_that_are_no_message_do_not_stop_a_worker(rig: Rig, raw: bytes) -> None:
+@pytest.mark.parametrize("raw", [b"no json at all", b"\x80\x04."], ids=["text", "pickle"])
+def test_bytes_that_are_no_message_cost_a_restart(rig: Rig, raw: bytes) -> None:
+    """Celery ends on them, so its supervisor starts another process; the bytes are gone from the queue."""
     with Redis.from_url(rig.settings.broker_url.get_secret_value()) as redis:
         redis.lpush(f"poseline:{FRAMES}", raw)
     rig.beat()
+    assert rig.worker().wait(60) != 0
     rig.worker()
     rig.ask()
     rig.check("no message")
@@ -139,7 +140,9 @@ def test_cancelled_in_every_state(rig: Rig, state: str) -> None:
         run_id = ask(system, rig.clip, model=MODEL)
         ingest_video(system, run_of(system, run_id).video_id, "w")
     else:
-        run_id = analyse(system, rig.clip, put=False, chunks=(0,) if state == "running" else None, finish=state == "done")
+        run_id = analyse(
+            system, rig.clip, put=False, chunks=(0,) if state == "running" else None, finish=state == "done"
+        )
     assert run_of(system, run_id).state == state
     before = sql(system, "SELECT count(*) FROM frame")
     assert cancel_run(system, run_id, team=None).was_open is (state != "done")
@@ -160,7 +163,7 @@ def test_cancelled_while_a_worker_is_at_it(rig: Rig) -> None:
     rig.mid_chunk()
     rig.hit()
     assert cancel_run(rig.system, run_id, team=None).was_open
-    wait_until(lambda: "lease_lost" in rig.running.output(), 10, "the worker to notice")
+    wait_until(lambda: rig.said("lease_lost"), 10, "the worker to notice")
     rig.ask("another team")
     assert sql(rig.system, "SELECT count(*) FROM frame") == [(0,)]
     rig.kill(rig._workers[0])

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import ColumnElement, and_, true
 
-from pipeline.core.frame_check import FrameCheck, Findings
+from pipeline.core.frame_check import Findings, FrameCheck
 from pipeline.db.leases import Lease
 from pipeline.services.system import System
 from pipeline.settings import Settings
@@ -45,7 +45,7 @@ def test_without_the_fencing_clause_the_state_machine_finds_an_order(
 def test_without_the_reconciler_a_killed_worker_s_run_never_ends(
     system: System, settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(test_fail_points, "tick", lambda system: None)
+    monkeypatch.setattr(test_fail_points, "tick", lambda _: None)
     patient = settings.model_copy(update={"lease_s": 60.0})
     with pytest.raises(RED, match="running"):
         test_fail_points.test_killed_at_every_statement(system, patient, tmp_path, "claim and commit")
@@ -55,6 +55,6 @@ def test_without_the_reconciler_a_killed_worker_s_run_never_ends(
 def test_without_the_frame_check_a_damaged_run_becomes_done(
     system: System, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: str
 ) -> None:
-    monkeypatch.setattr(FrameCheck, "findings", lambda self: Findings(rows=20))
+    monkeypatch.setattr(FrameCheck, "findings", lambda _: Findings(rows=20))
     with pytest.raises(RED):
         test_verify.test_a_damaged_run_does_not_become_done(system, make_video(tmp_path / "v.mp4", 20), kind)

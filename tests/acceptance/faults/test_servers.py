@@ -52,24 +52,23 @@ def administrator(servers: Path) -> Iterator[psycopg.Connection]:
 
 def test_redis_full(rig: Rig) -> None:
     """It takes no message: what was to be sent waits in Postgres, and is sent when there is room."""
+    rig.beat()
+    rig.worker(slow=0.01)
+    wait_until(lambda: sql(rig.system, "SELECT 1 FROM worker"), 60, "a worker")
     with Redis.from_url(rig.settings.broker_url.get_secret_value()) as redis:
-        rig.beat()
-        rig.worker(queues="control")
-        wait_until(lambda: sql(rig.system, "SELECT 1 FROM worker"), 60, "a worker")
         redis.config_set("maxmemory", 1)
         try:
             rig.ask()
-            rig.worker(queues="frames", slow=0.01)
+            wait_until(lambda: rig.said("when used memory > 'maxmemory'"), 60, "a refused message")
             assert sql(rig.system, "SELECT state FROM video") == [("stored",)]
         finally:
             redis.config_set("maxmemory", 0)
-        rig.hit()
-        rig.check("redis full")
+    rig.hit()
+    rig.supervise()
+    rig.check("redis full")
 
 
-def test_a_redis_that_evicts_is_refused(
-    rig: Rig, configured: Settings, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_redis_that_evicts_is_refused(rig: Rig, configured: Settings, capsys: pytest.CaptureFixture[str]) -> None:
     with Redis.from_url(rig.settings.broker_url.get_secret_value()) as redis:
         redis.config_set("maxmemory-policy", "allkeys-lru")
         try:
@@ -118,7 +117,7 @@ def test_no_connection_left(rig: Rig, servers: Path) -> None:
     with administrator(servers) as connection:
         connection.execute(f"ALTER DATABASE {name} CONNECTION LIMIT 0".encode())
         connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
-        wait_until(lambda: "too many connections" in rig.running.output(), 60, "a refused connection")
+        wait_until(lambda: rig.said("too many connections"), 60, "a refused connection")
         connection.execute(f"ALTER DATABASE {name} CONNECTION LIMIT -1".encode())
     rig.system.engine.dispose()
     rig.hit()
@@ -146,12 +145,12 @@ def test_a_deadlock_is_no_failure(rig: Rig, servers: Path) -> None:
         other.execute("SELECT FROM chunk WHERE idx = %s FOR UPDATE", [idx])
         rig.hit()
     rig.check("deadlock")
-    assert "deadlock detected" in rig.running.output()
+    assert rig.said("deadlock detected")
     assert sql(rig.system, "SELECT sum(errors), sum(expirations) FROM chunk") == [(0, 0)]
 
 
 def test_an_answer_to_a_commit_that_is_lost(rig: Rig) -> None:
-    """The first commit that ends a chunk arrives, its answer does not: the chunk is done once, and not analysed again."""
+    """The first commit that ends a chunk arrives, its answer does not: the chunk is done, and not analysed again."""
     seen: list[bytes] = []
 
     def cut(data: bytes) -> bool:

@@ -36,7 +36,7 @@ def test_a_worker_stopped_for_longer_than_its_lease(rig: Rig) -> None:
     wait_until(lambda: sql(rig.system, "SELECT 1 FROM chunk WHERE expirations = 1 AND state = 'done'"), 60, "its heir")
     zombie.send_signal(signal.SIGCONT)
     rig.check("zombie")
-    assert "lease_lost" in rig.running.output()
+    assert rig.said("lease_lost")
 
 
 def test_a_message_lost_between_queue_and_worker(rig: Rig, tmp_path: Path) -> None:
@@ -73,7 +73,7 @@ def test_a_gpu_lost_in_mid_run(rig: Rig, tmp_path: Path) -> None:
     victim = rig.worker(device_lost=str(tmp_path / "lost"))
     assert victim.wait(60) == 0
     rig.hit()
-    assert "worker_ends" in rig.running.output()
+    assert rig.said("worker_ends")
     rig.worker()
     rig.check("gpu lost")
     assert sql(rig.system, "SELECT sum(errors), sum(expirations) FROM chunk") == [(0, 0)]
