@@ -17,8 +17,8 @@ class FaultProxy:
     """Forwards to one port of this machine.
 
     Args:
-        on_sent: sees what clients send; where it returns True, the bytes still arrive, but the connection is reset
-            before any answer.
+        on_sent: sees which connection sends what; where it returns True, the bytes still arrive, but that
+            connection is reset before any answer.
 
     Attributes:
         refusing: reset every new connection.
@@ -28,7 +28,7 @@ class FaultProxy:
         pause_s: before each piece of an answer, which then has at most 4 KiB.
     """
 
-    def __init__(self, to_port: int, on_sent: Callable[[bytes], bool] | None = None) -> None:
+    def __init__(self, to_port: int, on_sent: Callable[[int, bytes], bool] | None = None) -> None:
         self._to_port, self._on_sent = to_port, on_sent
         self._server = socket.create_server(("127.0.0.1", 0), backlog=128)
         self.port = int(self._server.getsockname()[1])
@@ -106,7 +106,7 @@ class FaultProxy:
                     self.hit += 1
                     source.sendall(self.answer)
                     break
-                if asks and self._on_sent is not None and self._on_sent(data):
+                if asks and self._on_sent is not None and self._on_sent(id(source), data):
                     self.hit += 1
                     target.sendall(data)
                     time.sleep(_TICK_S)  # let the server take it before its client is gone
@@ -125,7 +125,7 @@ class FaultProxy:
 
 
 @contextmanager
-def fault_proxy(to_port: int, on_sent: Callable[[bytes], bool] | None = None) -> Iterator[FaultProxy]:
+def fault_proxy(to_port: int, on_sent: Callable[[int, bytes], bool] | None = None) -> Iterator[FaultProxy]:
     """A proxy for one block."""
     proxy = FaultProxy(to_port, on_sent)
     try:

@@ -148,7 +148,7 @@ FAULTS = (
     Fault(
         15,
         "a deadlock",
-        "another session locks run and chunk in the other order, `deadlock_timeout` 10 ms",
+        "another session locks run and chunk in the other order while a commit is paused",
         "an outage, not an error: tried again",
         (f"{HERE}/test_servers.py::test_a_deadlock_is_no_failure",),
         ("deadlock",),

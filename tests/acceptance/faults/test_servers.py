@@ -54,7 +54,7 @@ def test_redis_full(rig: Rig) -> None:
     """It takes no message: what was to be sent waits in Postgres, and is sent when there is room."""
     rig.beat()
     rig.worker(slow=0.01)
-    wait_until(lambda: sql(rig.system, "SELECT 1 FROM worker"), 60, "a worker")
+    wait_until(lambda: rig.said(" ready."), 60, "a worker")
     with Redis.from_url(rig.settings.broker_url.get_secret_value()) as redis:
         redis.config_set("maxmemory", 1)
         try:
@@ -126,49 +126,57 @@ def test_no_connection_left(rig: Rig, servers: Path) -> None:
     assert sql(rig.system, "SELECT sum(errors) FROM chunk") == [(0,)]
 
 
+PAUSED_COMMIT = """
+CREATE FUNCTION pause() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(4); RETURN NEW; END';
+CREATE TRIGGER pause AFTER UPDATE ON chunk FOR EACH ROW
+WHEN (NEW.state = 'done' AND NEW.attempts = 1 AND NEW.idx = 0) EXECUTE FUNCTION pause()
+"""
+
+
 def test_a_deadlock_is_no_failure(rig: Rig, servers: Path) -> None:
-    """Another session holds the run's row and wants the chunk's, which the commit holds: Postgres ends the commit."""
+    """Another session holds the run and wants the chunk; the commit holds the chunk, wants the run, and is ended."""
     name = rig.system.engine.url.database
     with administrator(servers) as connection:
         connection.execute(f"ALTER DATABASE {name} SET deadlock_timeout = '10ms'".encode())
+    rig.system.engine.dispose()
+    for statement in PAUSED_COMMIT.split(";\n"):
+        sql(rig.system, statement)
     rig.beat()
-    rig.worker(slow=SLOW_S)
+    rig.worker()
     rig.ask()
-    rig.mid_chunk()
+    asleep = "SELECT 1 FROM pg_stat_activity WHERE datname = :name AND wait_event = 'PgSleep'"
+    wait_until(lambda: sql(rig.system, asleep, name=name), 60, "a commit that has its chunk")
     url = make_url(admin_url(servers)).set(database=name).render_as_string(hide_password=False)
     with psycopg.connect(url) as other:
         other.execute("SET LOCAL deadlock_timeout = '30s'")
         other.execute("SELECT FROM run FOR UPDATE")
-        idx = sql(rig.system, "SELECT idx FROM chunk WHERE state = 'running'")[0][0]
-        waits = "SELECT 1 FROM pg_stat_activity WHERE datname = :name AND wait_event_type = 'Lock'"
-        wait_until(lambda: sql(rig.system, waits, name=name), 30, "a commit that waits for the run")
-        other.execute("SELECT FROM chunk WHERE idx = %s FOR UPDATE", [idx])
+        other.execute("SELECT FROM chunk WHERE idx = 0 FOR UPDATE")  # until the commit is ended
         rig.hit()
     rig.check("deadlock")
     assert rig.said("deadlock detected")
-    assert sql(rig.system, "SELECT sum(errors), sum(expirations) FROM chunk") == [(0, 0)]
+    assert sql(rig.system, "SELECT sum(errors), sum(expirations), max(attempts) FROM chunk") == [(0, 0, 2)]
 
 
 def test_an_answer_to_a_commit_that_is_lost(rig: Rig) -> None:
     """The first commit that ends a chunk arrives, its answer does not: the chunk is done, and not analysed again."""
-    seen: list[bytes] = []
+    copying: set[int] = set()
+    cut: list[int] = []
 
-    def cut(data: bytes) -> bool:
+    def is_first_commit(connection: int, data: bytes) -> bool:
         if b"COPY frame" in data:
-            seen.append(b"copy")
-        if seen == [b"copy"] and b"COMMIT" in data:
-            seen.append(b"commit")
-            return True
-        return False
+            copying.add(connection)
+        if cut or connection not in copying or b"COMMIT" not in data:
+            return False
+        cut.append(connection)
+        return True
 
-    with fault_proxy(port_of(rig.settings, "database_url"), cut) as proxy:
+    with fault_proxy(port_of(rig.settings, "database_url"), is_first_commit) as proxy:
         rig.beat()
         rig.worker(settings=through(rig.settings, "database_url", proxy))
         rig.ask()
-        wait_until(lambda: proxy.hit, 60, "a commit")
+        wait_until(lambda: cut, 60, "a commit")
         rig.hit()
         rig.check("commit answer lost")
-        assert b"commit" in seen
         assert sql(rig.system, "SELECT max(attempts) FROM chunk") == [(1,)], "a chunk that was done was done again"
 
 
