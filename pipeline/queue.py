@@ -54,7 +54,7 @@ _PRIORITIES = (_FIRST, _IN_TURN)
 _SEPARATOR = "\x06\x16"
 
 
-def _keys_of(queue: str) -> list[str]:
+def keys_of(queue: str) -> list[str]:
     """The lists in Redis that hold a queue's messages."""
     return [_KEY_PREFIX + queue + (f"{_SEPARATOR}{priority}" if priority else "") for priority in _PRIORITIES]
 
@@ -145,7 +145,7 @@ class TaskQueue:
         """
         with _broker_errors():
             pipeline = self._redis.pipeline(transaction=False)
-            for key in _keys_of(queue):
+            for key in keys_of(queue):
                 pipeline.llen(key)
             return sum(pipeline.execute())
 
@@ -162,7 +162,7 @@ class TaskQueue:
         """
         with _broker_errors():
             pipeline = self._redis.pipeline(transaction=False)
-            for key in _keys_of(FRAMES_IN[precision]):
+            for key in keys_of(FRAMES_IN[precision]):
                 pipeline.llen(key)
             pipeline.get(_WINDOW_KEY + precision)
             *waiting, window = pipeline.execute()

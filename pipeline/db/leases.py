@@ -167,8 +167,10 @@ def release(
 
 
 def backoff(backoff_s: float, failures: ColumnElement[int]) -> ColumnElement[Any]:
-    """SQL: the delay after so many failures: doubled with each, at most 64 times the first."""
-    return func.make_interval(0, 0, 0, 0, 0, 0, backoff_s * func.power(2, func.least(failures, 6)))
+    """SQL: the delay after so many failures: doubled with each, at most 64 times the first, and up to a quarter longer,
+    so that what failed together in an outage does not come back all at once."""
+    delay_s = backoff_s * func.power(2, func.least(failures, 6)) * (1 + func.random() / 4)
+    return func.make_interval(0, 0, 0, 0, 0, 0, delay_s)
 
 
 def select_abandoned(

@@ -55,8 +55,7 @@ def insert_videos(connection: Connection, bucket: str, videos: Sequence[NewVideo
     if uploads:
         connection.execute(insert(video).values(state=VideoState.UPLOADING, owned=True), uploads)
     if objects:
-        now = func.clock_timestamp()
-        connection.execute(insert(video).values(state=VideoState.STORED, owned=False, queued_at=now), objects)
+        connection.execute(insert(video).values(state=VideoState.STORED, owned=False), objects)
     return made
 
 

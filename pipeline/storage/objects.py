@@ -208,8 +208,12 @@ class ObjectStore:
             raise ServiceUnavailable(f"the object store gave {total} of {source.size_bytes} bytes; try again")
 
     def delete(self, key: str) -> None:
-        """Remove one of our objects, if it exists."""
+        """Remove one of our objects, if it exists, and the parts of uploads to its key that were never completed."""
         with store_errors(self.bucket, key):
+            for page in self._client.get_paginator("list_multipart_uploads").paginate(Bucket=self.bucket, Prefix=key):
+                for upload in page.get("Uploads", []):
+                    if upload["Key"] == key:
+                        self._client.abort_multipart_upload(Bucket=self.bucket, Key=key, UploadId=upload["UploadId"])
             self._client.delete_object(Bucket=self.bucket, Key=key)
 
     def download(self, key: str, to: IO[bytes]) -> None:

@@ -44,6 +44,7 @@ class Zygote:
         self._control, theirs = socket.socketpair()
         self._send_lock = threading.Lock()
         self._last_stderr_line = ""
+        self._not_started: OSError | None = None
         self._ended = threading.Event()
         self._stopped = False
         started = threading.Event()
@@ -64,6 +65,11 @@ class Zygote:
         """
         with self._send_lock:
             socket.send_fds(self._control, [b"J"], fds)
+
+    def check_started(self) -> None:
+        """Raises: OSError: this machine had no room for it: no disk, no memory, no process."""
+        if self._not_started is not None:
+            raise self._not_started
 
     def last_stderr_line(self) -> str:
         """The last line that it wrote to stderr, empty before its end."""
@@ -103,6 +109,8 @@ class Zygote:
                 started.set()
                 process.wait()
                 self._last_stderr_line = last_line(os.pread(stderr.fileno(), 1 << 16, 0))
+        except OSError as error:
+            self._not_started = error
         finally:
             with self._send_lock:
                 self._control.close()
@@ -128,6 +136,7 @@ def submit(fds: list[int]) -> Zygote:
 
     Raises:
         DecoderUnavailable: no zygote can be started.
+        OSError: this machine is out of disk, memory or processes; the video is not at fault.
     """
     for _ in range(2):
         current = zygote()
@@ -135,6 +144,7 @@ def submit(fds: list[int]) -> Zygote:
             current.submit(fds)
         except OSError:
             current.stop()
+            current.check_started()
         else:
             return current
     raise DecoderUnavailable(

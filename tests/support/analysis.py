@@ -34,13 +34,16 @@ def analyse(
     team: str = "team",
     chunks: Collection[int] | None = None,
     finish: bool = True,
+    put: bool = True,
 ) -> UUID:
     """A run of a clip.
 
     Args:
         chunks: the chunks to analyse; all by default. The run is finished only then.
+        put: the tiny graph as the model; otherwise there is one of that name already.
     """
-    put_model(system.settings.models_path)
+    if put:
+        put_model(system.settings.models_path)
     run_id = ask(system, clip, team=team, model=MODEL)
     if run_of(system, run_id).video_state == "stored":
         ingest_video(system, run_of(system, run_id).video_id, "w")

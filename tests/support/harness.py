@@ -78,13 +78,15 @@ class Processes:
         self._all: list[subprocess.Popen[bytes]] = []
         logs.mkdir(parents=True, exist_ok=True)
 
-    def start(self, *args: str, **more: str) -> subprocess.Popen[bytes]:
-        """Start `poseline ARGS`; its output goes to a log."""
+    def start(
+        self, *args: str, module: str = "pipeline.cli.main", settings: Settings | None = None, **more: str
+    ) -> subprocess.Popen[bytes]:
+        """Start `poseline ARGS`, or another module that takes them; its output goes to a log."""
         log = (self._logs / f"{args[0]}-{len(self._all)}.log").open("wb")
         with log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "pipeline.cli.main", *args],
-                env={**environment(self._settings), **more},
+                [sys.executable, "-m", module, *args],
+                env={**environment(settings or self._settings), **more},
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,

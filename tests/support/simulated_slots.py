@@ -19,7 +19,7 @@ from pipeline.core.poses import FramePoses
 from pipeline.db.chunks import claim_chunk, commit_chunk
 from pipeline.db.engine import transaction
 from pipeline.db.frames import FrameRow, encode_frames
-from pipeline.queue import FRAMES, _keys_of
+from pipeline.queue import FRAMES, keys_of
 from pipeline.services.dispatch import refill
 from pipeline.services.reconcile import tick
 from pipeline.services.system import System
@@ -30,7 +30,7 @@ _NOBODY = FramePoses.empty()
 
 def _work(system: System, redis: Redis, frame_s: Callable[[UUID], float], stop: threading.Event) -> None:
     while not stop.is_set():
-        taken = redis.brpop(_keys_of(FRAMES), timeout=1)
+        taken = redis.brpop(keys_of(FRAMES), timeout=1)
         if taken is None:
             continue
         [run, idx], _, _ = json.loads(base64.b64decode(json.loads(taken[1])["body"]))

@@ -1,0 +1,78 @@
+"""Write docs/faults.md from the registry, the measured times and the last chaos soak: `python -m …faults.table`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from tests.acceptance.faults.registry import FAULTS, Fault
+from tests.support.paths import ROOT
+
+PAGE = ROOT / "docs" / "faults.md"
+TIMES = ROOT / "docs" / "faults.json"
+CHAOS = ROOT / "docs" / "chaos.json"
+
+_INTRODUCTION = """\
+# Faults
+
+What can go wrong, how the tests bring it about, and what must come of it. After each of them the same
+[standard checks](../tests/acceptance/faults/standard_checks.py) hold: every run ended; what is exported is byte for
+byte what an undisturbed run gives; each frame once; nothing pending, finished once, no lease; no message in Redis; no
+child process, no temporary file, no part of an upload left.
+
+The suite itself is tested: without the clause that fences late commits, without the reconciler, and without the frame
+check, a fault test fails each time ([test_negative_controls](../tests/acceptance/faults/test_negative_controls.py)).
+
+This page is made from [the registry](../tests/acceptance/faults/registry.py) by `python -m
+tests.acceptance.faults.table`. The seconds are from the end of the fault (or from a kill) to the end of the run, on two
+busy cores, with the leases of two seconds that the tests use; with the default of 30 s, add 28 s where a lease has to
+expire. `FAULT_TIMES=docs/faults.json python -m pytest tests/acceptance/faults` measures them anew.
+
+| | fault | injection | outcome | s | tests |
+| --- | --- | --- | --- | --- | --- |
+"""
+
+
+def render(times: Mapping[str, float], chaos: Mapping[str, Any] | None) -> str:
+    """The page."""
+    return _INTRODUCTION + "".join(_row(fault, times) for fault in FAULTS) + _chaos(chaos)
+
+
+def _row(fault: Fault, times: Mapping[str, float]) -> str:
+    seconds = [times[name] for name in fault.timed if name in times]
+    shown = f"{max(seconds):.0f}" if seconds else ""
+    injection = fault.injection + (f"; not here: {fault.not_here}" if fault.not_here else "")
+    files = {test.partition("::")[0]: None for test in fault.tests}
+    links = ", ".join(f"[{path.rpartition('/')[2].removesuffix('.py')}](../{path})" for path in files) or "none"
+    return f"| {fault.number} | {fault.fault} | {injection} | {fault.outcome} | {shown} | {links} |\n"
+
+
+def _chaos(chaos: Mapping[str, Any] | None) -> str:
+    if chaos is None:
+        return ""
+    kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(chaos["by_kind"].items()))
+    return f"""
+## Chaos
+
+[test_chaos](../tests/soak/test_chaos.py) does a random fault every few seconds while runs are asked for, by a seed that
+it prints. `make soak` takes {chaos["soak_minutes"]} minutes; the last figures kept here are of
+{chaos["minutes"]:.0f} minutes with seed {chaos["seed"]}:
+
+| faults | of them kills | runs | frames | lost | doubled | chunks given up | until all had ended |
+| --- | --- | --- | --- | --- | --- | --- | --- |
+| {chaos["faults"]} | {chaos["kills"]} | {chaos["runs"]} | {chaos["frames"]:,} | {chaos["lost"]} | {chaos["doubled"]} \
+| {chaos["given_up"]} | {chaos["settled_s"]:.0f} s |
+
+Faults by kind: {kinds}.
+"""
+
+
+def current() -> str:
+    """The page as it should be now."""
+    times = json.loads(TIMES.read_text()) if TIMES.exists() else {}
+    return render(times, json.loads(CHAOS.read_text()) if CHAOS.exists() else None)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(current())
