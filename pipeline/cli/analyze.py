@@ -108,6 +108,6 @@ def _write_page(out: Path, failures: Sequence[Failed], outcomes: Sequence[Outcom
     try:
         out.mkdir(parents=True, exist_ok=True)
         analysed = {outcome.name for outcome in outcomes}
-        return write_result_page(out, [Failure(name, error.message) for name, error in failures], analysed)
+        return write_result_page(out, [Failure(name, error.message) for name, error in failures if name], analysed)
     except OSError as error:
         raise cannot_write(out, error) from error

@@ -10,7 +10,7 @@ from pipeline.cli.console import Console
 from pipeline.cli.ingest_report import state_of
 from pipeline.cli.waiting import Submission
 from pipeline.core.states import RunState
-from pipeline.errors import OwnPreview, PoselineError
+from pipeline.errors import OwnPreview, PoselineError, ServiceUnavailable
 from pipeline.services.runs import poll_runs, short_id
 from pipeline.services.take_in import Item, TakenIn
 from pipeline.services.upload_steps import printable
@@ -38,12 +38,16 @@ class Ended:
         return taken
 
     def failures(self) -> list[tuple[str, PoselineError]]:
-        """Those that were not; previews of our own in a folder are no failures."""
-        return [
+        """Those that were not, but for previews of our own in a folder; those not tried are one without a name."""
+        failures: list[tuple[str, PoselineError]] = [
             (item.shown_name, result)
             for item, result in self.in_order()
             if isinstance(result, PoselineError) and not (isinstance(result, OwnPreview) and item.in_folder)
         ]
+        if self.not_tried:
+            rest = f"{self.not_tried:,} videos were not tried, because a server did not answer; repeat the command"
+            failures.append(("", ServiceUnavailable(rest)))
+        return failures
 
     def in_order(self) -> list[tuple[Item, TakenIn | PoselineError]]:
         """Each that has ended with what became of it."""

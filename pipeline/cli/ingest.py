@@ -10,7 +10,7 @@ import click
 from pipeline.cli.console import Console, common, pass_console
 from pipeline.cli.source_options import Wanted, source_options
 from pipeline.cli.taking_in import TOLD_ONE_BY_ONE, TakingIn
-from pipeline.errors import PoselineError, ServiceUnavailable
+from pipeline.errors import PoselineError
 from pipeline.services.runs import short_id
 
 
@@ -36,11 +36,7 @@ def ingest(console: Console, /, **wanted: Any) -> None:
             console.table(("run", "video"), [(short_id(one.run_id), one.name) for one in taken])
         if taking_in.is_many:
             console.print(ended.summary())
-    failures = ended.failures()
-    if ended.not_tried:
-        rest = f"{ended.not_tried:,} videos were not tried, because a server did not answer; repeat the command"
-        failures.append(("", ServiceUnavailable(rest)))
-    exit_with(console, failures)
+    exit_with(console, ended.failures())
 
 
 def exit_with(console: Console, failures: Sequence[tuple[str, PoselineError]]) -> None:

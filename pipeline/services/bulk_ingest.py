@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 
-from pipeline.errors import PoselineError, ServiceUnavailable, Stopping
+from pipeline.errors import PoselineError, ServiceUnavailable, Stopping, in_one_line
 from pipeline.services.take_in import Intake, Item, OnBytes, TakenIn
 from pipeline.services.upload_steps import check_servers
 
@@ -57,6 +57,8 @@ def ingest_all(
             return
         except PoselineError as error:
             result = error
+        except Exception as error:  # noqa: BLE001  such as a disk that cannot be read: the others go on
+            result = PoselineError(in_one_line(error))
         with turn:
             ended += 1
             on_bytes(left)
@@ -92,7 +94,7 @@ def _stopping_pool(intake: Intake, jobs: int) -> Iterator[ThreadPoolExecutor]:
 def _wait_for_one(running: set[Future[None]]) -> set[Future[None]]:
     done, rest = wait(running, return_when=FIRST_COMPLETED)
     for each in done:
-        each.result()  # raises what is no Poseline error
+        each.result()  # raises what `on_end` raised
     return rest
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,11 +15,12 @@ from psycopg.sql import SQL, Identifier
 from pipeline.errors import PoselineError, ServiceUnavailable
 from pipeline.inference.catalogue import BUNDLED_MODEL
 from pipeline.inference.zoo import find_model
-from pipeline.services import bulk_ingest
+from pipeline.services import bulk_ingest, take_in
 from pipeline.services.bulk_ingest import ingest_all
 from pipeline.services.registration import Registration
 from pipeline.services.system import System
 from pipeline.services.take_in import Intake, Item, TakenIn
+from pipeline.video.source import FileSource
 from tests.conftest import admin_url
 from tests.support.harness import sql, wait_until
 from tests.support.video_maker import make_video
@@ -109,3 +111,24 @@ def test_a_server_that_stays_away_ends_the_command_after_one_failure(
     assert isinstance(error, ServiceUnavailable)
     assert taking.not_tried == 2
     assert sql(system, "SELECT 1 FROM video") == []
+
+
+def test_a_file_that_breaks_does_not_stop_the_others(
+    system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    probe = take_in.probe
+
+    def broken(source: FileSource, *args: object, **more: object) -> object:
+        if source.size_bytes == smallest:
+            raise OSError(errno.EIO, "Input/output error")
+        return probe(source, *args, **more)  # type: ignore[arg-type]
+
+    taking = Taking(system, tmp_path)
+    smallest = min(path.stat().st_size for path in tmp_path.glob("*.mp4"))
+    monkeypatch.setattr(take_in, "probe", broken)
+    taking.start()
+    taking.join()
+    failed = [result for result in taking.ended if not isinstance(result, TakenIn)]
+    assert [str(error) for error in failed] == ["unexpected OSError: [Errno 5] Input/output error"]
+    assert (len(taking.ended), taking.not_tried, taking.bytes) == (3, 0, taking.total_bytes)
+    assert sql(system, "SELECT state FROM video") == [("stored",)] * 2
