@@ -24,6 +24,7 @@ from pipeline.core.objects import StoredObject
 from pipeline.core.tags import Tags
 from pipeline.core.video_limits import VideoLimits
 from pipeline.errors import OwnPreview, Stopping, StoreFull, UsageError, VideoRejected
+from pipeline.services.checked_reader import CheckedReader
 from pipeline.services.known_files import KnownFiles, is_unchanged
 from pipeline.services.pressure import note_store_full, wait_for_room
 from pipeline.services.registration import Arrival, Arrived, Entry, Registration, RequestedRun
@@ -227,7 +228,7 @@ class Intake:
                 if probing.done():
                     probing.result()
 
-            reader = _CheckedReader(file, check, hashlib.sha256() if sha256 is None else None)
+            reader = CheckedReader(file, check, hashlib.sha256() if sha256 is None else None)
             try:
                 stored = self.system.store.put_stream(reader, size_bytes, key, on_bytes)
                 while not probing.done():
@@ -285,22 +286,3 @@ class Intake:
     def _check_going_on(self) -> None:
         if self.stopping.is_set():
             raise Stopping
-
-
-class _CheckedReader:
-    """A file that is read in order by an upload: hashed on the way, and broken off where `check` raises."""
-
-    def __init__(self, file: IO[bytes], check: Callable[[], None], digest: hashlib._Hash | None) -> None:
-        self._file, self._check, self._digest = file, check, digest
-
-    def read(self, size: int = -1) -> bytes:
-        self._check()
-        data = self._file.read(size)
-        if self._digest is not None:
-            self._digest.update(data)
-        return data
-
-    @property
-    def sha256(self) -> str:
-        assert self._digest is not None
-        return self._digest.hexdigest()
