@@ -4,8 +4,11 @@ PoselineError                   exit 1
 ├── UsageError                  exit 2: what was asked for cannot be, whatever the servers say
 │   ├── UnknownModel
 │   ├── UnknownTeam
+│   ├── UnknownLane
+│   ├── UnknownWorker
 │   └── NotFound
 ├── ServiceUnavailable          a server that Poseline needs does not answer
+│   ├── StoreFull               the object store has no room
 │   ├── SchemaOutdated          the database has no tables, or another version's
 │   └── WrongEncoding           the database cannot store every text
 ├── StackError                  the local stack could not start or stop
@@ -18,6 +21,10 @@ PoselineError                   exit 1
 │   └── OwnPreview              it is a video that Poseline drew
 ├── SourceGone                  the stored object changed or went away since it was ingested
 ├── DecodeFailed                the decoder crashed, hung, or exceeded a limit
+│   ├── DecoderKilled           something else than the decoder ended it: the system, for want of memory, or a person
+│   └── DecoderUnavailable      no decoder could be started, or the process that starts them ended
+├── TrialCrashed                the process in which a part of a video was tried alone crashed
+├── TrialKilled                 it was ended by something else
 ├── LeaseLost                   another worker owns this piece of work now; it is dropped silently
 ├── DuplicateContent            the team has a ready video with the same content
 ├── Stopping                    this process is shutting down; its work is released
@@ -53,7 +60,7 @@ def is_outage(error: Exception) -> bool:
     """Whether an error comes from this machine or a server and will pass, so that it is no reason to give work up."""
     if isinstance(error, OSError):
         return error.errno in _EXHAUSTED
-    return isinstance(error, ServiceUnavailable | InvalidWeights | DeviceUnavailable)
+    return isinstance(error, ServiceUnavailable | InvalidWeights | DeviceUnavailable | DecoderUnavailable)
 
 
 def disk_full_line(error: BaseException) -> str | None:
@@ -95,12 +102,24 @@ class UnknownTeam(UsageError):
     """There is no such team; `poseline teams` lists them."""
 
 
+class UnknownLane(UsageError):
+    """There is no such lane."""
+
+
+class UnknownWorker(UsageError):
+    """There is no such worker; `poseline status` lists them."""
+
+
 class NotFound(UsageError):
     """There is no such thing here."""
 
 
 class ServiceUnavailable(PoselineError):
     """A server that Poseline needs does not answer; `poseline doctor` says which."""
+
+
+class StoreFull(ServiceUnavailable):
+    """The object store is full; make room, or raise its limit."""
 
 
 class SchemaOutdated(ServiceUnavailable):
@@ -149,6 +168,22 @@ class SourceGone(PoselineError):
 
 class DecodeFailed(PoselineError):
     """The video decoder failed."""
+
+
+class DecoderKilled(DecodeFailed):
+    """The video decoder was killed."""
+
+
+class DecoderUnavailable(DecodeFailed):
+    """No video decoder could be started."""
+
+
+class TrialCrashed(PoselineError):
+    """The process that analysed this part of the video alone crashed."""
+
+
+class TrialKilled(PoselineError):
+    """The process that analysed this part of the video alone was killed."""
 
 
 class LeaseLost(PoselineError):

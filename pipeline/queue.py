@@ -7,8 +7,8 @@ was seen on 5.7.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from uuid import UUID
 
 from celery import Celery
@@ -38,11 +38,25 @@ DETECT = "poseline.detect"
 FINISH = "poseline.finish"
 TICK = "poseline.tick"
 
+#: The remote control command that has workers report to Postgres at once, and learn there what they are to do.
+REPORT = "poseline_report"
+
 #: The event that beat sends after each tick.
 TICKED = "poseline-ticked"
 
 _REFUSALS = (AuthenticationError, NoPermissionError)
 _KEY_PREFIX = "poseline:"
+_WINDOW_KEY = f"{_KEY_PREFIX}window:"
+_WINDOW_KNOWN_S = 60
+#: Kombu keeps a list in Redis for each priority of a queue, and reads those of 0 first.
+_FIRST, _IN_TURN = 0, 9
+_PRIORITIES = (_FIRST, _IN_TURN)
+_SEPARATOR = "\x06\x16"
+
+
+def keys_of(queue: str) -> list[str]:
+    """The lists in Redis that hold a queue's messages."""
+    return [_KEY_PREFIX + queue + (f"{_SEPARATOR}{priority}" if priority else "") for priority in _PRIORITIES]
 
 
 class ControlFirst(round_robin_cycle):  # type: ignore[type-arg]  # generic to checkers only
@@ -81,6 +95,8 @@ def build_celery(settings: Settings) -> Celery:
             "global_keyprefix": _KEY_PREFIX,
             "queue_order_strategy": f"{__name__}:{ControlFirst.__name__}",  # a class would break `inspect stats`
             "visibility_timeout": 3600,
+            "priority_steps": list(_PRIORITIES),
+            "sep": _SEPARATOR,
             "socket_timeout": 10,
             "socket_connect_timeout": 5,
             "socket_keepalive": True,
@@ -113,9 +129,9 @@ class TaskQueue:
         """Send the task to ingest a video."""
         self._send(INGEST, CONTROL, str(video_id))
 
-    def send_detect(self, run_id: UUID, idx: int, precision: Precision = "fp32") -> None:
-        """Send the task to analyse a chunk."""
-        self._send(DETECT, FRAMES_IN[precision], str(run_id), idx)
+    def send_detect(self, run_id: UUID, idx: int, precision: Precision = "fp32", *, first: bool = False) -> None:
+        """Send the task to analyse a chunk; `first` before the chunks that wait."""
+        self._send(DETECT, FRAMES_IN[precision], str(run_id), idx, priority=_FIRST if first else _IN_TURN)
 
     def send_finish(self, run_id: UUID) -> None:
         """Send the task to finish a run."""
@@ -128,9 +144,29 @@ class TaskQueue:
             ServiceUnavailable: Redis does not answer.
         """
         with _broker_errors():
-            length = self._redis.llen(_KEY_PREFIX + queue)
-        assert isinstance(length, int)
-        return length
+            pipeline = self._redis.pipeline(transaction=False)
+            for key in keys_of(queue):
+                pipeline.llen(key)
+            return sum(pipeline.execute())
+
+    def note_window(self, precision: Precision, window: int) -> None:
+        """Note for `has_enough` how many messages of this precision may wait. Failing to is no error."""
+        with suppress(ServiceUnavailable), _broker_errors():
+            self._redis.set(_WINDOW_KEY + precision, window, ex=_WINDOW_KNOWN_S)
+
+    def has_enough(self, precision: Precision) -> bool:
+        """Whether half a window of this precision waits beside the one that the caller's slot takes next.
+
+        Raises:
+            ServiceUnavailable: Redis does not answer.
+        """
+        with _broker_errors():
+            pipeline = self._redis.pipeline(transaction=False)
+            for key in keys_of(FRAMES_IN[precision]):
+                pipeline.llen(key)
+            pipeline.get(_WINDOW_KEY + precision)
+            *waiting, window = pipeline.execute()
+        return window is not None and 2 * (sum(waiting) - 1) >= int(window)
 
     def close(self) -> None:
         """Close the connections."""
@@ -189,11 +225,28 @@ class TaskQueue:
             replies = self._app.control.ping(timeout=timeout_s, limit=limit) or []
         return sorted(name for reply in replies for name in reply)
 
-    def _send(self, task: str, queue: str, *args: object) -> None:
+    def ask_for_reports(self, workers: Sequence[str]) -> None:
+        """Have these workers report now. Where Redis does not answer they do so within seconds."""
+        try:
+            with _broker_errors():
+                self._app.control.broadcast(REPORT, destination=list(workers))
+        except ServiceUnavailable as error:
+            log.warning("reports_not_asked_for", reason=error.message)
+
+    def shut_down_workers(self, workers: Sequence[str]) -> None:
+        """Have these workers end as after SIGTERM.
+
+        Raises:
+            ServiceUnavailable: Redis does not answer.
+        """
+        with _broker_errors():
+            self._app.control.shutdown(destination=list(workers))
+
+    def _send(self, task: str, queue: str, *args: object, priority: int = _FIRST) -> None:
         # Not an error: the row waits in Postgres, and the reconciler sends the message again.
         try:
             with _broker_errors():
-                self._app.send_task(task, args=args, queue=queue, retry=False)
+                self._app.send_task(task, args=args, queue=queue, priority=priority, retry=False)
         except ServiceUnavailable as error:
             log.warning("message_not_sent", task=task, reason=error.message)
 

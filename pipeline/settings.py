@@ -6,6 +6,7 @@ writes for its own servers.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Mapping
@@ -88,13 +89,31 @@ class Settings(BaseSettings):
         default=0.05, ge=0, le=1, description="share of missing frames above which a run fails"
     )
     models_kept: int = Field(default=2, ge=1, description="models that a worker keeps in memory")
-    window_per_slot: int = Field(default=2, ge=1, description="messages in Redis per worker slot")
+    ingest_share: float = Field(
+        default=0.25, gt=0, le=1, description="share of the slots that ingest videos while chunks wait, at least one"
+    )
+    deadline_lead_s: float = Field(
+        default=3600.0, ge=0, description="a run whose deadline is less than this away comes before others of its team"
+    )
+    window_per_slot: float = Field(
+        default=1.25, ge=1, description="messages in Redis per worker slot, beside the chunks that are being analysed"
+    )
 
     upload_expiry_s: float = Field(
         default=86_400, gt=0, description="an upload not completed within this time is removed"
     )
 
     rejected_keep_s: float = Field(default=7 * 86_400, ge=0, description="how long a rejected upload's object is kept")
+
+    disk_min_bytes: int = Field(
+        default=2**30, ge=0, description="a worker with less free space for scratch files takes in no video"
+    )
+    store_max_bytes: int | None = Field(
+        default=None, gt=0, description="room for uploaded videos; near it, no more are taken in"
+    )
+    database_max_bytes: int | None = Field(
+        default=None, gt=0, description="room for the database; near it, no more videos are taken in"
+    )
 
     #: `POSELINE_VIDEO__MAX_BYTES` and so on; a team may have limits of its own (`poseline teams`).
     video: VideoLimits = VideoLimits()
@@ -108,6 +127,10 @@ class Settings(BaseSettings):
     def heartbeat_s(self) -> float:
         """How often a lease is renewed and progress is written."""
         return min(1.0, self.lease_s / 4)
+
+    def window(self, slots: int) -> int:
+        """How many messages wait in Redis for so many slots: one more than these, so that none is idle for long."""
+        return max(math.ceil(self.window_per_slot * slots), slots + 1)
 
     @property
     def models_path(self) -> Path:

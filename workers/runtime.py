@@ -16,23 +16,31 @@ from datetime import UTC, datetime
 from typing import Any
 
 from celery import Celery, signals
+from celery.worker.control import Panel
 
 import pipeline
 from pipeline.core.precision import Precision
 from pipeline.db.engine import transaction
-from pipeline.db.workers import ALIVE_S, DeviceRow, remove_worker, report_worker
+from pipeline.db.worker_deaths import note_start, select_restarting, workers_on
+from pipeline.db.workers import DeviceRow, remove_worker, report_worker
 from pipeline.errors import DeviceLost, PoselineError, ServiceUnavailable
 from pipeline.inference.catalogue import BUNDLED_MODEL
 from pipeline.inference.engines.placement import Placement
 from pipeline.inference.engines.sessions import Device
 from pipeline.logs import get_logger
-from pipeline.queue import FRAMES_IN, build_task_queue
+from pipeline.queue import FRAMES_IN, REPORT, build_task_queue
 from pipeline.services.model_cache import ModelCache
+from pipeline.services.pressure import describe_full_disk
+from pipeline.services.suspects import gone_s
 from pipeline.services.system import System, build_system
 from pipeline.settings import Settings
+from workers.intake import Intake
 from workers.pool import COMPUTES, pool_stats
 
 log = get_logger(__name__)
+
+#: While it finishes what it has in hand, so that a deploy need not wait for the next report.
+_REPORT_WHILE_DRAINING_S = 0.3
 
 
 @dataclass
@@ -45,8 +53,12 @@ class Runtime:
     models: ModelCache
     computes: DeviceRow
     precisions: tuple[Precision, ...] = ("fp32",)
+    intake: Intake = field(default_factory=lambda: Intake(()))
     stopping: threading.Event = field(default_factory=threading.Event)
     stopped: threading.Event = field(default_factory=threading.Event)
+    #: Set to have it report at once.
+    report_due: threading.Event = field(default_factory=threading.Event)
+    _disk_low: str = ""
     _ticked_at_s: float = -math.inf
 
     def tick_is_due(self) -> bool:
@@ -64,10 +76,19 @@ class Runtime:
             self.stopping.set()
             os.kill(os.getpid(), signal.SIGTERM)
 
+    def has_room(self) -> bool:
+        """Whether there is room for the scratch files of an ingest."""
+        settings = self.system.settings
+        self._disk_low = describe_full_disk(
+            settings.scratch_path, settings.disk_min_bytes, was_low=bool(self._disk_low)
+        )
+        return not self._disk_low
+
     def report(self, *, starts: bool = False) -> None:
-        """Report to Postgres that this worker is alive."""
+        """Report to Postgres that this worker is alive, and learn whether it is to take nothing more."""
+        self.has_room()
         with transaction(self.system.engine) as connection:
-            report_worker(
+            draining = report_worker(
                 connection,
                 name=self.name,
                 pid=os.getpid(),
@@ -75,12 +96,28 @@ class Runtime:
                 version=pipeline.__version__,
                 computes=self.computes,
                 precisions=self.precisions,
+                disk_low=self._disk_low,
+                is_drained=self.intake.is_drained,
                 starts=starts,
+                gone_s=gone_s(self.system.settings),
             )
+        self.intake.follow(draining=draining)
+
+    def warn_of_restarts(self) -> None:
+        """Say in the log that workers here were restarted again and again, of which the logs before tell why."""
+        with transaction(self.system.engine) as connection:
+            for each in select_restarting(connection):
+                if each.name == self.name or each.name == workers_on(self.name):
+                    log.error("worker_dies_again_and_again", worker=each.name, deaths_in_the_last_hour=each.deaths)
 
     def report_until_stopped(self) -> None:
         """Report every few seconds; a database outage is no reason to stop."""
-        while not self.stopped.wait(ALIVE_S / 3):
+        every_s = gone_s(self.system.settings) / 3
+        while True:
+            self.report_due.wait(_REPORT_WHILE_DRAINING_S if self.intake.is_shutting else every_s)
+            self.report_due.clear()
+            if self.stopped.is_set():
+                return
             try:
                 self.report()
             except ServiceUnavailable as error:
@@ -95,9 +132,12 @@ def build_runtime(app: Celery, settings: Settings, name: str, slots: int, device
     Raises:
         DeviceUnavailable: the device is not there, is another than was asked for, or computes wrongly.
         InvalidWeights: the bundled model is damaged.
+        ServiceUnavailable: Postgres does not answer.
     """
     # A slot needs a connection for its transaction and one for its lease; the reports and ticks need one each.
     system = build_system(settings, queue=build_task_queue(settings, app), pool_size=2 * slots + 2)
+    with transaction(system.engine) as connection:
+        note_start(connection, name)
     models = ModelCache(system, Placement(device, slots=slots, cache_path=settings.home / "engines"))
     report = models.preload(BUNDLED_MODEL)
     computes = DeviceRow(
@@ -121,6 +161,7 @@ def serve(app: Celery, settings: Settings, device: Device) -> Callable[[], Runti
             runtime = build_runtime(app, settings, sender, instance.concurrency, device)
             consumed = app.amqp.queues.consume_from
             runtime.precisions = tuple(p for p, queue in FRAMES_IN.items() if queue in consumed)
+            runtime.intake = Intake(tuple(consumed))
             runtime.report(starts=True)
         except PoselineError as error:
             log.critical("worker_refuses", reason=error.message)
@@ -128,6 +169,7 @@ def serve(app: Celery, settings: Settings, device: Device) -> Callable[[], Runti
         except Exception as error:  # Celery would log it, take messages, and have nothing to work with
             log.exception("worker_refuses")
             raise SystemExit(1) from error
+        runtime.warn_of_restarts()
         built.append(runtime)
         app.conf[COMPUTES] = pool_stats(runtime.computes) | {"precisions": list(runtime.precisions)}
         threading.Thread(target=runtime.report_until_stopped, name="report", daemon=True).start()
@@ -140,6 +182,15 @@ def serve(app: Celery, settings: Settings, device: Device) -> Callable[[], Runti
             slots=runtime.slots,
         )
 
+    def use_consumer(sender: Any, **_: object) -> None:
+        for runtime in built:
+            runtime.intake.use(sender)
+
+    def report_now(*_: object, **__: object) -> dict[str, str]:
+        for runtime in built:
+            runtime.report_due.set()
+        return {"ok": "reports"}
+
     def stop(**_: object) -> None:
         for runtime in built:
             runtime.stopping.set()
@@ -147,6 +198,7 @@ def serve(app: Celery, settings: Settings, device: Device) -> Callable[[], Runti
     def leave(**_: object) -> None:
         for runtime in built:
             runtime.stopped.set()
+            runtime.report_due.set()
             try:
                 with transaction(runtime.system.engine) as connection:
                     remove_worker(connection, runtime.name)
@@ -155,6 +207,8 @@ def serve(app: Celery, settings: Settings, device: Device) -> Callable[[], Runti
 
     # Celery keeps weak references; these live as long as the process.
     signals.celeryd_after_setup.connect(start, weak=False)
+    signals.worker_ready.connect(use_consumer, weak=False)
+    Panel.register(report_now, name=REPORT)
     signals.worker_shutting_down.connect(stop, weak=False)
     signals.worker_shutdown.connect(leave, weak=False)
     return lambda: built[0]

@@ -12,6 +12,7 @@ from pipeline.queue import DETECT, FINISH, INGEST, TICK
 from pipeline.services.detect import detect_chunk
 from pipeline.services.finish import finish_run
 from pipeline.services.ingest import ingest_video
+from pipeline.services.pressure import decline_ingest
 from pipeline.services.reconcile import tick
 from workers.runtime import Runtime
 
@@ -25,6 +26,9 @@ def register_tasks(app: Celery, runtime: Callable[[], Runtime]) -> None:
     @app.task(name=INGEST, throws=(PoselineError,))
     def ingest(video_id: str) -> None:
         here = runtime()
+        if not here.has_room():
+            decline_ingest(here.system, UUID(video_id))
+            return
         ingest_video(here.system, UUID(video_id), here.name, here.stopping)
 
     @app.task(name=DETECT, throws=(PoselineError,))

@@ -18,10 +18,13 @@ class Entry(NamedTuple):
 SECTIONS = {
     "Videos": {
         "analyze": Entry("analyze:analyze", "Find the people in videos, wait, write their poses to files."),
-        "ingest": Entry("analyze:ingest", "The same without waiting."),
+        "ingest": Entry("ingest:ingest", "The same without waiting."),
         "runs": Entry("results:runs", "List the newest runs."),
         "show": Entry("results:show", "Show one run: progress, results, errors."),
+        "queue": Entry("queue:queue", "Show what waits, how fast it goes, and when each run will be done."),
+        "tag": Entry("tagging:tag", "Show or change a video's tags."),
         "cancel": Entry("results:cancel", "Cancel runs."),
+        "retry": Entry("retry:retry", "Try again what failed, was cancelled or was given up."),
         "export": Entry("results:export", "Write a run's poses to a file."),
         "preview": Entry("results:preview", "Draw a run's skeletons on its video or a contact sheet."),
         "verify": Entry("results:verify", "Check a run's frames against its stored video."),
@@ -44,6 +47,9 @@ SECTIONS = {
         "flower": Entry("processes:flower", "Run Flower, read-only and with a password."),
         "db": Entry("processes:db", "Manage the database."),
         "store": Entry("processes:store", "Manage the object store."),
+        "drain": Entry("drain:drain", "Have workers finish what they have in hand, for a deploy."),
+        "pause": Entry("pause:pause", "Send no more work of a team or lane to workers."),
+        "resume": Entry("pause:resume", "Go on with a team or lane."),
         "teams": Entry("teams:teams", "List and add teams, set their weights and limits."),
     },
 }

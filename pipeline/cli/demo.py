@@ -9,10 +9,10 @@ from urllib.parse import urlsplit
 
 import click
 
-from pipeline.cli.analyze import submit
 from pipeline.cli.console import Console, common, pass_console, this_command
 from pipeline.cli.local_stack import flower_address
 from pipeline.cli.outcome import print_outcome, print_rows, write_outcome
+from pipeline.cli.taking_in import submit
 from pipeline.cli.waiting import iter_ended
 from pipeline.inference.catalogue import BUNDLED_MODEL
 

@@ -15,10 +15,11 @@ import click
 
 from pipeline.cli.console import Console, common, pass_console
 from pipeline.cli.formatting import format_ago
-from pipeline.cli.local_stack import describe_beat
+from pipeline.cli.local_stack import describe_beat, describe_restarting
 from pipeline.cli.place import shown
 from pipeline.db.engine import transaction
 from pipeline.db.migrate import check_revision
+from pipeline.db.worker_deaths import select_restarting
 from pipeline.db.workers import select_lost_workers, select_workers
 from pipeline.errors import PoselineError, in_one_line
 from pipeline.inference.catalogue import BUNDLED_MODEL
@@ -27,6 +28,8 @@ from pipeline.inference.engines.placement import Placement
 from pipeline.inference.zoo import find_model, load_model
 from pipeline.local import stack
 from pipeline.local.stack import ServiceStatus
+from pipeline.services.pause import in_words
+from pipeline.services.pressure import list_pressure
 from pipeline.settings import check_variables, configured_by_environment
 from pipeline.storage.objects import build_object_store
 
@@ -74,6 +77,7 @@ def doctor(console: Console) -> None:
             "store": ("seaweedfs", lambda: _store(console)),
             "workers": ("worker", lambda: _workers(console)),
             "beat": ("beat", lambda: _beat(console)),
+            "room": ("postgres", lambda: _room(console)),
         }
         found += [_result(name, check, states.get(service)) for name, (service, check) in servers.items()]
         if "supervisor" in states:
@@ -187,6 +191,9 @@ def _store(console: Console) -> str:
 def _workers(console: Console) -> str:
     with transaction(console.system.engine) as connection:
         workers, lost = select_workers(connection), select_lost_workers(connection)
+        restarting = select_restarting(connection)
+    if restarting:
+        raise DoctorFailed(describe_restarting(asdict(restarting[0]), console))
     for each in lost:
         if each.leases:
             raise DoctorFailed(
@@ -196,6 +203,9 @@ def _workers(console: Console) -> str:
     if not workers:
         last = f" ({lost[0].name} was last seen {format_ago(lost[0].silent_s)})" if lost else ""
         raise DoctorFailed(f"no worker is alive{last}; start one with `poseline worker` (or `poseline up`)")
+    if all(worker.draining_at is not None for worker in workers):
+        first = workers[0].name
+        raise DoctorFailed(f"no worker takes work: {first} drains; `poseline drain {first} --undo`, or start another")
     answering = console.system.queue.ping_workers(_PING_S, limit=len(workers))
     for worker in workers:
         if worker.name not in answering:
@@ -212,3 +222,10 @@ def _beat(console: Console) -> str:
     if report is None:
         raise DoctorFailed(describe_beat(None))
     return describe_beat(asdict(report))
+
+
+def _room(console: Console) -> str:
+    short = list_pressure(console.system)
+    if short:
+        raise DoctorFailed(f"no videos are taken in {in_words(short[0].since)}: {short[0].reason}")
+    return "disks, object store and database have room for more videos"

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pipeline.core.tags import format_tags
 from pipeline.services.result_page import length
-from pipeline.services.runs import Run, RunDetail, duration_s, short_id
-from pipeline.services.upload import printable
+from pipeline.services.runs import Run, RunDetail, duration_s, is_held_back, short_id
+from pipeline.services.upload_steps import printable
+
+#: Of the parts of a video that were given up.
+_GIVEN_UP_SHOWN = 5
 
 
 def summary_line(run: Run) -> str:
@@ -24,19 +28,23 @@ def summary_line(run: Run) -> str:
 
 def run_rows(runs: Sequence[Run]) -> tuple[tuple[str, ...], list[tuple[str | None, ...]]]:
     """Headings and rows of a table of runs."""
-    headings = ("run", "state", "requested", "video", "length", "people", "frames", "team", "model")
+    tagged = any(run.tags for run in runs)
+    headings: tuple[str, ...] = ("run", "state", "requested", "video", "length", "people", "frames", "team", "model")
+    headings += ("tags",) * tagged
     rows: list[tuple[str | None, ...]] = []
     for run in runs:
         summary = run.summary or {}
         video_s = summary.get("video_s", run.video_s)
         people = summary.get("most_people")
+        state = f"{run.state} (paused)" if is_held_back(run) else run.state
         rows.append(
             (
-                *(short_id(run.id), run.state, f"{run.created_at.astimezone():%Y-%m-%d %H:%M}", printable(run.video)),
+                *(short_id(run.id), state, f"{run.created_at.astimezone():%Y-%m-%d %H:%M}", printable(run.video)),
                 None if video_s is None else length(video_s),
                 None if people is None else str(people),
                 f"{run.frames_done}/{run.frames}" if run.frames else None,
                 *(run.team, run.model_name),
+                *(format_tags(run.tags),) * tagged,
             )
         )
     return headings, rows
@@ -53,11 +61,20 @@ def detail_lines(detail: RunDetail) -> list[str]:
     lines.append(f"  video   {', '.join(about)}, team {run.team}")
     lines.append(f"  model   {run.model_name} ({run.model_fingerprint[:12]})")
     lines += [f"          {note}" for note in run.notes]
+    if run.tags:
+        lines.append(f"  tags    {format_tags(run.tags)}")
     if run.frames is not None:
         lines.append(f"  frames  {run.frames_done} of {run.frames}{_decoded_twice(run)}")
     if detail.chunks_by_state:
         counts = ", ".join(f"{count} {state}" for state, count in detail.chunks_by_state.items())
         lines.append(f"  chunks  {counts}")
+    if detail.suspects:
+        parts = "1 part" if detail.suspects == 1 else f"{detail.suspects} parts"
+        lines.append(f"  alone   {parts} of the video after workers died that had them, in a process of their own")
+    for each in detail.given_up[:_GIVEN_UP_SHOWN]:
+        lines.append(f"  missing frames {each.first_frame} to {each.first_frame + each.frames - 1}: {each.reason}")
+    if len(detail.given_up) > _GIVEN_UP_SHOWN:
+        lines.append(f"          and {len(detail.given_up) - _GIVEN_UP_SHOWN} more parts; --json has them all")
     lines += [f"  with    {engine}: {count} frames" for engine, count in detail.computed_with.items()]
     if detail.blocking_reason is not None:
         lines.append(f"  blocked {detail.blocking_reason}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from typing import Any, get_args
@@ -21,7 +21,8 @@ from pipeline.inference.engines.sessions import Device
 from pipeline.local import stack
 from pipeline.local.home import Home
 from pipeline.local.stack import StackStatus
-from pipeline.services.status import get_status
+from pipeline.services.pause import in_words, pause_line
+from pipeline.services.status import SystemStatus, get_status
 from pipeline.settings import configured_by_environment
 
 
@@ -78,7 +79,8 @@ def status(context: click.Context, console: Console) -> None:
                 console.print(console.naming_home("the local stack is not running; `poseline up` starts it"))
         context.exit(1)
     try:
-        live = get_status(console.system).to_dict()
+        now = get_status(console.system)
+        live = now.to_dict()
     except ServiceUnavailable:
         if found is not None:
             console.print(console.place.line)
@@ -90,6 +92,14 @@ def status(context: click.Context, console: Console) -> None:
     if found is not None:
         _print_services(console, found)
         console.print("")
+    _print_workers(console, now)
+    if found is None:
+        console.print(f"beat: {describe_beat(live['beat'])}")
+    console.print("\nwaiting: " + ", ".join(f"{count} in {name}" for name, count in live["queues"].items()))
+
+
+def _print_workers(console: Console, now: SystemStatus) -> None:
+    live = now.to_dict()
     rows = live["workers"]
     console.table(
         ("worker", "answers", "slots", "device", "provider", "engine", "driver", "ms/frame", "computes in"),
@@ -105,12 +115,36 @@ def status(context: click.Context, console: Console) -> None:
     )
     for reason in sorted({r["reason"] for r in rows} - {""}):
         console.print(f"{', '.join(r['name'] for r in rows if r['reason'] == reason)}: {reason}")
+    for line in _iter_held_back(now):
+        console.print(console.naming_home(line))
     for each in live["lost_workers"]:
         holds = f", holds {each['leases']} of its tasks" if each["leases"] else ""
         console.print(f"{each['name']} stopped reporting: last seen {format_ago(each['silent_s'])}{holds}")
-    if found is None:
-        console.print(f"beat: {describe_beat(live['beat'])}")
-    console.print("\nwaiting: " + ", ".join(f"{count} in {name}" for name, count in live["queues"].items()))
+    for each in live["restarting_workers"]:
+        console.print(describe_restarting(each, console))
+
+
+def _iter_held_back(now: SystemStatus) -> Iterator[str]:
+    """What does not go on, why, and how it does: workers that drain, pauses, and parts without room."""
+    for each in now.workers:
+        if each.drain.since is not None:
+            name = each.worker.name
+            in_hand = f", {each.drain.in_hand} in hand" if each.drain.in_hand else ""
+            then = f": stop it, or `poseline drain {name} --undo`" if each.drain.state == "drained" else ""
+            yield f"{name} is {each.drain.state} {in_words(each.drain.since)}{in_hand}{then}"
+        if each.worker.disk_low:
+            yield f"{each.worker.name} takes in no videos: {each.worker.disk_low}"
+    yield from map(pause_line, now.paused)
+    yield from (f"no videos are taken in {in_words(short.since)}: {short.reason}" for short in now.pressure)
+
+
+def describe_restarting(each: Mapping[str, Any], console: Console) -> str:
+    """A worker that dies again and again in words, with where to look."""
+    log = "its log" if configured_by_environment() else shown(Home.at(console.home).log("worker"))
+    return (
+        f"{each['name']} died {each['deaths']} times in the last hour, the last time {format_ago(each['ago_s'])}: "
+        f"{log} says why; if it says nothing, its machine was short of memory or ended it"
+    )
 
 
 def describe_beat(report: Mapping[str, Any] | None) -> str:

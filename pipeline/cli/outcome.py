@@ -20,7 +20,7 @@ from pipeline.services.preview import draw_thumbnail, preview_run
 from pipeline.services.result_names import ResultNames, claimed_names
 from pipeline.services.result_page import picture_path
 from pipeline.services.runs import Run, short_id, to_dict
-from pipeline.services.upload import printable
+from pipeline.services.upload_steps import printable
 
 #: File systems allow 255 bytes; the endings need some.
 _LONGEST_NAME_BYTES = 180

@@ -72,7 +72,10 @@ class Bar:
             self._progress.update(self._task, completed=done, pace=self._pace())
         elif not self._silent and self._total and now - self._printed_at >= _LINE_EVERY_S:
             self._printed_at = now
-            parts = (f"{self._title}: {done}/{self._total} {self._unit} ({done / self._total:.0%})", self._pace())
+            amount = f"{done}/{self._total} {self._unit}"
+            if self._unit == "bytes":
+                amount = f"{done / 1e6:.1f}/{self._total / 1e6:.1f} MB"
+            parts = (f"{self._title}: {amount} ({done / self._total:.0%})", self._pace())
             self._terminal.print(", ".join(filter(None, parts)), markup=False)
 
     @contextmanager

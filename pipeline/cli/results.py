@@ -18,13 +18,16 @@ from pipeline.cli.formatting import detail_lines, run_rows, summary_line
 from pipeline.cli.outcome import draw_previews, file_name, print_rows
 from pipeline.cli.progress import Bar
 from pipeline.cli.since import Since
+from pipeline.cli.tagging import chosen_runs, select_by_tag
 from pipeline.core.states import RunState
+from pipeline.core.tags import Tags
 from pipeline.errors import PoselineError, UsageError
 from pipeline.services.export import cannot_write, export_run, export_to_stream
+from pipeline.services.pause import list_pauses, pause_line
 from pipeline.services.pose_writers import FORMATS, Format
 from pipeline.services.preview import preview_run
 from pipeline.services.result_names import claimed_names
-from pipeline.services.runs import RunDetail, cancel_run, find_run, get_run, list_runs, short_id, to_dict
+from pipeline.services.runs import RunDetail, cancel_run, find_run, get_run, is_held_back, list_runs, short_id, to_dict
 from pipeline.services.verify import verify_run
 
 _FOLDER = Path("poseline-out")
@@ -42,15 +45,22 @@ _of_team = click.option("--team", help="Only this team's.")
 )
 @click.option("--since", type=Since(), metavar="TIME", help="Requested since then: 2026-11-20, 7d, 12h, today.")
 @click.option("--name", help="Whose video's name contains this.")
+@select_by_tag
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 10_000))
 @common
 @pass_console
 def runs(
-    console: Console, team: str | None, states: tuple[str, ...], since: datetime | None, name: str | None, limit: int
+    console: Console,
+    team: str | None,
+    states: tuple[str, ...],
+    since: datetime | None,
+    name: str | None,
+    tags: Tags,
+    limit: int,
 ) -> None:
     """List runs, the newest first."""
     wanted = [RunState(state) for state in states]
-    found = list_runs(console.system, team=team, limit=limit, states=wanted, since=since, name=name)
+    found = list_runs(console.system, team=team, limit=limit, states=wanted, since=since, name=name, tags=tags)
     if console.print_json([to_dict(run) for run in found]):
         return
     if found:
@@ -59,9 +69,12 @@ def runs(
         for run in found:
             if run.reason and run.state is RunState.FAILED:
                 console.print(f"{short_id(run.id)} failed: {run.reason}")
+        if any(map(is_held_back, found)):
+            for pause in list_pauses(console.system):
+                console.print(console.naming_home(pause_line(pause)))
         if len(found) == limit:
             console.progress(f"the newest {limit}; more with --limit")
-    elif team or wanted or since or name:
+    elif team or wanted or since or name or tags:
         console.print("no such runs")
     else:
         console.print(console.naming_home("no runs yet; `poseline analyze VIDEO` makes one"))
@@ -79,19 +92,20 @@ def show(console: Console, name: str, team: str | None) -> None:
     if console.print_json(detail.to_dict()):
         return
     for line in detail_lines(detail):
-        console.print(line)
+        console.print(console.naming_home(line))
     if detail.run.state is RunState.DONE:
         console.print(f"  {summary_line(detail.run)}")
 
 
 @click.command()
-@click.argument("names", metavar="RUN...", nargs=-1, required=True)
+@click.argument("names", metavar="[RUN]...", nargs=-1)
+@select_by_tag
 @_of_team
 @common
 @pass_console
-def cancel(console: Console, names: tuple[str, ...], team: str | None) -> None:
+def cancel(console: Console, names: tuple[str, ...], tags: Tags, team: str | None) -> None:
     """Cancel runs. Their frames so far are kept; requested again, a run starts from the beginning."""
-    found = [find_run(console.system, name, team=team, prefer="open") for name in names]
+    found = chosen_runs(console, names, tags, team=team, prefer="open")
     cancelled = [cancel_run(console.system, each, team=team) for each in found]
     if not console.print_json([each.to_dict() for each in cancelled]):
         for each in cancelled:
@@ -120,64 +134,108 @@ def verify(console: Console, name: str, team: str | None) -> int:
 
 
 @click.command()
-@click.argument("name", metavar="RUN")
+@click.argument("name", metavar="[RUN]", required=False)
 @click.option("--format", "form", type=click.Choice(FORMATS), help="Of the file [default: by its ending, or jsonl]")
 @click.option(
     "--out",
-    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
+    type=click.Path(allow_dash=True, path_type=Path),
     metavar="FILE",
-    help="- is standard output [default: in poseline-out/, named after the video]",
+    help="- is standard output; with --tag a folder [default: poseline-out/, each file named after its video]",
 )
+@select_by_tag
 @_of_team
 @common
 @pass_console
-def export(console: Console, name: str, form: Format | None, out: Path | None, team: str | None) -> None:
-    """Write a run's poses to a file. Of a run that failed or was cancelled, the frames that were analysed."""
-    chosen = _format_of(out, form)
-    detail = get_run(console.system, find_run(console.system, name, team=team, prefer="current"), team=team)
-    if str(out) == "-":
-        _export_to_stdout(console, detail, chosen, team)
+def export(
+    console: Console, name: str | None, form: Format | None, out: Path | None, tags: Tags, team: str | None
+) -> None:
+    """Write a run's poses to a file. Of a run that failed or was cancelled, the frames that were analysed.
+
+    With --tag, those of the current run of every video that has the tag.
+    """
+    target, folder = (None, out) if tags else (out, None)
+    chosen = _format_of(target, form)
+    found = chosen_runs(console, [name] if name else [], tags, team=team, prefer="current")
+    if str(target) == "-":
+        _export_to_stdout(console, get_run(console.system, found[0], team=team), chosen, team)
         return
-    with _target(out, detail, f".{chosen}") as path, Bar(console, f"writing {path.name}", detail.run.frames) as bar:
-        written = export_run(console.system, detail.run.id, path, chosen, team=team, progress=bar)
-    files = [str(path) for path in written.files]
-    if not console.print_json({"run_id": str(detail.run.id), "files": files, "missing": written.missing}):
-        for file in files:
-            console.print(file)
-        if written.missing:
-            console.print(written.missing)
+    written = []
+    for run_id in found:
+        detail = get_run(console.system, run_id, team=team)
+        with (
+            _target(target, detail, f".{chosen}", _folder(folder)) as path,
+            Bar(console, f"writing {path.name}", detail.run.frames) as bar,
+        ):
+            one = export_run(console.system, run_id, path, chosen, team=team, progress=bar)
+        files = [str(path) for path in one.files]
+        written.append({"run_id": str(run_id), "files": files, "missing": one.missing})
+        for line in (*files, *filter(None, [one.missing])):
+            console.print(line)
+    console.print_json(written if tags else written[0])
 
 
 @click.command()
-@click.argument("name", metavar="RUN")
+@click.argument("name", metavar="[RUN]", required=False)
 @click.option(
     "--out",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=click.Path(path_type=Path),
     metavar="X.mp4|X.png",
-    help="[default: both in poseline-out/, named after the video]",
+    help="With --tag a folder [default: both in poseline-out/, named after the video]",
 )
+@select_by_tag
 @_of_team
 @common
 @pass_console
-def preview(console: Console, name: str, out: Path | None, team: str | None) -> None:
-    """Draw a run's skeletons on its video (.mp4) and on a contact sheet (.png)."""
-    detail = get_run(console.system, find_run(console.system, name, team=team, prefer="current"), team=team)
-    files: list[tuple[str, Path]]
-    if out is None:
-        with claimed_names(_FOLDER, file_name(detail.run.video), detail.run.id) as names:
-            files, notes = draw_previews(console, detail.run, names, team=team)
-            if not files:
-                raise PoselineError(notes[0].partition(": ")[2])  # both could not be drawn for the same reason
-    else:
-        with Bar(console, f"drawing {out.name}", None) as bar:
-            drawn = preview_run(console.system, detail.run.id, out, team=team, progress=bar)
-        title = "annotated video" if out.suffix.lower() == ".mp4" else "contact sheet"
-        files, notes = [(title, drawn.path)], [*drawn.notes]
-    paths = [str(path) for _, path in files]
-    if not console.print_json({"run_id": str(detail.run.id), "files": paths, "file_notes": notes}):
-        print_rows(console, [(title, str(path)) for title, path in files])
-        for note in notes:
-            console.print(f"  {note}")
+def preview(console: Console, name: str | None, out: Path | None, tags: Tags, team: str | None) -> None:
+    """Draw a run's skeletons on its video (.mp4) and on a contact sheet (.png).
+
+    With --tag, those of the current run of every video that has the tag.
+    """
+    found = chosen_runs(console, [name] if name else [], tags, team=team, prefer="current")
+    drawn: list[dict[str, object]] = []
+    for run_id in found:
+        detail = get_run(console.system, run_id, team=team)
+        if out is None or tags:
+            files, notes = _draw_both(console, detail, _folder(out), team)
+        else:
+            files, notes = _draw_one(console, detail, out, team)
+        paths = [str(path) for _, path in files]
+        drawn.append({"run_id": str(run_id), "files": paths, "file_notes": notes})
+        if not console.as_json:
+            print_rows(console, [(title, str(path)) for title, path in files])
+            for note in notes:
+                console.print(f"  {note}")
+    console.print_json(drawn if tags else drawn[0])
+
+
+def _draw_both(
+    console: Console, detail: RunDetail, folder: Path, team: str | None
+) -> tuple[list[tuple[str, Path]], list[str]]:
+    with claimed_names(folder, file_name(detail.run.video), detail.run.id) as names:
+        files, notes = draw_previews(console, detail.run, names, team=team)
+        if not files:
+            raise PoselineError(notes[0].partition(": ")[2])  # both could not be drawn for the same reason
+    return files, notes
+
+
+def _draw_one(
+    console: Console, detail: RunDetail, out: Path, team: str | None
+) -> tuple[list[tuple[str, Path]], list[str]]:
+    with Bar(console, f"drawing {out.name}", None) as bar:
+        drawn = preview_run(console.system, detail.run.id, out, team=team, progress=bar)
+    title = "annotated video" if out.suffix.lower() == ".mp4" else "contact sheet"
+    return [(title, drawn.path)], [*drawn.notes]
+
+
+def _folder(named: Path | None) -> Path:
+    """The folder of results that was named, or our own.
+
+    Raises:
+        UsageError: it is a file.
+    """
+    if named is not None and (str(named) == "-" or (named.exists() and not named.is_dir())):
+        raise UsageError(f"{named} is no folder; with --tag, --out names the folder of the files")
+    return named or _FOLDER
 
 
 def _export_to_stdout(console: Console, detail: RunDetail, form: Format, team: str | None) -> None:
@@ -191,16 +249,16 @@ def _export_to_stdout(console: Console, detail: RunDetail, form: Format, team: s
 
 
 @contextmanager
-def _target(out: Path | None, detail: RunDetail, ending: str) -> Iterator[Path]:
+def _target(out: Path | None, detail: RunDetail, ending: str, folder: Path) -> Iterator[Path]:
     """The file that was named, or one in the folder of results that has no other run's name."""
     if out is not None:
         yield out
         return
     try:
-        with claimed_names(_FOLDER, file_name(detail.run.video), detail.run.id) as names:
+        with claimed_names(folder, file_name(detail.run.video), detail.run.id) as names:
             yield names.folder / f"{names.name}{ending}"
     except OSError as error:
-        raise cannot_write(_FOLDER, error) from error
+        raise cannot_write(folder, error) from error
 
 
 def _format_of(out: Path | None, form: Format | None) -> Format:

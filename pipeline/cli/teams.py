@@ -11,7 +11,7 @@ from pipeline.cli.console import Console, common, pass_console
 from pipeline.db.teams import TeamRow
 from pipeline.errors import UsageError
 from pipeline.services.teams import add_team, list_teams, set_team
-from pipeline.services.upload import check_team
+from pipeline.services.upload_steps import check_team
 
 #: The option of a limit, and its setting.
 LIMITS = {

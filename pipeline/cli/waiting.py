@@ -12,7 +12,6 @@ from pipeline.cli.progress import Bar
 from pipeline.core.states import RunState, VideoState, is_final
 from pipeline.errors import NotFound, ServiceUnavailable
 from pipeline.services.runs import Run, RunsPoll, poll_runs
-from pipeline.services.upload import Upload
 
 _POLL_S = 0.2
 #: For runs that take longer than `_SOON_S`: polling at the shorter interval cost the machine 1 ms a frame.
@@ -29,8 +28,8 @@ class Submission:
     """One video and the run that was requested for it; `existed` where the run had been requested before."""
 
     name: str
-    upload: Upload
     team: str
+    video_id: UUID
     run_id: UUID
     existed: bool
 
@@ -63,7 +62,7 @@ class _Watch:
     def __init__(self, console: Console, bar: Bar, submissions: Sequence[Submission]) -> None:
         self._console, self._bar = console, bar
         self._names = {one.run_id: one.name for one in submissions}
-        self._team = submissions[0].team
+        self._teams = {one.run_id: one.team for one in submissions}
         self._runs: dict[UUID, Run] = {}
         self._begun_at = self._answered_at = time.monotonic()
         self._said: set[str] = set()
@@ -86,14 +85,21 @@ class _Watch:
     def _ask(self, run_ids: set[UUID]) -> RunsPoll:
         while True:
             try:
-                poll = poll_runs(self._console.system, run_ids, team=self._team)
+                polls = [
+                    poll_runs(self._console.system, {each for each in run_ids if self._teams[each] == team}, team=team)
+                    for team in sorted({self._teams[each] for each in run_ids})
+                ]
             except ServiceUnavailable:
                 if time.monotonic() - self._answered_at > _OUTAGE_S:
                     raise
                 time.sleep(_POLL_S)
                 continue
             self._answered_at = time.monotonic()
-            return poll
+            return RunsPoll(
+                [run for poll in polls for run in poll.runs],
+                polls[0].has_workers,
+                {run_id: reason for poll in polls for run_id, reason in poll.blocking_reasons.items()},
+            )
 
     def _show_progress(self) -> None:
         """Count frames of all runs; a video that is not indexed yet is taken for an average one."""
@@ -108,14 +114,14 @@ class _Watch:
 
     def _show_problems(self, poll: RunsPoll) -> None:
         if not poll.has_workers and time.monotonic() - self._begun_at > 5:
-            self._say_once("no worker is running; start one with `poseline worker`, or see `poseline status`")
+            self._say_once("no worker takes work; start one with `poseline worker`, or see `poseline status`")
         for run_id, reason in poll.blocking_reasons.items():
             self._say_once(f"{self._names[run_id]}: {reason}")
 
     def _say_once(self, line: str) -> None:
         if line not in self._said:
             self._said.add(line)
-            self._bar.step(line)
+            self._bar.step(self._console.naming_home(line))
 
 
 def _frames_passed(run: Run) -> int:

@@ -76,6 +76,11 @@ class FrameIndex:
     def __len__(self) -> int:
         return len(self.pts)
 
+    @property
+    def memory_bytes(self) -> int:
+        """What its columns take."""
+        return self.pts.nbytes + self.keyframe.nbytes + self.position_bytes.nbytes + self.size_bytes.nbytes
+
     def start_of(self, frame: int) -> int:
         """The frame at which decoding `frame` has to start: the last keyframe up to it, or frame 0."""
         if self.indexed_by_position:

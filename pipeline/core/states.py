@@ -56,7 +56,7 @@ TRANSITIONS: Mapping[type[State], Mapping[State, tuple[State, ...]]] = {
         V.UPLOADING: (V.STORED, V.REJECTED),
         V.STORED: (V.READY, V.REJECTED),
         V.READY: (),
-        V.REJECTED: (),
+        V.REJECTED: (V.STORED,),
     },
     RunState: {
         R.WAITING: (R.QUEUED, R.FAILED, R.CANCELLED),
@@ -72,7 +72,7 @@ TRANSITIONS: Mapping[type[State], Mapping[State, tuple[State, ...]]] = {
         C.QUEUED: (C.READY, C.RUNNING, C.CANCELLED),
         C.RUNNING: (C.READY, C.DONE, C.QUARANTINED, C.CANCELLED),
         C.DONE: (),
-        C.QUARANTINED: (),
+        C.QUARANTINED: (C.READY,),
         C.CANCELLED: (),
     },
 }

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, text
 
 from pipeline.core.states import RunState
+from pipeline.db.runs import sample_of_runs
 from pipeline.db.tables import run
 from pipeline.db.transitions import move_to
 
@@ -23,16 +24,14 @@ RETURNING run.id, run.chunks_pending
 """)
 
 
-def recount_pending_chunks(connection: Connection) -> Sequence[UUID]:
-    """Recount the pending chunks of every running run. Returns the runs that were wrong; those at zero now finish."""
+def recount_pending_chunks(connection: Connection, limit: int) -> Sequence[UUID]:
+    """Recount the pending chunks of running runs, at most `limit` of them, other ones each time.
+
+    Returns the runs that were wrong; those at zero now finish.
+    """
     # Only locked runs are recounted: a commit between the count and the update would make the repair wrong.
-    locked = (
-        connection.execute(
-            select(run.c.id).where(run.c.state == RunState.RUNNING).with_for_update(skip_locked=True, key_share=True)
-        )
-        .scalars()
-        .all()
-    )
+    sample = sample_of_runs(RunState.RUNNING, limit)
+    locked = connection.execute(sample.with_for_update(skip_locked=True, key_share=True)).scalars().all()
     repaired = connection.execute(_REPAIR, {"ids": list(locked)}).all()
     for row in repaired:
         if row.chunks_pending == 0:

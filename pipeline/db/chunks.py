@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from pipeline.core.chunk_plan import ChunkPlan
+from pipeline.core.precision import Precision
 from pipeline.core.states import ChunkState, RunState
 from pipeline.db.frames import copy_frames
 from pipeline.db.leases import UNLEASED, Lease, lease_values
@@ -30,6 +31,7 @@ class ClaimedChunk:
     plan: ChunkPlan
     video_id: UUID
     model_fingerprint: str
+    precision: Precision = "fp32"
 
     @property
     def run_id(self) -> UUID:
@@ -83,8 +85,11 @@ def claim_chunk(connection: Connection, run_id: UUID, idx: int, worker: str, lea
             chunk.c.end_pts,
             chunk.c.seek_pts,
             chunk.c.errors,
+            chunk.c.expirations,
+            chunk.c.deaths,
             run.c.video_id,
             run.c.model_fingerprint,
+            run.c.precision,
             run.c.state.label("run_state"),
         )
     ).first()
@@ -93,8 +98,8 @@ def claim_chunk(connection: Connection, run_id: UUID, idx: int, worker: str, lea
     if row.run_state == RunState.QUEUED:  # the run's row is locked by its first claim alone, and after the chunk's
         connection.execute(move_to(RunState.RUNNING, started_at=func.clock_timestamp()).where(run.c.id == run_id))
     plan = ChunkPlan(idx, row.first_frame, row.frames, row.start_pts, row.end_pts, row.seek_pts)
-    lease = Lease("chunk", (run_id, idx), row.lease_token, row.errors)
-    return ClaimedChunk(lease, plan, row.video_id, row.model_fingerprint)
+    lease = Lease("chunk", (run_id, idx), row.lease_token, row.errors, row.expirations, row.deaths, worker)
+    return ClaimedChunk(lease, plan, row.video_id, row.model_fingerprint, row.precision)
 
 
 def commit_chunk(
@@ -166,6 +171,31 @@ def count_chunks(connection: Connection, run_id: UUID) -> dict[str, int]:
     return {state: counts[state] for state in ChunkState if state in counts}
 
 
+@dataclass(frozen=True)
+class GivenUp:
+    """A chunk that was quarantined, and why."""
+
+    first_frame: int
+    frames: int
+    reason: str
+
+
+def select_given_up(connection: Connection, run_id: UUID) -> list[GivenUp]:
+    """A run's quarantined chunks, in order."""
+    columns = (chunk.c.first_frame, chunk.c.frames, chunk.c.reason)
+    quarantined = chunk.c.state == str(ChunkState.QUARANTINED)
+    rows = connection.execute(select(*columns).where(chunk.c.run_id == run_id, quarantined).order_by(chunk.c.idx))
+    return [GivenUp(row.first_frame, row.frames, row.reason) for row in rows]
+
+
+def count_suspects(connection: Connection, run_id: UUID, deaths: int) -> int:
+    """How many of a run's open chunks had so many deaths."""
+    statement = select(func.count()).where(
+        chunk.c.run_id == run_id, chunk.c.deaths >= deaths, chunk.c.state.in_([str(state) for state in OPEN])
+    )
+    return int(connection.execute(statement).scalar_one())
+
+
 def select_plan(connection: Connection, lease: Lease) -> tuple[ChunkPlan, UUID]:
     """The plan of a leased chunk, and the id of its video."""
     row = connection.execute(
@@ -187,14 +217,6 @@ def cancel_chunks(connection: Connection, run_id: UUID) -> None:
     """Cancel the chunks of a run that is being ended; workers on them find their lease gone."""
     lock_chunks(connection, run_id)
     connection.execute(move_to(ChunkState.CANCELLED, **UNLEASED).where(chunk.c.run_id == run_id))
-
-
-def cancel_chunks_of_ended_runs(connection: Connection) -> int:
-    """Cancel chunks that a run got while it was being ended. Returns how many there were."""
-    ended = [str(state) for state in (RunState.FAILED, RunState.CANCELLED)]
-    return connection.execute(
-        move_to(ChunkState.CANCELLED, **UNLEASED).where(run.c.id == chunk.c.run_id, run.c.state.in_(ended))
-    ).rowcount
 
 
 def count_computed_with(connection: Connection, run_id: UUID) -> dict[str, int]:

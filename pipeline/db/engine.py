@@ -124,6 +124,8 @@ def advisory_key(name: str) -> int:
 def _unavailable_message(cause: str) -> str:
     if "authentication failed" in cause or "does not exist" in cause:
         return f"Postgres refuses ({cause}); check POSELINE_DATABASE_URL, or start the local stack with `poseline up`"
+    if "No space left" in cause or "disk quota" in cause.lower():
+        return f"Postgres has no room ({cause}): make room on its disk; what waits goes on by itself"
     if "lock timeout" in cause or "statement timeout" in cause:
         return f"Postgres is busy ({cause}): another session may hold a lock; try again, or end that session"
     return f"Postgres does not answer ({cause}); start it (`poseline up` starts the local stack)"

@@ -155,6 +155,10 @@ class FrameSpool:
         if len(self._waiting) == _PIECE_FRAMES:
             self._write()
 
+    def add_encoded(self, piece: bytes) -> None:
+        """Add frames that another spool encoded; `frames` and `people` do not count them."""
+        self._file.write(piece)
+
     def pieces(self) -> Iterator[bytes]:
         """Yield all of them as `copy_frames` takes them."""
         self._write()

@@ -2,8 +2,8 @@
 
 A video being ingested, a chunk being analysed and a run being finished are leased in the same way: the worker that
 holds the token owns the row until `lease_until`, renews the lease while it makes progress, and can commit only with
-that token. A lease that runs out is an expiration (its worker died or hung), an exception is an error; Postgres counts
-them separately.
+that token. What went wrong before is counted in three columns: an exception is an error; a worker that lived and did
+not renew hung on the work, which is an expiration; a worker that died is a death, which may have any cause.
 """
 
 from __future__ import annotations
@@ -14,20 +14,24 @@ from datetime import timedelta
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Table, and_, func, null, select, update
+from sqlalchemy import ColumnElement, Connection, Table, and_, false, func, not_, null, or_, select, update
 
 from pipeline.core.states import ChunkState, RunState, State, VideoState
-from pipeline.db.tables import chunk, run, video
+from pipeline.db.tables import chunk, run, video, worker, worker_death
 from pipeline.db.transitions import move_to
 from pipeline.errors import LeaseLost
 
 LeaseKind = Literal["video", "chunk", "run"]
+#: As what a failed attempt counts.
+Counts = Literal["error", "expiration", "death", "outage"]
 
 _LEASED: dict[LeaseKind, tuple[Table, State]] = {
     "video": (video, VideoState.STORED),
     "run": (run, RunState.FINISHING),
     "chunk": (chunk, ChunkState.RUNNING),
 }
+
+_MOST_DEATHS_IN_BACKOFF = 4
 
 #: The lease columns of a row that no worker owns.
 UNLEASED: Mapping[str, Any] = {"lease_token": null(), "lease_until": null(), "queued_at": null()}
@@ -39,13 +43,17 @@ class Lease:
 
     Args:
         key: the row's primary key.
-        errors: failed attempts before this one.
+        errors, expirations, deaths: failed attempts before this one.
+        worker: that holds it.
     """
 
     kind: LeaseKind
     key: tuple[UUID] | tuple[UUID, int]
     token: UUID = field(repr=False)
     errors: int = 0
+    expirations: int = 0
+    deaths: int = 0
+    worker: str = ""
 
     @property
     def table(self) -> Table:
@@ -60,6 +68,11 @@ class Lease:
         """The video's id, or the run's."""
         return self.key[0]
 
+    @property
+    def name(self) -> str:
+        """The row's key as text, as `worker_death.held` has it."""
+        return "/".join(map(str, self.key))
+
     def is_held(self) -> ColumnElement[bool]:
         """SQL: this row, still leased with this token."""
         columns = self.table.primary_key.columns
@@ -70,17 +83,30 @@ class Lease:
         )
 
 
+@dataclass(frozen=True)
+class Abandoned:
+    """A lease that nobody renews.
+
+    Args:
+        hung: its worker reported all the while, and did not renew; otherwise it died, or was cut off.
+    """
+
+    lease: Lease
+    hung: bool
+
+
 def after(seconds: float) -> ColumnElement[Any]:
     """SQL: so many seconds from now, by the database's clock."""
     return func.clock_timestamp() + timedelta(seconds=seconds)
 
 
-def lease_values(worker: str, lease_s: float, table: Table) -> dict[str, Any]:
+def lease_values(holder: str, lease_s: float, table: Table) -> dict[str, Any]:
     """The columns that a claim writes."""
     return {
         "lease_token": func.gen_random_uuid(),
         "lease_until": after(lease_s),
-        "worker": worker,
+        "leased_at": func.clock_timestamp(),
+        "worker": holder,
         "attempts": table.c.attempts + 1,
     }
 
@@ -106,24 +132,35 @@ def release(
     *,
     error: str | None = None,
     backoff_s: float = 0.0,
-    outage: bool = False,
+    counts: Counts = "error",
+    delay_s: float = 0.0,
 ) -> int | None:
-    """Release work to be tried again: after `backoff_s`, doubled with each failure, or at once without `error`.
+    """Release work to be tried again: after `backoff_s`, doubled with each failure, or after `delay_s` without `error`.
 
-    An outage delays the next attempt but does not count as an error of the work; a shutdown does not count as an
-    attempt. Returns the row's errors so far, None where the lease was lost before.
+    Args:
+        error: what went wrong; None for a shutdown, which does not count as an attempt.
+        counts: as what it counts. An outage delays the next attempt and counts as nothing.
+
+    Returns:
+        The row's errors so far, None where the lease was lost before.
     """
     table = lease.table
     values: dict[str, Any] = dict(UNLEASED)
     if error is None:
         values["attempts"] = table.c.attempts - 1
+        if delay_s:
+            values["not_before"] = after(delay_s)
     else:
+        # Deaths lengthen the pause less: they may be nothing but a bad day for machines.
+        failures = table.c.errors + table.c.expirations + func.least(table.c.deaths, _MOST_DEATHS_IN_BACKOFF)
         values |= {
-            "errors": table.c.errors + (0 if outage else 1),
             "last_error": error,
             "not_before": func.clock_timestamp()
-            + backoff(backoff_s, table.c.attempts if outage else table.c.errors + table.c.expirations),
+            + backoff(backoff_s, table.c.attempts if counts == "outage" else failures),
         }
+        if counts != "outage":
+            column = table.c[f"{counts}s"]
+            values[column.name] = column + 1
     statement = move_to(ChunkState.READY, **values) if lease.kind == "chunk" else update(table).values(**values)
     row = connection.execute(statement.where(lease.is_held()).returning(table.c.errors)).first()
     return None if row is None else int(row.errors)
@@ -136,12 +173,46 @@ def backoff(backoff_s: float, failures: ColumnElement[int]) -> ColumnElement[Any
     return func.make_interval(0, 0, 0, 0, 0, 0, delay_s)
 
 
-def select_expired(connection: Connection, kind: LeaseKind) -> tuple[Lease, int] | None:
-    """A lease that ran out, its row locked for the caller's transaction, and the expirations counted so far."""
+def select_abandoned(
+    connection: Connection, kind: LeaseKind, *, lease_s: float, heartbeat_s: float, gone_s: float, suspect_deaths: int
+) -> Abandoned | None:
+    """A lease that nobody renews, its row locked for the caller's transaction.
+
+    A lease that ran out is left until it is known whether its worker lives: until that has reported since, or counts
+    as dead (`worker_deaths.record_deaths`). That of a worker that is dead is not waited for.
+
+    Args:
+        lease_s, heartbeat_s: how long a lease lasts, and how often it is renewed.
+        gone_s: a worker that has not reported for this long counts as dead.
+        suspect_deaths: of work that has so many, leases are left until all deaths of that moment are known.
+    """
     table, state = _LEASED[kind]
+    renewed_at = table.c.lease_until - timedelta(seconds=lease_s)
+    is_replaced = func.coalesce(worker.c.started_at > table.c.leased_at, false())
+    is_gone = or_(worker.c.name.is_(None), worker_death.c.worker.is_not(None))
+    lived_on = and_(not_(is_replaced), func.coalesce(worker.c.seen_at > table.c.lease_until, false()))
+    is_due = or_(
+        and_(table.c.lease_until < func.clock_timestamp(), or_(is_replaced, is_gone, lived_on)),
+        and_(worker_death.c.worker.is_not(None), renewed_at < after(-gone_s)),
+        and_(is_replaced, renewed_at < after(-2 * heartbeat_s)),
+    )
     statement = (
-        select(*table.primary_key.columns, table.c.lease_token, table.c.errors, table.c.expirations)
-        .where(table.c.state == str(state), table.c.lease_until < func.clock_timestamp())
+        select(
+            *table.primary_key.columns,
+            *(table.c[name] for name in ("lease_token", "errors", "expirations", "deaths", "worker")),
+            and_(lived_on, worker.c.reporting_since <= renewed_at).label("hung"),
+        )
+        .join_from(table, worker, worker.c.name == table.c.worker, isouter=True)
+        .join(
+            worker_death,
+            and_(worker_death.c.worker == worker.c.name, worker_death.c.started_at == worker.c.started_at),
+            isouter=True,
+        )
+        .where(
+            table.c.state == str(state),
+            is_due,
+            or_(table.c.deaths < suspect_deaths, table.c.lease_until < after(-gone_s / 3)),
+        )
         .order_by(func.random())  # one row that cannot be handled must not block the others
         .limit(1)
         .with_for_update(skip_locked=True, of=table)
@@ -152,20 +223,8 @@ def select_expired(connection: Connection, kind: LeaseKind) -> tuple[Lease, int]
     if row is None:
         return None
     key = tuple(row)[: len(table.primary_key.columns)]
-    return Lease(kind, key, row.lease_token, row.errors), row.expirations
-
-
-def reclaim(connection: Connection, lease: Lease, backoff_s: float) -> None:
-    """Free a row whose worker stopped renewing, after a delay: what killed one worker may kill the next."""
-    table = lease.table
-    values: dict[str, Any] = {
-        **UNLEASED,
-        "expirations": table.c.expirations + 1,
-        "last_error": "its worker stopped responding",
-        "not_before": func.clock_timestamp() + backoff(backoff_s, table.c.errors + table.c.expirations),
-    }
-    statement = move_to(ChunkState.READY, **values) if lease.kind == "chunk" else update(table).values(**values)
-    connection.execute(statement.where(lease.is_held()))
+    lease = Lease(kind, key, row.lease_token, row.errors, row.expirations, row.deaths, row.worker)
+    return Abandoned(lease, bool(row.hung))
 
 
 def require_held(connection: Connection, lease: Lease) -> None:

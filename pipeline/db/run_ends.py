@@ -28,9 +28,11 @@ def claim_finish(connection: Connection, run_id: UUID, worker: str, lease_s: flo
             run.c.not_before <= func.clock_timestamp(),
         )
         .values(**lease_values(worker, lease_s, run))
-        .returning(run.c.lease_token, run.c.errors)
+        .returning(run.c.lease_token, run.c.errors, run.c.expirations, run.c.deaths)
     ).first()
-    return None if row is None else Lease("run", (run_id,), row.lease_token, row.errors)
+    if row is None:
+        return None
+    return Lease("run", (run_id,), row.lease_token, row.errors, row.expirations, row.deaths, worker)
 
 
 def mark_done(connection: Connection, lease: Lease, summary: Mapping[str, Any]) -> None:
@@ -120,6 +122,9 @@ def _end_run(
     connection: Connection, run_id: UUID, state: RunState, reason: str, summary: Mapping[str, Any] | None = None
 ) -> bool:
     """End a run without results. Returns whether it was open; a run that had ended before is left as it is."""
+    # A run that waits is locked first, so that it gets no chunks meanwhile; any other is locked after its chunks, as by
+    # a commit.
+    connection.execute(select(run.c.id).where(run.c.id == run_id, run.c.state == RunState.WAITING).with_for_update())
     is_open = select(run.c.id).where(run.c.id == run_id, run.c.state.in_([str(each) for each in sources(state)]))
     if connection.execute(is_open).first() is None:
         return False

@@ -9,9 +9,11 @@ from uuid import UUID
 from sqlalchemy import Connection, Text, cast, func, or_, select
 
 from pipeline.core.states import RunState
+from pipeline.core.tags import Tags
 from pipeline.db.runs import RunRow, read_runs, runs_query
 from pipeline.db.tables import run, video
 from pipeline.db.teams import of_team
+from pipeline.db.video_tags import has_tags
 
 _HEX = set("0123456789abcdef")
 
@@ -20,10 +22,11 @@ def select_runs(
     connection: Connection,
     *,
     team: str | None,
-    limit: int,
+    limit: int | None,
     states: Collection[RunState] = (),
     since: datetime | None = None,
     name: str | None = None,
+    tags: Tags | None = None,
 ) -> list[RunRow]:
     """The newest runs, of that team only unless it is None.
 
@@ -31,6 +34,7 @@ def select_runs(
         states: in one of these states; in any, where it is empty.
         since: requested at that time or later.
         name: a part of one of the video's names, in upper or lower case.
+        tags: that the video has, all of them.
     """
     statement = of_team(runs_query(), team).order_by(run.c.created_at.desc(), run.c.id).limit(limit)
     if states:
@@ -40,6 +44,8 @@ def select_runs(
     if name is not None:
         names = func.array_to_string(func.array_append(video.c.other_names, video.c.name), "\n")
         statement = statement.where(func.strpos(func.lower(names), func.lower(name)) > 0)
+    if tags:
+        statement = statement.where(has_tags(tags))
     return read_runs(connection, statement)
 
 
@@ -68,3 +74,13 @@ def find_by_id(connection: Connection, prefix: str, *, team: str | None) -> Sequ
         return []
     compact = func.replace(cast(run.c.id, Text), "-", "")
     return read_runs(connection, of_team(runs_query(), team).where(compact.startswith(wanted)).limit(20))
+
+
+def find_by_video_id(connection: Connection, prefix: str, *, team: str | None) -> Sequence[RunRow]:
+    """Runs of the videos whose id begins with `prefix`, the newest first; none where it cannot be the beginning."""
+    wanted = prefix.lower().replace("-", "")
+    if not wanted or not set(wanted) <= _HEX:
+        return []
+    compact = func.replace(cast(video.c.id, Text), "-", "")
+    statement = of_team(runs_query(), team).where(compact.startswith(wanted)).limit(20)
+    return read_runs(connection, statement.order_by(run.c.created_at.desc(), run.c.id))

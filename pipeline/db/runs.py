@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
-from sqlalchemy import Connection, Float, Select, cast, func, select, update
+from sqlalchemy import Connection, Float, Select, cast, func, literal, select, union_all, update
 from sqlalchemy.dialects.postgresql import insert
 
 from pipeline.core.chunk_plan import ChunkPlan
 from pipeline.core.model_spec import ModelSpec
 from pipeline.core.states import ChunkState, RunState, VideoState
 from pipeline.db.chunks import insert_chunks
-from pipeline.db.tables import chunk, model, run, team, video
+from pipeline.db.tables import chunk, lane, model, run, team, video
 from pipeline.db.teams import of_team
 from pipeline.db.transitions import move_to
 from pipeline.errors import NotFound
@@ -28,6 +28,7 @@ class RunRow:
     Args:
         video_s: seconds from the video's first frame to its last.
         started_at: when a worker took its first chunk; None while it waits or is queued.
+        paused_at: since when its team or its lane is paused.
     """
 
     id: UUID
@@ -42,6 +43,7 @@ class RunRow:
     model_fingerprint: str
     model_json: Mapping[str, Any]
     notes: Sequence[str]
+    tags: Mapping[str, str]
     frames: int | None
     video_s: float | None
     frames_done: int
@@ -52,6 +54,7 @@ class RunRow:
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+    paused_at: datetime | None
 
     @property
     def model(self) -> ModelSpec:
@@ -64,27 +67,80 @@ class RunRow:
 
 
 def insert_run(
-    connection: Connection, video_id: UUID, model_fingerprint: str, *, lane: str = "fresh"
+    connection: Connection,
+    video_id: UUID,
+    model_fingerprint: str,
+    *,
+    lane: str = "fresh",
+    deadline: datetime | None = None,
+    retry_of: UUID | None = None,
 ) -> tuple[UUID, bool]:
-    """Insert the run of a video by a model, or find the one that exists. Returns its id and whether it is new."""
-    same = (run.c.video_id == video_id, run.c.model_fingerprint == model_fingerprint)
+    """Insert the run of a video by a model, or find the newest that stands. Returns its id and whether it is new.
+
+    The deadline of one that exists and is not done becomes the earlier of the two.
+
+    Args:
+        retry_of: a done run of the same video and model, beside which this one is made.
+    """
+    params = {} if retry_of is None else {"retry_of": str(retry_of)}
+    made = insert_runs(connection, [video_id], model_fingerprint, lane=lane, deadline=deadline, params=params)
+    return made[video_id]
+
+
+def insert_runs(
+    connection: Connection,
+    video_ids: Collection[UUID],
+    model_fingerprint: str,
+    *,
+    lane: str = "fresh",
+    deadline: datetime | None = None,
+    params: Mapping[str, str] | None = None,
+) -> dict[UUID, tuple[UUID, bool]]:
+    """As `insert_run` for many videos, by their ids."""
+    precision = select(model.c.precision).where(model.c.fingerprint == model_fingerprint).scalar_subquery()
+    values = {
+        "video_id": video.c.id,
+        "model_fingerprint": literal(model_fingerprint),
+        "team_id": video.c.team_id,
+        "precision": precision,
+        "lane": literal(lane),
+        "deadline": literal(deadline, run.c.deadline.type),
+        "params": literal(dict(params or {}), run.c.params.type),
+        "state": literal(RunState.WAITING),
+    }
+    wanted = select(*values.values()).where(video.c.id.in_(video_ids)).order_by(video.c.id)
     made = connection.execute(
-        insert(run)
-        .values(
-            video_id=video_id,
-            model_fingerprint=model_fingerprint,
-            team_id=select(video.c.team_id).where(video.c.id == video_id).scalar_subquery(),
-            precision=select(model.c.precision).where(model.c.fingerprint == model_fingerprint).scalar_subquery(),
-            lane=lane,
-            state=RunState.WAITING,
+        insert(run).from_select(list(values), wanted).on_conflict_do_nothing().returning(run.c.id, run.c.video_id)
+    )
+    runs = {row.video_id: (row.id, True) for row in made}
+    rest = [video_id for video_id in video_ids if video_id not in runs]
+    standing = dict(find_standing_runs(connection, rest, model_fingerprint))
+    if deadline is not None and standing:
+        connection.execute(
+            update(run)
+            .where(run.c.id.in_(standing.values()), run.c.state != RunState.DONE)
+            .values(deadline=func.least(run.c.deadline, deadline))
         )
-        .on_conflict_do_nothing()
-        .returning(run.c.id)
-    ).scalar_one_or_none()
-    if made is not None:
-        return made, True
-    standing = run.c.state.not_in([RunState.FAILED, RunState.CANCELLED])
-    return connection.execute(select(run.c.id).where(*same, standing)).scalar_one(), False
+    return runs | {video_id: (run_id, False) for video_id, run_id in standing.items()}
+
+
+def find_standing_runs(
+    connection: Connection, video_ids: Collection[UUID], model_fingerprint: str
+) -> list[tuple[UUID, UUID]]:
+    """The newest runs of these videos by a model that have not failed or been cancelled: ids of video and run."""
+    if not video_ids:
+        return []
+    rows = connection.execute(
+        select(run.c.video_id, run.c.id)
+        .distinct(run.c.video_id)
+        .where(
+            run.c.video_id.in_(video_ids),
+            run.c.model_fingerprint == model_fingerprint,
+            run.c.state.not_in([RunState.FAILED, RunState.CANCELLED]),
+        )
+        .order_by(run.c.video_id, run.c.created_at.desc(), run.c.id)
+    )
+    return [(row.video_id, row.id) for row in rows]
 
 
 def move_waiting_runs(connection: Connection, from_video_id: UUID, to_video_id: UUID) -> None:
@@ -106,20 +162,39 @@ def move_waiting_runs(connection: Connection, from_video_id: UUID, to_video_id: 
     )
 
 
+def sample_of_runs(state: RunState, limit: int) -> Select[tuple[UUID]]:
+    """SQL: the ids of at most `limit` runs in that state; all of them where there are no more, else others each time.
+
+    What looks for what should never be wrong looks at few at a time, so that it costs the same however many there are.
+    """
+    start = uuid4()
+    parts = [
+        select(run.c.id).where(run.c.state == str(state), side).order_by(run.c.id).limit(limit).subquery()
+        for side in (run.c.id >= start, run.c.id < start)
+    ]
+    ids = union_all(*(select(part.c.id) for part in parts)).limit(limit).subquery()
+    return select(run.c.id).where(run.c.id.in_(select(ids.c.id)), run.c.state == str(state))
+
+
 def select_plannable_runs(
-    connection: Connection, video_id: UUID | None = None, limit: int | None = None
+    connection: Connection, video_id: UUID | None = None, sample: int | None = None
 ) -> Sequence[tuple[UUID, UUID]]:
-    """Runs that wait although their video is ready, locked for the caller's transaction: ids of run and video."""
+    """Runs that wait although their video is ready, locked for the caller's transaction: ids of run and video.
+
+    Args:
+        video_id: of this video only.
+        sample: look at so many of all that wait.
+    """
     statement = (
         select(run.c.id, run.c.video_id)
         .join(video, video.c.id == run.c.video_id)
         .where(run.c.state == RunState.WAITING, video.c.state == VideoState.READY)
-        .order_by(func.random())  # one that cannot be planned must not block the others
-        .limit(limit)
         .with_for_update(of=run, skip_locked=True)
     )
     if video_id is not None:
         statement = statement.where(run.c.video_id == video_id)
+    if sample is not None:
+        statement = statement.where(run.c.id.in_(sample_of_runs(RunState.WAITING, sample)))
     return [(row.id, row.video_id) for row in connection.execute(statement)]
 
 
@@ -165,16 +240,19 @@ def runs_query() -> Select[Any]:
             video.c.name.label("video"),
             video.c.state.label("video_state"),
             video.c.notes,
+            video.c.tags,
             video.c.frames,
             video_s.label("video_s"),
             team.c.name.label("team"),
             model.c.name.label("model_name"),
             model.c.spec.label("model_json"),
             done.label("frames_done"),
+            func.least(team.c.paused_at, lane.c.paused_at).label("paused_at"),
         )
         .join(video, video.c.id == run.c.video_id)
         .join(team, team.c.id == video.c.team_id)
         .join(model, model.c.fingerprint == run.c.model_fingerprint)
+        .join(lane, lane.c.name == run.c.lane)
     )
 
 

@@ -40,6 +40,7 @@ def _lease_columns() -> list[Column[object]]:
         Column("queued_at", _now()),
         Column("not_before", _now(), nullable=False, server_default=func.now()),
         Column("lease_token", Uuid),
+        Column("leased_at", _now()),
         Column("lease_until", _now()),
         Column("worker", Text),
         Column("attempts", Integer, nullable=False, server_default="0"),
@@ -116,6 +117,8 @@ video = Table(
     Column("created_at", _now(), nullable=False, server_default=func.now()),
     *_lease_columns(),
     Index(CONTENT_INDEX, "team_id", "sha256", unique=True, postgresql_where=text("state = 'ready'")),
+    Index("video_hash", "team_id", "sha256"),
+    Index("video_object", "object_key", "team_id"),
     Index("video_open", "state", postgresql_where=text("state in ('uploading', 'stored')")),
     Index("video_tags", "tags", postgresql_using="gin", postgresql_ops={"tags": "jsonb_path_ops"}),
     Index(
@@ -163,7 +166,7 @@ run = Table(
         unique=True,
         postgresql_where=text("state not in ('failed', 'cancelled')"),
     ),
-    Index("run_open", "state", postgresql_where=text("state in ('waiting', 'queued', 'running', 'finishing')")),
+    Index("run_open", "state", "id", postgresql_where=text("state in ('waiting', 'queued', 'running', 'finishing')")),
     Index(
         "run_queue",
         *("precision", "lane", "team_id", "rank", "due_at", "id"),
@@ -194,6 +197,8 @@ chunk = Table(
     Column("computed_with", Text, nullable=False, server_default=""),
     *_lease_columns(),
     Index("chunk_ready", "run_id", "idx", postgresql_where=text("state = 'ready'")),
+    Index("chunk_quarantined", "run_id", postgresql_where=text("state = 'quarantined'")),
+    Index("chunk_finished", "finished_at", postgresql_where=text("state = 'done'")),
     Index("chunk_in_flight", "state", "run_id", postgresql_where=text("state in ('queued', 'running')")),
 )
 
@@ -228,18 +233,31 @@ worker = Table(
     Column("precisions", ARRAY(Text), nullable=False, server_default="{fp32}"),
     Column("checked_at", _now()),
     Column("draining_at", _now()),
+    Column("drained_at", _now()),
+    Column("disk_low", Text, nullable=False, server_default=""),
     Column("started_at", _now(), nullable=False, server_default=func.now()),
     Column("seen_at", _now(), nullable=False, server_default=func.now()),
+    Column("reporting_since", _now(), nullable=False, server_default=func.now()),
 )
 
-#: One row per worker process that died without having been stopped.
+#: One row per worker process that died without having been stopped, with what it held. See `db.worker_deaths`.
 worker_death = Table(
     "worker_death",
     metadata,
     Column("worker", Text, primary_key=True),
     Column("started_at", _now(), primary_key=True),
     Column("died_at", _now(), nullable=False),
-    Column("leases", Integer, nullable=False),
+    Column("held", ARRAY(Text)),
+)
+
+#: Why nothing more is taken in, one row per part that is near its limit; empty while there is room.
+pressure = Table(
+    "pressure",
+    metadata,
+    Column("part", Text, primary_key=True),
+    Column("reason", Text, nullable=False),
+    Column("since", _now(), nullable=False, server_default=func.now()),
+    Column("seen_at", _now(), nullable=False, server_default=func.now()),
 )
 
 state_transition = Table(

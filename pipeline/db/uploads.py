@@ -2,18 +2,61 @@
 
 from __future__ import annotations
 
-from uuid import UUID
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from uuid import UUID, uuid4
 
-from sqlalchemy import Connection, func, insert, or_, select, update
+from sqlalchemy import ARRAY, BigInteger, Connection, Text, Uuid, func, insert, literal, or_, select, update
 
 from pipeline.core.object_keys import video_key
 from pipeline.core.objects import StoredObject
 from pipeline.core.states import RunState, VideoState
+from pipeline.core.tags import Tags
 from pipeline.db.leases import after
 from pipeline.db.tables import run, video
 from pipeline.db.teams import ensure_team
 from pipeline.db.transitions import move_to
 from pipeline.errors import NotFound
+
+
+@dataclass(frozen=True)
+class NewVideo:
+    """A video that is about to be uploaded or, with `source`, whose object is there already and stays its owner's."""
+
+    team_id: UUID
+    name: str
+    sha256: str | None = None
+    tags: Tags | None = None
+    source: StoredObject | None = None
+
+
+def insert_videos(connection: Connection, bucket: str, videos: Sequence[NewVideo]) -> list[tuple[UUID, str]]:
+    """Insert videos; those that have a `source` are stored, and queued for ingest. Returns ids and object keys."""
+    made, uploads, objects = [], [], []
+    for new in videos:
+        video_id, source = uuid4(), new.source
+        key = video_key(new.team_id, video_id) if source is None else source.key
+        made.append((video_id, key))
+        row = {
+            "id": video_id,
+            "team_id": new.team_id,
+            "name": new.name,
+            "bucket": bucket,
+            "object_key": key,
+            "sha256": new.sha256,
+            "tags": dict(new.tags or {}),
+        }
+        if source is None:
+            uploads.append(row)
+        else:
+            pinned = {"bucket": source.bucket, "etag": source.etag, "version_id": source.version_id}
+            objects.append({**row, **pinned, "size_bytes": source.size_bytes})
+    # One statement for each row, whose text is the same for any number of them.
+    if uploads:
+        connection.execute(insert(video).values(state=VideoState.UPLOADING, owned=True), uploads)
+    if objects:
+        connection.execute(insert(video).values(state=VideoState.STORED, owned=False), objects)
+    return made
 
 
 def insert_video(
@@ -29,24 +72,12 @@ def insert_video(
 
     Returns its id and object key.
     """
-    team_id = ensure_team(connection, team_name)
-    row = connection.execute(
-        insert(video)
-        .values(
-            team_id=team_id,
-            name=name,
-            state=VideoState.UPLOADING,
-            bucket=bucket,
-            object_key=key or "",
-            owned=key is None,
-            sha256=sha256,
-        )
-        .returning(video.c.id)
-    ).one()
-    video_id: UUID = row.id
+    [(video_id, own_key)] = insert_videos(
+        connection, bucket, [NewVideo(ensure_team(connection, team_name), name, sha256)]
+    )
     if key is None:
-        key = video_key(team_id, video_id)
-        connection.execute(update(video).where(video.c.id == video_id).values(object_key=key))
+        return video_id, own_key
+    connection.execute(update(video).where(video.c.id == video_id).values(object_key=key, owned=False))
     return video_id, key
 
 
@@ -101,17 +132,46 @@ def mark_stored(connection: Connection, video_id: UUID, source: StoredObject) ->
     Raises:
         NotFound: it was removed meanwhile, because it took too long.
     """
-    stored = connection.execute(
+    if not mark_all_stored(connection, {video_id: source}):
+        raise upload_removed()
+
+
+def upload_removed() -> NotFound:
+    """The error for an upload that was removed before it was complete."""
+    return NotFound("the upload took too long and was removed; upload it again, or raise POSELINE_UPLOAD_EXPIRY_S")
+
+
+def mark_all_stored(
+    connection: Connection, stored: Mapping[UUID, StoredObject], hashes: Mapping[UUID, str] | None = None
+) -> set[UUID]:
+    """Mark uploads as complete, their objects pinned. Returns which: the others were removed meanwhile.
+
+    Args:
+        hashes: SHA-256 of those whose content was not known when they were inserted.
+    """
+    if not stored:
+        return set()
+    pinned = list(stored.values())
+    given = func.unnest(
+        literal(list(stored), ARRAY(Uuid)),
+        literal([each.etag for each in pinned], ARRAY(Text)),
+        literal([each.version_id for each in pinned], ARRAY(Text)),
+        literal([each.size_bytes for each in pinned], ARRAY(BigInteger)),
+        literal([(hashes or {}).get(video_id) for video_id in stored], ARRAY(Text)),
+    ).table_valued("of", "etag", "version_id", "size_bytes", "sha256", name="given")
+    given = given.render_derived()
+    statement = (
         move_to(
             VideoState.STORED,
-            etag=source.etag,
-            version_id=source.version_id,
-            size_bytes=source.size_bytes,
-            queued_at=func.clock_timestamp(),
-        ).where(video.c.id == video_id)
+            etag=given.c.etag,
+            version_id=given.c.version_id,
+            size_bytes=given.c.size_bytes,
+            sha256=func.coalesce(given.c.sha256, video.c.sha256),
+        )
+        .where(video.c.id == given.c.of, video.c.state == VideoState.UPLOADING)
+        .returning(video.c.id)
     )
-    if stored.rowcount != 1:
-        raise NotFound("the upload took too long and was removed; upload it again, or raise POSELINE_UPLOAD_EXPIRY_S")
+    return set(connection.execute(statement).scalars())
 
 
 def repin(connection: Connection, video_id: UUID, source: StoredObject) -> None:
@@ -170,4 +230,5 @@ def select_rejected_objects(connection: Connection, keep_s: float) -> list[tuple
 
 def mark_object_gone(connection: Connection, video_id: UUID) -> None:
     """Note that the object of a rejected upload was removed."""
-    connection.execute(update(video).where(video.c.id == video_id).values(etag=None))
+    rejected = (video.c.id == video_id, video.c.state == VideoState.REJECTED)
+    connection.execute(update(video).where(*rejected).values(etag=None))

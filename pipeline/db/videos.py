@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, Select, func, or_, select, update
+from sqlalchemy import Connection, Row, Select, func, or_, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 
 from pipeline.core.frame_index import FrameIndex
 from pipeline.core.objects import StoredObject
 from pipeline.core.states import VideoState
 from pipeline.db.engine import violated_constraint
-from pipeline.db.leases import UNLEASED, Lease, after, lease_values
+from pipeline.db.leases import UNLEASED, Lease, lease_values
 from pipeline.db.run_ends import fail_waiting_runs
 from pipeline.db.tables import CONTENT_INDEX, team, video
 from pipeline.db.teams import of_team
@@ -45,6 +45,7 @@ class VideoRow:
     first_pts: int | None
     last_pts: int | None
     notes: tuple[str, ...]
+    tags: Mapping[str, str]
 
     @property
     def size(self) -> tuple[int, int]:
@@ -79,9 +80,11 @@ def claim_ingest(connection: Connection, video_id: UUID, worker: str, lease_s: f
             video.c.not_before <= func.clock_timestamp(),
         )
         .values(**lease_values(worker, lease_s, video))
-        .returning(video.c.lease_token, video.c.errors)
+        .returning(video.c.lease_token, video.c.errors, video.c.expirations, video.c.deaths)
     ).first()
-    return None if row is None else Lease("video", (video_id,), row.lease_token, row.errors)
+    if row is None:
+        return None
+    return Lease("video", (video_id,), row.lease_token, row.errors, row.expirations, row.deaths, worker)
 
 
 def mark_ready(connection: Connection, lease: Lease, found: IndexedVideo) -> None:
@@ -149,22 +152,53 @@ def select_video(connection: Connection, video_id: UUID, *, team: str | None) ->
     return _video_row(row)
 
 
+def lock_for_runs(connection: Connection, video_ids: Collection[UUID]) -> dict[UUID, UUID | VideoRejected]:
+    """Lock videos while runs are made for them: for each the id that a run is made for, of a duplicate that of the
+    original, or why it cannot be analysed."""
+    rows = connection.execute(
+        select(video.c.id, video.c.state, video.c.reason, video.c.duplicate_of)
+        .where(video.c.id.in_(video_ids))
+        .order_by(video.c.id)
+        .with_for_update(read=True)
+    )
+    found: dict[UUID, UUID | VideoRejected] = {}
+    for row in rows:
+        is_rejected = row.duplicate_of is None and row.state == VideoState.REJECTED
+        found[row.id] = VideoRejected(row.reason) if is_rejected else row.duplicate_of or row.id
+    return found
+
+
 def lock_for_run(connection: Connection, video_id: UUID) -> UUID:
-    """Lock a video while a run is made for it. Returns its id, or that of the original of a duplicate.
+    """As `lock_for_runs`, for one video.
 
     Raises:
         VideoRejected: it cannot be analysed.
     """
-    row = connection.execute(
-        select(video.c.state, video.c.reason, video.c.duplicate_of)
-        .where(video.c.id == video_id)
-        .with_for_update(read=True)
-    ).first()
-    if row is not None and row.duplicate_of is not None:
-        return UUID(str(row.duplicate_of))
-    if row is not None and row.state == VideoState.REJECTED:
-        raise VideoRejected(row.reason)
-    return video_id
+    found = lock_for_runs(connection, [video_id]).get(video_id, video_id)
+    if isinstance(found, VideoRejected):
+        raise found
+    return found
+
+
+def find_contents(connection: Connection, wanted: Collection[tuple[UUID, str]]) -> dict[tuple[UUID, str], VideoRow]:
+    """The videos with these contents, by the ids of their teams and their SHA-256."""
+    if not wanted:
+        return {}
+    rows = connection.execute(
+        _videos()
+        .where(
+            tuple_(video.c.team_id, video.c.sha256).in_(list(wanted)),
+            video.c.state.in_([VideoState.STORED, VideoState.READY]),
+        )
+        .order_by(video.c.state == VideoState.READY, video.c.created_at.desc())  # the last of each content counts
+    )
+    return {(row.team_id, row.sha256): _video_row(row) for row in rows}
+
+
+def has_size(connection: Connection, team_id: UUID, size_bytes: int) -> bool:
+    """Whether a team has a video of that size."""
+    same = select(video.c.id).where(video.c.team_id == team_id, video.c.size_bytes == size_bytes).limit(1)
+    return connection.execute(same).first() is not None
 
 
 def find_content(connection: Connection, team_name: str, sha256: str, *, but: UUID | None = None) -> VideoRow | None:
@@ -208,27 +242,10 @@ def select_frame_index(connection: Connection, video_id: UUID) -> FrameIndex:
     )
 
 
-def select_unsent_ingests(connection: Connection, older_than_s: float) -> Sequence[UUID]:
-    """Stored videos that no worker holds and whose message is old; they are marked as sent again."""
-    return (
-        connection.execute(
-            update(video)
-            .where(
-                video.c.state == VideoState.STORED,
-                video.c.lease_token.is_(None),
-                video.c.not_before <= func.clock_timestamp(),
-                func.coalesce(video.c.queued_at, video.c.not_before) < after(-older_than_s),
-            )
-            .values(queued_at=func.clock_timestamp())
-            .returning(video.c.id)
-        )
-        .scalars()
-        .all()
-    )
-
-
 def _videos() -> Select[Any]:
-    return select(video, team.c.name.label("team")).join(team, team.c.id == video.c.team_id)
+    """Every column but the frame index, which is as large as the video is long."""
+    columns = [column for column in video.c if column is not video.c.frame_index]
+    return select(*columns, team.c.name.label("team")).join(team, team.c.id == video.c.team_id)
 
 
 def _video_row(row: Row[Any]) -> VideoRow:
@@ -254,4 +271,5 @@ def _video_row(row: Row[Any]) -> VideoRow:
         first_pts=m["first_pts"],
         last_pts=m["last_pts"],
         notes=tuple(m["notes"]),
+        tags=m["tags"],
     )

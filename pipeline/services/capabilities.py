@@ -10,7 +10,10 @@ from pipeline.core.precision import Precision
 from pipeline.db.chunks import select_last_error
 from pipeline.db.engine import transaction
 from pipeline.db.models import select_precision
+from pipeline.db.pauses import select_pauses_of
+from pipeline.db.pressure import ingest_paused, waits_for_ingest
 from pipeline.db.workers import select_workers
+from pipeline.services.pause import pause_line
 from pipeline.services.system import System
 
 _FIXES: dict[Precision, str] = {
@@ -35,7 +38,14 @@ def missing_capability(connection: Connection, precision: Precision) -> str | No
 
 
 def blocking_reason(connection: Connection, run_id: UUID) -> str | None:
-    """Why a run makes no progress: no worker computes in its precision, or the latest error of an open chunk."""
+    """Why a run makes no progress: it is paused, its video is not taken in yet for want of room, no worker computes in
+    its precision, or the latest error of an open chunk."""
+    pauses = select_pauses_of(connection, run_id)
+    if pauses:
+        return "; ".join(pause_line(each) for each in pauses)
+    short = ingest_paused(connection) if waits_for_ingest(connection, run_id) else None
+    if short is not None:
+        return f"videos wait to be taken in until there is room: {short}"
     missing = missing_capability(connection, select_precision(connection, run_id))
     if missing is not None:
         return missing

@@ -2,33 +2,30 @@
 
 from __future__ import annotations
 
+import random
 import threading
+from contextlib import ExitStack
 from uuid import UUID
 
 from sqlalchemy import Connection
 
 from pipeline.db.chunks import ClaimedChunk, claim_chunk, commit_chunk, quarantine_chunk, select_plan
-from pipeline.db.engine import transaction
 from pipeline.db.frames import FrameSpool, encode_frames
-from pipeline.db.leases import Lease
+from pipeline.db.leases import Lease, release
 from pipeline.db.run_ends import mark_failed
-from pipeline.db.videos import select_frame_index, select_video
-from pipeline.errors import BrokenModel, SourceGone
+from pipeline.db.videos import select_frame_index
+from pipeline.errors import BrokenModel, DeviceUnavailable, SourceGone
 from pipeline.logs import get_logger, log_context
-from pipeline.services.dispatch import dispatch
-from pipeline.services.lease_heartbeat import LeaseHeartbeat
-from pipeline.services.leased_work import WorkKind, leased_work
+from pipeline.services.chunk_poses import find_poses
+from pipeline.services.dispatch import refill
+from pipeline.services.leased_work import LeasedWork, WorkKind, leased_work
 from pipeline.services.model_cache import ModelCache
-from pipeline.services.pose_frames import iter_missing_rows, iter_pose_rows
+from pipeline.services.pose_frames import iter_missing_rows
+from pipeline.services.suspects import is_suspect
 from pipeline.services.system import System
-from pipeline.services.teams import limits_of_ready
-from pipeline.storage.blocks import ObjectSource
-from pipeline.video.reader import VideoReader
+from pipeline.services.trial import try_alone
 
 log = get_logger(__name__)
-
-#: TensorRT builds its engines for minutes, and a slow object store sends weights for as long.
-LONGEST_LOAD_S = 1800
 
 
 def detect_chunk(
@@ -39,51 +36,51 @@ def detect_chunk(
     worker: str,
     stopping: threading.Event | None = None,
 ) -> None:
-    """Analyse the chunk that a message names; a stale or doubled message does nothing."""
+    """Analyse the chunk that a message names; a stale or doubled message does nothing.
+
+    A suspect is tried alone, one at a time in each worker: the others are put off for a moment.
+    """
+    settings = system.settings
 
     def claim(connection: Connection) -> ClaimedChunk | None:
-        return claim_chunk(connection, run_id, idx, worker, system.settings.lease_s)
+        claimed = claim_chunk(connection, run_id, idx, worker, settings.lease_s)
+        if claimed is None or not is_suspect(claimed.lease, settings) or _has_turn(models, trial):
+            return claimed
+        release(connection, claimed.lease, delay_s=settings.backoff_s * random.uniform(1, 3))  # noqa: S311
+        return None
 
     with (
         log_context(run=str(run_id), chunk=idx),
+        ExitStack() as trial,
         leased_work(system, CHUNK_WORK, claim, stopping, progress_column="frames_done") as work,
     ):
         if work is None:
             return
-        with FrameSpool(run_id, idx, system.settings.scratch_path) as spool:
-            computed_with = _fill(spool, system, models, work.claimed, work.heartbeat)
+        with FrameSpool(run_id, idx, settings.scratch_path) as spool:
+            computed_with = _fill(spool, system, models, work)
             with work.commit() as connection:
                 is_last = commit_chunk(connection, work.claimed, spool.pieces(), computed_with)
         log.info("chunk_done", frames=spool.frames, people=spool.people)
         if is_last:
             system.queue.send_finish(run_id)
-        dispatch(system)
+        refill(system, work.claimed.precision)
 
 
-def _fill(
-    spool: FrameSpool, system: System, models: ModelCache, claimed: ClaimedChunk, heartbeat: LeaseHeartbeat
-) -> str:
-    """Add the poses of the chunk's frames to the spool. Returns the engine and device that computed them."""
-    with transaction(system.engine) as connection:
-        video = select_video(connection, claimed.video_id, team=None)
-        index = select_frame_index(connection, claimed.video_id)
-    assert video.source is not None
-    system.store.check_unchanged(video.source)
-    limits = limits_of_ready(system, video)
-    with heartbeat.assume_alive(LONGEST_LOAD_S):
-        model = models.load(claimed.model_fingerprint, heartbeat.interrupted)
-    first, stop = claimed.plan.first_frame, claimed.plan.first_frame + claimed.plan.frames
-    reader = VideoReader(ObjectSource(system.store, video.source), index, video.size, limits)
-    batch = reader.batch_within(model.spec.side_px, model.batch)
-    # Frames before the chunk's own are decoded too, and may take long: a tick is a sign of work.
-    frames = reader.frames(
-        first, stop, model.spec.side_px, batch=batch, interrupted=heartbeat.interrupted, on_tick=heartbeat.note_alive
-    )
-    for row in iter_pose_rows(frames, model, index, first, stop, batch):
-        spool.add(row)
-        heartbeat.advance()
-        heartbeat.check()
-    return model.device.summary
+def _fill(spool: FrameSpool, system: System, models: ModelCache, work: LeasedWork[ClaimedChunk]) -> str:
+    if is_suspect(work.claimed.lease, system.settings):
+        try:
+            return try_alone(spool, system, models.placement, work.claimed, work.heartbeat)
+        except DeviceUnavailable as error:  # such as a GPU without room for the model a second time
+            log.warning("trial_not_possible", reason=error.message)
+    return find_poses(spool, system, models, work.claimed, work.heartbeat)
+
+
+def _has_turn(models: ModelCache, until: ExitStack) -> bool:
+    """Whether a trial may begin in this process; if so, no other may until `until` ends."""
+    if not models.trial_turn.acquire(blocking=False):
+        return False
+    until.callback(models.trial_turn.release)
+    return True
 
 
 def _fail_run(connection: Connection, lease: Lease, reason: str) -> None:
@@ -111,5 +108,7 @@ CHUNK_WORK = WorkKind(
     fail=_fail_run,
     give_up=give_up_chunk,
     errors_reason="{error}",
-    expired_reason="{count} workers died or hung on this part of the video",
+    expired_reason=(
+        "{count} attempts on this part of the video hung, or died when it was tried alone; the last one: {error}"
+    ),
 )

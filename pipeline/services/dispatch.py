@@ -1,26 +1,80 @@
-"""Send messages for chunks that wait: fairly between teams, and only a small window of them at a time."""
+"""Send messages for what waits: fairly between teams, and only a small window of them at a time."""
 
 from __future__ import annotations
 
-from pipeline.core.precision import PRECISIONS
+import math
+
+from pipeline.core.precision import PRECISIONS, Precision
 from pipeline.db.engine import transaction
-from pipeline.db.fair_queue import queue_ready_chunks
+from pipeline.db.fair_queue import BATCH, queue_ready_chunks, queue_stored_videos
+from pipeline.db.pressure import ingest_paused
 from pipeline.db.workers import select_workers
+from pipeline.errors import ServiceUnavailable
+from pipeline.queue import FRAMES_IN
 from pipeline.services.system import System
 
 
 def dispatch(system: System) -> int:
     """Send what may be sent now. Safe to call from anywhere at any time. Returns how many messages were sent."""
-    sent = 0
+    slots = _slots(system)
+    sent = sum(_dispatch_chunks(system, precision, slots[precision]) for precision in PRECISIONS)
+    return sent + _dispatch_videos(system, max(slots.values()))
+
+
+def dispatch_videos(system: System) -> int:
+    """Send what may be ingested now. Returns how many messages were sent."""
+    return _dispatch_videos(system, max(_slots(system).values()))
+
+
+def refill(system: System, precision: Precision) -> None:
+    """Send more chunks of this precision if less than half a window waits in Redis.
+
+    The end of each chunk asks, so asking costs one round trip to Redis; what is sent then is half a window.
+    """
+    try:
+        enough = system.queue.has_enough(precision)
+    except ServiceUnavailable:
+        return  # nothing can be sent; a tick will
+    if not enough:
+        _dispatch_chunks(system, precision, _slots(system)[precision])
+
+
+def _slots(system: System) -> dict[Precision, int]:
     with transaction(system.engine) as connection:
-        workers = select_workers(connection)
-    for precision in PRECISIONS:
-        slots = sum(worker.slots for worker in workers if precision in worker.precisions)
-        # Without any worker fp32 may wait in Redis as well as in Postgres; a precision that no worker has stays.
-        if slots or precision == PRECISIONS[0]:
-            with transaction(system.engine) as connection:
-                queued = queue_ready_chunks(connection, system.settings.window_per_slot * max(slots, 1), precision)
-            for run_id, idx in queued:
-                system.queue.send_detect(run_id, idx, precision)
-            sent += len(queued)
+        workers = [worker for worker in select_workers(connection) if worker.draining_at is None]
+    return {each: sum(worker.slots for worker in workers if each in worker.precisions) for each in PRECISIONS}
+
+
+def _dispatch_chunks(system: System, precision: Precision, slots: int) -> int:
+    # Without any worker fp32 may wait in Redis as well as in Postgres; a precision that no worker has stays.
+    if not slots and precision != PRECISIONS[0]:
+        return 0
+    sent, last, window = 0, BATCH, system.settings.window(slots)
+    while last == BATCH:
+        with transaction(system.engine) as connection:
+            queued = queue_ready_chunks(connection, window, precision, slots)
+        for one in queued:
+            system.queue.send_detect(one.run_id, one.idx, precision, first=one.first)
+        last = len(queued)
+        sent += last
+    if sent:
+        system.queue.note_window(precision, window)
     return sent
+
+
+def _dispatch_videos(system: System, slots: int) -> int:
+    """Videos come before chunks on a worker, so as many are under way as their share of the slots while chunks wait."""
+    settings = system.settings
+    most = math.ceil(settings.ingest_share * max(slots, 1)) if _chunks_wait(system) else settings.window(slots) + slots
+    with transaction(system.engine) as connection:
+        queued = queue_stored_videos(connection, most) if ingest_paused(connection) is None else []
+    for video_id in queued:
+        system.queue.send_ingest(video_id)
+    return len(queued)
+
+
+def _chunks_wait(system: System) -> bool:
+    try:
+        return any(system.queue.waiting(queue) for queue in FRAMES_IN.values())
+    except ServiceUnavailable:
+        return True

@@ -75,6 +75,11 @@ def _check_and_export(system: System, work: LeasedWork[_Claimed]) -> tuple[Tally
     tally, check = Tally(), FrameCheck(claimed.index)
     scratch_path = system.settings.scratch_path
     scratch_path.mkdir(parents=True, exist_ok=True)
+
+    def on_bytes(count: int) -> None:
+        heartbeat.advance(count)
+        heartbeat.check()
+
     with tempfile.TemporaryFile(dir=scratch_path) as scratch:
         sinks = (tally, check, JsonLines(scratch, claimed.index.time_base))
         for _ in iter_pass(iter_frame_rows(system.engine, claimed.run.id), sinks):
@@ -87,7 +92,7 @@ def _check_and_export(system: System, work: LeasedWork[_Claimed]) -> tuple[Tally
                 set_export_key(connection, claimed.lease, key)
             scratch.seek(0)
             # The key is the run's own, so a second attempt overwrites the same object with the same bytes.
-            system.store.put_stream(scratch, size_bytes, key, heartbeat.advance, content_type="application/jsonl")
+            system.store.put_stream(scratch, size_bytes, key, on_bytes, content_type="application/jsonl")
             heartbeat.check()
     return tally, failure
 

@@ -20,17 +20,16 @@ from pipeline.db.videos import (
     mark_rejected,
     select_video,
 )
-from pipeline.errors import DuplicateContent, SourceGone, VideoRejected
+from pipeline.errors import DecodeFailed, DuplicateContent, SourceGone, VideoRejected
 from pipeline.logs import get_logger, log_context
 from pipeline.services.dispatch import dispatch
 from pipeline.services.lease_heartbeat import LeaseHeartbeat
 from pipeline.services.leased_work import WorkKind, leased_work
-from pipeline.services.local_copy import local_copy
+from pipeline.services.local_copy import LocalCopy, local_copy
 from pipeline.services.plan import plan_runs
 from pipeline.services.system import System
 from pipeline.services.teams import in_bytes, limits_of
 from pipeline.video.reader import VideoInfo, probe
-from pipeline.video.source import FileSource
 
 log = get_logger(__name__)
 
@@ -83,11 +82,23 @@ def _read(system: System, video: VideoRow, heartbeat: LeaseHeartbeat) -> Indexed
         heartbeat.check()
 
     with local_copy(system, video.source, on_bytes) as copy:
-        if video.sha256 is not None and copy.sha256 != video.sha256:
-            raise VideoRejected("the upload was damaged on its way; upload it again")
-        source = FileSource(copy.file, on_bytes=heartbeat.advance)
-        info = probe(source, limits, interrupted=heartbeat.interrupted, on_tick=heartbeat.note_alive)
-    return indexed(copy.sha256, info)
+        try:
+            info = probe(copy.bytes, limits, interrupted=heartbeat.interrupted, on_tick=heartbeat.note_alive)
+        except (VideoRejected, DecodeFailed):
+            _check_undamaged(video, copy)  # else the upload is what is wrong
+            raise
+        _check_undamaged(video, copy)
+        return indexed(copy.sha256(), info)
+
+
+def _check_undamaged(video: VideoRow, copy: LocalCopy) -> None:
+    """Compare a video that was uploaded from a file with that file; an object of the store has nothing to compare.
+
+    Raises:
+        VideoRejected: they differ.
+    """
+    if video.sha256 is not None and copy.sha256() != video.sha256:
+        raise VideoRejected("the upload was damaged on its way; upload it again")
 
 
 def indexed(sha256: str, info: VideoInfo) -> IndexedVideo:

@@ -8,6 +8,8 @@ lease lost  another worker owns the row, or the run was ended: dropped silently
 stopping    this process shuts down: released, not counted as an attempt
 outage      a server, this machine or a device failed: released with a delay, not counted as an error
 error       the work failed: released with a delay; after `max_errors` of them it is given up
+crashed     the process in which it was tried alone crashed: as if its lease had expired
+killed      a process that worked on it was killed from outside: a death, or evidence (`services.suspects`)
 fatal       trying again cannot help: the work fails for good
 """
 
@@ -23,10 +25,22 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from pipeline.db.engine import transaction
-from pipeline.db.leases import Lease, LeaseKind, release
-from pipeline.errors import LeaseLost, PoselineError, Stopping, in_one_line, is_outage
+from pipeline.db.leases import Counts, Lease, LeaseKind, release
+from pipeline.errors import (
+    DecoderKilled,
+    LeaseLost,
+    PoselineError,
+    Stopping,
+    StoreFull,
+    TrialCrashed,
+    TrialKilled,
+    in_one_line,
+    is_outage,
+)
 from pipeline.logs import get_logger
 from pipeline.services.lease_heartbeat import LeaseHeartbeat
+from pipeline.services.pressure import note_store_full
+from pipeline.services.suspects import is_evidence
 from pipeline.services.system import System
 
 log = get_logger(__name__)
@@ -55,7 +69,7 @@ class WorkKind:
         fail: ends the work after a fatal error.
         give_up: ends the work after too many errors or expirations.
         errors_reason: the reason after too many errors, of `{count}` and `{error}`.
-        expired_reason: the reason after too many expirations, of `{count}`.
+        expired_reason: the reason after too many expirations, of `{count}` and `{error}`, the last one.
     """
 
     name: LeaseKind
@@ -64,6 +78,10 @@ class WorkKind:
     give_up: End
     errors_reason: str
     expired_reason: str
+
+    def expired_line(self, lease: Lease, error: str) -> str:
+        """The reason for giving work up whose expiration now is one too many."""
+        return self.expired_reason.format(count=lease.expirations + 1, error=error)
 
 
 class LeasedWork(Generic[C]):
@@ -142,17 +160,33 @@ def _write_outcome(system: System, kind: WorkKind, lease: Lease, error: Exceptio
                 release(connection, lease)
                 log.info("work_released", kind=kind.name)
                 return False
-            outage, errors = is_outage(error), lease.errors + 1
+            counts = _counts(connection, system, lease, error)
             if isinstance(error, kind.fatal):
                 to_finish = kind.fail(connection, lease, reason)
-            elif outage or errors < settings.max_errors:
-                release(connection, lease, error=reason, backoff_s=settings.backoff_s, outage=outage)
+            elif counts == "error" and lease.errors + 1 >= settings.max_errors:
+                reason = kind.errors_reason.format(count=lease.errors + 1, error=reason)
+                to_finish = kind.give_up(connection, lease, reason)
+            elif counts == "expiration" and lease.expirations + 1 >= settings.max_expirations:
+                to_finish = kind.give_up(connection, lease, kind.expired_line(lease, reason.rstrip(".")))
             else:
-                to_finish = kind.give_up(connection, lease, kind.errors_reason.format(count=errors, error=reason))
+                release(connection, lease, error=reason, backoff_s=settings.backoff_s, counts=counts)
     except LeaseLost:
         log.warning("lease_lost", kind=kind.name)
         return not isinstance(error, LeaseLost)
-    log.warning("work_failed", kind=kind.name, reason=reason, errors=errors, outage=outage)
+    log.warning("work_failed", kind=kind.name, reason=reason, counts=counts, errors=lease.errors + (counts == "error"))
+    if isinstance(error, StoreFull):
+        note_store_full(system, reason)
     if to_finish is not None:
         system.queue.send_finish(to_finish)
     return True
+
+
+def _counts(connection: Connection, system: System, lease: Lease, error: Exception) -> Counts:
+    """As what an attempt counts that ended with this error."""
+    if is_outage(error):
+        return "outage"
+    if isinstance(error, TrialCrashed):
+        return "expiration"
+    if isinstance(error, TrialKilled | DecoderKilled):
+        return "expiration" if is_evidence(connection, lease, system.settings, worker_lives=True) else "death"
+    return "error"

@@ -28,7 +28,9 @@ class ModelCache:
 
     def __init__(self, system: System, placement: Placement) -> None:
         self._system = system
-        self._placement = placement
+        self.placement = placement
+        #: Held by the slot that tries a suspect alone: that takes the memory of one more model.
+        self.trial_turn = threading.Lock()
         self._lock = threading.Lock()
         self._loaded: dict[str, PoseModel] = {}
         self._reports: dict[str, GoldenReport] = {}
@@ -82,7 +84,7 @@ class ModelCache:
         those that were asked for longest ago."""
         self._unload([each for each in self._loaded if each not in self._used_at_s])
         try:
-            model = load_model(found, self._placement)
+            model = load_model(found, self.placement)
         except DeviceLost as error:  # one model too large for this GPU is no reason to leave the others
             raise DeviceUnavailable(error.message) from error
         report = self._check(found, model)
@@ -96,7 +98,7 @@ class ModelCache:
         fingerprint = found.spec.fingerprint
         if fingerprint not in self._reports:
             try:
-                report = check_golden(found, model, self._placement).require()
+                report = check_golden(found, model, self.placement).require()
             except InvalidOutput as error:
                 raise BrokenModel(error.message) from error
             for warning in report.warnings:

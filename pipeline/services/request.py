@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from pipeline.core.progress import SILENT, Progress
@@ -28,7 +29,15 @@ class Request:
     existed: bool
 
 
-def request_run(system: System, video_id: UUID, model_name: str, progress: Progress = SILENT) -> Request:
+def request_run(
+    system: System,
+    video_id: UUID,
+    model_name: str,
+    progress: Progress = SILENT,
+    *,
+    lane: str = "fresh",
+    deadline: datetime | None = None,
+) -> Request:
     """The run of that video by that model, planned at once if the video is ready.
 
     The weights are uploaded to the object store first, so that every worker can fetch them.
@@ -45,7 +54,7 @@ def request_run(system: System, video_id: UUID, model_name: str, progress: Progr
     with transaction(system.engine) as connection:
         video_id = lock_for_run(connection, video_id)
         ensure_model(connection, spec.fingerprint, spec.full_name, json.loads(spec.to_json()))
-        run_id, new = insert_run(connection, video_id, spec.fingerprint)
+        run_id, new = insert_run(connection, video_id, spec.fingerprint, lane=lane, deadline=deadline)
         missing = missing_capability(connection, spec.precision) if new else None
         if missing is not None:  # rolls back what was just inserted
             raise UsageError(missing)

@@ -31,6 +31,8 @@ ul { list-style: none; margin: 0 0 2rem; padding: 0; }
 img { max-width: 200px; max-height: 150px; border-radius: 6px; display: block; }
 h2 { font-size: 1.05rem; margin: 0; overflow-wrap: anywhere; }
 .numbers, .model { color: var(--quiet); }
+.tags span { border: 1px solid var(--line); border-radius: 6px; padding: 0 .4rem; margin-right: .3rem;
+             font-size: .85rem; display: inline-block; overflow-wrap: anywhere; }
 .bad { color: var(--bad); }
 .files a { margin-right: 1rem; display: inline-block; padding: .2rem 0; }
 .none { background: var(--line); border-radius: 6px; height: 112px; }
@@ -132,6 +134,7 @@ def _result(names: ResultNames, found: Mapping[str, Any]) -> str:
         f"{length(results.get('video_s', 0.0))}, {frames} frames, "
         f"up to {_people(people)} at once, people in {results.get('frames_with_people', 0)} frames"
     )
+    tags = " ".join(f"<span>{escape(f'{key}={value}')}</span>" for key, value in found.get("tags", {}).items())
     problem = ""
     if found.get("state") != "done":
         problem = f"The analysis {'was cancelled' if found.get('state') == 'cancelled' else 'failed'}. "
@@ -150,6 +153,7 @@ def _result(names: ResultNames, found: Mapping[str, Any]) -> str:
         f"<li>{shown}<div><h2>{escape(title)}</h2>"
         f'<div class="numbers">{numbers}</div>'
         f'<div class="model">{escape(about)}</div>'
+        + (f'<div class="tags">{tags}</div>' if tags else "")
         + (f'<div class="bad">{escape(problem)}</div>' if problem else "")
         + f'<div class="files">{_links(names)}</div></div></li>'
     )

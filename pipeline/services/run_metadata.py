@@ -49,8 +49,8 @@ def run_metadata(run: RunRow, video: VideoRow) -> dict[str, Any]:
 
 
 def encode_run_metadata(run: RunRow, video: VideoRow, summary: Mapping[str, Any]) -> bytes:
-    """`run_metadata` with the run's numbers, as indented JSON."""
-    found = {**run_metadata(run, video), "results": dict(summary)}
+    """`run_metadata` with the run's numbers and the video's tags as they are now, as indented JSON."""
+    found = {**run_metadata(run, video), "tags": dict(video.tags), "results": dict(summary)}
     return orjson.dumps(found, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
 

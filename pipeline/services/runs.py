@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
 from pipeline.core.states import RunState, VideoState, is_final
+from pipeline.core.tags import Tags, format_tags
 from pipeline.db import runs as db
-from pipeline.db.chunks import count_chunks, count_computed_with
+from pipeline.db.chunks import GivenUp, count_chunks, count_computed_with, count_suspects, select_given_up
 from pipeline.db.engine import transaction
 from pipeline.db.run_ends import mark_cancelled
 from pipeline.db.run_search import find_by_id, find_by_video_name, select_runs, select_runs_by_id
@@ -18,9 +19,11 @@ from pipeline.db.videos import VideoRow, select_video
 from pipeline.db.workers import select_workers
 from pipeline.errors import NotFound
 from pipeline.services.capabilities import blocking_reason
+from pipeline.services.dispatch import dispatch
+from pipeline.services.suspects import SUSPECT_DEATHS
 from pipeline.services.system import System
 from pipeline.services.teams import require_team
-from pipeline.services.upload import printable
+from pipeline.services.upload_steps import printable
 
 Run = db.RunRow
 #: How many open runs of a poll are asked what blocks them: each costs a query.
@@ -35,6 +38,8 @@ class RunDetail:
         chunks_by_state: number of chunks in each state that occurs.
         computed_with: number of frames by engine, precision and device.
         blocking_reason: why it makes no progress, None where nothing is known to block it.
+        suspects: number of open chunks that are tried alone, because workers died that had them.
+        given_up: chunks that were quarantined.
     """
 
     run: Run
@@ -42,6 +47,8 @@ class RunDetail:
     chunks_by_state: Mapping[str, int]
     computed_with: Mapping[str, int]
     blocking_reason: str | None
+    suspects: int = 0
+    given_up: Sequence[GivenUp] = ()
 
     def to_dict(self) -> dict[str, object]:
         """The run as JSON fields."""
@@ -60,6 +67,8 @@ class RunDetail:
             "frames_to_decode": run.frames_to_decode,
             "blocking_reason": self.blocking_reason,
             "computed_with": self.computed_with,
+            "chunks_tried_alone": self.suspects,
+            "given_up": [asdict(each) for each in self.given_up],
         }
 
 
@@ -85,6 +94,7 @@ class RunsPoll:
     """What a client that waits for runs asks for again and again.
 
     Args:
+        has_workers: whether one takes work.
         blocking_reasons: why runs make no progress, by run; of the first few that are open.
     """
 
@@ -129,6 +139,29 @@ def find_run(system: System, name_or_id: str, *, team: str | None, prefer: Prefe
     return found[0].id
 
 
+def find_runs_by_tags(system: System, tags: Tags, *, team: str | None, prefer: Preference) -> list[UUID]:
+    """One run of each video that has all these tags, the newest first; of `open` every run that is open.
+
+    Raises:
+        NotFound: there is none.
+        UnknownTeam: there is no such team.
+    """
+    with transaction(system.engine) as connection:
+        found = select_runs(connection, team=team, limit=None, tags=tags)
+    if not found and team is not None:
+        require_team(system, team)
+    if prefer == "open":
+        chosen = [run.id for run in found if not is_final(run.state)]
+    else:
+        usable = [run for run in found if prefer != "current" or run.state is RunState.DONE]
+        newest = {run.video_id: run.id for run in sorted(usable, key=lambda run: run.finished_at or run.created_at)}
+        chosen = [run.id for run in found if run.id in set(newest.values())]
+    if not chosen:
+        which = {"open": "open run", "current": "run that is done", "newest": "run"}[prefer]
+        raise NotFound(f"no {which} has a video tagged {format_tags(tags)}; `poseline runs --tag …` lists them")
+    return chosen
+
+
 def list_runs(
     system: System,
     *,
@@ -137,14 +170,16 @@ def list_runs(
     states: Collection[RunState] = (),
     since: datetime | None = None,
     name: str | None = None,
+    tags: Tags | None = None,
 ) -> list[Run]:
-    """The newest runs, newest first: those in `states`, requested `since`, whose video's name contains `name`.
+    """The newest runs, newest first: those in `states`, requested `since`, whose video's name contains `name`, and
+    whose video has all `tags`.
 
     Raises:
         UnknownTeam: there is no such team.
     """
     with transaction(system.engine) as connection:
-        found = select_runs(connection, team=team, limit=limit, states=states, since=since, name=name)
+        found = select_runs(connection, team=team, limit=limit, states=states, since=since, name=name, tags=tags)
     if not found and team is not None:
         require_team(system, team)
     return found
@@ -164,6 +199,8 @@ def get_run(system: System, run_id: UUID, *, team: str | None) -> RunDetail:
             count_chunks(connection, run_id),
             count_computed_with(connection, run_id),
             None if is_final(run.state) else blocking_reason(connection, run_id),
+            0 if is_final(run.state) else count_suspects(connection, run_id, SUSPECT_DEATHS),
+            select_given_up(connection, run_id),
         )
 
 
@@ -174,7 +211,7 @@ def poll_runs(system: System, run_ids: Collection[UUID], *, team: str | None) ->
         open_ids = [run.id for run in runs if not is_final(run.state)][:_BLOCKING_REASONS]
         reasons = {run_id: blocking_reason(connection, run_id) for run_id in open_ids}
         known = {run_id: reason for run_id, reason in reasons.items() if reason is not None}
-        return RunsPoll(runs, bool(select_workers(connection)), known)
+        return RunsPoll(runs, any(worker.draining_at is None for worker in select_workers(connection)), known)
 
 
 def cancel_run(system: System, run_id: UUID, *, team: str | None) -> Cancellation:
@@ -186,7 +223,9 @@ def cancel_run(system: System, run_id: UUID, *, team: str | None) -> Cancellatio
     with transaction(system.engine) as connection:
         db.select_run(connection, run_id, team=team)
         was_open = mark_cancelled(connection, run_id)
-        return Cancellation(run_id, db.select_run(connection, run_id, team=team).state, was_open)
+        cancellation = Cancellation(run_id, db.select_run(connection, run_id, team=team).state, was_open)
+    dispatch(system)  # its chunks that were sent made up a part of the window
+    return cancellation
 
 
 def to_dict(run: Run) -> dict[str, object]:
@@ -201,14 +240,21 @@ def to_dict(run: Run) -> dict[str, object]:
         "state": run.state,
         "reason": run.reason,
         "notes": list(run.notes),
+        "tags": dict(run.tags),
         "created_at": run.created_at.isoformat(),
         "finished_at": run.finished_at.isoformat() if run.finished_at else None,
+        "paused_since": run.paused_at.isoformat() if is_held_back(run) and run.paused_at else None,
         "took_s": took_s,
         "frames": run.frames,
         "video_s": run.video_s,
         "frames_per_second": round(run.frames_done / took_s, 2) if run.frames_done and took_s else None,
         **(run.summary or {}),
     }
+
+
+def is_held_back(run: Run) -> bool:
+    """Whether a run has not ended and its team or lane is paused."""
+    return run.paused_at is not None and not is_final(run.state)
 
 
 def duration_s(run: Run) -> float | None:

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlalchemy import Engine
 
 from pipeline.core.video_limits import VideoLimits
 from pipeline.db.engine import build_engine
 from pipeline.queue import TaskQueue, build_task_queue
+from pipeline.services.index_cache import IndexCache
 from pipeline.settings import Settings
 from pipeline.storage.objects import ObjectStore, build_object_store
 
 
 @dataclass(frozen=True)
 class System:
-    """Database, object store, queue and settings."""
+    """Database, object store, queue and settings, and the frame indexes read last."""
 
     settings: Settings
     engine: Engine
     store: ObjectStore
     queue: TaskQueue
+    indexes: IndexCache = field(default_factory=IndexCache)
 
     @property
     def limits(self) -> VideoLimits:

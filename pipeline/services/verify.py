@@ -29,7 +29,6 @@ from pipeline.services.system import System
 from pipeline.services.teams import limits_of_ready
 from pipeline.storage.store_errors import ObjectMissing
 from pipeline.video.reader import VideoInfo, probe
-from pipeline.video.source import FileSource
 
 
 class _Digest:
@@ -103,12 +102,13 @@ def _check_video(system: System, video: VideoRow, recorded: FrameIndex | None) -
     assert video.source is not None
     try:
         with local_copy(system, video.source) as whole:
-            if whole.sha256 != video.sha256:
+            sha256 = whole.sha256()
+            if sha256 != video.sha256:
                 was = (video.sha256 or "unknown")[:12]
-                return [Check("video", False, f"its SHA-256 is {whole.sha256[:12]}, not {was} as ingested")], None
-            same = Check("video", True, f"SHA-256 {whole.sha256[:12]}, as ingested")
+                return [Check("video", False, f"its SHA-256 is {sha256[:12]}, not {was} as ingested")], None
+            same = Check("video", True, f"SHA-256 {sha256[:12]}, as ingested")
             try:
-                info = probe(FileSource(whole.file), limits_of_ready(system, video))
+                info = probe(whole.bytes, limits_of_ready(system, video))
             except VideoRejected as error:
                 return [same, Check("index", False, f"cannot be made again: {error.message}")], None
     except SourceGone as error:

@@ -9,10 +9,10 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Protocol, cast
 
 import boto3
-from boto3.s3.transfer import TransferConfig
+from boto3.s3.transfer import ProgressCallbackInvoker, TransferConfig, create_transfer_manager
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
@@ -24,9 +24,18 @@ from pipeline.storage.store_errors import BucketMissing, ObjectMissing, error_co
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+    from s3transfer.manager import TransferManager
 
 PART_BYTES = 8 * 2**20
 _PIECE_BYTES = 2**20
+_PARTS_AT_ONCE = 8
+
+
+class Readable(Protocol):
+    """What an upload needs of an open file."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """The next bytes; nothing at the end."""
 
 
 class ObjectStore:
@@ -36,9 +45,20 @@ class ObjectStore:
         self._client = client
         self.bucket = bucket
         self.blocks = BlockCache()
+        # Of several uploads at once. Where one would have more than 10,000 parts, it makes them larger.
+        self._transfers: TransferManager = create_transfer_manager(
+            client,
+            TransferConfig(
+                multipart_threshold=PART_BYTES,
+                multipart_chunksize=PART_BYTES,
+                max_concurrency=_PARTS_AT_ONCE,
+                preferred_transfer_client="classic",
+            ),
+        )
 
     def close(self) -> None:
         """Close the connections."""
+        self._transfers.shutdown()
         self._client.close()
 
     def ensure_bucket(self) -> None:
@@ -93,28 +113,36 @@ class ObjectStore:
 
     def put_stream(
         self,
-        file: IO[bytes],
+        file: Readable,
         size_bytes: int,
         key: str,
         on_bytes: Callable[[int], None] | None = None,
         content_type: str = "video/mp4",
     ) -> StoredObject:
-        """Upload the rest of an open file, in parts if over 8 MiB; `on_bytes` is called with each piece's length.
+        """Upload the rest of an open file; over 8 MiB in parts, which are read in order, and otherwise whole.
 
-        An upload that fails leaves no parts behind.
+        An upload that fails leaves no parts behind. `on_bytes` is called with each piece's length.
 
         Raises:
             ServiceUnavailable: the object store does not answer.
+            Exception: what `file.read` raises, unchanged.
         """
-        transfer = TransferConfig(
-            multipart_threshold=PART_BYTES,
-            multipart_chunksize=max(PART_BYTES, -(-size_bytes // 9000)),
-            max_concurrency=4,
-        )
+        if size_bytes <= PART_BYTES:
+            data = file.read()
+            with store_errors(self.bucket, key):
+                put = self._client.put_object(Bucket=self.bucket, Key=key, Body=data, ContentType=content_type)
+            if on_bytes is not None:
+                on_bytes(len(data))
+            return StoredObject(self.bucket, key, len(data), put["ETag"], _version(put.get("VersionId")))
+        subscribers = [] if on_bytes is None else [ProgressCallbackInvoker(on_bytes)]
         with store_errors(self.bucket, key):
-            self._client.upload_fileobj(
-                file, self.bucket, key, Callback=on_bytes, Config=transfer, ExtraArgs={"ContentType": content_type}
-            )
+            self._transfers.upload(
+                cast("IO[bytes]", file),
+                self.bucket,
+                key,
+                extra_args={"ContentType": content_type},
+                subscribers=subscribers,
+            ).result()
         return self.head(key)
 
     def head(self, key: str, bucket: str | None = None) -> StoredObject:
@@ -127,10 +155,7 @@ class ObjectStore:
         bucket = bucket or self.bucket
         with store_errors(bucket, key):
             found = self._client.head_object(Bucket=bucket, Key=key)
-        version = found.get("VersionId")
-        return StoredObject(
-            bucket, key, found["ContentLength"], found["ETag"], version if version not in {None, "null"} else None
-        )
+        return StoredObject(bucket, key, found["ContentLength"], found["ETag"], _version(found.get("VersionId")))
 
     def list_keys(self, prefix: str, bucket: str | None = None) -> Iterator[str]:
         """Every key with that prefix."""
@@ -234,6 +259,11 @@ def build_object_store(settings: Settings, *, timeout_s: float = 30, attempts: i
         ),
     )
     return ObjectStore(client, settings.s3_bucket)
+
+
+def _version(named: str | None) -> str | None:
+    """A version's id; None in a bucket without versions."""
+    return None if named == "null" else named
 
 
 def _pin(source: StoredObject) -> dict[str, Any]:

@@ -11,10 +11,12 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
 from pipeline.core.objects import StoredObject
-from pipeline.errors import NotFound, ServiceUnavailable, SourceGone, UsageError
+from pipeline.errors import NotFound, ServiceUnavailable, SourceGone, StoreFull, UsageError
 
 #: Every other OSError is this machine's own, such as a full disk or an unreadable file, and passes as it is.
 _CONNECTION_ERRORS = (ConnectionError, TimeoutError, ssl.SSLError, socket.gaierror)
+#: SeaweedFS, MinIO, Ceph, and HTTP's own.
+_FULL = {"507", "InsufficientStorage", "QuotaExceeded", "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded"}
 _GONE = {"404", "412", "NoSuchKey", "NoSuchVersion", "PreconditionFailed", "InvalidRange", "416"}
 
 
@@ -57,6 +59,7 @@ def store_errors(bucket: str, key: str) -> Iterator[None]:
 
     Raises:
         ObjectMissing: there is no such object, or no such bucket.
+        StoreFull: it has no room for the object.
         ServiceUnavailable: the object store does not answer, or refuses.
         UsageError: the names are impossible.
     """
@@ -67,6 +70,8 @@ def store_errors(bucket: str, key: str) -> Iterator[None]:
             raise BucketMissing(f"there is no bucket {bucket} in the object store; check its name") from error
         if error_code(error) in {"404", "NoSuchKey"}:
             raise ObjectMissing(f"there is no s3://{bucket}/{key}; check the bucket and the key") from error
+        if error_code(error) in _FULL:
+            raise StoreFull(f"the object store is full ({error_code(error)}); make room, or raise its limit") from error
         raise ServiceUnavailable(_refusal(error, f"s3://{bucket}/{key}".rstrip("/"))) from error
     except ParamValidationError as error:
         raise UsageError(

@@ -2,7 +2,8 @@
 
 It is a thread so that reads are answered while the parent runs a model. Requests are few, for the latency of the object
 store, but fetch little that is not needed: inside the range that a job will need they have the largest size; elsewhere
-a sequential read doubles the size of the request before it.
+a sequential read doubles the size of the request before it. Where the child has a descriptor of a copy, the answer is
+only which bytes are there.
 """
 
 from __future__ import annotations
@@ -15,16 +16,20 @@ import time
 from collections import OrderedDict
 from typing import Final
 
+from pipeline.video.growing_copy import GrowingCopy
 from pipeline.video.source import ByteSource
 from pipeline.video.wire import Closed, receive_exactly
 
 REQUEST: Final = struct.Struct("<QI")  # offset, size
 REPLY: Final = struct.Struct("<I")  # size, then the bytes
+SPAN: Final = struct.Struct("<QQ")  # instead, where the child has a copy: start and end of bytes that are there
 
 BLOCK_BYTES = 16 * 1024
 MAX_RUN_BLOCKS = 128
 CACHED_BLOCKS = 512
 MAX_FILE_READS = 20
+#: A child that has a copy asks at least this often, so that its parent sees that it reads.
+ASK_EVERY_BYTES = 16 * 2**20
 
 
 class ByteChannelFile:
@@ -92,14 +97,43 @@ class ByteChannelFile:
             self._blocks.popitem(last=False)
 
 
-class ByteServer(threading.Thread):
-    """Answers one child's reads until it closes the socket. What `source.read_at` raises is kept in `error`."""
+class CopiedFile(ByteChannelFile):
+    """The same for a child that has a descriptor of a copy which may still grow.
 
-    def __init__(self, source: ByteSource, sock: socket.socket) -> None:
+    Args:
+        fd: of the copy, for reading.
+    """
+
+    def __init__(self, sock: socket.socket, size_bytes: int, fd: int) -> None:
+        super().__init__(sock, size_bytes)
+        self._fd = fd
+        self._there = (0, 0)
+
+    def read(self, size: int = -1) -> bytes:
+        left = max(0, self.size_bytes - self._at)
+        size = min(left, MAX_RUN_BLOCKS * BLOCK_BYTES, size if size >= 0 else left)
+        if self._at < self._there[0] or self._at + size > self._there[1]:
+            self._sock.sendall(REQUEST.pack(self._at, size))
+            start, stop = SPAN.unpack(receive_exactly(self._sock, SPAN.size))
+            self._there = (start, min(stop, self._at + ASK_EVERY_BYTES))
+        data = os.pread(self._fd, size, self._at)
+        self._at += len(data)
+        return data
+
+
+class ByteServer(threading.Thread):
+    """Answers one child's reads until it closes the socket. What the source raises is kept in `error`.
+
+    Args:
+        has_copy: whether the child has a descriptor of `source`, a `GrowingCopy`.
+    """
+
+    def __init__(self, source: ByteSource, sock: socket.socket, *, has_copy: bool = False) -> None:
         super().__init__(name="video-bytes", daemon=True)
         self.error: BaseException | None = None
         self.progress_at_s = time.monotonic()
         self.reading = False
+        self._answer = self._find if has_copy else self._read
         self._source = source
         self._sock = sock
         # The whole file several times, for seeks and reopening; a child that reads more is broken or compromised.
@@ -125,12 +159,20 @@ class ByteServer(threading.Thread):
             raise Closed("the child sent an invalid request")
         self.reading = True
         try:
-            data = self._source.read_at(offset, size)
+            answer = self._answer(offset, size)
         except BaseException as error:
             self.error = error
             raise Closed("the source raised") from error
         finally:
             self.progress_at_s = time.monotonic()
             self.reading = False
-        self._sock.sendall(REPLY.pack(len(data)) + data)
+        self._sock.sendall(answer)
         self.progress_at_s = time.monotonic()
+
+    def _read(self, offset: int, size: int) -> bytes:
+        data = self._source.read_at(offset, size)
+        return REPLY.pack(len(data)) + data
+
+    def _find(self, offset: int, size: int) -> bytes:
+        assert isinstance(self._source, GrowingCopy)
+        return SPAN.pack(*self._source.wait_for(offset, size))

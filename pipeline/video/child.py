@@ -1,6 +1,7 @@
 """The main function of a decoder child: read the request, lock down, then parse the video. Forked from the zygote.
 
-Descriptors: 3 the job channel, 4 the byte channel, 5 the frame pool until it is mapped (decode only).
+Descriptors: 3 the job channel, 4 the byte channel, 5 the frame pool until it is mapped (decode), or the copy of the
+video (a probe of one that is on this machine).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 from pipeline.core.frame_index import Int64s
 from pipeline.core.frame_times import repair_times
 from pipeline.video import lockdown, wire
-from pipeline.video.byte_channel import ByteChannelFile
+from pipeline.video.byte_channel import ByteChannelFile, CopiedFile
 from pipeline.video.decode import send_frames
 from pipeline.video.decode_request import DecodeRequest, RequestKind
 from pipeline.video.demux import Unreadable, out_of_memory
@@ -27,6 +28,7 @@ from pipeline.video.sound import send_sound
 from pipeline.video.wire import RecordKind
 
 JOB_FD, BYTE_FD, POOL_FD = 3, 4, 5
+COPY_FD = POOL_FD
 
 
 def warm_up() -> None:
@@ -50,8 +52,12 @@ def main(zygote_pid: int) -> None:
         converter = FrameConverter(request.size, request.side)
         pool = FramePool(POOL_FD, converter.shape, request.slots, writable=True)
         os.close(POOL_FD)
-    lockdown.lock_down(limits, zygote_pid, lockdown.address_space_bytes(), open_fds=BYTE_FD + 1)
-    file = ByteChannelFile(byte_channel, request.file_bytes, request.needed_bytes)
+    open_fds = 1 + (COPY_FD if request.has_copy else BYTE_FD)
+    lockdown.lock_down(limits, zygote_pid, lockdown.address_space_bytes(), open_fds)
+    if request.has_copy:
+        file: ByteChannelFile = CopiedFile(byte_channel, request.file_bytes, COPY_FD)
+    else:
+        file = ByteChannelFile(byte_channel, request.file_bytes, request.needed_bytes)
     try:
         if decoding:
             send_frames(job, file, request, keys, pool, converter)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from pipeline.core.frame_index import Int64s
-from pipeline.errors import DecodeFailed, Stopping, VideoRejected
+from pipeline.errors import DecodeFailed, DecoderKilled, DecoderUnavailable, Stopping, VideoRejected
 from pipeline.video import wire, zygote_client
 from pipeline.video.byte_channel import ByteServer
 from pipeline.video.decode_request import DecodeRequest, RequestKind
@@ -22,6 +22,10 @@ from pipeline.video.wire import RecordKind
 
 POLL_S = 0.1
 KILL_WAIT_S = 5.0
+# The zygote tells the end of a child at once; one that only closed its socket lives on.
+END_WAIT_S = 0.5
+# Never sent by a crash, nor by the kernel for a limit that gives its reason first.
+KILLED_FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM)
 # A child that sends nothing but ticks is ended after this many times its CPU limit of wall time.
 WALL_PER_CPU_LIMIT = 4
 # A record is small and sent at once; a child that stops in the middle of one is broken.
@@ -37,11 +41,12 @@ class DecoderProcess:
     Args:
         keys: int64 `(n,)`, rising: the frames to decode, as pts or positions in one pass; None for a probe.
         pool_fd: the frame pool's file; None for a probe.
+        copy_fd: of a `GrowingCopy` that a probe's child reads itself; None where it is sent the bytes.
         interrupted: `Stopping` is raised once it is set.
         on_tick: called for every tick of the child.
 
     Raises:
-        DecodeFailed: the child could not be started.
+        DecoderUnavailable: the child could not be started.
     """
 
     def __init__(
@@ -51,6 +56,7 @@ class DecoderProcess:
         *,
         keys: Int64s | None = None,
         pool_fd: int | None = None,
+        copy_fd: int | None = None,
         interrupted: threading.Event | None = None,
         on_tick: Callable[[], None] | None = None,
     ) -> None:
@@ -59,6 +65,7 @@ class DecoderProcess:
         self._interrupted = interrupted
         self._on_tick = on_tick
         self._has_answered = False
+        self._has_pid = False
         self._ticks = 0
         self._started_at_s = self._answered_at_s = self._returned_at_s = time.monotonic()
         self._job, job_theirs = socket.socketpair()
@@ -68,15 +75,15 @@ class DecoderProcess:
         os.set_blocking(stderr_theirs, False)  # a child that writes too much loses lines, not time
         os.set_blocking(self._stderr, False)
         self._job.settimeout(RECORD_TIMEOUT_S)
-        self._status.settimeout(KILL_WAIT_S)
-        self._server = ByteServer(source, bytes_ours)
+        self._server = ByteServer(source, bytes_ours, has_copy=copy_fd is not None)
         self._poll = select.poll()
         self._poll.register(self._job, select.POLLIN)
         theirs = [job_theirs.fileno(), bytes_theirs.fileno(), status_theirs.fileno(), stderr_theirs]
+        theirs += [fd for fd in (pool_fd, copy_fd) if fd is not None]
         try:
             with job_theirs, status_theirs, bytes_theirs:
                 try:
-                    self._zygote = zygote_client.submit(theirs if pool_fd is None else [*theirs, pool_fd])
+                    self._zygote = zygote_client.submit(theirs)
                 finally:
                     os.close(stderr_theirs)
             with contextlib.suppress(OSError):  # it died already: the first `receive` raises why
@@ -97,6 +104,8 @@ class DecoderProcess:
             Stopping: `interrupted` was set.
             VideoRejected: a probe rejected the video.
             DecodeFailed: the child crashed, hung, reported a failure, or broke the protocol.
+            DecoderKilled: it was killed from outside.
+            DecoderUnavailable: its zygote ended.
             Exception: what `source.read_at` raised, unchanged.
         """
         received_at_s = time.monotonic()
@@ -166,22 +175,29 @@ class DecoderProcess:
             self._status.sendall(b"K")
 
     def _raise_exit_reason(self) -> NoReturn:
-        self._kill()  # it may have closed the socket and live on
-        status = self._wait_status()
+        status = self._wait_status(END_WAIT_S)
+        lives_on = status is None
+        if lives_on:  # it only closed the socket
+            self._kill()
+            status = self._wait_status()
         if self._server.error is not None:
             raise self._server.error
         stderr_line = zygote_client.last_line(self._read_stderr())
+        failure = DecodeFailed
         if status is None:
+            failure = DecoderUnavailable
             reason, stderr_line = "its zygote process ended", stderr_line or self._zygote.last_stderr_line()
         elif os.WIFSIGNALED(status):
             number = os.WTERMSIG(status)
             if number in (signal.SIGPROF, signal.SIGXCPU):
                 self._raise_too_slow(number)
-            reason = f"killed by {_signal_name(number)}"
+            reason = f"killed by {signal_name(number)}"
+            if number in KILLED_FROM_OUTSIDE and not lives_on:
+                failure = DecoderKilled
         else:
             reason = f"exit status {os.WEXITSTATUS(status)}"
         detail = f": {stderr_line}" if stderr_line else "."
-        raise DecodeFailed(f"The video decoder stopped unexpectedly ({reason}){detail}")
+        raise failure(f"The video decoder stopped unexpectedly ({reason}){detail}")
 
     def _raise_too_slow(self, number: int) -> NoReturn:
         """Raise for a CPU limit; a probe rejects the video.
@@ -199,10 +215,13 @@ class DecoderProcess:
         where = "One frame" if self._has_answered else "The header"
         raise VideoRejected(f"{where} of this video takes {used}; export it again as H.264 MP4.")
 
-    def _wait_status(self) -> int | None:
-        """The child's wait status, or None if the zygote does not send it."""
+    def _wait_status(self, timeout_s: float = KILL_WAIT_S) -> int | None:
+        """The child's wait status, or None if the zygote does not send it in time."""
+        self._status.settimeout(timeout_s)
         try:
-            wire.receive_exactly(self._status, wire.STATUS.size)  # the pid
+            if not self._has_pid:
+                wire.receive_exactly(self._status, wire.STATUS.size)
+                self._has_pid = True
             return int(wire.STATUS.unpack(wire.receive_exactly(self._status, wire.STATUS.size))[0])
         except OSError:
             return None
@@ -219,7 +238,8 @@ class DecoderProcess:
         os.close(self._stderr)
 
 
-def _signal_name(number: int) -> str:
+def signal_name(number: int) -> str:
+    """A signal's name, for a message."""
     try:
         return signal.Signals(number).name
     except ValueError:  # real-time signals have none

@@ -117,42 +117,45 @@ def _scan_packets(
     All streams are read, since the last one to end gives the duration of the file.
     """
     rows, decode_probe = IndexColumns(limits), DecodeProbe()
-    end_s, video_end_s, cut = 0.0, 0.0, False
-    codec = stream.codec_context.codec.canonical_name
+    cut, probing = False, True
+    ends: dict[int, int] = {}  # stream -> when its last packet ends, in its time base: fractions take long
+    codec, video_number = stream.codec_context.codec.canonical_name, stream.index
     for packet in iter_packets(container, *container.streams):
         ticker.tick()
-        if packet.dts is None and not packet.size:
+        pts, dts, size, number = packet.pts, packet.dts, packet.size, packet.stream_index
+        if dts is None and not size:
             continue  # a flush packet
-        if packet.pts is not None and packet.time_base:
-            packet_end_s = float((packet.pts + (packet.duration or 0)) * packet.time_base)
-            end_s = max(end_s, packet_end_s)
-            if packet.stream_index == stream.index:
-                video_end_s = max(video_end_s, packet_end_s)
-        if packet.stream_index != stream.index:
+        if pts is not None:
+            end = pts + (packet.duration or 0)
+            if number not in ends or end > ends[number]:
+                ends[number] = end
+        if number != video_number:
             continue
-        if packet.has_sidedata("encryption_info"):
-            raise Unreadable("This video is encrypted; export it without copy protection.")
+        for side in packet.iter_sidedata():  # mostly none; `has_sidedata` takes five times as long
+            if side.data_type == "encryption_info":
+                raise Unreadable("This video is encrypted; export it without copy protection.")
         invisible = is_invisible(codec, packet)
-        if not decode_probe.is_over():
+        if probing:
             decode_probe.feed(stream, packet, invisible=invisible)
             if decode_probe.is_over():
                 decode_probe.feed(stream, None)
+                probing = False
         cut = packet.is_corrupt
         if not packet.is_discard and not invisible:  # discarded: outside the edit list, only a reference
-            position = -1 if packet.pos is None else packet.pos
-            pts = packet.dts if packet.pts is None else packet.pts
-            rows.add(pts, position, packet.size, packet.is_keyframe, packet.dts)
-    if not decode_probe.is_over():
+            position = packet.pos
+            rows.add(dts if pts is None else pts, -1 if position is None else position, size, packet.is_keyframe, dts)
+    if probing:
         decode_probe.feed(stream, None)
     ticker.tick()
+    ends_s = {at: max(0.0, float(end * (container.streams[at].time_base or 0))) for at, end in ends.items()}
     file.seek(0)
     breaks_off = check_complete(
         container,
         stream,
         head=file.read(HEAD_BYTES),
         size_bytes=file.size_bytes,
-        video_end_s=video_end_s,
-        end_s=end_s,
+        video_end_s=ends_s.get(video_number, 0.0),
+        end_s=max(ends_s.values(), default=0.0),
         cut=cut,
     )
     if breaks_off and cut and len(rows.pts) > 1:

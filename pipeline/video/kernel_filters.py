@@ -46,7 +46,7 @@ _DENIED = {
         rt_sigqueueinfo 129, rt_tgsigqueueinfo 297, init_module 175, finit_module 313, perf_event_open 298,
         fanotify_init 300, seccomp 317, memfd_create 319, bpf 321, userfaultfd 323, add_key 248, request_key 249,
         keyctl 250, shmget 29, shmat 30, shmctl 31, semget 64, semop 65, semctl 66, msgget 68, msgsnd 69, msgrcv 70,
-        msgctl 71, semtimedop 220, mq_open 240""",
+        msgctl 71, semtimedop 220, mq_open 240, fchmod 91, fchown 93, fsetxattr 190, fremovexattr 199""",
     "aarch64": """
         openat 56, open_by_handle_at 265, truncate 45, mkdirat 34, unlinkat 35, renameat 38, renameat2 276, linkat 37,
         symlinkat 36, mknodat 33, fchmodat 53, fchownat 54, utimensat 88, setxattr 5, lsetxattr 6, removexattr 14,
@@ -57,7 +57,8 @@ _DENIED = {
         migrate_pages 238, move_pages 239, rt_sigqueueinfo 138, rt_tgsigqueueinfo 240, init_module 105,
         finit_module 273, perf_event_open 241, fanotify_init 262, seccomp 277, memfd_create 279, bpf 280,
         userfaultfd 282, add_key 217, request_key 218, keyctl 219, mq_open 180, msgget 186, msgctl 187, msgrcv 188,
-        msgsnd 189, semget 190, semctl 191, semtimedop 192, semop 193, shmget 194, shmctl 195, shmat 196""",
+        msgsnd 189, semget 190, semctl 191, semtimedop 192, semop 193, shmget 194, shmctl 195, shmat 196,
+        fchmod 52, fchown 55, fsetxattr 7, fremovexattr 16""",
 }
 _DENIED_EVERYWHERE = """
         pidfd_send_signal 424, io_uring_setup 425, io_uring_enter 426, io_uring_register 427, open_tree 428,

@@ -21,14 +21,15 @@ from pipeline.core.frame_index import FrameIndex
 from pipeline.core.letterbox import Image, scale_to
 from pipeline.core.video_limits import VideoLimits
 from pipeline.errors import OwnPreview, VideoRejected
-from pipeline.video import wire
+from pipeline.video import wire, zygote_client
 from pipeline.video.decode_request import DecodeRequest, RequestKind
 from pipeline.video.decoder_process import DecoderProcess, protocol_error
 from pipeline.video.frame_pool import FramePool, batch_for, create_pool, slots_for
+from pipeline.video.growing_copy import GrowingCopy
 from pipeline.video.source import ByteSource
 from pipeline.video.wire import RecordKind
 
-__all__ = ["Frame", "VideoInfo", "VideoReader", "probe"]
+__all__ = ["Frame", "VideoInfo", "VideoReader", "probe", "start_decoder"]
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,11 @@ class Frame:
     scale: float
 
 
+def start_decoder() -> None:
+    """Load the decoder's libraries in its own process, before the first video needs it."""
+    zygote_client.zygote()
+
+
 def probe(
     source: ByteSource,
     limits: VideoLimits,
@@ -100,9 +106,15 @@ def probe(
     """
     if not source.size_bytes:
         raise VideoRejected("This file is empty; upload it again.")
-    request = DecodeRequest(RequestKind.PROBE, limits, source.size_bytes)
+    copy_fd = source.open_for_child() if isinstance(source, GrowingCopy) else None
+    request = DecodeRequest(RequestKind.PROBE, limits, source.size_bytes, has_copy=copy_fd is not None)
     rows = bytearray()
-    with DecoderProcess(source, request, interrupted=interrupted, on_tick=on_tick) as process:
+    try:
+        process = DecoderProcess(source, request, copy_fd=copy_fd, interrupted=interrupted, on_tick=on_tick)
+    finally:
+        if copy_fd is not None:
+            os.close(copy_fd)
+    with process:
         while (record := process.receive())[0] is RecordKind.INDEX:
             if not record[1]:
                 raise protocol_error("an empty record of index rows")

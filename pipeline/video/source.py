@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Protocol
@@ -26,21 +26,14 @@ class ByteSource(Protocol):
 
 
 class FileSource:
-    """An open file on this machine; its owner closes it.
+    """An open file on this machine; its owner closes it."""
 
-    Args:
-        on_bytes: called with the length of every read, from the thread that serves the decoder.
-    """
-
-    def __init__(self, file: IO[bytes], on_bytes: Callable[[int], None] = lambda _: None) -> None:
+    def __init__(self, file: IO[bytes]) -> None:
         self._file = file
-        self._on_bytes = on_bytes
         self.size_bytes = os.fstat(self._file.fileno()).st_size
 
     def read_at(self, offset: int, size: int) -> bytes:
-        data = os.pread(self._file.fileno(), size, offset)
-        self._on_bytes(len(data))
-        return data
+        return os.pread(self._file.fileno(), size, offset)
 
 
 @contextmanager

@@ -4,9 +4,9 @@ Importing numpy, OpenCV and PyAV takes 0.35 s, forking a process that has them s
 not fork: it has threads, model sessions and credentials.
 
 Per job the control socket brings one byte and four descriptors: the job channel, the byte channel, the status channel,
-stderr; and for a decode a fifth, the frame pool. On the status channel the zygote sends the child's pid and, after its
-end, its wait status; if the parent sends a byte there, or closes it, the child is killed. When the control socket
-closes, the zygote and its children end.
+stderr; and for a decode a fifth, the frame pool, for a probe at times the copy of the video. On the status channel the
+zygote sends the child's pid and, after its end, its wait status; if the parent sends a byte there, or closes it, the
+child is killed. When the control socket closes, the zygote and its children end.
 """
 
 from __future__ import annotations

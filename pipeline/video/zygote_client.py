@@ -14,7 +14,7 @@ import sys
 import tempfile
 import threading
 
-from pipeline.errors import DecodeFailed
+from pipeline.errors import DecoderUnavailable
 
 # Keeps libraries from starting threads, and glibc from returning each frame's memory to the kernel and faulting it in
 # again (a fifth to a third of the child's time).
@@ -135,7 +135,7 @@ def submit(fds: list[int]) -> Zygote:
     """Fork a child. A zygote that has died is replaced.
 
     Raises:
-        DecodeFailed: no zygote can be started.
+        DecoderUnavailable: no zygote can be started.
         OSError: this machine is out of disk, memory or processes; the video is not at fault.
     """
     for _ in range(2):
@@ -147,7 +147,9 @@ def submit(fds: list[int]) -> Zygote:
             current.check_started()
         else:
             return current
-    raise DecodeFailed(f"The video decoder could not be started: {current.last_stderr_line() or 'no reason given'}")
+    raise DecoderUnavailable(
+        f"The video decoder could not be started: {current.last_stderr_line() or 'no reason given'}"
+    )
 
 
 def child_environment() -> dict[str, str]:

@@ -183,6 +183,7 @@ PRINTING = {
     "ingest": (str(DEMO_CLIP), "--team", "demo"),
     "runs": ("--state", "done", "--since", "1d", "--name", "demo"),
     "show": ("demo",),
+    "tag": ("demo", "season=2026"),
     "cancel": ("demo",),
     "export": ("demo", "--out", "again.csv"),
     "preview": ("demo", "--out", "again.png"),

@@ -30,7 +30,6 @@ from pipeline.services.system import System, build_system
 from pipeline.settings import load_settings
 from pipeline.storage.blocks import ObjectSource
 from pipeline.video.reader import VideoInfo, VideoReader, probe
-from pipeline.video.source import FileSource
 
 SIDE_PX = 384
 _LEASE_S = 86_400.0
@@ -66,7 +65,8 @@ def _ingest(system: System, connection: Connection, source: StoredObject) -> UUI
 def read_video(system: System, source: StoredObject) -> tuple[str, VideoInfo]:
     """What ingest does with a video's bytes: SHA-256, and what the probe finds."""
     with local_copy(system, source) as whole:
-        return whole.sha256, probe(FileSource(whole.file), system.limits)
+        info = probe(whole.bytes, system.limits)
+        return whole.sha256(), info
 
 
 def _analyse(system: System, connection: Connection, run_id: UUID, idx: int) -> int:

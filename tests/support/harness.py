@@ -20,11 +20,14 @@ from sqlalchemy import text
 
 from pipeline.core.progress import SILENT, Progress
 from pipeline.core.states import RunState, is_final
+from pipeline.db import workers
 from pipeline.db.engine import transaction
 from pipeline.db.runs import RunRow, select_run
+from pipeline.db.workers import DeviceRow
 from pipeline.inference.catalogue import BUNDLED_MODEL
 from pipeline.services.export import export_run
 from pipeline.services.request import request_run
+from pipeline.services.suspects import gone_s
 from pipeline.services.system import System
 from pipeline.services.upload import upload_file
 from pipeline.settings import Settings
@@ -91,9 +94,9 @@ class Processes:
         self._all.append(process)
         return process
 
-    def worker(self, *args: str) -> subprocess.Popen[bytes]:
-        """Start a worker."""
-        return self.start("worker", "--device", "cpu", *args)
+    def worker(self, *args: str, **more: str) -> subprocess.Popen[bytes]:
+        """Start a worker, with more in its environment."""
+        return self.start("worker", "--device", "cpu", *args, **more)
 
     def beat(self) -> subprocess.Popen[bytes]:
         """Start the clock."""
@@ -102,6 +105,10 @@ class Processes:
     def output(self) -> str:
         """All that they said, for a failing test."""
         return "\n".join(f"== {path.name}\n{path.read_text()[-6000:]}" for path in sorted(self._logs.glob("*.log")))
+
+    def count(self, words: str) -> int:
+        """How often they said this."""
+        return sum(path.read_text(errors="replace").count(words) for path in self._logs.glob("*.log"))
 
     def stop(self) -> None:
         """End them all, without grace."""
@@ -164,6 +171,22 @@ def sql(system: System, statement: str, **values: object) -> list[tuple[object, 
     with transaction(system.engine) as connection:
         result = connection.execute(text(statement), values)
         return [tuple(row) for row in result] if result.returns_rows else []
+
+
+def report_worker(system: System, name: str, *, starts: bool = False) -> None:
+    """Report as a worker of this name does."""
+    computes = DeviceRow("a processor", "CPUExecutionProvider")
+    with transaction(system.engine) as connection:
+        workers.report_worker(
+            connection,
+            name=name,
+            pid=1,
+            slots=1,
+            version="test",
+            computes=computes,
+            starts=starts,
+            gone_s=gone_s(system.settings),
+        )
 
 
 def export_bytes(system: System, run_id: UUID, to: Path) -> bytes:

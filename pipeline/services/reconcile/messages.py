@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from pipeline.db.engine import transaction
-from pipeline.db.fair_queue import requeue_lost_chunks
+from pipeline.db.fair_queue import requeue_lost_chunks, requeue_lost_videos
 from pipeline.db.run_ends import select_unsent_finishes
-from pipeline.db.videos import select_unsent_ingests
 from pipeline.errors import ServiceUnavailable
 from pipeline.logs import get_logger
 from pipeline.queue import CONTROL, FRAMES_IN
@@ -18,20 +17,18 @@ _BUSY_QUEUE_FACTOR = 60
 
 
 def resend_lost_messages(system: System) -> None:
-    """Queue again what was sent long ago and never arrived."""
+    """Let what was sent long ago and never arrived wait again; the dispatch at the end of the tick sends it."""
     # Redis is asked first: it may take its time, and rows locked meanwhile would block workers.
     chunk_ages_s = {precision: _lost_after_s(system, queue) for precision, queue in FRAMES_IN.items()}
     control_age_s = _lost_after_s(system, CONTROL)
     with transaction(system.engine) as connection:
         chunks = sum(requeue_lost_chunks(connection, chunk_ages_s[precision], precision) for precision in FRAMES_IN)
-        ingests = select_unsent_ingests(connection, control_age_s)
+        ingests = requeue_lost_videos(connection, control_age_s)
         finishes = select_unsent_finishes(connection, control_age_s)
-    for video_id in ingests:
-        system.queue.send_ingest(video_id)
     for run_id in finishes:
         system.queue.send_finish(run_id)
     if chunks or ingests or finishes:
-        log.warning("messages_sent_again", chunks=chunks, ingests=len(ingests), finishes=len(finishes))
+        log.warning("messages_sent_again", chunks=chunks, ingests=ingests, finishes=len(finishes))
 
 
 def _lost_after_s(system: System, queue: str) -> float:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pipeline.errors import ServiceUnavailable
 from pipeline.logs import get_logger
 from pipeline.services.dispatch import dispatch
+from pipeline.services.pressure import watch_pressure
 from pipeline.services.reconcile.counters import repair_counters
+from pipeline.services.reconcile.deadlines import raise_urgent_runs
 from pipeline.services.reconcile.expired_leases import (
-    forget_gone_workers,
+    note_dead_workers,
     reclaim_chunks,
     reclaim_runs,
     reclaim_videos,
@@ -21,15 +23,17 @@ from pipeline.services.system import System
 log = get_logger(__name__)
 
 SWEEPS = (
+    note_dead_workers,
     reclaim_chunks,
     reclaim_videos,
     reclaim_runs,
-    forget_gone_workers,
     plan_ready_runs,
     repair_counters,
     resend_lost_messages,
     remove_abandoned_uploads,
     remove_orphaned_objects,
+    watch_pressure,
+    raise_urgent_runs,
     dispatch,
 )
 

@@ -6,7 +6,7 @@ from pipeline.db.engine import transaction
 from pipeline.db.uploads import select_abandoned_uploads
 from pipeline.logs import get_logger
 from pipeline.services.system import System
-from pipeline.services.upload import forget_upload
+from pipeline.services.upload_steps import forget_upload
 
 log = get_logger(__name__)
 

@@ -14,7 +14,7 @@ import psutil
 from redis import Redis
 
 from pipeline.core.object_keys import export_key
-from pipeline.queue import QUEUES
+from pipeline.queue import QUEUES, keys_of
 from pipeline.services.system import System
 from tests.support.harness import export_bytes, sql, wait_until
 
@@ -94,7 +94,7 @@ def _check_counts(system: System) -> None:
 def assert_no_message(system: System) -> None:
     """No message waits in Redis or is held for a worker that did not acknowledge it."""
     with Redis.from_url(system.settings.broker_url.get_secret_value()) as redis:
-        left = {name: redis.llen(f"poseline:{name}") for name in QUEUES}
+        left = {name: sum(redis.llen(key) for key in keys_of(name)) for name in QUEUES}
         held = redis.hlen("poseline:unacked"), redis.zcard("poseline:unacked_index")
     assert not any(left.values()), left
     assert held == (0, 0), "messages that nobody acknowledged"

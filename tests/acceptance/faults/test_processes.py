@@ -25,7 +25,7 @@ def test_a_worker_killed_in_mid_chunk(rig: Rig) -> None:
     rig.kill(victim)
     rig.worker(slots=2)
     rig.check("worker killed")
-    assert sql(rig.system, "SELECT sum(expirations), sum(errors) FROM chunk") == [(1, 0)]
+    assert sql(rig.system, "SELECT sum(deaths), sum(expirations), sum(errors) FROM chunk") == [(1, 0, 0)]
 
 
 def test_a_worker_stopped_in_mid_chunk_hands_it_back(rig: Rig) -> None:

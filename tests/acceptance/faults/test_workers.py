@@ -33,7 +33,7 @@ def test_a_worker_stopped_for_longer_than_its_lease(rig: Rig) -> None:
     zombie.send_signal(signal.SIGSTOP)
     rig.hit()
     rig.worker()
-    wait_until(lambda: sql(rig.system, "SELECT 1 FROM chunk WHERE expirations = 1 AND state = 'done'"), 60, "its heir")
+    wait_until(lambda: sql(rig.system, "SELECT 1 FROM chunk WHERE deaths + expirations = 1 AND state = 'done'"), 60, "its heir")
     zombie.send_signal(signal.SIGCONT)
     rig.check("zombie")
     assert rig.said("lease_lost")

@@ -257,7 +257,7 @@ def test_errors_are_json_where_results_are(
     configured: Settings, system: System, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert error_of(capsys, "show", "nothing", code=2)["error"] == "NotFound"
-    assert error_of(capsys, "export", code=2)["message"] == "Missing argument 'RUN'."
+    assert error_of(capsys, "export", code=2)["message"] == "name a run, or choose runs by --tag KEY=VALUE"
     assert error_of(capsys, "runs", "--limit", "many", code=2)["error"] == "UsageError"
     for name in ("a.mp4", "b.mp4"):
         Path(name).write_bytes(b"no video")

@@ -24,7 +24,7 @@ from pipeline.errors import LeaseLost
 from pipeline.services.reconcile import tick
 from pipeline.services.runs import cancel_run
 from pipeline.services.system import System
-from tests.support.harness import run_of, sql, wait_until
+from tests.support.harness import report_worker, run_of, sql, wait_until
 
 FRAMES, PER_CHUNK = 30, 10
 
@@ -155,7 +155,7 @@ def test_a_run_is_queued_until_its_first_chunk_is_claimed(system: System) -> Non
     run_id = make_run(system)
     assert sql(system, "SELECT state, started_at FROM run") == [("queued", None)]
     with transaction(system.engine) as connection:
-        assert fair_queue.queue_ready_chunks(connection, 9) == [(run_id, idx) for idx in range(3)]
+        assert fair_queue.queue_ready_chunks(connection, 9) == [(run_id, idx, False) for idx in range(3)]
     assert run_of(system, run_id).state is RunState.QUEUED, "a message that waits is no work"
     assert claim(system, run_id, 1) is not None
     before = run_of(system, run_id)
@@ -212,7 +212,7 @@ def test_a_zombie_cannot_commit(system: System) -> None:
 
     def taken_back() -> bool:
         tick(system)
-        return sql(system, "SELECT expirations FROM chunk WHERE idx = 0") == [(1,)]
+        return sql(system, "SELECT deaths, expirations FROM chunk WHERE idx = 0") == [(1, 0)]
 
     wait_until(taken_back, 10)
     heir = wait_until(lambda: claim(system, run_id, 0, "heir"), 10)
@@ -278,12 +278,12 @@ def test_the_window_is_small_and_fair_between_teams(system: System) -> None:
     with transaction(system.engine) as connection:
         picked = fair_queue.queue_ready_chunks(connection, 6)
     assert len(picked) == 6
-    assert [run_id for run_id, _ in picked].count(match) == 3, "a small team waits behind a season"
+    assert [one.run_id for one in picked].count(match) == 3, "a small team waits behind a season"
     with transaction(system.engine) as connection:
         assert fair_queue.queue_ready_chunks(connection, 6) == []
     sql(system, "UPDATE team SET weight = 3 WHERE name = 'academy'")
     with transaction(system.engine) as connection:
-        assert fair_queue.queue_ready_chunks(connection, 10) == [(season, idx) for idx in range(3, 7)]
+        assert fair_queue.queue_ready_chunks(connection, 10) == [(season, idx, False) for idx in range(3, 7)]
 
 
 def test_a_wrong_counter_is_put_right(system: System) -> None:
@@ -298,19 +298,26 @@ def test_a_wrong_counter_is_put_right(system: System) -> None:
     assert sql(system, "SELECT chunks_pending, state FROM run") == [(0, "finishing")]
 
 
-def test_a_chunk_that_kills_its_workers_is_given_up_with_its_frames_named(system: System) -> None:
+def test_a_chunk_that_hangs_its_workers_is_given_up_with_its_frames_named(system: System) -> None:
     run_id = make_run(system)
+    report_worker(system, "w", starts=True)
     for expirations in range(1, system.settings.max_expirations + 1):
-        wait_until(lambda: claim(system, run_id, 0, lease_s=0.01), 10)
+        wait_until(lambda: claim(system, run_id, 0), 10)
+        sql(system, "UPDATE chunk SET lease_until = clock_timestamp() WHERE lease_token IS NOT NULL")
+        sql(system, "UPDATE worker SET started_at = now() - interval '1 h', reporting_since = now() - interval '1 h'")
 
         def counted(expirations: int = expirations) -> bool:
+            report_worker(system, "w")
             tick(system)
             state = "quarantined" if expirations == system.settings.max_expirations else "ready"
             return sql(system, "SELECT 1 FROM chunk WHERE idx = 0 AND state IN (:s, 'queued')", s=state) != []
 
         wait_until(counted, 10)
     assert sql(system, "SELECT state, reason FROM chunk WHERE idx = 0") == [
-        ("quarantined", "3 workers died or hung on this part of the video")
+        (
+            "quarantined",
+            "3 attempts on this part of the video hung, or died when it was tried alone; the last one: its worker hung",
+        )
     ]
     assert sql(system, "SELECT count(*), count(missing), sum(people) FROM frame") == [(10, 10, 0)]
     assert sql(system, "SELECT chunks_pending FROM run") == [(2,)]

@@ -73,9 +73,11 @@ def test_every_table_is_on_the_page_and_no_other(system: System) -> None:
 def analysed(system: System, short_clip: Path, tmp_path: Path) -> System:
     """A video of the first team that two models analysed, and an upload that was refused."""
     (tmp_path / "cam03.mp4").write_bytes(short_clip.read_bytes())
-    asked = submit_video(system, str(tmp_path / "cam03.mp4"), "first team", BUNDLED_MODEL)
-    run_id = asked.request.run_id
-    ingest_video(system, asked.upload.video.id, "w")
+    tags = {"season": "2026", "match": "final"}
+    asked = submit_video(system, str(tmp_path / "cam03.mp4"), "first team", BUNDLED_MODEL, tags=tags)
+    assert asked.run is not None
+    run_id = asked.run.run_id
+    ingest_video(system, asked.video_id, "w")
     models = ModelCache(system, Placement("cpu"))
     for idx in range(run_of(system, run_id).chunks_total or 0):
         detect_chunk(system, models, run_id, idx, "w")

@@ -30,7 +30,7 @@ COLUMNS = {
     "run_summary": [
         *("run_id", "video_id", "video", "team", "model", "fingerprint", "precision", "state", "reason"),
         *("created_at", "started_at", "finished_at", "took_s", "video_s"),
-        *("frames", "frames_missing", "frames_with_people", "most_people", "poses", "is_current"),
+        *("frames", "frames_missing", "frames_with_people", "most_people", "poses", "is_current", "tags"),
     ],
 }
 

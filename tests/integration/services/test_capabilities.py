@@ -63,17 +63,17 @@ def test_chunks_that_nobody_can_do_are_not_sent_and_not_in_the_way(system: Syste
     reduced = begun(system, clip, BF16)  # nobody is there yet: somebody who can may come
     there_is(system, "plain", "fp32")
     plain = ask(system, clip)
-    window = system.settings.window_per_slot
+    window = system.settings.window
     assert set(states(system, reduced)) == {"ready"}
-    assert states(system, plain)["queued"] == window
+    assert states(system, plain)["queued"] == window(1)
     assert system.queue.waiting(FRAMES_IN["bf16"]) == 0
-    assert system.queue.waiting(FRAMES) == window
+    assert system.queue.waiting(FRAMES) == window(1)
 
     there_is(system, "able", "fp32", "bf16", slots=2)
     dispatch(system)
-    assert states(system, reduced)["queued"] == 2 * window
-    assert system.queue.waiting(FRAMES_IN["bf16"]) == 2 * window
-    assert states(system, plain)["queued"] == 3 * window, "of all three slots"
+    assert states(system, reduced)["queued"] == window(2)
+    assert system.queue.waiting(FRAMES_IN["bf16"]) == window(2)
+    assert states(system, plain)["queued"] == window(3), "of all three slots"
 
 
 def test_a_wish_that_nobody_here_can_do_is_refused_with_the_mend(system: System, clip: Path, tmp_path: Path) -> None:

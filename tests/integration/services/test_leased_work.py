@@ -25,12 +25,14 @@ from pipeline.services.finish import finish_run
 from pipeline.services.ingest import ingest_video
 from pipeline.services.leased_work import WorkKind, leased_work
 from pipeline.services.model_cache import ModelCache
+from pipeline.services.plan import plan_runs
 from pipeline.services.reconcile import tick
+from pipeline.services.runs import cancel_run
 from pipeline.services.system import System
 from pipeline.services.upload import upload_file
 from tests.conftest import opened
 from tests.integration.db.test_chunks import claim, commit, make_run
-from tests.support.harness import run_of, sql
+from tests.support.harness import report_worker, run_of, sql, wait_until
 
 HOUR_AGO = "UPDATE run SET finished_at = now() - interval '61 minutes'"
 
@@ -120,13 +122,18 @@ def test_ended_runs_have_no_open_chunks(system: System) -> None:
         commit(system, running)
 
 
-def test_chunks_that_a_run_got_while_it_was_being_ended_are_cancelled_by_a_tick(system: System) -> None:
+def test_a_run_that_is_cancelled_while_it_is_planned_has_no_open_chunks(system: System) -> None:
     run_id = make_run(system)
-    with transaction(system.engine) as connection:
-        mark_cancelled(connection, run_id)
-    sql(system, "INSERT INTO chunk (run_id, idx, state, first_frame, frames, start_pts, end_pts, seek_pts) "
-        "VALUES (:id, 3, 'ready', 30, 1, 60, 61, 60)", id=run_id)  # fmt: skip
-    tick(system)
+    sql(system, "DELETE FROM chunk")
+    sql(system, "ALTER TABLE run DISABLE TRIGGER run_state")
+    sql(system, "UPDATE run SET state = 'waiting', chunks_total = NULL, chunks_pending = NULL")
+    sql(system, "ALTER TABLE run ENABLE TRIGGER run_state")
+    with ThreadPoolExecutor(1) as pool:
+        with transaction(system.engine) as connection:
+            assert plan_runs(connection, system.settings, run_of(system, run_id).video_id) == 1
+            cancelled = pool.submit(cancel_run, system, run_id, team=None)
+            wait_until(lambda: sql(system, "SELECT count(*) FROM pg_locks WHERE NOT granted") != [(0,)], 10)
+        assert cancelled.result(10).was_open
     assert sql(system, "SELECT DISTINCT state FROM chunk") == [("cancelled",)]
 
 
@@ -217,6 +224,8 @@ def test_an_error_after_the_commit_is_not_the_works(system: System) -> None:
 def test_a_chunk_that_cannot_be_given_up_holds_neither_videos_nor_runs(system: System, short_clip: Path) -> None:
     run_id = make_run(system)
     claim(system, run_id, 0)
+    report_worker(system, "w", starts=True)
+    sql(system, "UPDATE worker SET started_at = now() - interval '1 h', reporting_since = now() - interval '1 h'")
     sql(system, "UPDATE chunk SET expirations = 2, lease_until = now() - interval '1 s' WHERE idx = 0")
     sql(system, "UPDATE video SET frame_index = 'damaged'")
     video = upload_file(system, short_clip, "team").video

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
+from uuid import UUID
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from pipeline.core.states import RunState
-from pipeline.db.engine import transaction
 from pipeline.errors import PoselineError, ServiceUnavailable, UnknownModel, UsageError, VideoRejected
 from pipeline.inference.catalogue import BUNDLED_MODEL
-from pipeline.services import submit
+from pipeline.services import registration
 from pipeline.services.ingest import ingest_video
 from pipeline.services.reconcile import tick
-from pipeline.services.request import Request, request_run
+from pipeline.services.registration import RequestedRun
 from pipeline.services.runs import duration_s
 from pipeline.services.submit import submit_video
 from pipeline.services.system import System
+from pipeline.services.take_in import TakenIn
 from pipeline.services.teams import add_team
 from tests.conftest import opened
 from tests.support.harness import run_of, sql
@@ -37,12 +39,18 @@ def refused(system: System, path: Path, team: str = "team", model: str = BUNDLED
     return caught.value.message
 
 
+def run_asked(taken: TakenIn) -> RequestedRun:
+    assert taken.run is not None
+    return taken.run
+
+
 def test_a_video_is_taken_in_and_its_run_requested(system: System, short_clip: Path) -> None:
     first = submit_video(system, str(short_clip), "team", BUNDLED_MODEL)
-    assert not first.upload.existed
-    assert run_of(system, first.request.run_id).video_id == first.upload.video.id
+    assert first.known_as is None
+    assert run_of(system, run_asked(first).run_id).video_id == first.video_id
     again = submit_video(system, str(short_clip), "team", BUNDLED_MODEL)
-    assert (again.upload.existed, again.request) == (True, Request(first.request.run_id, existed=True))
+    assert (again.known_as, run_asked(again).run_id) == (short_clip.name, run_asked(first).run_id)
+    assert run_asked(again).existed
 
 
 def test_a_refused_upload_leaves_a_video_and_a_run_with_the_reason(system: System, tmp_path: Path) -> None:
@@ -95,8 +103,8 @@ def test_refusals_disturb_no_sweep_and_no_later_upload(system: System, short_cli
     assert (sql(system, "SELECT * FROM video"), sql(system, "SELECT * FROM run")) == before
     (tmp_path / "notes.mp4").write_bytes(short_clip.read_bytes())
     taken = submit_video(system, str(tmp_path / "notes.mp4"), "team", BUNDLED_MODEL)
-    ingest_video(system, taken.upload.video.id, "w")
-    assert run_of(system, taken.request.run_id).state is RunState.QUEUED
+    ingest_video(system, taken.video_id, "w")
+    assert run_of(system, run_asked(taken).run_id).state is RunState.QUEUED
 
 
 def test_what_is_not_the_video_s_fault_leaves_no_row(system: System, short_clip: Path, tmp_path: Path) -> None:
@@ -123,12 +131,14 @@ def test_a_video_that_a_worker_rejects_at_once_has_its_run_all_the_same(
 ) -> None:
     """A worker may be done with a small file before its run is requested."""
 
-    def after_ingest(system: System, video_id: object, model_name: str) -> Request:
-        with transaction(system.engine) as connection:
-            connection.execute(text("UPDATE video SET state = 'rejected', reason = 'damaged on its way'"))
-        return request_run(system, video_id, model_name)  # type: ignore[arg-type]
+    insert = registration.mark_all_stored
 
-    monkeypatch.setattr(submit, "request_run", after_ingest)
+    def after_ingest(connection: Connection, *rows: Any) -> set[UUID]:
+        marked = insert(connection, *rows)
+        connection.execute(text("UPDATE video SET state = 'rejected', reason = 'damaged on its way'"))
+        return marked
+
+    monkeypatch.setattr(registration, "mark_all_stored", after_ingest)
     with pytest.raises(VideoRejected, match="damaged on its way"):
         submit_video(system, str(short_clip), "team", BUNDLED_MODEL)
     assert sql(system, "SELECT state, reason FROM run") == [("failed", "damaged on its way")]

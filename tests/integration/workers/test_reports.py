@@ -14,7 +14,7 @@ from pipeline.core.beat_report import BEAT_KEY, alive_after_tick_s
 from pipeline.services.status import get_status
 from pipeline.services.system import System
 from pipeline.settings import Settings
-from tests.support.harness import ask, environment, processes, sql, wait_until
+from tests.support.harness import ask, environment, kill, processes, sql, wait_until
 
 
 @pytest.fixture
@@ -83,3 +83,35 @@ def test_a_worker_that_hangs_with_work_is_seen(
 
         sql(system, "UPDATE worker SET seen_at = now() - interval '2 days'")
         assert get_status(system).lost == ()
+
+
+def test_a_worker_that_dies_again_and_again_is_named(
+    configured: Settings, system: System, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with processes(configured, tmp_path / "logs") as running:
+        worker = running.worker("--slots", "1", "--name", "dies")
+        wait_until(lambda: get_status(system).workers, 60, "a worker")
+        name = get_status(system).workers[0].worker.name
+        for minutes in (1, 2):
+            sql(system, "INSERT INTO worker_death VALUES (:name, now() - make_interval(mins => :minutes), now(), '{}')",
+                name=name, minutes=minutes)  # fmt: skip
+        assert get_status(system).restarting == ()
+        kill(worker)
+        running.worker("--slots", "1", "--name", "dies")
+        [again] = wait_until(lambda: get_status(system).restarting, 60, "its next start")
+        assert (again.name, again.deaths) == (name, 3)
+        assert "died 3 times in the last hour, the last time" in doctor(capsys)["workers"]
+        assert main(["status"]) == 0
+        assert f"{name} died 3 times in the last hour" in capsys.readouterr().out
+        wait_until(lambda: running.count("worker_dies_again_and_again"), 30, "the line in its log")
+
+
+def test_a_worker_that_cannot_start_is_named(
+    configured: Settings, system: System, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with processes(configured, tmp_path / "logs") as running:
+        for _ in range(3):
+            broken = running.start("worker", "--device", "cuda", "--name", "broken")
+            assert broken.wait(60) == 1
+    assert "broken@" in doctor(capsys)["workers"]
+    assert "died 3 times in the last hour" in doctor(capsys)["workers"]

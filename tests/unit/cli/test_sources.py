@@ -19,7 +19,7 @@ def test_a_folder_gives_its_videos_sorted_and_each_once(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
     found = find_sources([str(tmp_path / "b.MP4"), str(tmp_path)])
-    assert [(one.name, one.in_folder) for one in found] == [("b.MP4", False), ("a.mov", True), ("c.mkv", True)]
+    assert [(one.shown_name, one.in_folder) for one in found] == [("b.MP4", False), ("a.mov", True), ("c.mkv", True)]
 
 
 def test_an_object_may_be_named_in_capitals() -> None:

@@ -17,6 +17,7 @@ import pytest
 from pipeline.core.video_limits import VideoLimits
 from pipeline.errors import DecodeFailed, PoselineError, VideoRejected
 from pipeline.video import decoder_process, kernel_filters, zygote_client
+from pipeline.video.growing_copy import GrowingCopy
 from pipeline.video.reader import VideoReader, probe
 from pipeline.video.source import open_source
 from tests.support.canary import canary_file, canary_server
@@ -210,6 +211,27 @@ def test_it_opens_no_file_with_a_descriptor_of_its_own_freed(run, disabled):
         why = "EACCES" if "deny_syscalls" in disabled else "EPERM"
         assert message.count("EACCES") + message.count("EPERM") == 10
         assert message.count(why) >= 7
+
+
+@LINUX
+def test_it_can_only_read_the_copy_that_it_is_given(tmp_path):
+    code = b"""# taken over
+fd = child.COPY_FD
+path = f"/proc/self/fd/{fd}"
+tell(os.pread(fd, 12, 0), *(refused(*call) for call in (
+    (os.write, fd, b"x"), (os.pwrite, fd, b"x", 0), (os.ftruncate, fd, 0), (os.posix_fallocate, fd, 0, 1 << 20),
+    (os.open, path, os.O_RDWR), (os.open, path, os.O_RDONLY), (os.dup, fd),
+    (os.fchmod, fd, 0o777), (os.fchown, fd, 1, 1), (os.setxattr, fd, "user.x", b"x"))))
+"""
+    with (tmp_path / "copy").open("w+b") as file:
+        copy = GrowingCopy(file, len(code), lambda *_: b"")
+        copy.append(code)
+        with pytest.raises(DecodeFailed) as caught:
+            probe(copy, LIMITS)
+        assert "(b'# taken over'," in caught.value.message
+        assert "done" not in caught.value.message
+        file.seek(0)
+        assert file.read() == code
 
 
 @LINUX

@@ -1,0 +1,131 @@
+"""What waits, what is under way and how fast it goes, for `poseline queue` and its forecast."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+from pipeline.core.fair_share import Lane
+from pipeline.core.states import RunState
+
+#: What was measured longer ago than this says little of now.
+RECENT_S = 120.0
+_MOST_CHUNKS = 2000
+
+
+@dataclass(frozen=True)
+class LaneRow:
+    """A lane of the queue."""
+
+    lane: Lane
+    paused_at: datetime | None
+
+
+@dataclass(frozen=True)
+class QueuedRun:
+    """A run that is not done.
+
+    Args:
+        frames: of its video; None where it has not been ingested.
+        size_bytes: of its video.
+        frames_left: those of chunks that have not ended, less the progress in these.
+        chunks_left: chunks that have not ended.
+    """
+
+    id: UUID
+    lane: str
+    team_id: UUID
+    team: str
+    weight: float
+    max_slots: int | None
+    paused: bool
+    state: RunState
+    video: str
+    model_fingerprint: str
+    created_at: datetime
+    deadline: datetime | None
+    frames: int | None
+    size_bytes: int | None
+    frames_left: int
+    chunks_left: int
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Chunks that ended lately, of one run.
+
+    Args:
+        slot_s: the time they took on their slots, together.
+    """
+
+    run_id: UUID
+    model_fingerprint: str
+    lane: str
+    team_id: UUID
+    frames: int
+    chunks: int
+    slot_s: float
+
+
+_OPEN_RUNS = text("""
+SELECT run.id, run.lane, run.team_id, team.name AS team, team.weight, team.max_slots,
+       team.paused_at IS NOT NULL OR lane.paused_at IS NOT NULL AS paused,
+       run.state, video.name AS video, run.model_fingerprint, run.created_at, run.deadline, video.frames,
+       video.size_bytes,
+       CASE WHEN run.state = 'finishing' THEN 0
+            WHEN run.state = 'running' THEN (
+                SELECT coalesce(sum(chunk.frames - chunk.frames_done), 0) FROM chunk
+                WHERE chunk.run_id = run.id AND chunk.state IN ('ready', 'queued', 'running'))
+            ELSE coalesce(video.frames, 0) END AS frames_left,
+       coalesce(run.chunks_pending, 1) AS chunks_left
+FROM run JOIN video ON video.id = run.video_id JOIN team ON team.id = run.team_id JOIN lane ON lane.name = run.lane
+WHERE run.state IN ('waiting', 'queued', 'running', 'finishing')
+ORDER BY lane.rank, team.name, run.state = 'waiting', run.rank, run.due_at, run.id
+""")
+
+_PACES = text("""
+SELECT run_id, model_fingerprint, lane, team_id, sum(frames) AS frames, count(*) AS chunks,
+       sum(extract(epoch FROM recent.finished_at - recent.started_at))::double precision AS slot_s
+FROM (
+    SELECT run_id, frames, started_at, finished_at FROM chunk
+    WHERE finished_at > clock_timestamp() - make_interval(secs => :recent_s) AND state = 'done'
+    ORDER BY finished_at DESC LIMIT :most
+) AS recent JOIN run ON run.id = recent.run_id
+GROUP BY run_id, model_fingerprint, lane, team_id
+""")
+
+_WINDOW = text("""
+SELECT extract(epoch FROM clock_timestamp() - min(finished_at))::double precision FROM (
+    SELECT finished_at FROM chunk
+    WHERE finished_at > clock_timestamp() - make_interval(secs => :recent_s) AND state = 'done'
+    ORDER BY finished_at DESC LIMIT :most
+) AS recent
+""")
+
+
+def select_lanes(connection: Connection) -> list[LaneRow]:
+    """The lanes by rank."""
+    rows = connection.execute(text("SELECT name, rank, share, paused_at FROM lane ORDER BY rank"))
+    return [LaneRow(Lane(row.name, row.rank, row.share), row.paused_at) for row in rows]
+
+
+def update_share(connection: Connection, name: str, share: float) -> None:
+    """Change the share that is kept for a lane."""
+    connection.execute(text("UPDATE lane SET share = :share WHERE name = :name"), {"name": name, "share": share})
+
+
+def select_open_runs(connection: Connection) -> list[QueuedRun]:
+    """Every run that is not done, of each lane and team in the order in which its queue has them."""
+    rows = connection.execute(_OPEN_RUNS).mappings()
+    return [QueuedRun(**{**row, "state": RunState(row["state"])}) for row in rows]
+
+
+def select_paces(connection: Connection) -> tuple[Sequence[Pace], float]:
+    """How fast chunks ended lately, by run, and for how many seconds that was measured."""
+    values = {"recent_s": RECENT_S, "most": _MOST_CHUNKS}
+    paces = [Pace(**row) for row in connection.execute(_PACES, values).mappings()]
+    return paces, connection.execute(_WINDOW, values).scalar() or 0.0

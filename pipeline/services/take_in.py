@@ -1,0 +1,306 @@
+"""Take in one video: a file of this machine, or an object that is in the object store already.
+
+A small file is hashed first, so that content that the team has is neither probed nor uploaded again. A large one whose
+size no video of the team has is read once: it is probed, hashed and uploaded at the same time, and what was uploaded of
+it is removed if it turns out not to be a video that can be analysed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+from uuid import UUID
+
+from pipeline.core.objects import StoredObject
+from pipeline.core.tags import Tags
+from pipeline.core.video_limits import VideoLimits
+from pipeline.errors import OwnPreview, Stopping, StoreFull, UsageError, VideoRejected
+from pipeline.services.known_files import KnownFiles, is_unchanged
+from pipeline.services.pressure import note_store_full, wait_for_room
+from pipeline.services.registration import Arrival, Arrived, Entry, Registration, RequestedRun
+from pipeline.services.system import System
+from pipeline.services.tags import Replaced
+from pipeline.services.teams import in_bytes, limits_of
+from pipeline.services.upload_steps import (
+    check_readable,
+    find_object_at,
+    forget_upload,
+    has_size_of,
+    printable,
+    restore,
+)
+from pipeline.storage.objects import PART_BYTES
+from pipeline.video.reader import probe
+from pipeline.video.source import FileSource
+
+_HASH_BYTES = 2**20
+OnBytes = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class Item:
+    """One video to take in.
+
+    Args:
+        location: a path, or `s3://bucket/key`.
+        name: that the video is to have; by default that of the file or object.
+        size_bytes: of a file.
+        in_folder: it was found in a folder, and not named itself.
+    """
+
+    location: str
+    team: str
+    name: str | None = None
+    tags: Tags = field(default_factory=dict)
+    size_bytes: int = 0
+    in_folder: bool = False
+
+    @property
+    def is_object(self) -> bool:
+        """Whether it is in the object store."""
+        return self.location.startswith("s3://")
+
+    @property
+    def shown_name(self) -> str:
+        """The name that its video has, printable."""
+        return printable(self.name or self.location.rpartition("/")[2])
+
+
+@dataclass(frozen=True)
+class TakenIn:
+    """A video that was taken in, and its run, where one was asked for.
+
+    Args:
+        known_as: the name of the video of the same content that was there before; None where it is new.
+        replaced: values of its tags that are others now.
+    """
+
+    video_id: UUID
+    run: RequestedRun | None
+    known_as: str | None
+    replaced: Replaced = ()
+
+
+class Intake:
+    """What the videos of one command share. `take_in` may be called from many threads.
+
+    Args:
+        known_files: the hashes of files that were read before.
+        on_wait: called with the reason when uploads wait because there is no room, once for each.
+    """
+
+    def __init__(
+        self,
+        system: System,
+        registration: Registration,
+        known_files: KnownFiles | None = None,
+        on_wait: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self.system = system
+        self.stopping = threading.Event()
+        self._rows, self._known_files, self._on_wait = registration, known_files, on_wait
+        self._waited_for: set[str] = set()
+        self._limits: dict[str, VideoLimits] = {}
+        self._guard = threading.Lock()
+        self._turns: defaultdict[tuple[str, str], threading.Lock] = defaultdict(threading.Lock)
+        self._sizes: set[tuple[str, int]] = set()
+
+    def take_in(self, item: Item, on_bytes: OnBytes = lambda _: None) -> TakenIn:
+        """Take in a video and request its run. `on_bytes` is called with numbers of bytes that were uploaded.
+
+        A file that cannot be analysed leaves a rejected video and a failed run, both with the reason. Any other error,
+        and a preview that Poseline drew, leaves neither.
+
+        Raises:
+            VideoRejected: it is not a video that can be analysed.
+            OwnPreview: Poseline drew it.
+            UsageError: it cannot be read, changed meanwhile, or is one of Poseline's own objects; or it would have too
+                many tags.
+            ObjectMissing, ServiceUnavailable: as the object store and the database say.
+            Stopping: `stopping` was set.
+        """
+        self._check_going_on()
+        if item.is_object:
+            return self._take_in_object(item)
+        return self._take_in_file(item, Path(item.location), on_bytes)
+
+    def _take_in_object(self, item: Item) -> TakenIn:
+        source = find_object_at(self.system, item.location)
+        entry = self._rows.enter(Arrival(item.team, item.shown_name, item.tags, source=source))
+        return self._completed(entry, Arrived(entry.video_id, known=entry.known is not None))
+
+    def _take_in_file(self, item: Item, path: Path, on_bytes: OnBytes) -> TakenIn:
+        with self._recording_refusal(item, path):
+            check_readable(path)
+        with path.open("rb") as file:
+            begun_ns, before = time.time_ns(), os.fstat(file.fileno())
+            limits = self._limits_of(item.team)
+            with self._recording_refusal(item, path):
+                if before.st_size > limits.max_bytes:
+                    raise VideoRejected(
+                        f"{printable(path.name)} has {in_bytes(before.st_size)}, the limit is "
+                        f"{in_bytes(limits.max_bytes)}; cut it, or have the limit raised"
+                    )
+            sha256 = None if self._known_files is None else self._known_files.sha256_of(path, before)
+            if sha256 is None and (before.st_size <= PART_BYTES or self._may_be_known(item.team, before.st_size)):
+                sha256 = self._hash(file)
+                self._note(path, before, file, sha256, begun_ns)
+            with self._alone_with(item.team, sha256):
+                entry = self._rows.enter(Arrival(item.team, item.shown_name, item.tags, sha256))
+                if entry.known is not None:
+                    restore(self.system, path, entry.known, on_bytes)
+                    return self._completed(entry, Arrived(entry.video_id, known=True))
+                with self._recording_refusal(item, path), self._leaving_nothing(entry):
+                    stored, sha256 = self._upload_when_there_is_room(
+                        file, before.st_size, limits, entry.key, sha256, on_bytes
+                    )
+                    self._note(path, before, file, sha256, begun_ns)
+                with self._leaving_nothing(entry):
+                    return self._completed(entry, Arrived(entry.video_id, known=False, stored=stored, sha256=sha256))
+
+    @contextmanager
+    def _recording_refusal(self, item: Item, path: Path) -> Iterator[None]:
+        try:
+            yield
+        except OwnPreview as error:  # nobody wants to find those among the runs
+            what = "is a preview that Poseline drew; name the video that it was made from"
+            raise OwnPreview(f"{printable(path.name)} {what}") from error
+        except VideoRejected as error:
+            self._rows.refuse(item.team, item.shown_name, path.stat().st_size, error.message)
+            raise
+
+    @contextmanager
+    def _leaving_nothing(self, entry: Entry) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            forget_upload(self.system, entry.video_id, entry.key)  # one that is complete stays
+            raise
+
+    def _completed(self, entry: Entry, arrived: Arrived) -> TakenIn:
+        run = self._rows.complete(arrived)
+        known_as = None if entry.known is None else entry.known.name
+        return TakenIn(run.video_id if run else entry.video_id, run, known_as, entry.replaced)
+
+    def _upload_when_there_is_room(
+        self, file: IO[bytes], size_bytes: int, limits: VideoLimits, key: str, sha256: str | None, on_bytes: OnBytes
+    ) -> tuple[StoredObject, str]:
+        while True:
+            wait_for_room(self.system, self._say_once, self.stopping)
+            self._check_going_on()
+            try:
+                return self._upload(file, size_bytes, limits, key, sha256, on_bytes)
+            except StoreFull as error:
+                note_store_full(self.system, error.message)
+
+    def _say_once(self, reason: str) -> None:
+        with self._guard:
+            if reason in self._waited_for:
+                return
+            self._waited_for.add(reason)
+        self._on_wait(reason)
+
+    def _upload(
+        self, file: IO[bytes], size_bytes: int, limits: VideoLimits, key: str, sha256: str | None, on_bytes: OnBytes
+    ) -> tuple[StoredObject, str]:
+        """Probe a file and upload it, a large one at the same time. Returns its object and SHA-256."""
+        file.seek(0)
+        if size_bytes <= PART_BYTES:
+            probe(FileSource(file), limits, interrupted=self.stopping)
+            self._check_going_on()
+            return self.system.store.put_stream(file, size_bytes, key, on_bytes), sha256 or ""
+        given_up = threading.Event()
+        with ThreadPoolExecutor(1) as beside:
+            probing = beside.submit(probe, FileSource(file), limits, interrupted=given_up)
+
+            def check() -> None:
+                self._check_going_on()
+                if probing.done():
+                    probing.result()
+
+            reader = _CheckedReader(file, check, hashlib.sha256() if sha256 is None else None)
+            try:
+                stored = self.system.store.put_stream(reader, size_bytes, key, on_bytes)
+                while not probing.done():
+                    self._check_going_on()
+                    self.stopping.wait(0.05)
+                probing.result()
+            finally:
+                given_up.set()
+        return stored, sha256 or reader.sha256
+
+    def _hash(self, file: IO[bytes]) -> str:
+        digest = hashlib.sha256()
+        while piece := file.read(_HASH_BYTES):
+            self._check_going_on()
+            digest.update(piece)
+        return digest.hexdigest()
+
+    def _note(self, path: Path, before: os.stat_result, file: IO[bytes], sha256: str, begun_ns: int) -> None:
+        """Check that a file was not written to while it was read, and keep its hash.
+
+        Raises:
+            UsageError: it was.
+        """
+        if not is_unchanged(before, os.fstat(file.fileno())):
+            raise UsageError(f"{path} changed while it was read; repeat the command once it is complete")
+        if self._known_files is not None:
+            self._known_files.note(path, before, sha256, begun_ns=begun_ns)
+
+    def _may_be_known(self, team: str, size_bytes: int) -> bool:
+        """Whether the team has a video of that size, or another file of it is under way."""
+        with self._guard:
+            if (team, size_bytes) in self._sizes:
+                return True
+            self._sizes.add((team, size_bytes))
+        return has_size_of(self.system, team, size_bytes)
+
+    @contextmanager
+    def _alone_with(self, team: str, sha256: str | None) -> Iterator[None]:
+        """No other thread takes in the same content meanwhile: the second finds what the first has uploaded."""
+        if sha256 is None:
+            yield
+            return
+        with self._guard:
+            turn = self._turns[team, sha256]
+        with turn:
+            self._check_going_on()
+            yield
+
+    def _limits_of(self, team: str) -> VideoLimits:
+        with self._guard:
+            if team not in self._limits:
+                self._limits[team] = limits_of(self.system, team)
+            return self._limits[team]
+
+    def _check_going_on(self) -> None:
+        if self.stopping.is_set():
+            raise Stopping
+
+
+class _CheckedReader:
+    """A file that is read in order by an upload: hashed on the way, and broken off where `check` raises."""
+
+    def __init__(self, file: IO[bytes], check: Callable[[], None], digest: hashlib._Hash | None) -> None:
+        self._file, self._check, self._digest = file, check, digest
+
+    def read(self, size: int = -1) -> bytes:
+        self._check()
+        data = self._file.read(size)
+        if self._digest is not None:
+            self._digest.update(data)
+        return data
+
+    @property
+    def sha256(self) -> str:
+        assert self._digest is not None
+        return self._digest.hexdigest()

@@ -1,0 +1,112 @@
+"""Who is next: lanes by rank with a share kept for each, teams by weight, counted in frames under way."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.core.fair_share import Lane, QueueKey, UnderWay, Waiting, share_out
+
+LANES = (Lane("live", 0, 0.2), Lane("fresh", 1, 0.2), Lane("reprocess", 2, 0.1))
+A, B = QueueKey("fresh", "a"), QueueKey("fresh", "b")
+OLD = QueueKey("reprocess", "a")
+
+
+def queue(key: QueueKey, count: int, frames: int = 100) -> list[Waiting[tuple[QueueKey, int]]]:
+    return [Waiting(key, (key, number), frames) for number in range(count)]
+
+
+def chosen(
+    waiting: list[Waiting[tuple[QueueKey, int]]],
+    limit: int,
+    under_way: dict[QueueKey, UnderWay] | None = None,
+    weights: dict[str, float] | None = None,
+    slots: dict[str, int] | None = None,
+) -> list[tuple[QueueKey, int]]:
+    everyone = {one.queue.team: 1.0 for one in waiting}
+    return share_out(waiting, under_way or {}, LANES, everyone | (weights or {}), slots or {}, limit)
+
+
+def test_teams_take_turns() -> None:
+    assert chosen(queue(A, 9) + queue(B, 2), 5) == [(A, 0), (B, 0), (A, 1), (B, 1), (A, 2)]
+
+
+def test_a_team_that_comes_late_catches_up() -> None:
+    assert chosen(queue(A, 9) + queue(B, 9), 4, {A: UnderWay(3, 300)}) == [(B, 0), (B, 1), (B, 2), (A, 0)]
+
+
+def test_work_is_counted_in_frames() -> None:
+    turns = chosen(queue(A, 9, frames=30) + queue(B, 9, frames=120), 10)
+    assert Counter(key for key, _ in turns) == {A: 8, B: 2}
+
+
+@pytest.mark.parametrize("weight", [0.5, 3.0])
+def test_weights_divide_a_lane(weight: float) -> None:
+    turns = Counter(key for key, _ in chosen(queue(A, 99) + queue(B, 99), 60, weights={"a": weight}))
+    assert turns[A] / turns[B] == pytest.approx(weight, rel=0.1)
+
+
+def test_a_cap_holds_over_all_lanes() -> None:
+    waiting = queue(A, 9) + queue(OLD, 9) + queue(B, 3)
+    assert Counter(key.team for key, _ in chosen(waiting, 99, {OLD: UnderWay(1, 100)}, slots={"a": 3})) == {
+        "a": 2,
+        "b": 3,
+    }
+    assert chosen(queue(A, 9), 9, {A: UnderWay(5, 500)}, slots={"a": 3}) == []
+
+
+def test_lanes_go_by_rank_but_each_keeps_its_share() -> None:
+    live = QueueKey("live", "c")
+    turns = Counter(key.lane for key, _ in chosen(queue(OLD, 200) + queue(A, 200) + queue(live, 200), 200))
+    assert turns == pytest.approx({"live": 140, "fresh": 40, "reprocess": 20}, abs=1)
+    assert Counter(key.lane for key, _ in chosen(queue(OLD, 200) + queue(A, 200), 100)) == {
+        "fresh": pytest.approx(90, abs=1),
+        "reprocess": pytest.approx(10, abs=1),
+    }
+    assert len(chosen(queue(OLD, 7), 99)) == 7, "a lane that is alone has everything"
+
+
+def test_on_one_slot_reprocessing_still_moves() -> None:
+    """Three under way at a time, each end followed by a dispatch, for a thousand ends."""
+    under_way: list[tuple[QueueKey, int]] = []
+    ended: Counter[QueueKey] = Counter()
+    for _ in range(1000):
+        counts = Counter(key for key, _ in under_way)
+        under_way += chosen(
+            queue(A, 3) + queue(OLD, 3), 3 - len(under_way), {k: UnderWay(n, 100 * n) for k, n in counts.items()}
+        )
+        ended[under_way.pop(0)[0]] += 1
+    assert 100 <= ended[OLD] <= 350
+    assert ended[A] + ended[OLD] == 1000
+
+
+@given(
+    sizes=st.dictionaries(
+        st.sampled_from([QueueKey(lane.name, team) for lane in LANES for team in "abc"]),
+        st.lists(st.integers(1, 500), max_size=12),
+    ),
+    busy=st.dictionaries(
+        st.sampled_from([QueueKey(lane.name, team) for lane in LANES for team in "abcd"]),
+        st.builds(UnderWay, st.integers(0, 20), st.integers(0, 5000)),
+    ),
+    caps=st.dictionaries(st.sampled_from("ab"), st.integers(1, 10)),
+    limit=st.integers(0, 40),
+)
+def test_nothing_is_lost_doubled_or_out_of_order(
+    sizes: dict[QueueKey, list[int]], busy: dict[QueueKey, UnderWay], caps: dict[str, int], limit: int
+) -> None:
+    waiting = [Waiting(key, (key, no), frames) for key, all_ in sizes.items() for no, frames in enumerate(all_)]
+    turns = chosen(waiting, limit, busy, slots=caps)
+    for key, frames in sizes.items():
+        taken = [number for of, number in turns if of == key]
+        assert taken == list(range(len(taken)))
+        assert len(taken) <= len(frames)
+    for team in "abc":
+        before = sum(done.chunks for key, done in busy.items() if key.team == team)
+        assert before + sum(key.team == team for key, _ in turns) <= max(caps.get(team, 10**6), before)
+    uncapped = [one for one in waiting if one.queue.team not in caps]
+    assert len(turns) >= min(limit, len(uncapped)), "a place stayed free although work waited"
+    assert len(turns) <= limit

@@ -1,0 +1,77 @@
+"""When runs will be done, against what the queue's rules give for simple cases."""
+
+from __future__ import annotations
+
+from uuid import UUID, uuid4
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.core.fair_share import Lane, QueueKey
+from pipeline.core.forecast import OpenRun, forecast
+
+LANES = (Lane("live", 0, 0.2), Lane("fresh", 1, 0.2), Lane("reprocess", 2, 0.1))
+
+
+def run(team: str = "a", frames: int = 1000, cost: float = 0.01, chunks: int = 10, lane: str = "fresh") -> OpenRun:
+    return OpenRun(uuid4(), QueueKey(lane, team), frames, cost, chunks)
+
+
+def ends(runs: list[OpenRun], slots: int, caps: dict[str, int] | None = None, **weights: float) -> list[float]:
+    teams = {one.queue.team: 1.0 for one in runs} | weights
+    found = forecast(runs, LANES, teams, caps or {}, slots)
+    return [found[one.id] for one in runs]
+
+
+def test_runs_of_a_team_end_one_after_the_other() -> None:
+    assert ends([run(), run(), run(frames=500)], slots=2) == pytest.approx([5, 10, 12.5])
+
+
+def test_teams_share_by_weight_and_the_rest_is_for_who_is_left() -> None:
+    assert ends([run("a"), run("b")], slots=2) == pytest.approx([10, 10])
+    assert ends([run("a"), run("b", frames=3000)], slots=2, b=3.0) == pytest.approx([20, 20])
+    assert ends([run("a", frames=100), run("b")], slots=2) == pytest.approx([1, 5.5])
+
+
+def test_a_slow_model_takes_more_slots_for_its_share_of_frames() -> None:
+    assert ends([run("a", cost=0.03), run("b")], slots=2) == pytest.approx([20, 20])
+
+
+def test_a_lane_keeps_its_share() -> None:
+    assert ends([run("a"), run("a", lane="reprocess")], slots=1) == pytest.approx([10 / 0.9, 20])
+
+
+def test_a_run_of_few_chunks_and_a_team_with_a_cap_leave_slots_to_others() -> None:
+    assert ends([run("a", chunks=1), run("b")], slots=4) == pytest.approx([10, 10 / 3])
+    assert ends([run("a"), run("b")], slots=4, caps={"a": 1}) == pytest.approx([10, 10 / 3])
+
+
+def test_a_chunk_takes_its_time_on_one_slot() -> None:
+    assert ends([run(chunks=2)], slots=100) == [5]
+
+
+def test_without_workers_nothing_is_foretold() -> None:
+    assert forecast([run()], LANES, {"a": 1.0}, {}, 0) == {}
+
+
+@given(
+    runs=st.lists(
+        st.builds(
+            OpenRun,
+            st.uuids(),
+            st.builds(QueueKey, st.sampled_from([lane.name for lane in LANES]), st.sampled_from("abc")),
+            st.integers(0, 10_000),
+            st.floats(0.001, 1),
+            st.integers(1, 40),
+        ),
+        max_size=20,
+        unique_by=lambda one: one.id,
+    ),
+    slots=st.integers(1, 50),
+)
+def test_every_run_ends_and_no_slot_does_more_than_it_can(runs: list[OpenRun], slots: int) -> None:
+    found: dict[UUID, float] = forecast(runs, LANES, dict.fromkeys("abc", 1.0), {"a": 2}, slots)
+    assert set(found) == {one.id for one in runs}
+    work_s = sum(one.frames * one.slot_s_per_frame for one in runs)
+    assert max(found.values(), default=0.0) * slots >= work_s * (1 - 1e-6)
