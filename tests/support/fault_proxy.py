@@ -5,12 +5,13 @@ from __future__ import annotations
 import socket
 import struct
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 _RESET = struct.pack("ii", 1, 0)
 _TICK_S = 0.05
+#: For the server to take what was sent before its client is seen to be gone.
+_SERVED_S = 0.5
 
 
 class FaultProxy:
@@ -108,8 +109,9 @@ class FaultProxy:
                     break
                 if asks and self._on_sent is not None and self._on_sent(id(source), data):
                     self.hit += 1
+                    self._reset(source)  # first, or the answer would get through
                     target.sendall(data)
-                    time.sleep(_TICK_S)  # let the server take it before its client is gone
+                    self._closed.wait(_SERVED_S)
                     break
                 passed += len(data)
                 if not asks and self.cut_after_bytes is not None and passed > self.cut_after_bytes:

@@ -192,8 +192,8 @@ FAULTS = (
     Fault(
         21,
         "a worker's clock is wrong",
-        "`time.time` and `datetime.now` of its process are 58 minutes ahead, or behind",
-        "leases run by the database's clock: none is lost, none lasts longer",
+        "`time.time` and `datetime.now` of its process are ten minutes ahead, or behind",
+        "leases run by the database's clock: none is lost, none lasts longer; further off, the object store refuses",
         (f"{HERE}/test_workers.py::test_a_worker_whose_clock_is_wrong",),
     ),
     Fault(
@@ -309,9 +309,13 @@ FAULTS = (
     Fault(
         34,
         "a chunk that kills whoever takes it",
-        "its lease expires each time",
-        "set aside with its frames named; the others are done",
-        ("tests/integration/db/test_chunks.py::test_a_chunk_that_kills_its_workers_is_given_up_with_its_frames_named",),
+        "its workers are killed, its decoder crashes, or its lease expires, each time",
+        "set aside after at most five deaths, its frames named; the others are done",
+        (
+            "tests/acceptance/test_poison.py::test_poison_is_given_up_after_five_deaths_and_harms_nobody",
+            "tests/acceptance/test_kill_storm.py::test_a_storm_of_kills_harms_no_chunk",
+            "tests/integration/db/test_chunks.py::test_a_chunk_that_hangs_its_workers_is_given_up_with_its_frames_named",
+        ),
     ),
     Fault(
         35,

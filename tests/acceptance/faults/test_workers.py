@@ -81,7 +81,7 @@ def test_a_gpu_lost_in_mid_run(rig: Rig, tmp_path: Path) -> None:
     assert sql(rig.system, "SELECT sum(errors), sum(expirations) FROM chunk") == [(0, 0)]
 
 
-@pytest.mark.parametrize("ahead_s", [3500, -3500], ids=["ahead", "behind"])
+@pytest.mark.parametrize("ahead_s", [600, -600], ids=["ahead", "behind"])
 def test_a_worker_whose_clock_is_wrong(rig: Rig, ahead_s: int) -> None:
     """Leases run by the database's clock: none is lost, none lasts longer."""
     rig.beat()
