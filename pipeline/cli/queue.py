@@ -68,6 +68,8 @@ def _print_report(console: Console, report: QueueReport, *, every: bool) -> None
         if len(shown) < len(report.runs):
             console.print(f"and {len(report.runs) - len(shown)} more; --all shows them")
         console.print("")
+    for reason in report.no_room:
+        console.print(f"no videos are taken in: {reason}")
     console.print(_lanes_line(report))
 
 

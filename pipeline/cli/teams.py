@@ -74,8 +74,11 @@ def teams(context: click.Context, console: Console) -> None:
         console.print("no teams yet; `poseline teams add NAME` makes one")
         return
     console.table(
-        ("team", "weight", "own limits"),
-        [(row.name, f"{row.weight:g}", _format_limits(row.limits)) for row in rows],
+        ("team", "weight", "slots", "own limits"),
+        [
+            (row.name, f"{row.weight:g}", row.max_slots and f"at most {row.max_slots}", _format_limits(row.limits))
+            for row in rows
+        ],
     )
 
 
@@ -92,6 +95,12 @@ def _weight_and_limits(command: click.decorators.FC) -> click.decorators.FC:
             "--max-pixels", "max_pixels", type=_Pixels(), metavar="WxH", help="Of one frame, such as 3840x2160."
         ),
         click.option("--max-bytes", "max_bytes", type=_Bytes(), metavar="SIZE", help="Of one file, such as 10G."),
+        click.option(
+            "--max-slots",
+            type=click.IntRange(0),
+            metavar="N",
+            help="The most chunks that it has under way; 0: no cap.",
+        ),
         click.option("--weight", type=float, help="Share of the queue, relative to other teams."),
     ):
         command = option(command)
@@ -103,11 +112,12 @@ def _weight_and_limits(command: click.decorators.FC) -> click.decorators.FC:
 @_weight_and_limits
 @common
 @pass_console
-def add(console: Console, /, team: str, weight: float | None, **limits: Any) -> None:
+def add(console: Console, /, team: str, weight: float | None, max_slots: int | None, **limits: Any) -> None:
     """Add a team. Limits that are not named are the default."""
     check_team(team)
     given = {name: value for name, value in limits.items() if value is not None}
-    _print_team(console, add_team(console.system, team, weight=1.0 if weight is None else weight, limits=given))
+    weight = 1.0 if weight is None else weight
+    _print_team(console, add_team(console.system, team, weight=weight, limits=given, max_slots=max_slots or None))
 
 
 @teams.command("set")
@@ -122,23 +132,34 @@ def add(console: Console, /, team: str, weight: float | None, **limits: Any) -> 
 )
 @common
 @pass_console
-def set_(console: Console, /, team: str, weight: float | None, reset: tuple[str, ...], **limits: Any) -> None:
-    """Change a team's weight or limits; what is not named stays. Applies from now on."""
+def set_(
+    console: Console,
+    /,
+    team: str,
+    weight: float | None,
+    max_slots: int | None,
+    reset: tuple[str, ...],
+    **limits: Any,
+) -> None:
+    """Change a team's weight, slots or limits; what is not named stays. Applies from now on."""
     check_team(team)
     given = {name: value for name, value in limits.items() if value is not None}
-    if weight is None and not given and not reset:
+    if weight is None and max_slots is None and not given and not reset:
         raise UsageError("nothing to change: give a --weight, a limit such as --max-duration 2h, or --default LIMIT")
-    row = set_team(console.system, team, weight=weight, limits=given, reset=[LIMITS[name] for name in reset])
+    row = set_team(
+        console.system, team, weight=weight, limits=given, reset=[LIMITS[name] for name in reset], max_slots=max_slots
+    )
     _print_team(console, row)
 
 
 def _print_team(console: Console, row: TeamRow) -> None:
     if not console.print_json(_to_dict(row)):
-        console.print(f"{row.name}: weight {row.weight:g}, {_format_limits(row.limits) or 'default limits'}")
+        slots = f", at most {row.max_slots} slots" if row.max_slots else ""
+        console.print(f"{row.name}: weight {row.weight:g}{slots}, {_format_limits(row.limits) or 'default limits'}")
 
 
 def _to_dict(row: TeamRow) -> dict[str, Any]:
-    return {"team": row.name, "weight": row.weight, "limits": dict(row.limits)}
+    return {"team": row.name, "weight": row.weight, "max_slots": row.max_slots, "limits": dict(row.limits)}
 
 
 def _format_limits(limits: Any) -> str:

@@ -15,11 +15,17 @@ from pipeline.db.tables import team
 
 @dataclass(frozen=True)
 class TeamRow:
-    """One team; `limits` as stored, by the names of `VideoLimits`."""
+    """One team.
+
+    Args:
+        limits: as stored, by the names of `VideoLimits`.
+        max_slots: the most chunks that it may have under way; None without a cap.
+    """
 
     name: str
     weight: float
     limits: Mapping[str, Any]
+    max_slots: int | None = None
 
 
 def ensure_team(connection: Connection, name: str) -> UUID:
@@ -31,8 +37,8 @@ def ensure_team(connection: Connection, name: str) -> UUID:
 
 def select_teams(connection: Connection) -> list[TeamRow]:
     """Every team, by name."""
-    rows = connection.execute(select(team.c.name, team.c.weight, team.c.limits).order_by(team.c.name))
-    return [TeamRow(row.name, row.weight, row.limits) for row in rows]
+    rows = connection.execute(select(team.c.name, team.c.weight, team.c.limits, team.c.max_slots).order_by(team.c.name))
+    return [TeamRow(row.name, row.weight, row.limits, row.max_slots) for row in rows]
 
 
 def select_limits(connection: Connection, name: str) -> Mapping[str, Any]:
@@ -48,7 +54,7 @@ def team_exists(connection: Connection, name: str) -> bool:
 
 def insert_team(connection: Connection, new: TeamRow) -> bool:
     """Add a team. Returns whether there was none of that name."""
-    values = {"name": new.name, "weight": new.weight, "limits": dict(new.limits)}
+    values = {"name": new.name, **_values(new)}
     added = insert(team).values(**values).on_conflict_do_nothing().returning(team.c.id)
     return connection.execute(added).first() is not None
 
@@ -56,16 +62,18 @@ def insert_team(connection: Connection, new: TeamRow) -> bool:
 def lock_team(connection: Connection, name: str) -> TeamRow | None:
     """Lock a team until the transaction ends; None where there is none."""
     row = connection.execute(
-        select(team.c.name, team.c.weight, team.c.limits).where(team.c.name == name).with_for_update()
+        select(team.c.name, team.c.weight, team.c.limits, team.c.max_slots).where(team.c.name == name).with_for_update()
     ).first()
-    return None if row is None else TeamRow(row.name, row.weight, row.limits)
+    return None if row is None else TeamRow(row.name, row.weight, row.limits, row.max_slots)
 
 
 def update_team(connection: Connection, changed: TeamRow) -> None:
-    """Write a team's weight and limits."""
-    connection.execute(
-        update(team).where(team.c.name == changed.name).values(weight=changed.weight, limits=dict(changed.limits))
-    )
+    """Write a team's weight, limits and cap."""
+    connection.execute(update(team).where(team.c.name == changed.name).values(**_values(changed)))
+
+
+def _values(row: TeamRow) -> dict[str, Any]:
+    return {"weight": row.weight, "limits": dict(row.limits), "max_slots": row.max_slots}
 
 
 def of_team(statement: Select[Any], name: str | None) -> Select[Any]:

@@ -13,6 +13,7 @@ from pipeline.core.fair_share import QueueKey
 from pipeline.core.forecast import OpenRun, forecast
 from pipeline.core.states import RunState
 from pipeline.db.engine import transaction
+from pipeline.db.pressure import select_pressure
 from pipeline.db.queue_state import (
     RECENT_S,
     LaneRow,
@@ -108,6 +109,7 @@ class QueueReport:
     Args:
         slots: of all workers that report.
         runs: in the order in which they will be done; those of which that is not known come last.
+        no_room: why no videos are taken in; empty while they are.
     """
 
     at: datetime
@@ -115,11 +117,13 @@ class QueueReport:
     lanes: Sequence[LaneRow]
     queues: Sequence[TeamQueue]
     runs: Sequence[RunForecast]
+    no_room: Sequence[str] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The report as JSON fields."""
         return {
             "slots": self.slots,
+            "no_room": list(self.no_room),
             "lanes": [
                 {"lane": row.lane.name, "share": round(row.lane.share, 4), "paused": row.paused_at is not None}
                 for row in self.lanes
@@ -134,7 +138,8 @@ def get_queue(system: System, *, team: str | None = None) -> QueueReport:
     with transaction(system.engine) as connection:
         lanes, every = select_lanes(connection), select_open_runs(connection)
         paces, measured_s = select_paces(connection)
-        slots = sum(worker.slots for worker in select_workers(connection))
+        slots = sum(worker.slots for worker in select_workers(connection) if worker.draining_at is None)
+        no_room = [part.reason for part in select_pressure(connection)]
     now = datetime.now(UTC)
     frames_left = _frames_left(every)
     costs = _Costs(paces, slots * measured_s)
@@ -156,7 +161,7 @@ def get_queue(system: System, *, team: str | None = None) -> QueueReport:
     shown = [run for run in every if team in {None, run.team}]
     runs = [_run_forecast(run, frames_left[run.id], ends_s.get(run.id), now) for run in shown]
     runs.sort(key=lambda run: (run.done_in_s is None, run.done_in_s or 0.0))
-    return QueueReport(now, slots, lanes, _queues(shown, runs, paces, measured_s), runs)
+    return QueueReport(now, slots, lanes, _queues(shown, runs, paces, measured_s), runs, no_room)
 
 
 def set_share(system: System, lane: str, share: float) -> QueueReport:

@@ -62,19 +62,25 @@ def list_teams(system: System) -> list[TeamRow]:
 
 
 def add_team(
-    system: System, team_name: str, *, weight: float = 1.0, limits: Mapping[str, Any] | None = None
+    system: System,
+    team_name: str,
+    *,
+    weight: float = 1.0,
+    limits: Mapping[str, Any] | None = None,
+    max_slots: int | None = None,
 ) -> TeamRow:
     """Add a team.
 
     Args:
         weight: its share of the queue in proportion to other teams' weights.
         limits: by the names of `VideoLimits`; the others are those of the settings.
+        max_slots: the most chunks that it may have under way.
 
     Raises:
         UsageError: there is one of that name, an unknown limit, or a value that makes no sense.
     """
     _check_weight(weight)
-    new = TeamRow(team_name, weight, dict(limits or {}))
+    new = TeamRow(team_name, weight, dict(limits or {}), max_slots)
     try:
         system.limits.with_team(new.limits)
     except ValueError as error:
@@ -92,6 +98,7 @@ def set_team(
     weight: float | None = None,
     limits: Mapping[str, Any] | None = None,
     reset: Iterable[str] = (),
+    max_slots: int | None = None,
 ) -> TeamRow:
     """Change a team; what is not named stays as it is.
 
@@ -99,6 +106,7 @@ def set_team(
         weight: its share of the queue in proportion to other teams' weights.
         limits: by the names of `VideoLimits`.
         reset: the limits that go back to the default.
+        max_slots: the most chunks that it may have under way; 0 takes the cap away.
 
     Raises:
         UnknownTeam: there is no such team.
@@ -115,7 +123,12 @@ def set_team(
         kept = {name: value for name, value in before.limits.items() if name not in set(reset)}
         own = {**kept, **(limits or {})}
         _with_team(system, team_name, own)
-        after = TeamRow(team_name, before.weight if weight is None else weight, own)
+        after = TeamRow(
+            team_name,
+            before.weight if weight is None else weight,
+            own,
+            before.max_slots if max_slots is None else max_slots or None,
+        )
         update_team(connection, after)
     return after
 

@@ -199,6 +199,7 @@ def test_teams_on_the_command_line(
         {
             "team": "kids",
             "weight": 1.0,
+            "max_slots": None,
             "limits": {
                 "max_pixels": 3840 * 2160,
                 "max_frames": 9,
@@ -207,7 +208,7 @@ def test_teams_on_the_command_line(
                 "max_cpu_s_per_frame": 1.5,
             },
         },
-        {"team": "pros", "weight": 2.0, "limits": {}},
+        {"team": "pros", "weight": 2.0, "max_slots": None, "limits": {}},
     ]
     assert "duration 90 m" in said()
     assert "nothing to change" in said("set", "kids", code=2)
@@ -215,3 +216,16 @@ def test_teams_on_the_command_line(
     assert "more than 0" in said("set", "kids", "--weight", "0", code=2)
     assert "must be above 0" in said("set", "kids", "--max-frames", "0", code=2)
     assert "is no name for a team" in said("set", " ", "--weight", "1", code=2)
+
+
+def test_a_teams_cap_is_set_and_taken_away(
+    configured: Settings, system: System, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["teams", "add", "pros", "--max-slots", "3", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["max_slots"] == 3
+    assert main(["teams", "set", "pros", "--weight", "2", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["max_slots"] == 3
+    assert main(["teams"]) == 0
+    assert "at most 3" in capsys.readouterr().out
+    assert main(["teams", "set", "pros", "--max-slots", "0"]) == 0
+    assert sql(system, "SELECT max_slots FROM team WHERE name = 'pros'") == [(None,)]
