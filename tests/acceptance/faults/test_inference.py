@@ -24,10 +24,12 @@ def test_a_chunk_for_which_memory_does_not_suffice(rig: Rig, monkeypatch: pytest
     rows = chunk_poses.iter_pose_rows
 
     def hungry(*args: Any) -> Iterator[Any]:
-        yield next(rows(*args))
+        if args:
+            yield next(rows(*args))
         raise MemoryError("cannot allocate 8 GiB")
 
     monkeypatch.setattr(chunk_poses, "iter_pose_rows", hungry)
+    monkeypatch.setattr(detect, "try_alone", lambda *_: list(hungry()))
     models = ModelCache(system, Placement("cpu"))
     due = "SELECT 1 FROM chunk WHERE idx = 2 AND not_before <= clock_timestamp()"
     for _ in range(system.settings.max_errors):
