@@ -47,8 +47,9 @@ def made_up(number: int) -> FrameRow:
     return FrameRow(number, number * PTS_PER_FRAME, poses)
 
 
-def _fill(spool: Any, system: System, models: ModelCache, claimed: Any, heartbeat: Any) -> str:
-    for number in range(claimed.plan.first_frame, claimed.plan.first_frame + claimed.plan.frames):
+def _fill(spool: Any, system: System, models: ModelCache, work: Any) -> str:
+    plan = work.claimed.plan
+    for number in range(plan.first_frame, plan.first_frame + plan.frames):
         spool.add(made_up(number))
     return "made up"
 

@@ -122,10 +122,10 @@ def first_time(once: str) -> bool:
 
 def _wrap_rows(wrapper: Callable[[Iterator[Any]], Iterator[Any]]) -> None:
     """Put a generator around what the worker computes of a chunk."""
-    from pipeline.services import detect
+    from pipeline.services import chunk_poses
 
-    rows = detect.iter_pose_rows
-    detect.iter_pose_rows = lambda *args, **options: wrapper(rows(*args, **options))  # type: ignore[assignment]
+    rows = chunk_poses.iter_pose_rows
+    chunk_poses.iter_pose_rows = lambda *args, **options: wrapper(rows(*args, **options))  # type: ignore[assignment]
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pipeline.inference.engines.placement import Placement
-from pipeline.services import detect
+from pipeline.services import chunk_poses, detect
 from pipeline.services.finish import finish_run
 from pipeline.services.model_cache import ModelCache
 from tests.acceptance.faults.rig import Rig
@@ -21,13 +21,15 @@ def test_a_chunk_for_which_memory_does_not_suffice(rig: Rig, monkeypatch: pytest
     """It is set aside after five errors, its frames are named as missing, and the others are done."""
     system = rig.system
     run_id = analyse(system, rig.clip, put=False, chunks=(0, 1, 3))
-    rows = detect.iter_pose_rows
+    rows = chunk_poses.iter_pose_rows
 
     def hungry(*args: Any) -> Iterator[Any]:
-        yield next(rows(*args))
+        if args:
+            yield next(rows(*args))
         raise MemoryError("cannot allocate 8 GiB")
 
-    monkeypatch.setattr(detect, "iter_pose_rows", hungry)
+    monkeypatch.setattr(chunk_poses, "iter_pose_rows", hungry)
+    monkeypatch.setattr(detect, "try_alone", lambda *_: list(hungry()))
     models = ModelCache(system, Placement("cpu"))
     due = "SELECT 1 FROM chunk WHERE idx = 2 AND not_before <= clock_timestamp()"
     for _ in range(system.settings.max_errors):
