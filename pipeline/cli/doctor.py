@@ -21,7 +21,7 @@ from pipeline.db.engine import transaction
 from pipeline.db.migrate import check_revision
 from pipeline.db.worker_deaths import select_restarting
 from pipeline.db.workers import select_lost_workers, select_workers
-from pipeline.errors import PoselineError, in_one_line
+from pipeline.errors import PoselineError, ServiceUnavailable, in_one_line
 from pipeline.inference.catalogue import BUNDLED_MODEL
 from pipeline.inference.engines.diagnostics import describe_nvidia, describe_onnxruntime, describe_openvino
 from pipeline.inference.engines.placement import Placement
@@ -225,7 +225,10 @@ def _beat(console: Console) -> str:
 
 
 def _room(console: Console) -> str:
-    short = list_pressure(console.system)
+    try:
+        short = list_pressure(console.system)
+    except ServiceUnavailable:
+        return "not known: see postgres"
     if short:
         raise DoctorFailed(f"no videos are taken in {in_words(short[0].since)}: {short[0].reason}")
     return "disks, object store and database have room for more videos"

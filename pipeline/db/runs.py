@@ -132,15 +132,15 @@ def find_standing_runs(
         return []
     rows = connection.execute(
         select(run.c.video_id, run.c.id)
-        .distinct(run.c.video_id)
         .where(
             run.c.video_id.in_(video_ids),
             run.c.model_fingerprint == model_fingerprint,
             run.c.state.not_in([RunState.FAILED, RunState.CANCELLED]),
         )
-        .order_by(run.c.video_id, run.c.created_at.desc(), run.c.id)
+        .order_by(run.c.created_at, run.c.id.desc())
     )
-    return [(row.video_id, row.id) for row in rows]
+    newest = {row.video_id: row.id for row in rows}
+    return list(newest.items())
 
 
 def move_waiting_runs(connection: Connection, from_video_id: UUID, to_video_id: UUID) -> None:

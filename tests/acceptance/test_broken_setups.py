@@ -29,7 +29,14 @@ ON_POSTGRES = (
     ("ingest", str(DEMO_CLIP)),
     ("runs",),
     ("show", RUN),
+    ("queue",),
+    ("queue", "share", "fresh", "0.2"),
+    ("tag", RUN, "season=2026"),
     ("cancel", RUN),
+    ("retry", RUN),
+    ("pause", "--lane", "fresh"),
+    ("resume", "--lane", "fresh"),
+    ("drain", "worker-1@host"),
     ("export", RUN, "--out", "x.jsonl"),
     ("preview", RUN, "--out", "x.png"),
     ("verify", RUN),
@@ -108,7 +115,7 @@ def wrong_parts(capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
     assert main(["doctor", "--json"]) == 1
     found = json.loads(capsys.readouterr().out)
     parts = [line["part"] for line in found]
-    assert parts[-7:] == ["variables", "settings", "postgres", "redis", "store", "workers", "beat"]
+    assert parts[-8:] == ["variables", "settings", "postgres", "redis", "store", "workers", "beat", "room"]
     return {line["part"]: line["message"] for line in found if not line["ok"]}
 
 
