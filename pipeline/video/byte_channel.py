@@ -112,6 +112,8 @@ class CopiedFile(ByteChannelFile):
     def read(self, size: int = -1) -> bytes:
         left = max(0, self.size_bytes - self._at)
         size = min(left, MAX_RUN_BLOCKS * BLOCK_BYTES, size if size >= 0 else left)
+        if not size:
+            return b""
         if self._at < self._there[0] or self._at + size > self._there[1]:
             self._sock.sendall(REQUEST.pack(self._at, size))
             start, stop = SPAN.unpack(receive_exactly(self._sock, SPAN.size))
