@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 HERE = "tests/acceptance/faults"
+DISPATCH = "tests/integration/services/test_dispatch.py"
 
 
 @dataclass(frozen=True)
@@ -355,9 +356,12 @@ FAULTS = (
     Fault(
         39,
         "a team floods the queue",
-        "a season of one team, then a match of another",
-        "the match does not wait for the season",
-        ("tests/integration/db/test_chunks.py::test_the_window_is_small_and_fair_between_teams",),
+        "100,000 chunks of one team wait, then 10 of another come",
+        "they are done within twice the time that they take alone",
+        (
+            f"{DISPATCH}::test_a_team_with_nothing_under_way_does_not_wait_for_what_was_sent_before",
+            "tests/soak/test_season.py::test_ten_chunks_beside_a_hundred_thousand_take_at_most_twice_as_long",
+        ),
     ),
     Fault(
         40,

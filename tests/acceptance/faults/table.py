@@ -16,18 +16,20 @@ CHAOS = ROOT / "docs" / "chaos.json"
 _INTRODUCTION = """\
 # Faults
 
-What can go wrong, how the tests bring it about, and what must come of it. After each of them the same
-[standard checks](../tests/acceptance/faults/standard_checks.py) hold: every run ended; what is exported is byte for
-byte what an undisturbed run gives; each frame once; nothing pending, finished once, no lease; no message in Redis; no
-child process, no temporary file, no part of an upload left.
+What can go wrong, how the tests bring it about, and what must come of it. After each whose test is in
+`tests/acceptance/faults` the same [standard checks](../tests/acceptance/faults/standard_checks.py) hold: every run
+ended; what is exported is byte for byte what an undisturbed run gives; each frame once; nothing pending, finished once,
+no lease; no message in Redis; no child process, no temporary file, no part of an upload left. The others have checks of
+their own.
 
 The suite itself is tested: without the clause that fences late commits, without the reconciler, and without the frame
 check, a fault test fails each time ([test_negative_controls](../tests/acceptance/faults/test_negative_controls.py)).
 
 This page is made from [the registry](../tests/acceptance/faults/registry.py) by `python -m
-tests.acceptance.faults.table`. The seconds are from the end of the fault (or from a kill) to the end of the run, on two
-busy cores, with the leases of two seconds that the tests use; with the default of 30 s, add 28 s where a lease has to
-expire. `FAULT_TIMES=docs/faults.json python -m pytest tests/acceptance/faults` measures them anew.
+tests.acceptance.faults.table`. The seconds are from the end of the fault (or from a kill) to the end of the run, of one
+trial on two cores, starting a worker included, with the leases of two seconds that the tests use; with the default of
+30 s, add 28 s where a lease has to expire. `FAULT_TIMES=docs/faults.json python -m pytest
+tests/acceptance/faults` measures them anew.
 
 | | fault | injection | outcome | s | tests |
 | --- | --- | --- | --- | --- | --- |
