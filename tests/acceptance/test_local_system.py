@@ -184,6 +184,11 @@ PRINTING = {
     "runs": ("--state", "done", "--since", "1d", "--name", "demo"),
     "show": ("demo",),
     "tag": ("demo", "season=2026"),
+    "queue": (),
+    "queue share": ("reprocess", "0.1"),
+    "retry": ("demo",),
+    "pause": ("--lane", "reprocess"),
+    "resume": ("--lane", "reprocess"),
     "cancel": ("demo",),
     "export": ("demo", "--out", "again.csv"),
     "preview": ("demo", "--out", "again.png"),
@@ -202,8 +207,8 @@ PRINTING = {
     "teams add": ("u18",),
     "teams set": ("u18", "--weight", "2"),
 }
-#: Those that do not end, need images or minutes, or end the stack of the other tests, which call it themselves.
-OTHERS = {"worker", "beat", "flower", "eval", "bench", "models fetch", "down"}
+#: Those that do not end, need images, minutes or a worker's name, or end the stack of the other tests, which call it themselves.
+OTHERS = {"worker", "beat", "flower", "eval", "bench", "models fetch", "down", "drain"}
 
 
 def test_every_command_prints_json(
