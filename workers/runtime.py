@@ -136,10 +136,14 @@ def build_runtime(app: Celery, settings: Settings, name: str, slots: int, device
     """
     # A slot needs a connection for its transaction and one for its lease; the reports and ticks need one each.
     system = build_system(settings, queue=build_task_queue(settings, app), pool_size=2 * slots + 2)
-    with transaction(system.engine) as connection:
-        note_start(connection, name)
-    models = ModelCache(system, Placement(device, slots=slots, cache_path=settings.home / "engines"))
-    report = models.preload(BUNDLED_MODEL)
+    try:
+        with transaction(system.engine) as connection:
+            note_start(connection, name)
+        models = ModelCache(system, Placement(device, slots=slots, cache_path=settings.home / "engines"))
+        report = models.preload(BUNDLED_MODEL)
+    except BaseException:
+        system.close()
+        raise
     computes = DeviceRow(
         device=report.device.name,
         provider=report.device.provider,
