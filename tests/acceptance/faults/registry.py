@@ -314,7 +314,7 @@ FAULTS = (
         "set aside after at most five deaths, its frames named; the others are done",
         (
             "tests/acceptance/test_poison.py::test_poison_is_given_up_after_five_deaths_and_harms_nobody",
-            "tests/acceptance/test_kill_storm.py::test_a_storm_of_kills_harms_no_chunk",
+            "tests/soak/test_kill_storm.py::test_a_storm_of_kills_harms_no_chunk",
             "tests/integration/db/test_chunks.py::test_a_chunk_that_hangs_its_workers_is_given_up_with_its_frames_named",
         ),
     ),
