@@ -207,7 +207,8 @@ PRINTING = {
     "teams add": ("u18",),
     "teams set": ("u18", "--weight", "2"),
 }
-#: Those that do not end, need images, minutes or a worker's name, or end the stack of the other tests, which call it themselves.
+#: Those that do not end, need images, minutes or a worker's name, or end the stack of the other tests, which call it
+#: themselves.
 OTHERS = {"worker", "beat", "flower", "eval", "bench", "models fetch", "down", "drain"}
 
 
