@@ -16,10 +16,11 @@ from sqlalchemy.types import Integer
 
 from pipeline.core.fair_share import Lane, QueueKey, UnderWay, Waiting, idle_parts, share_out
 from pipeline.core.precision import Precision
-from pipeline.core.states import ChunkState
+from pipeline.core.states import ChunkState, VideoState
 from pipeline.db.engine import advisory_key
 from pipeline.db.leases import after
-from pipeline.db.tables import chunk, lane, run, team, video
+from pipeline.db.queue_state import select_lanes
+from pipeline.db.tables import chunk, run, team, video
 from pipeline.db.transitions import move_to
 
 #: The most that one call sends; who calls repeats it.
@@ -123,7 +124,7 @@ def queue_ready_chunks(
     waiting = _read_heads(connection, precision, max(limit, 1))
     if not waiting:
         return []
-    lanes = _lanes(connection)
+    lanes = [row.lane for row in select_lanes(connection)]
     weights, caps = _teams(connection, {UUID(queue.team) for queue in {one.queue for one in waiting} | set(busy)})
     parts = idle_parts({one.queue for one in waiting}, busy, lanes, weights, slots)
     if parts:
@@ -172,7 +173,7 @@ def queue_stored_videos(connection: Connection, most_under_way: int) -> list[UUI
     )
     marked = connection.execute(
         video.update()
-        .where(video.c.id.in_(chosen), video.c.state == "stored", video.c.lease_token.is_(None))
+        .where(video.c.id.in_(chosen), video.c.state == VideoState.STORED, video.c.lease_token.is_(None))
         .values(queued_at=func.clock_timestamp())
         .returning(video.c.id)
     )
@@ -199,7 +200,7 @@ def requeue_lost_videos(connection: Connection, older_than_s: float) -> int:
     return connection.execute(
         video.update()
         .where(
-            video.c.state == "stored",
+            video.c.state == VideoState.STORED,
             video.c.queued_at.is_not(None),
             video.c.lease_token.is_(None),
             video.c.queued_at < after(-older_than_s),
@@ -219,11 +220,6 @@ def _teams(connection: Connection, ids: set[UUID]) -> tuple[dict[str, float], di
         {str(row.id): row.weight for row in rows},
         {str(row.id): row.max_slots for row in rows if row.max_slots is not None},
     )
-
-
-def _lanes(connection: Connection) -> list[Lane]:
-    rows = connection.execute(select(lane.c.name, lane.c.rank, lane.c.share).order_by(lane.c.rank))
-    return [Lane(row.name, row.rank, row.share) for row in rows]
 
 
 def _mark_queued(connection: Connection, chosen: Sequence[QueuedChunk]) -> list[QueuedChunk]:

@@ -13,7 +13,7 @@ from pipeline.core.fair_share import Lane
 from pipeline.core.states import RunState
 
 #: What was measured longer ago than this says little of now.
-RECENT_S = 120.0
+_RECENT_S = 120.0
 _MOST_CHUNKS = 2000
 
 
@@ -67,7 +67,6 @@ class Pace:
     lane: str
     team_id: UUID
     frames: int
-    chunks: int
     slot_s: float
 
 
@@ -88,7 +87,7 @@ ORDER BY lane.rank, team.name, run.state = 'waiting', run.rank, run.due_at, run.
 """)
 
 _PACES = text("""
-SELECT run_id, model_fingerprint, lane, team_id, sum(frames) AS frames, count(*) AS chunks,
+SELECT run_id, model_fingerprint, lane, team_id, sum(frames) AS frames,
        sum(extract(epoch FROM recent.finished_at - recent.started_at))::double precision AS slot_s
 FROM (
     SELECT run_id, frames, started_at, finished_at FROM chunk
@@ -126,6 +125,6 @@ def select_open_runs(connection: Connection) -> list[QueuedRun]:
 
 def select_paces(connection: Connection) -> tuple[Sequence[Pace], float]:
     """How fast chunks ended lately, by run, and for how many seconds that was measured."""
-    values = {"recent_s": RECENT_S, "most": _MOST_CHUNKS}
+    values = {"recent_s": _RECENT_S, "most": _MOST_CHUNKS}
     paces = [Pace(**row) for row in connection.execute(_PACES, values).mappings()]
     return paces, connection.execute(_WINDOW, values).scalar() or 0.0

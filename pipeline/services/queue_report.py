@@ -15,7 +15,6 @@ from pipeline.core.states import RunState
 from pipeline.db.engine import transaction
 from pipeline.db.pressure import select_pressure
 from pipeline.db.queue_state import (
-    RECENT_S,
     LaneRow,
     Pace,
     QueuedRun,
@@ -27,6 +26,7 @@ from pipeline.db.queue_state import (
 from pipeline.db.workers import select_workers
 from pipeline.errors import UsageError
 from pipeline.services.system import System
+from pipeline.services.teams import require_team
 
 _MOST_KEPT = 0.9
 #: Slots that were idle for longer than they worked had nothing to do, and say nothing of what is to come.
@@ -134,7 +134,13 @@ class QueueReport:
 
 
 def get_queue(system: System, *, team: str | None = None) -> QueueReport:
-    """The queue; of one team only unless it is None. Forecasts count the others all the same."""
+    """The queue; of one team only unless it is None. Forecasts count the others all the same.
+
+    Raises:
+        UnknownTeam: there is no such team.
+    """
+    if team is not None:
+        require_team(system, team)
     with transaction(system.engine) as connection:
         lanes, every = select_lanes(connection), select_open_runs(connection)
         paces, measured_s = select_paces(connection)
@@ -255,7 +261,7 @@ def _queues(
                 waiting=waiting,
                 runs=len(here) - waiting,
                 frames_left=sum(run.frames_left or 0 for run in here),
-                frames_per_s=frames[lane, team] / max(measured_s, 1.0) if measured_s <= RECENT_S else 0.0,
+                frames_per_s=frames[lane, team] / max(measured_s, 1.0),
                 done_in_s=None if None in ends_s else max(end_s for end_s in ends_s if end_s is not None),
             )
         )

@@ -43,6 +43,8 @@ def test_what_waits_how_fast_it_goes_and_when_it_is_done(
         ("fresh", "b", 60),
     ]
     assert [run["team"] for run in shown(capsys, "--team", "b")["runs"]] == ["b"]
+    assert main(["queue", "--team", "c"]) == 2
+    assert "there is no team 'c'" in capsys.readouterr().err
     sql(system, "UPDATE team SET paused_at = now() WHERE name = 'b'")
     assert main(["queue"]) == 0
     out = capsys.readouterr().out
