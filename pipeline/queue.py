@@ -221,8 +221,9 @@ class TaskQueue:
         Args:
             limit: return as soon as so many have answered.
         """
-        with _broker_errors():
-            replies = self._app.control.ping(timeout=timeout_s, limit=limit) or []
+        # A connection of its own: Kombu's pool may hold one that a restart of Redis has closed, and does not renew it.
+        with _broker_errors(), self._app.connection_for_write() as connection:
+            replies = self._app.control.ping(timeout=timeout_s, limit=limit, connection=connection) or []
         return sorted(name for reply in replies for name in reply)
 
     def ask_for_reports(self, workers: Sequence[str]) -> None:
