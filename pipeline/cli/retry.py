@@ -29,9 +29,9 @@ def retry(
 ) -> None:
     """Try again what failed, was cancelled, was given up, or waits after an error.
 
-    A run that has ended stays as it is: a new run of the same video, model and lane takes its place, also of a done run
-    in which parts were given up. In a run under way, the parts that were given up are analysed again, and what waits
-    after an error is tried now. A rejected video is read again while its upload is still stored.
+    A run that has ended stays as it is: a new run of the same video, model, lane and deadline takes its place, also of
+    a done run in which parts were given up. In a run under way, the parts that were given up are analysed again, and
+    what waits after an error is tried now. A rejected video is read again while its upload is still stored.
 
     CHUNK is RUN:NUMBER, such as 9b42e6d5:3; VIDEO is a video's name or the first characters of its id.
     """

@@ -1,7 +1,7 @@
 """Try again what failed, was cancelled, was given up, or waits out a back-off.
 
-A run is immutable once it has ended, so what is tried again of it is a new run of the same video, model and lane. In
-a run that is under way, the chunks that were given up become ready again.
+A run is immutable once it has ended, so what is tried again of it is a new run of the same video, model, lane and
+deadline. In a run that is under way, the chunks that were given up become ready again.
 """
 
 from __future__ import annotations
@@ -170,7 +170,7 @@ def _retry_chunk(system: System, run: RunRow, idx: int) -> Retry:
 
 
 def _analyse_again(system: System, run: RunRow, because: str = "") -> Retry:
-    """Request a run again that has ended, of its video, model and lane."""
+    """Request a run again that has ended, of its video, model, lane and deadline, also where that has passed."""
     with transaction(system.engine) as connection:
         video = select_video(connection, run.video_id, team=None)
     again = _is_rejected(video)
@@ -183,7 +183,9 @@ def _analyse_again(system: System, run: RunRow, because: str = "") -> Retry:
             db.reingest(connection, video.id)
         video_id = lock_for_run(connection, video.id)
         retry_of = run.id if run.state is RunState.DONE else None
-        new_id, new = insert_run(connection, video_id, run.model_fingerprint, lane=run.lane, retry_of=retry_of)
+        new_id, new = insert_run(
+            connection, video_id, run.model_fingerprint, lane=run.lane, deadline=run.deadline, retry_of=retry_of
+        )
         plan_runs(connection, system.settings, video_id)
         state = select_run(connection, new_id, team=None).state
     if not new:

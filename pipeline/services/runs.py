@@ -241,6 +241,8 @@ def to_dict(run: Run) -> dict[str, object]:
         "reason": run.reason,
         "notes": list(run.notes),
         "tags": dict(run.tags),
+        "lane": run.lane,
+        "deadline": run.deadline and run.deadline.isoformat(),
         "created_at": run.created_at.isoformat(),
         "finished_at": run.finished_at.isoformat() if run.finished_at else None,
         "paused_since": run.paused_at.isoformat() if is_held_back(run) and run.paused_at else None,
