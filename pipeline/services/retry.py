@@ -7,7 +7,7 @@ deadline. In a run that is under way, the chunks that were given up become ready
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -15,6 +15,7 @@ from uuid import UUID
 
 from pipeline.core.progress import SILENT, Progress
 from pipeline.core.states import ChunkState, RunState, VideoState
+from pipeline.core.tags import Tags
 from pipeline.db import retries as db
 from pipeline.db.chunks import ANALYSED, count_chunks
 from pipeline.db.engine import transaction
@@ -77,21 +78,27 @@ def retry(system: System, target: str, *, team: str | None) -> Retry:
 
 
 def iter_retry_failed(
-    system: System, *, team: str | None, since: datetime | None, progress: Progress = SILENT
+    system: System, *, team: str | None, since: datetime | None, tags: Tags | None = None, progress: Progress = SILENT
 ) -> Iterator[Retry]:
-    """Try again what an outage left behind: every failed run for which no other stands, and the chunks that runs under
-    way gave up. Each is done when it is asked for; what cannot be tried again is yielded as refused.
+    """As `iter_retry` of what an outage left behind: every failed run for which no other stands, and the runs under way
+    that gave chunks up.
 
     Args:
         since: only what failed since then.
+        tags: only of videos that have all these.
     """
     with transaction(system.engine) as connection:
-        found = db.select_failed(connection, team_name=team, since=since)
-        found += db.select_with_quarantined(connection, team_name=team, since=since)
-    progress.total(len(found))
-    for run_id in found:
+        found = db.select_failed(connection, team_name=team, since=since, tags=tags)
+        found += db.select_with_quarantined(connection, team_name=team, since=since, tags=tags)
+    yield from iter_retry(system, found, progress)
+
+
+def iter_retry(system: System, run_ids: Collection[UUID], progress: Progress = SILENT) -> Iterator[Retry]:
+    """Try many runs again. Each is done when it is asked for; what cannot be tried again is yielded as refused."""
+    progress.total(len(run_ids))
+    for run_id in run_ids:
         with transaction(system.engine) as connection:
-            run = select_run(connection, run_id, team=team)
+            run = select_run(connection, run_id, team=None)
         try:
             yield _retry_run(system, run)
         except (UsageError, SourceGone, VideoRejected) as error:
