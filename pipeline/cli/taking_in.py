@@ -69,7 +69,7 @@ class TakingIn:
         console, ended = self._console, self.ended
         total_bytes = sum(item.size_bytes for item in self._ready if isinstance(item, Item))
         known_files = KnownFiles(console.settings.home)
-        intake = Intake(console.system, self._registration(), known_files, console.progress)
+        intake = Intake(console.system, self._registration(), known_files, console.notice)
         numbers: dict[int, int] = {}
         done_bytes = 0
         with (
@@ -252,7 +252,7 @@ class _Steps:
 
     def step(self, message: str, /) -> None:
         """Say what begins."""
-        self._console.progress(message)
+        self._console.notice(message)
 
 
 def submit(console: Console, source: str, team: str, model: str) -> Submission:
@@ -262,7 +262,7 @@ def submit(console: Console, source: str, team: str, model: str) -> Submission:
         PoselineError: as `Intake.take_in`.
     """
     found = find_model(model, console.models_path, console.pins_path)
-    intake = Intake(console.system, Registration(console.system, found), on_wait=console.progress)
+    intake = Intake(console.system, Registration(console.system, found), on_wait=console.notice)
     item = Item(source, team, size_bytes=os.stat(source).st_size)
     with Bar(console, f"uploading {item.shown_name}", item.size_bytes, "bytes") as bar:
         result = intake.take_in(item, bar.advance)

@@ -96,7 +96,7 @@ class Intake:
 
     Args:
         known_files: the hashes of files that were read before.
-        on_wait: called with the reason when uploads, or objects, wait because there is no room, once for each.
+        on_wait: called with the reason when videos wait, for room or for a server, once for each.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class Intake:
     ) -> None:
         self.system = system
         self.stopping = threading.Event()
-        self._rows, self._known_files = registration, known_files
+        self._rows, self._known_files, self.on_wait = registration, known_files, on_wait
         self._room = Room(system, on_wait)
         self._limits: dict[str, VideoLimits] = {}
         self._guard = threading.Lock()

@@ -11,6 +11,7 @@ import signal
 import struct
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -24,12 +25,16 @@ from pipeline.services.system import System
 from pipeline.services.teams import add_team
 from pipeline.settings import Settings
 from pipeline.storage.objects import PART_BYTES, ObjectStore
+from tests.support.commands import printed, said
 from tests.support.harness import processes, sql, wait_until
 from tests.support.video_maker import make_video
 
 pytestmark = pytest.mark.usefixtures("configured")
 
 VIDEOS = "SELECT team.name, video.name, video.tags FROM video JOIN team ON team.id = team_id ORDER BY 1, 2"
+
+
+WAITS = "waiting to upload, and going on by itself when there is room"
 
 
 @pytest.fixture(scope="module")
@@ -51,19 +56,6 @@ def footage(base: bytes, tmp_path: Path) -> Callable[..., list[Path]]:
         return paths
 
     return make
-
-
-def printed(capsys: pytest.CaptureFixture[str], *args: str, code: int = 0) -> Any:
-    capsys.readouterr()
-    assert main([*args, "--json"]) == code, capsys.readouterr().err
-    return json.loads(capsys.readouterr().out)
-
-
-def said(capsys: pytest.CaptureFixture[str], *args: str, code: int = 0) -> str:
-    capsys.readouterr()
-    assert main(list(args)) == code, capsys.readouterr()
-    captured = capsys.readouterr()
-    return captured.out + captured.err
 
 
 def names(facts: list[dict[str, Any]]) -> list[str]:
@@ -202,6 +194,36 @@ def test_a_report_says_what_became_of_each(
     assert (row["path"], row["team"], row["state"], row["reason"]) == (str(good), "default", "known", None)
     for path, words in (("report.txt", "end it in .jsonl or .csv"), ("no/report.csv", "cannot be written")):
         assert words in said(capsys, "ingest", str(good), "--report", path, code=2)
+
+
+def test_with_json_progress_is_objects_on_stderr_and_the_result_one_document(
+    system: System,
+    footage: Callable[..., list[Path]],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    footage(*(f"in/{number}.mp4" for number in range(6)))
+    monkeypatch.setattr("pipeline.cli.progress._LINE_EVERY_S", 0.0)
+    monkeypatch.setattr("pipeline.services.pressure._POLL_S", 0.05)
+    sql(system, "INSERT INTO pressure (part, reason) VALUES ('disk', 'only 3 KiB free')")
+    with ThreadPoolExecutor(1) as pool:
+        ingesting = pool.submit(main, ["ingest", "in", "--jobs", "2", "--json"])
+        told: list[dict[str, Any]] = []
+        wait_until(lambda: told.extend(lines_of(capsys.readouterr().err)) or told, 30, "a line that says why it waits")
+        assert told[0] == {"progress": f"{WAITS}: only 3 KiB free"}
+        sql(system, "DELETE FROM pressure")
+        assert ingesting.result(60) == 0
+    captured = capsys.readouterr()
+    assert len(json.loads(captured.out)) == 6
+    shown = [(each["progress"], each["done"]) for each in lines_of(captured.err)]
+    assert shown, "it was silent"
+    assert all(words.startswith("uploading 6 videos, ") for words, _ in shown)
+    assert len(set(shown)) == len(shown), "a line says nothing new"
+    assert [done for _, done in shown] == sorted(done for _, done in shown)
+
+
+def lines_of(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]
 
 
 def test_what_is_known_is_not_read_again_and_what_the_server_lost_is_uploaded_again(

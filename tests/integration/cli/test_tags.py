@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from pipeline.cli.main import main
 from pipeline.core.tags import MAX_TAGS
 from pipeline.services.result_page import write_result_page
 from pipeline.services.system import System
 from pipeline.services.teams import add_team
 from tests.support.analysis import MODEL, analyse
+from tests.support.commands import printed, said
 from tests.support.harness import cut, sql
 from tests.support.paths import DEMO_CLIP
 
@@ -30,19 +28,6 @@ def clips(tmp_path: Path) -> dict[str, Path]:
         (tmp_path / where).mkdir(parents=True, exist_ok=True)
         made[camera] = cut(DEMO_CLIP, tmp_path / where / f"final_{camera}.mp4", 8 + int(camera))
     return made
-
-
-def printed(capsys: pytest.CaptureFixture[str], *args: str, code: int = 0) -> Any:
-    capsys.readouterr()
-    assert main([*args, "--json"]) == code, capsys.readouterr().err
-    return json.loads(capsys.readouterr().out)
-
-
-def said(capsys: pytest.CaptureFixture[str], *args: str, code: int = 0) -> str:
-    capsys.readouterr()
-    assert main(list(args)) == code, capsys.readouterr()
-    captured = capsys.readouterr()
-    return captured.out + captured.err
 
 
 def test_tags_come_from_paths_and_the_command_line(

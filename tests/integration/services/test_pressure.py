@@ -28,6 +28,7 @@ from pipeline.services.upload import upload_file
 from pipeline.settings import Settings
 from tests.conftest import opened
 from tests.support.analysis import MODEL, put_model
+from tests.support.commands import printed
 from tests.support.harness import ask, processes, sql, wait_until
 
 
@@ -247,11 +248,5 @@ def test_a_worker_without_room_takes_in_no_video_and_says_so(
         blocked = get_run(system, run_id, team=None).blocking_reason
         assert blocked is not None
         assert blocked.startswith("videos wait to be taken in until there is room: ")
-        [status] = json.loads(said(capsys, "status", "--json"))["ingest_paused"]
+        [status] = printed(capsys, "status")["ingest_paused"]
         assert status["part"] == "disk"
-
-
-def said(capsys: pytest.CaptureFixture[str], *args: str) -> str:
-    capsys.readouterr()
-    assert main([*args]) == 0
-    return capsys.readouterr().out
