@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pipeline.core.tags import Tags
 from pipeline.errors import UsageError
-from pipeline.services.manifest import is_manifest, read_manifest
+from pipeline.services.manifest import is_manifest, read_manifest, real_location
 from pipeline.services.upload_steps import printable
 
 VIDEO_ENDINGS = {".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".ts", ".mts", ".m2ts", ".mpg", ".mpeg"}
@@ -57,6 +57,8 @@ def find_sources(
 ) -> list[Source]:
     """The videos of `paths` and of a manifest, those of a folder or pattern sorted by name; each once for each team.
 
+    What a manifest names is as its rows say, also where a path names it, too.
+
     Args:
         paths: `-` is a list of them, one a line, or separated by NUL.
         read_list: gives that list; by default standard input.
@@ -71,9 +73,11 @@ def find_sources(
         sources += _of_manifest(manifest)
     if not sources:
         raise UsageError("no video is named; give a path, or --manifest FILE")
-    for source in sources:
-        at = source.location if source.location.startswith("s3://") else os.path.realpath(source.location)
-        found.setdefault((at, source.team), source)
+    places = [real_location(source.location) for source in sources]
+    listed = {at for at, source in zip(places, sources, strict=True) if source.manifest is not None}
+    for at, source in zip(places, sources, strict=True):
+        if source.manifest is not None or at not in listed:
+            found.setdefault((at, source.team), source)
     return list(found.values())
 
 

@@ -142,11 +142,12 @@ class TakingIn:
         return [source]
 
     def _iter_items(self) -> Iterator[Item]:
+        listed = {source.location for source in self.sources if source.manifest is not None}
         for each in self._ready:
             if isinstance(each, Item):
                 yield each
             else:
-                yield from self._iter_prefix(each)
+                yield from (item for item in self._iter_prefix(each) if item.location not in listed)
 
     def _iter_prefix(self, source: Source) -> Iterator[Item]:
         store = self._console.system.store

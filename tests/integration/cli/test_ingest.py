@@ -96,6 +96,21 @@ def test_patterns_lists_and_prefixes_name_videos(
     assert [one["state"] for one in printed(capsys, "ingest", "-")] == ["known", "known"]
 
 
+def test_what_a_manifest_names_below_a_prefix_is_registered_as_its_row_says(
+    system: System, footage: Callable[..., list[Path]], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    [path] = footage("a.mp4")
+    prefix = f"season-{uuid4()}/"
+    for name in ("1.mp4", "2.mp4"):
+        system.store.put_file(path, prefix + name)
+    url = f"s3://{system.store.bucket}/{prefix}"
+    add_team(system, "u18")
+    manifest = tmp_path / "m.csv"
+    manifest.write_text(f"path,team,name,tags\n{url}2.mp4,u18,Final,half=2\n")
+    printed(capsys, "ingest", url, "--manifest", str(manifest))
+    assert sql(system, VIDEOS) == [("default", "1.mp4", {}), ("u18", "Final", {"half": "2"})]
+
+
 def test_poseline_s_own_objects_below_a_prefix_are_left_out(
     system: System, footage: Callable[..., list[Path]], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -142,6 +157,8 @@ def test_a_manifest_gives_teams_names_and_tags(
         ("m.csv", "path,team\na.mp4,\nb.mp4,\n", "line 3: there is no file"),
         ("m.csv", "path,team\na.mp4,nobody\n", "line 2: there is no team 'nobody'; `poseline teams add`"),
         ("m.csv", "path,name\n\na.mp4,x\na.mp4,y\n", "is in line 3 already"),
+        ("m.csv", "path,tags\na.mp4,half=1\n./a.mp4,half=2\n", "line 3: a.mp4 is in line 2 already"),
+        ("m.csv", "path\ns3://bucket\n", "line 2: s3://bucket is not of the form s3://bucket/key"),
         ("m.csv", 'path\n"a.mp4\n', "is no CSV"),
         ("m.csv", "path\na.mp4,1,2\n", "line 2: 3 cells below 1 headings"),
         ("m.csv", "path\n", "names no video"),

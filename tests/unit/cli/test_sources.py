@@ -22,6 +22,19 @@ def test_a_folder_gives_its_videos_sorted_and_each_once(tmp_path: Path) -> None:
     assert [(one.shown_name, one.in_folder) for one in found] == [("b.MP4", False), ("a.mov", True), ("c.mkv", True)]
 
 
+def test_what_a_manifest_names_is_as_its_rows_say_also_in_a_folder(tmp_path: Path) -> None:
+    for name in ("a.mp4", "b.mp4", "c.mp4"):
+        (tmp_path / name).write_bytes(b"x")
+    manifest = tmp_path / "m.csv"
+    manifest.write_text("path,team,name,tags\nb.mp4,u18,Final,half=1\nc.mp4,,,half=2\n")
+    found = find_sources([str(tmp_path), str(tmp_path / "c.mp4")], manifest)
+    assert [(one.shown_name, one.team, dict(one.tags)) for one in found] == [
+        ("a.mp4", None, {}),
+        ("Final", "u18", {"half": "1"}),
+        ("c.mp4", None, {"half": "2"}),
+    ]
+
+
 def test_an_object_may_be_named_in_capitals() -> None:
     assert [one.location for one in find_sources(["S3://bucket/Match#2.mp4"])] == ["s3://bucket/Match#2.mp4"]
 
