@@ -48,8 +48,10 @@ class Source:
 
 
 def is_video_name(name: str) -> bool:
-    """Whether a file or object is taken for a video where a folder or prefix was named."""
-    return os.path.splitext(name)[1].lower() in VIDEO_ENDINGS
+    """Whether a file or object is taken for a video where a folder or prefix was named; hidden ones are not, such as
+    `._cam03.mp4`, which macOS puts beside a file on a card."""
+    own = name.rpartition("/")[2]
+    return os.path.splitext(own)[1].lower() in VIDEO_ENDINGS and not own.startswith(".")
 
 
 def find_sources(
@@ -121,10 +123,25 @@ def _find_files(text: str) -> list[tuple[Path, bool]]:
         raise UsageError(f"there is no file {path}; check the path")
     if not path.is_dir():
         return [(path, False)]
-    videos = sorted(each for each in path.rglob("*") if is_video_name(each.name) and each.is_file())
+    videos = sorted(_walk(path))
     if not videos:
         raise UsageError(f"there is no video in {path}; looked for {' '.join(sorted(VIDEO_ENDINGS))}")
     return [(each, True) for each in videos]
+
+
+def _walk(top: Path) -> Iterator[Path]:
+    """The videos of a folder and of those in it; what is hidden is left out.
+
+    Raises:
+        UsageError: a folder cannot be read.
+    """
+
+    def give_up(error: OSError) -> None:
+        raise UsageError(f"{error.filename} cannot be read: {error.strerror}; name the other folders, or allow it")
+
+    for folder, folders, files in os.walk(top, onerror=give_up):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        yield from (each for name in files if is_video_name(name) and (each := Path(folder, name)).is_file())
 
 
 def _expand(pattern: str) -> list[Path]:

@@ -17,6 +17,7 @@ from pipeline.cli.ingest_report import IngestReport, facts_of
 from pipeline.cli.progress import Bar
 from pipeline.cli.source_options import Wanted
 from pipeline.cli.sources import Source, find_sources, is_video_name
+from pipeline.cli.stop_signals import stopped_as_by_ctrl_c
 from pipeline.cli.waiting import Submission
 from pipeline.core.tags import checked_tags
 from pipeline.errors import OwnPreview, PoselineError, UnknownTeam, UsageError
@@ -73,6 +74,7 @@ class TakingIn:
         numbers: dict[int, int] = {}
         done_bytes = 0
         with (
+            stopped_as_by_ctrl_c(),
             self.report or nullcontext(),
             Bar(console, self._title(), total_bytes or None, "bytes" if total_bytes else "videos") as bar,
         ):

@@ -348,20 +348,22 @@ def test_a_file_that_is_still_being_written_is_not_taken_in(
 
 
 @pytest.mark.usefixtures("ctrl_c")
-def test_ctrl_c_leaves_nothing_half_made_and_the_same_command_goes_on(
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def test_broken_off_it_leaves_nothing_half_made_and_the_same_command_goes_on(
+    number: signal.Signals,
     settings: Settings,
     system: System,
     footage: Callable[..., list[Path]],
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
 ) -> None:
-    footage(*(f"in/{number:03}.mp4" for number in range(60)))
+    footage(*(f"in/{each:03}.mp4" for each in range(60)))
     footage("in/large.mp4", padding=8 * PART_BYTES)
     report = tmp_path / "report.jsonl"
     with processes(settings, tmp_path / "logs") as running:
         ingesting = running.start("ingest", str(tmp_path / "in"), "--report", str(report), "--jobs", "4")
         wait_until(lambda: report.exists() and report.read_bytes().count(b"\n") >= 5, 60, "five videos")
-        ingesting.send_signal(signal.SIGINT)
+        ingesting.send_signal(number)
         assert ingesting.wait(30) == 130
         said_then = running.output()
     assert "repeat the command to go on with the others" in said_then

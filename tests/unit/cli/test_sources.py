@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -15,11 +18,27 @@ from pipeline.errors import UsageError
 
 
 def test_a_folder_gives_its_videos_sorted_and_each_once(tmp_path: Path) -> None:
-    for name in ("b.MP4", "a.mov", "deep/c.mkv", "notes.txt", "d.preview.png"):
+    hidden = ("._a.mov", ".Trashes/e.mp4")
+    for name in ("b.MP4", "a.mov", "deep/c.mkv", "notes.txt", "d.preview.png", *hidden):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
     found = find_sources([str(tmp_path / "b.MP4"), str(tmp_path)])
     assert [(one.shown_name, one.in_folder) for one in found] == [("b.MP4", False), ("a.mov", True), ("c.mkv", True)]
+
+
+def test_a_folder_that_cannot_be_read_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "locked").mkdir()
+    (tmp_path / "a.mp4").write_bytes(b"x")
+    scan = os.scandir
+
+    def scandir(path: str) -> Any:
+        if os.path.basename(path) == "locked":  # as for who is not root
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(UsageError, match="locked cannot be read: Permission denied"):
+        find_sources([str(tmp_path)])
 
 
 def test_what_a_manifest_names_is_as_its_rows_say_also_in_a_folder(tmp_path: Path) -> None:
@@ -58,8 +77,9 @@ def test_since_takes_dates_and_durations() -> None:
     assert parsed("2026-11-20T18:00+00:00").utcoffset() is not None
     assert parsed("today").hour == 0
     assert parsed("today") - parsed("yesterday") == timedelta(days=1)
-    with pytest.raises(click.BadParameter, match="is no time"):
-        parsed("soon")
+    for text in ("soon", "999999w"):
+        with pytest.raises(click.BadParameter, match="is no time"):
+            parsed(text)
 
 
 def test_times_are_told_as_people_do() -> None:
