@@ -12,6 +12,7 @@ from uuid import UUID
 from pipeline.core.fair_share import QueueKey
 from pipeline.core.forecast import OpenRun, forecast
 from pipeline.core.states import RunState
+from pipeline.core.tags import Tags
 from pipeline.db.engine import transaction
 from pipeline.db.pressure import select_pressure
 from pipeline.db.queue_state import (
@@ -23,6 +24,7 @@ from pipeline.db.queue_state import (
     select_paces,
     update_share,
 )
+from pipeline.db.run_search import find_open_runs
 from pipeline.db.workers import select_workers
 from pipeline.errors import UsageError
 from pipeline.services.system import System
@@ -133,8 +135,9 @@ class QueueReport:
         }
 
 
-def get_queue(system: System, *, team: str | None = None) -> QueueReport:
-    """The queue; of one team only unless it is None. Forecasts count the others all the same.
+def get_queue(system: System, *, team: str | None = None, tags: Tags | None = None) -> QueueReport:
+    """The queue; of one team only unless it is None, of runs whose videos have all `tags`. Forecasts count the others
+    all the same.
 
     Raises:
         UnknownTeam: there is no such team.
@@ -146,6 +149,7 @@ def get_queue(system: System, *, team: str | None = None) -> QueueReport:
         paces, measured_s = select_paces(connection)
         slots = sum(worker.slots for worker in select_workers(connection) if worker.draining_at is None)
         no_room = [part.reason for part in select_pressure(connection)]
+        tagged = find_open_runs(connection, tags) if tags else {run.id for run in every}
     now = datetime.now(UTC)
     frames_left = _frames_left(every)
     costs = _Costs(paces, slots * measured_s)
@@ -164,7 +168,7 @@ def get_queue(system: System, *, team: str | None = None) -> QueueReport:
         slots,
         slots + system.settings.window(slots),
     )
-    shown = [run for run in every if team in {None, run.team}]
+    shown = [run for run in every if team in {None, run.team} and run.id in tagged]
     runs = [_run_forecast(run, frames_left[run.id], ends_s.get(run.id), now) for run in shown]
     runs.sort(key=lambda run: (run.done_in_s is None, run.done_in_s or 0.0))
     return QueueReport(now, slots, lanes, _queues(shown, runs, paces, measured_s), runs, no_room)
