@@ -15,19 +15,21 @@ import click
 
 from pipeline.cli.console import Console, common, pass_console
 from pipeline.cli.formatting import detail_lines, run_rows, summary_line
+from pipeline.cli.ingest import exit_with
 from pipeline.cli.outcome import draw_previews, file_name, print_rows
 from pipeline.cli.progress import Bar
 from pipeline.cli.since import Since
 from pipeline.cli.tagging import chosen_runs, select_by_tag
 from pipeline.core.states import RunState
 from pipeline.core.tags import Tags
-from pipeline.errors import PoselineError, UsageError
+from pipeline.errors import PoselineError, ServiceUnavailable, UsageError
 from pipeline.services.export import cannot_write, export_run, export_to_stream
 from pipeline.services.pause import list_pauses, pause_line
 from pipeline.services.pose_writers import FORMATS, Format
 from pipeline.services.preview import preview_run
 from pipeline.services.result_names import claimed_names
 from pipeline.services.runs import RunDetail, cancel_run, find_run, get_run, is_held_back, list_runs, short_id, to_dict
+from pipeline.services.upload_steps import printable
 from pipeline.services.verify import verify_run
 
 _FOLDER = Path("poseline-out")
@@ -195,16 +197,26 @@ def export(
 def preview(console: Console, name: str | None, out: Path | None, tags: Tags, team: str | None) -> None:
     """Draw a run's skeletons on its video (.mp4) and on a contact sheet (.png).
 
-    With --tag, those of the current run of every video that has the tag.
+    With --tag, those of the current run of every video that has the tag; one that cannot be drawn keeps no other.
     """
     found = chosen_runs(console, [name] if name else [], tags, team=team, prefer="current")
     drawn: list[dict[str, object]] = []
+    failures: list[tuple[str, PoselineError]] = []
+    folder = _folder(out if tags else None)
     for run_id in found:
         detail = get_run(console.system, run_id, team=team)
-        if out is None or tags:
-            files, notes = _draw_both(console, detail, _folder(out), team)
-        else:
-            files, notes = _draw_one(console, detail, out, team)
+        try:
+            if out is None or tags:
+                files, notes = _draw_both(console, detail, folder, team)
+            else:
+                files, notes = _draw_one(console, detail, out, team)
+        except ServiceUnavailable:
+            raise
+        except PoselineError as error:
+            if not tags:
+                raise
+            failures.append((printable(detail.run.video), error))
+            continue
         paths = [str(path) for _, path in files]
         drawn.append({"run_id": str(run_id), "files": paths, "file_notes": notes})
         if not console.as_json:
@@ -212,6 +224,7 @@ def preview(console: Console, name: str | None, out: Path | None, tags: Tags, te
             for note in notes:
                 console.print(f"  {note}")
     console.print_json(drawn if tags else drawn[0])
+    exit_with(console, failures)
 
 
 def _draw_both(

@@ -112,6 +112,7 @@ def _take_in(intake: Intake, item: Item, on_bytes: OnBytes, asking: threading.Lo
             if not _servers_are_back(intake, error):
                 intake.stopping.set()
                 raise error
+            intake.forget_left()
     return intake.take_in(item, on_bytes)
 
 

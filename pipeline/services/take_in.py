@@ -110,6 +110,7 @@ class Intake:
         self.stopping = threading.Event()
         self._rows, self._known_files, self.on_wait = registration, known_files, on_wait
         self._room = Room(system, on_wait)
+        self._left: list[tuple[UUID, str]] = []
         self._limits: dict[str, VideoLimits] = {}
         self._guard = threading.Lock()
         self._turns: defaultdict[tuple[str, str], threading.Lock] = defaultdict(threading.Lock)
@@ -133,6 +134,11 @@ class Intake:
         if item.is_object:
             return self._take_in_object(item)
         return self._take_in_file(item, Path(item.location), on_bytes)
+
+    def forget_left(self) -> None:
+        """Remove what is left of uploads that were broken off while no server answered who could remove it."""
+        while self._left:
+            forget_upload(self.system, *self._left.pop())
 
     def _take_in_object(self, item: Item) -> TakenIn:
         source = find_object_at(self.system, item.location)
@@ -193,7 +199,8 @@ class Intake:
         try:
             yield
         except BaseException:
-            forget_upload(self.system, entry.video_id, entry.key)  # one that is complete stays
+            if not forget_upload(self.system, entry.video_id, entry.key):  # one that is complete stays
+                self._left.append((entry.video_id, entry.key))
             raise
 
     def _completed(self, entry: Entry, arrived: Arrived) -> TakenIn:

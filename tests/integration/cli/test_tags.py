@@ -72,6 +72,12 @@ def test_runs_are_selected_by_tags(system: System, clips: dict[str, Path], capsy
     ]
     [drawn] = printed(capsys, "preview", "--tag", "camera=03", "--out", "season")
     assert [Path(path).name for path in drawn["files"]] == ["final_03.preview.mp4", "final_03.preview.png"]
+    printed(capsys, "tag", "final_01", "half=2")
+    printed(capsys, "tag", "final_03", "half=2")
+    [(key,)] = sql(system, "SELECT object_key FROM video WHERE name = 'final_01.mp4'")
+    system.store.delete(str(key))
+    [other] = printed(capsys, "preview", "--tag", "half=2", "--out", "halves", code=1)
+    assert other["run_id"] == drawn["run_id"], "one that cannot be drawn kept the other from it"
     printed(capsys, "export", "final_03", "--out", "season/final_03.jsonl")
     assert "<span>season=2025</span>" in write_result_page(Path("season")).read_text()
     assert [one["was_open"] for one in printed(capsys, "cancel", "--tag", "season=2026")] == [True]
