@@ -57,7 +57,7 @@ class _Client(redis.PrefixedStrictRedis):
             return answer
         if (fault := fault_of(answer[1])) is None:
             return answer
-        log.error("message_dropped", queue=queue, reason=fault[:_SHOWN_BYTES], message=answer[1][:_SHOWN_BYTES])
+        log.error("message_dropped", queue=queue, reason=fault[:_SHOWN_BYTES], received=answer[1][:_SHOWN_BYTES])
         return None
 
 

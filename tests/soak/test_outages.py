@@ -14,12 +14,14 @@ from collections.abc import Callable
 import psutil
 import pytest
 
+from pipeline.settings import Settings
 from tests.acceptance.faults.rig import SLOW_S, Rig
 from tests.acceptance.faults.test_servers import ANSWERS, port_of, through
 from tests.support.fault_proxy import FaultProxy, fault_proxy
 from tests.support.harness import sql, wait_until
 
-OUTAGE_S = 15.0
+OUTAGE_S, LONG_OUTAGE_S = 15.0, 150.0
+PACE = ("lease_s", "tick_s", "resend_after_s", "backoff_s", "stall_s")
 #: Of one processor, for each process. A loop without a pause takes all of it.
 BUSY = 0.3
 #: Three processes with a handful of connections each, all lost and tried again a few times; a loop makes thousands.
@@ -115,6 +117,27 @@ def test_recovery_from_an_outage(rig: Rig, server: str, fault: str) -> None:
     assert connected <= MOST_CONNECTIONS, "tried in a loop"
     assert logged <= MOST_EVENTS, "logged in a loop"
     assert sql(rig.system, "SELECT sum(errors) FROM chunk") == [(0,)]
+
+
+@pytest.mark.timeout(500)
+@pytest.mark.parametrize("server", SERVERS)
+def test_recovery_from_a_long_outage_with_the_settings_of_production(rig: Rig, server: str) -> None:
+    """Long enough for every pause to have grown as long as it may; leases expire, too."""
+    usual = {name: Settings.model_fields[name].default for name in PACE}
+    with fault_proxy(port_of(rig.settings, server)) as proxy:
+        settings = through(rig.settings, server, proxy).model_copy(update=usual)
+        rig.beat(settings=settings)
+        worker = rig.worker(settings=settings, slow=SLOW_S)
+        rig.ask()
+        rig.mid_chunk()
+        refuse(rig, proxy, server)
+        begun_s = time.monotonic()
+        wait_until(lambda: time.monotonic() > begun_s + LONG_OUTAGE_S, LONG_OUTAGE_S + 5, "the end of the outage")
+        proxy.heal()
+        rig.hit()
+        rig.check(f"{server} long", timeout_s=60)
+    assert worker.returncode == 0, "the worker did not survive it"
+    assert sql(rig.system, "SELECT sum(errors), sum(expirations) FROM chunk") == [(0, 0)]
 
 
 def test_workers_come_back_to_redis_at_different_times(rig: Rig) -> None:
