@@ -40,7 +40,10 @@ def _running(system: System, folder: Path, workers: int, slots: int) -> Iterator
                 module="tests.support.faulty",
                 **{VARIABLE: json.dumps({"no_work": 2})},
             )
-        running.start("beat", module="tests.support.faulty")
+        running.start(
+            *("beat", "--scheduler=workers.schedule:TickScheduler", "--pidfile=", "--loglevel=WARNING"),
+            module="tests.support.faulty",
+        )
         yield running
 
 
