@@ -91,13 +91,17 @@ def up(
             try:
                 if before is not None and before.ports["flower"] != stack.ports["flower"]:
                     _announce_flower(place, before, stack, on_step)
-                _start(place, stack, names, slots, device, on_step, prepare)
+                _start(place, stack, names, running, slots, device, on_step, prepare)
                 break
             except BaseException as error:
                 last = attempt == _START_ATTEMPTS - 1
                 if isinstance(error, SupervisorHung) and not last and (process := supervisor(place)) is not None:
                     slots, device = _replace_supervisor(place, process, slots, device, on_step)
                     running = False
+                    _stop_all(place, stack)
+                    continue
+                if running and isinstance(error, Exception) and not last and supervisor(place) is None:
+                    running = False  # it ended meanwhile, and its servers are ending
                     _stop_all(place, stack)
                     continue
                 if running:
@@ -188,12 +192,12 @@ def _start(
     home: Home,
     stack: Stack,
     names: tuple[str, ...],
+    running: bool,
     slots: int | None,
     device: str | None,
     on_step: OnStep,
     prepare: Callable[[Settings], None],
 ) -> None:
-    running = supervisor(home) is not None
     before = DesiredState.read(home) if running else DesiredState((), os.cpu_count() or 1)
     desired = DesiredState(before.services, slots or before.slots, device or before.device)
     if "worker" in before.services and (change := _worker_change(before, desired)):

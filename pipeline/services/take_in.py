@@ -40,7 +40,7 @@ from pipeline.services.upload_steps import (
     restore,
 )
 from pipeline.storage.objects import PART_BYTES
-from pipeline.video.reader import probe
+from pipeline.video.reader import check
 from pipeline.video.source import FileSource
 
 _HASH_BYTES = 2**20
@@ -211,28 +211,28 @@ class Intake:
     def _upload(
         self, file: IO[bytes], size_bytes: int, limits: VideoLimits, key: str, sha256: str | None, on_bytes: OnBytes
     ) -> tuple[StoredObject, str]:
-        """Probe a file and upload it, a large one at the same time. Returns its object and SHA-256."""
+        """Check a file and upload it, a large one at the same time. Returns its object and SHA-256."""
         file.seek(0)
         if size_bytes <= PART_BYTES:
-            probe(FileSource(file), limits, interrupted=self.stopping)
+            check(FileSource(file), limits, interrupted=self.stopping)
             self._check_going_on()
             return self.system.store.put_stream(file, size_bytes, key, on_bytes), sha256 or ""
         given_up = threading.Event()
         with ThreadPoolExecutor(1) as beside:
-            probing = beside.submit(probe, FileSource(file), limits, interrupted=given_up)
+            checking = beside.submit(check, FileSource(file), limits, interrupted=given_up)
 
-            def check() -> None:
+            def go_on() -> None:
                 self._check_going_on()
-                if probing.done():
-                    probing.result()
+                if checking.done():
+                    checking.result()
 
-            reader = CheckedReader(file, check, hashlib.sha256() if sha256 is None else None)
+            reader = CheckedReader(file, go_on, hashlib.sha256() if sha256 is None else None)
             try:
                 stored = self.system.store.put_stream(reader, size_bytes, key, on_bytes)
-                while not probing.done():
+                while not checking.done():
                     self._check_going_on()
                     self.stopping.wait(0.05)
-                probing.result()
+                checking.result()
             finally:
                 given_up.set()
         return stored, sha256 or reader.sha256
