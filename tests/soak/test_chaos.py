@@ -37,7 +37,7 @@ MINUTES = float(os.environ.get("CHAOS_MINUTES", SOAK_MINUTES))
 SEED = int(os.environ.get("CHAOS_SEED", random.SystemRandom().randrange(10**6)))
 WORKERS = 2
 #: Open runs at a time; each is the same clip of another team.
-OPEN_RUNS = 3
+OPEN_RUNS = 6
 SERVERS = ("broker_url", "database_url", "s3_endpoint")
 
 
@@ -67,8 +67,9 @@ class Chaos:
 
     def ask(self) -> None:
         """Keep some runs open; a server that is just down is asked later."""
+        open_runs = "SELECT count(*) FROM run WHERE state NOT IN ('done', 'failed')"
         try:
-            if sql(self.rig.system, "SELECT count(*) FROM run WHERE state NOT IN ('done', 'failed')")[0][0] < OPEN_RUNS:
+            for _ in range(OPEN_RUNS - int(str(sql(self.rig.system, open_runs)[0][0]))):
                 self.runs.append(ask(self.rig.system, self.rig.clip, f"team {len(self.runs)}", MODEL))
         except (ServiceUnavailable, DBAPIError):
             self.rig.system.engine.dispose()
