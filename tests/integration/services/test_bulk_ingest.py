@@ -143,16 +143,16 @@ def test_a_server_that_stays_away_ends_the_command_after_one_failure(
 def test_a_file_that_breaks_does_not_stop_the_others(
     system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    probe = take_in.probe
+    check = take_in.check
 
     def broken(source: FileSource, *args: object, **more: object) -> object:
         if source.size_bytes == smallest:
             raise OSError(errno.EIO, "Input/output error")
-        return probe(source, *args, **more)  # type: ignore[arg-type]
+        return check(source, *args, **more)  # type: ignore[arg-type]
 
     taking = Taking(system, tmp_path)
     smallest = min(path.stat().st_size for path in tmp_path.glob("*.mp4"))
-    monkeypatch.setattr(take_in, "probe", broken)
+    monkeypatch.setattr(take_in, "check", broken)
     taking.start()
     taking.join()
     failed = [result for result in taking.ended if not isinstance(result, TakenIn)]
