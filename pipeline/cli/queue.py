@@ -36,7 +36,7 @@ def queue(context: click.Context, console: Console, team: str | None, every: boo
 @common
 @pass_console
 def share(console: Console, lane: str, share: float) -> None:
-    """Keep a SHARE, such as 0.1, of the frames under way for LANE while it has work. Applies from now on."""
+    """Keep a SHARE, such as 0.1, of the chunks that are sent for LANE while it has work. Applies from now on."""
     report = set_share(console.system, lane, share)
     if not console.print_json(report.to_dict()["lanes"]):
         console.print(_lanes_line(report))

@@ -114,23 +114,29 @@ def cancel(console: Console, names: tuple[str, ...], tags: Tags, team: str | Non
 
 
 @click.command()
-@click.argument("name", metavar="RUN")
+@click.argument("name", metavar="[RUN]", required=False)
+@select_by_tag
 @_of_team
 @common
 @pass_console
-def verify(console: Console, name: str, team: str | None) -> int:
-    """Compare a run's frames and export with its video in the object store. Exit code 1 if they differ."""
-    found = find_run(console.system, name, team=team, prefer="current")
-    with Bar(console, "verifying", None) as bar:
-        verdict = verify_run(console.system, found, bar)
-    code = 0 if verdict.good else 1
-    checks = [{"what": check.what, "good": check.good, "found": check.found} for check in verdict.checks]
-    if console.print_json({"run_id": str(found), "good": verdict.good, "checks": checks}):
-        return code
-    console.print(f"run {short_id(found)}: {'correct' if verdict.good else 'NOT correct'}")
-    for check in verdict.checks:
-        console.print(f"  {check.what:<10} {'' if check.good else 'WRONG: '}{check.found}")
-    return code
+def verify(console: Console, name: str | None, tags: Tags, team: str | None) -> int:
+    """Compare a run's frames and export with its video in the object store. Exit code 1 if they differ.
+
+    With --tag, those of the current run of every video that has the tag.
+    """
+    found = chosen_runs(console, [name] if name else [], tags, team=team, prefer="current")
+    verdicts = []
+    for run_id in found:
+        with Bar(console, "verifying", None) as bar:
+            verdict = verify_run(console.system, run_id, bar)
+        verdicts.append(verdict)
+        console.print(f"run {short_id(run_id)}: {'correct' if verdict.good else 'NOT correct'}")
+        for check in verdict.checks:
+            if not (tags and check.good):
+                console.print(f"  {check.what:<10} {'' if check.good else 'WRONG: '}{check.found}")
+    facts = [verdict.to_dict() for verdict in verdicts]
+    console.print_json(facts if tags else facts[0])
+    return 0 if all(verdict.good for verdict in verdicts) else 1
 
 
 @click.command()

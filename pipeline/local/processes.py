@@ -52,16 +52,19 @@ class Process:
 
 
 def start_id_of(pid: int) -> str | None:
-    """The start of the process with this pid; None if there is none, or only a zombie."""
+    """The start of the process with this pid; None if there is none, or only a zombie.
+
+    One whose first thread has ended is not gone yet: the others may still hold its ports and its memory.
+    """
     if _PROC.is_dir():
         try:
             stat = Path(f"/proc/{pid}/stat").read_text()
             boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         except OSError:
             return None
-        # proc(5): the command in brackets may hold blanks and brackets; state is field 3, starttime 22.
+        # proc(5): the command in brackets may hold blanks and brackets; state is field 3, threads 20, starttime 22.
         rest = stat.rpartition(")")[2].split()
-        return None if rest[0] in "ZX" else f"{boot}:{rest[19]}"
+        return None if rest[0] in "ZX" and int(rest[17]) <= 1 else f"{boot}:{rest[19]}"
     try:
         process = psutil.Process(pid)
         return None if process.status() == psutil.STATUS_ZOMBIE else str(process.create_time())

@@ -32,6 +32,7 @@ __all__ = [
     "status",
     "up",
     "worker_device",
+    "worker_to_replace",
 ]
 
 _START_ATTEMPTS = 3
@@ -90,13 +91,17 @@ def up(
             try:
                 if before is not None and before.ports["flower"] != stack.ports["flower"]:
                     _announce_flower(place, before, stack, on_step)
-                _start(place, stack, names, slots, device, on_step, prepare)
+                _start(place, stack, names, running, slots, device, on_step, prepare)
                 break
             except BaseException as error:
                 last = attempt == _START_ATTEMPTS - 1
                 if isinstance(error, SupervisorHung) and not last and (process := supervisor(place)) is not None:
                     slots, device = _replace_supervisor(place, process, slots, device, on_step)
                     running = False
+                    _stop_all(place, stack)
+                    continue
+                if running and isinstance(error, Exception) and not last and supervisor(place) is None:
+                    running = False  # it ended meanwhile, and its servers are ending
                     _stop_all(place, stack)
                     continue
                 if running:
@@ -148,6 +153,18 @@ def worker_device(home: Path) -> str | None:
     return desired.device if "worker" in desired.services else None
 
 
+def worker_to_replace(home: Path, slots: int | None, device: str | None) -> int | None:
+    """The process of the running worker if `up` with these options replaces it; else None."""
+    place = Home.at(home)
+    if place.read_stack() is None or supervisor(place) is None:
+        return None
+    before = DesiredState.read(place)
+    after = DesiredState(before.services, slots or before.slots, device or before.device)
+    state = State.read(place).services.get("worker")
+    changes = "worker" in before.services and _worker_change(before, after)
+    return state.process.pid if changes and state is not None and state.process is not None else None
+
+
 def _with_servers(only: Collection[str] | None) -> tuple[str, ...]:
     names = set(SERVERS + PROCESSES if only is None else only)
     if unknown := names - {*SERVERS, *PROCESSES}:
@@ -175,12 +192,12 @@ def _start(
     home: Home,
     stack: Stack,
     names: tuple[str, ...],
+    running: bool,
     slots: int | None,
     device: str | None,
     on_step: OnStep,
     prepare: Callable[[Settings], None],
 ) -> None:
-    running = supervisor(home) is not None
     before = DesiredState.read(home) if running else DesiredState((), os.cpu_count() or 1)
     desired = DesiredState(before.services, slots or before.slots, device or before.device)
     if "worker" in before.services and (change := _worker_change(before, desired)):

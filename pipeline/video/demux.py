@@ -171,6 +171,8 @@ def _too_many_streams(limits: VideoLimits) -> Unreadable:
 
 def _open(file: ByteChannelFile, limits: VideoLimits, max_streams: int, codecs: str) -> InputContainer:
     file.seek(0)
+    # PyAV does not look whether a codec's context could be allocated, and crashes in avcodec_parameters_to_context.
+    check_room()
     options = {
         "format_whitelist": FORMATS,
         "codec_whitelist": codecs,

@@ -1,7 +1,11 @@
-"""Five hundred kills, or STORM_KILLS of them, by the seed STORM_SEED, for `make soak`."""
+"""Five hundred kills, or STORM_KILLS of them, by the seed STORM_SEED, for `make soak`.
+
+STORM_JSON names a file for the figures that docs/faults.md shows.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -23,4 +27,6 @@ def test_no_innocent_chunk_is_given_up_in_a_long_storm(
         tally = endure(system, running, tmp_path, kills=KILLS, seed=SEED, mean_s=0.3, workers=3, servers=servers)
     with capsys.disabled():
         print(f"\n{tally}")  # noqa: T201  its figures are in the docs
+    if to := os.environ.get("STORM_JSON"):
+        Path(to).write_text(json.dumps({"seed": SEED, **vars(tally)}, indent=1) + "\n")
     assert (tally.given_up, tally.differing) == (0, 0), tally

@@ -22,6 +22,8 @@ from pipeline.inference.catalogue import find_entry
 from pipeline.inference.engines.placement import Placement
 from pipeline.inference.weights.checksums import sha256_of, write_checksums
 from pipeline.local import stack
+from pipeline.local.home import Home
+from pipeline.local.state import supervisor
 from pipeline.services.detect import detect_chunk
 from pipeline.services.finish import finish_run
 from pipeline.services.ingest import ingest_video
@@ -37,10 +39,20 @@ from tests.support.video_maker import make_video
 
 SLOTS, FRAME_S = 3, 0.03
 FRAMES, CLIPS = 240, 2
-#: How often each kind of process is chosen.
-WEIGHTS = {"worker": 35, "decoder": 35, "zygote": 12, "trial": 10, "beat": 4, "valkey": 2, "postgres": 1}
+#: How often each kind of process is chosen of those that are there; trials are rare.
+WEIGHTS = {"worker": 35, "decoder": 30, "zygote": 10, "trial": 40, "beat": 4}
+WEIGHTS |= {"valkey": 3, "postgres": 2, "supervisor": 2}
+_SERVERS = ("valkey", "postgres", "supervisor")
 #: Between two kills up to so many chunks are finished, however slow the machine; without any, it waits for so long.
 _MOST_BETWEEN, _LONGEST_PAUSE_S = 3, 15.0
+_HOLDERS = """
+SELECT worker FROM chunk WHERE lease_token IS NOT NULL UNION SELECT worker FROM run WHERE lease_token IS NOT NULL
+UNION SELECT worker FROM video WHERE lease_token IS NOT NULL
+"""
+_GIVEN_UP = """
+SELECT concat_ws(' ', run_id, idx, state, attempts, errors, expirations, deaths, last_error) FROM chunk
+WHERE state <> 'done'
+"""
 _FOLDERS = os.pathsep.join([str(ROOT / "tests" / "support" / "poison"), str(ROOT)])
 
 
@@ -59,6 +71,7 @@ class Tally:
     given_up: int = 0
     differing: int = 0
     seconds: float = 0.0
+    reasons: list[str] = field(default_factory=list)
 
 
 def slowed(**more: str) -> dict[str, str]:
@@ -98,33 +111,47 @@ def _undisturbed(system: System, clip: Path) -> UUID:
 
 
 class Storm:
-    """Kills processes of a fleet.
+    """Kills processes of a fleet that are at work.
 
     Args:
-        servers: the home of the stack whose Postgres and Valkey are among them; None for neither.
+        servers: the home of the stack whose supervisor, Postgres and Valkey are among them; None for none.
+        log: gets a line for each kill.
     """
 
-    def __init__(self, system: System, keeper: Keeper, seed: int, mean_s: float, servers: Path | None) -> None:
+    def __init__(
+        self, system: System, keeper: Keeper, log: Path, *, seed: int, mean_s: float, servers: Path | None
+    ) -> None:
         self._system = system
         self.kills: Counter[str] = Counter()
         self._keeper, self._servers, self._mean_s = keeper, servers, mean_s
         self._chance = random.Random(seed)
+        self._log = log
 
     def rage(self, kills: int, between: Callable[[], object]) -> None:
         """Kill so many processes, and call `between` after each."""
-        pause = threading.Event()
+        pause, began_s = threading.Event(), time.monotonic()
         while self.kills.total() < kills:
             pause.wait(self._chance.expovariate(1 / self._mean_s))
             self._wait_for_chunks(self._chance.randint(0, _MOST_BETWEEN), pause)
-            (kind,) = self._chance.choices(list(WEIGHTS), list(WEIGHTS.values()))
-            found = self._find(kind)
+            kinds = list(WEIGHTS)
+            found: list[int] = []
+            while kinds and not found:
+                (kind,) = self._chance.choices(kinds, [WEIGHTS[each] for each in kinds])
+                kinds.remove(kind)
+                found = self._find(kind)
             if found:
-                pid = self._chance.choice(found)
-                with suppress(ProcessLookupError):
-                    # A machine takes all of its processes with it.
-                    (os.killpg if kind in {"worker", "beat"} else os.kill)(pid, signal.SIGKILL)
-                    self.kills[kind] += 1
+                self._kill(kind, self._chance.choice(found))
+                with self._log.open("a") as log:
+                    log.write(f"{time.monotonic() - began_s:.1f} {self.kills.total()} {kind}\n")
             between()
+
+    def _kill(self, kind: str, pid: int) -> None:
+        with suppress(ProcessLookupError):
+            # A machine takes all of its processes with it.
+            (os.killpg if kind in {"worker", "beat"} else os.kill)(pid, signal.SIGKILL)
+            self.kills[kind] += 1
+            if kind == "supervisor" and self._servers is not None:
+                stack.up(self._servers, only=stack.SERVERS)
 
     def _wait_for_chunks(self, count: int, pause: threading.Event) -> None:
         wanted, until_s = self._done() + count, time.monotonic() + _LONGEST_PAUSE_S
@@ -138,19 +165,33 @@ class Storm:
         return 0
 
     def _find(self, kind: str) -> list[int]:
-        workers = [p.pid for name, p in self._keeper.running.items() if name != "beat" and p.poll() is None]
+        workers = {name: p.pid for name, p in self._keeper.running.items() if name != "beat" and p.poll() is None}
         if kind == "worker":
-            return [pid for pid in workers if _has_worked(pid)]
+            return [pid for name, pid in workers.items() if name in self._holders() and _has_worked(pid)]
         if kind == "beat":
             return [self._keeper.running["beat"].pid]
-        if kind in {"valkey", "postgres"}:
-            found = stack.status(self._servers).services if self._servers else ()
-            return [s.pid for s in found if s.name == kind and s.state == "running" and s.pid is not None]
+        if kind in _SERVERS:
+            return self._find_server(kind)
         below: list[int] = []
-        for pid in workers:
+        for pid in workers.values():
             with suppress(psutil.Error):
                 below += [p.pid for p in psutil.Process(pid).children(recursive=True) if _kind_of(p) == kind]
         return below
+
+    def _holders(self) -> set[str]:
+        """The workers with work in their hands, as the keeper calls them; none while Postgres does not tell."""
+        with suppress(ServiceUnavailable):
+            return {str(name).partition("@")[0] for (name,) in sql(self._system, _HOLDERS)}
+        return set()
+
+    def _find_server(self, kind: str) -> list[int]:
+        if self._servers is None:
+            return []
+        if kind == "supervisor":
+            process = supervisor(Home.at(self._servers))
+            return [] if process is None else [process.pid]
+        services = stack.status(self._servers).services
+        return [s.pid for s in services if s.name == kind and s.state == "running" and s.pid is not None]
 
 
 def _has_worked(pid: int) -> bool:
@@ -202,7 +243,7 @@ def endure(
         for _ in range(workers):
             feed()
         wait_until(lambda: sql(system, "SELECT 1 FROM chunk WHERE state = 'running'"), 60, "the first chunk")
-        storm = Storm(system, keeper, seed, mean_s, servers)
+        storm = Storm(system, keeper, folder / "storm.log", seed=seed, mean_s=mean_s, servers=servers)
         storm.rage(kills, feed)
 
         def all_ended() -> bool:
@@ -217,6 +258,7 @@ def endure(
         "SELECT count(*), sum(deaths), max(deaths), sum(expirations), count(*) FILTER (WHERE state <> 'done') "
         "FROM chunk",
     )
+    tally.reasons = [str(line) for (line,) in sql(system, _GIVEN_UP)]
     ((tally.frames,),) = sql(system, "SELECT count(*) FROM frame")  # type: ignore[assignment]
     tally.trials = running.count("chunk_tried_alone")
     running.stop()

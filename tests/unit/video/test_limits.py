@@ -49,9 +49,9 @@ def test_memory(tmp_path: Path) -> None:
     enough = replace(LIMITS, memory_bytes=512 << 20)
     info = index(path, enough)
     assert len(frames(path, info, enough)) == 6
-    for memory_mib in (1, 24, 48, 64, 80):
-        with pytest.raises(DecodeFailed, match=f"{memory_mib} MiB of memory"):
-            frames(path, info, replace(LIMITS, memory_bytes=memory_mib << 20))
+    for memory_mib in (*np.arange(1, 17) / 128, 1, 24, 48, 64, 80):
+        with pytest.raises(DecodeFailed, match=f"{int(memory_mib)} MiB of memory"):
+            frames(path, info, replace(LIMITS, memory_bytes=int(memory_mib * 2**20)))
     assert "more than 16 MiB of memory; export it" in reason(path, replace(LIMITS, memory_bytes=16 << 20))
 
 
