@@ -26,6 +26,7 @@ from pipeline.video import wire
 from pipeline.video.byte_channel import ByteChannelFile
 from pipeline.video.decode import Ticker, decode_packet, discard_other_streams, iter_packets
 from pipeline.video.decode_probe import DecodeProbe, increase
+from pipeline.video.decode_request import DecodeRequest
 from pipeline.video.demux import Unreadable, check_times, open_video, too_large
 from pipeline.video.frame_converter import display_size, orientation
 from pipeline.video.index_columns import IndexColumns
@@ -40,7 +41,7 @@ _IN_FIELDS = {"h264", "mpeg2video", "vc1"}
 _REORDERED = {"h264", "hevc", "mpeg4", "mpeg2video", "mpeg1video", "vc1", "wmv3"}
 
 
-def send_index(job: socket.socket, file: ByteChannelFile, limits: VideoLimits, *, wants_index: bool = True) -> None:
+def send_index(job: socket.socket, file: ByteChannelFile, request: DecodeRequest) -> None:
     """Index the video and send the index, or only what it says of itself.
 
     Without an index every packet is read, too, but no more is decoded than its first frame.
@@ -48,6 +49,7 @@ def send_index(job: socket.socket, file: ByteChannelFile, limits: VideoLimits, *
     Raises:
         Unreadable: the video cannot be analysed.
     """
+    limits, wants_index = request.limits, request.wants_index
     ticker = Ticker(job, limits)
     container, stream = open_video(file, limits)
     own = next(

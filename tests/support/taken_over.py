@@ -20,11 +20,11 @@ for kernel_filter in DISABLED_FILTERS:
     setattr(kernel_filters, kernel_filter, lambda: False)
 
 def taken_over(honest):
-    def decode(job, file, limits, *rest):  # except for a probe `limits` is the request
+    def decode(job, file, request, *rest):
         code = file.read()
         file.seek(0)
         if not code.startswith(b"# taken over"):
-            return honest(job, file, limits, *rest)
+            return honest(job, file, request, *rest)
         def tell(*values):
             wire.send(job, wire.RecordKind.FAIL, repr(values).encode())
         def refused(call, *args):

@@ -140,10 +140,10 @@ def test_it_uses_too_much_cpu_time(run):
     limits = replace(LIMITS, max_cpu_s_per_frame=0.05)
     message = run("while True: pass", limits, VideoRejected)
     assert message == "The header of this video takes more than 0.05 s of CPU time; export it again as H.264 MP4."
-    busy = "wire.send(job, wire.RecordKind.TICK); lockdown.grant_cpu(limits)\nwhile True: pass"
+    busy = "wire.send(job, wire.RecordKind.TICK); lockdown.grant_cpu(request.limits)\nwhile True: pass"
     assert "One frame of this video takes more than 0.05 s" in run(busy, limits, VideoRejected)
     limits = replace(LIMITS, cpu_s=1)
-    endless = "while True: lockdown.grant_cpu(limits)"
+    endless = "while True: lockdown.grant_cpu(request.limits)"
     assert "Reading this video takes more than 1 s" in run(endless, limits, VideoRejected)
 
 
@@ -153,7 +153,7 @@ def test_the_cpu_limit_starts_again_with_every_frame(run):
     code = """
         wire.send(job, wire.RecordKind.TICK)
         for frame in range(5):
-            if GRANTED: lockdown.grant_cpu(limits)
+            if GRANTED: lockdown.grant_cpu(request.limits)
             until_s = time.process_time() + 0.1
             while time.process_time() < until_s: pass
         tell("alive")

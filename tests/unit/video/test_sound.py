@@ -149,7 +149,7 @@ def test_a_header_that_lies_about_rate_and_channels(tmp_path: Path, rate: int, c
         ("info(); wire.send(job, wire.RecordKind.SOUND, b'x' * 15)", "its decoder sent invalid data"),
         ("info(); wire.send(job, wire.RecordKind.SOUND, b'x' * 8)", "its decoder sent invalid data"),
         ("info(); os._exit(3)", "its decoder stopped unexpectedly (exit status 3)"),
-        ("lockdown.grant_cpu(limits.limits)\nwhile True: pass", "its decoder was stopped: it used more than 0.2 s"),
+        ("lockdown.grant_cpu(request.limits)\nwhile True: pass", "its decoder was stopped: it used more than 0.2 s"),
         ("time.sleep(1000)", "its decoder sent nothing for 1 s and was stopped"),
         ("raise MemoryError", "MiB of memory"),
     ],
