@@ -47,8 +47,8 @@ KEYFRAME_EVERY = 250
 _COPIED_FRAMES = 10_000
 _REPEAT = """
 INSERT INTO frame (run_id, frame, chunk_idx, pts, people, missing, scores, boxes, keypoints)
-SELECT run_id, frame + turn * :block, chunk_idx, pts + turn * :block * 3000, people, missing, scores, boxes, keypoints
-FROM generate_series(1, :turns) AS turn, frame WHERE run_id = :run AND frame < :block
+SELECT run_id, frame + turn * :block, chunk_idx, pts + CAST(turn AS bigint) * :block * 3000, people, missing, scores,
+boxes, keypoints FROM generate_series(1, :turns) AS turn, frame WHERE run_id = :run AND frame < :block
 AND frame + turn * :block < :frames
 ORDER BY turn, frame
 """
