@@ -59,6 +59,12 @@ def keys_of(queue: str) -> list[str]:
     return [_KEY_PREFIX + queue + (f"{_SEPARATOR}{priority}" if priority else "") for priority in _PRIORITIES]
 
 
+def queue_of(key: bytes) -> str | None:
+    """The queue that has this list in Redis, its key without Kombu's prefix; None where it is none of tasks."""
+    name = key.decode(errors="replace").partition(_SEPARATOR)[0]
+    return name if name in QUEUES else None
+
+
 class ControlFirst(round_robin_cycle):  # type: ignore[type-arg]  # generic to checkers only
     """The order in which a worker polls its queues: control always first, the queues of frames in turn."""
 
@@ -91,6 +97,7 @@ def build_celery(settings: Settings) -> Celery:
         worker_soft_shutdown_timeout=0,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
+        broker_channel_error_retry=True,  # or a worker ends when Redis is full
         broker_transport_options={
             "global_keyprefix": _KEY_PREFIX,
             "queue_order_strategy": f"{__name__}:{ControlFirst.__name__}",  # a class would break `inspect stats`

@@ -11,6 +11,7 @@ from pipeline.local.discovery import find_home
 from pipeline.logs import configure_logs
 from pipeline.queue import build_celery
 from pipeline.settings import load_settings
+from workers.messages import check_messages
 from workers.runtime import serve
 from workers.tasks import register_tasks
 
@@ -26,7 +27,8 @@ def _device() -> Device:
 
 
 configure_logs(os.environ.get("POSELINE_LOG_LEVEL", "INFO"), as_json=os.environ.get("POSELINE_LOG_JSON") == "1")
+check_messages()
 _settings = load_settings(find_home().path)
 app = build_celery(_settings)
-app.conf.worker_pool = "workers.pool:WakingPool"
+app.conf.update(worker_pool="workers.pool:WakingPool", worker_consumer="workers.consumer:PatientConsumer")
 register_tasks(app, serve(app, _settings, _device()))

@@ -17,6 +17,7 @@ CREATE TABLE lane (
     paused_at timestamptz
 );
 INSERT INTO lane (name, rank, share) VALUES ('live', 0, 0.2), ('fresh', 1, 0.2), ('reprocess', 2, 0.1);
+CREATE SEQUENCE dispatch_turn INCREMENT 256;
 """
 
 TEAMS = """

@@ -94,7 +94,7 @@ def _print_how_to_resume(console: Console, open_runs: Sequence[Submission], is_m
     elif open_runs:
         lines.append("repeat the command to wait again and to write the results")
     for line in lines:
-        console.err.print(console.naming_home(line), markup=False)
+        console.notice(console.naming_home(line))
 
 
 def _check_writable(out: Path) -> None:

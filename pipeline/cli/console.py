@@ -102,6 +102,13 @@ class Console:
         if not self.as_json:
             self.err.print(text, markup=False, style="dim")
 
+    def notice(self, text: str, **facts: object) -> None:
+        """Print a line on work that takes long, or waits, to stderr; with --json an object that has `facts`, too."""
+        if self.as_json:
+            click.echo(json.dumps({"progress": text, **facts}), err=True)
+        else:
+            self.err.print(text, markup=False, style="dim")
+
     def error(self, error: PoselineError, name: str | None = None) -> None:
         """Print one line on what went wrong to stderr; with --json an object.
 

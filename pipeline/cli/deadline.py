@@ -19,16 +19,35 @@ class Deadline(click.ParamType[datetime]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
         if isinstance(value, datetime):
             return value
-        now = datetime.now().astimezone()
-        if ahead := re.fullmatch(r"(\d{1,6})([mhd])", value):
-            return now + timedelta(**{_UNITS[ahead[2]]: int(ahead[1])})
         try:
-            if of_day := re.fullmatch(r"(\d{1,2}):(\d\d)", value):
-                at = now.replace(hour=int(of_day[1]), minute=int(of_day[2]), second=0, microsecond=0)
-                return at if at > now else at + timedelta(days=1)
-            at = datetime.fromisoformat(value).astimezone()
-        except ValueError:
+            at = _read(value)
+        except (ValueError, OverflowError):
             self.fail(f"{value!r} is no time; write 18:00, 2h, 30m or 2026-11-28T09:00", param, ctx)
-        if at <= now:
+        if at <= datetime.now().astimezone():
             self.fail(f"{value} has passed; name a time to come", param, ctx)
         return at
+
+
+def _read(value: str) -> datetime:
+    """
+    Raises:
+        ValueError, OverflowError: it is no time.
+    """
+    if ahead := re.fullmatch(r"(\d{1,6})([mhd])", value):
+        return datetime.now().astimezone() + timedelta(**{_UNITS[ahead[2]]: int(ahead[1])})
+    if of_day := re.fullmatch(r"(\d{1,2}):(\d\d)", value):
+        return next_time_of_day(int(of_day[1]), int(of_day[2]), datetime.now().astimezone().replace(tzinfo=None))
+    return datetime.fromisoformat(value).astimezone()
+
+
+def next_time_of_day(hour: int, minute: int, wall_clock: datetime) -> datetime:
+    """The next such time of day in local time, which may be 25 hours away.
+
+    Args:
+        wall_clock: what a clock on the wall shows now, without a time zone.
+
+    Raises:
+        ValueError: there is no such time of day.
+    """
+    at = wall_clock.replace(hour=hour, minute=minute, second=0, microsecond=0)
+    return (at if at > wall_clock else at + timedelta(days=1)).astimezone()

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Collection, Sequence
 
 import click
 
 from pipeline.cli.console import Console, common, pass_console
 from pipeline.errors import UsageError
-from pipeline.services.drain import Drain, count_taking_work, find_workers, follow
+from pipeline.services.drain import Drain, DrainState, count_taking_work, find_workers, follow
 from pipeline.services.drain import drain as drain_workers
 
 _POLL_S = 0.2
@@ -34,10 +35,10 @@ def drain(console: Console, names: tuple[str, ...], wait: bool, stop: bool, undo
     workers = find_workers(system, names)
     drain_workers(system, workers, undo=undo)
     if wait or stop:
-        workers = _wait(console, workers, lambda each: each.state in {"drained", "gone"})
+        workers = wait_for(console, workers, {"drained", "gone"})
     if stop and (left := [each.worker for each in workers if each.state == "drained"]):
         system.queue.shut_down_workers(left)
-        workers = _wait(console, workers, lambda each: each.state == "gone")
+        workers = wait_for(console, workers, {"gone"})
     workers = follow(system, workers)
     if console.print_json([each.to_dict() for each in workers]):
         return
@@ -47,15 +48,20 @@ def drain(console: Console, names: tuple[str, ...], wait: bool, stop: bool, undo
         console.progress("no worker takes work now: what waits is done once one does")
 
 
-def _wait(console: Console, workers: Sequence[Drain], ended: Callable[[Drain], bool]) -> list[Drain]:
-    """Wait until each has `ended`, showing what they have in hand as it changes."""
+def wait_for(
+    console: Console, workers: Sequence[Drain], states: Collection[DrainState], timeout_s: float = math.inf
+) -> list[Drain]:
+    """Wait until each is in one of these states, showing what they have in hand as it changes. Returns them as they are
+    then, or after `timeout_s`."""
     shown: dict[str, str] = {}
+    until = time.monotonic() + timeout_s
     while True:
         now = follow(console.system, workers)
-        for each in now:
-            if not ended(each) and shown.get(each.worker) != each.in_words():
+        waiting = [each for each in now if each.state not in states]
+        for each in waiting:
+            if shown.get(each.worker) != each.in_words():
                 shown[each.worker] = each.in_words()
-                console.progress(f"{each.worker}: {each.in_words()}")
-        if all(map(ended, now)):
+                console.notice(f"{each.worker}: {each.in_words()}")
+        if not waiting or time.monotonic() > until:
             return now
         time.sleep(_POLL_S)

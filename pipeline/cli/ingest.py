@@ -28,7 +28,7 @@ def ingest(console: Console, /, **wanted: Any) -> None:
     try:
         ended = taking_in.run()
     except KeyboardInterrupt:
-        console.progress(f"{taking_in.ended.summary()}; repeat the command to go on with the others")
+        console.notice(f"{taking_in.ended.summary()}; repeat the command to go on with the others")
         raise
     if not console.print_json(taking_in.facts()):
         taken = ended.submissions()

@@ -6,13 +6,14 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from typing import Any, get_args
 
 import click
 
 from pipeline.cli.console import Console, common, pass_console
+from pipeline.cli.drain import wait_for
 from pipeline.cli.formatting import format_ago
 from pipeline.cli.place import shown
 from pipeline.errors import DeviceUnavailable, ServiceUnavailable
@@ -21,9 +22,13 @@ from pipeline.inference.engines.sessions import Device
 from pipeline.local import stack
 from pipeline.local.home import Home
 from pipeline.local.stack import StackStatus
+from pipeline.services.drain import Drain, drain, workers_of_process
 from pipeline.services.pause import in_words, pause_line
 from pipeline.services.status import SystemStatus, get_status
 from pipeline.settings import configured_by_environment
+
+#: A chunk of 120 frames takes seconds; what is not finished by then is given back and begun again.
+_FINISH_S = 30.0
 
 
 @click.command()
@@ -41,11 +46,31 @@ def up(console: Console, slots: int | None, device: Device | None, flower_port: 
     if device is not None and device != stack.worker_device(console.home):
         console.progress(f"checking {device}")
         _check(device, console)
-    status = stack.up(console.home, slots=slots, device=device, flower_port=flower_port, on_step=console.progress)
+    with _finishing_first(console, stack.worker_to_replace(console.home, slots, device)):
+        status = stack.up(console.home, slots=slots, device=device, flower_port=flower_port, on_step=console.progress)
     if not console.print_json(_to_dict(status)):
         _print_services(console, status)
         console.print(f"Flower: {flower_address(console)}")
         console.print(console.place.line)
+
+
+@contextmanager
+def _finishing_first(console: Console, pid: int | None) -> Iterator[None]:
+    """Have a worker that is about to be replaced finish what it has in hand, for half a minute at most."""
+    workers: list[Drain] = []
+    with suppress(ServiceUnavailable):
+        if pid is not None and not configured_by_environment():
+            workers = workers_of_process(console.system, pid)
+    try:
+        with suppress(ServiceUnavailable):
+            if any(each.in_hand for each in workers):
+                drain(console.system, workers)
+                wait_for(console, workers, {"drained", "gone"}, _FINISH_S)
+        yield
+    except BaseException:
+        with suppress(ServiceUnavailable):
+            drain(console.system, workers, undo=True)
+        raise
 
 
 @click.command()

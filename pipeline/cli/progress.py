@@ -16,14 +16,13 @@ _LINE_EVERY_S = 2.0
 
 
 class Bar:
-    """The progress of one task, on stderr; silent with --json. The bar goes when its block ends."""
+    """The progress of one task, on stderr; with --json an object a line. The bar goes when its block ends."""
 
     def __init__(self, console: Console, title: str, total: int | None, unit: str = "frames") -> None:
         self._title, self._total, self._unit = title, total, unit
         self._done = 0
-        self._silent = console.as_json
-        self._terminal = console.err
-        self._printed_at = time.monotonic()
+        self._console = console
+        self._printed_at, self._printed = time.monotonic(), ("", 0)
         self._speed = Speed()
         self._task: TaskID | None = None
         self._progress = Progress(
@@ -37,7 +36,7 @@ class Bar:
         )
 
     def __enter__(self) -> Bar:
-        if not self._silent and interactive():
+        if not self._console.as_json and interactive():
             self._progress.start()
             self._task = self._progress.add_task(self._title, total=self._total, pace="")
         return self
@@ -60,8 +59,7 @@ class Bar:
 
     def step(self, message: str, /) -> None:
         """A part of the work begins."""
-        if not self._silent:
-            self._terminal.print(message, markup=False, style="dim")
+        self._console.notice(message)
 
     def at(self, done: int) -> None:
         """Set what is done so far."""
@@ -70,13 +68,13 @@ class Bar:
         self._speed.measure(now, done)
         if self._task is not None:
             self._progress.update(self._task, completed=done, pace=self._pace())
-        elif not self._silent and self._total and now - self._printed_at >= _LINE_EVERY_S:
-            self._printed_at = now
+        elif self._total and now - self._printed_at >= _LINE_EVERY_S and self._printed != (self._title, done):
+            self._printed_at, self._printed = now, (self._title, done)
             amount = f"{done}/{self._total} {self._unit}"
             if self._unit == "bytes":
                 amount = f"{done / 1e6:.1f}/{self._total / 1e6:.1f} MB"
             parts = (f"{self._title}: {amount} ({done / self._total:.0%})", self._pace())
-            self._terminal.print(", ".join(filter(None, parts)), markup=False)
+            self._console.notice(", ".join(filter(None, parts)), done=done, total=self._total, unit=self._unit)
 
     @contextmanager
     def hidden(self) -> Iterator[None]:

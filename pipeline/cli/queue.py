@@ -7,6 +7,8 @@ from datetime import timedelta
 import click
 
 from pipeline.cli.console import Console, common, pass_console
+from pipeline.cli.tagging import select_by_tag
+from pipeline.core.tags import Tags
 from pipeline.services.queue_report import QueueReport, RunForecast, get_queue, set_share
 from pipeline.services.runs import short_id
 from pipeline.services.upload import printable
@@ -16,18 +18,20 @@ _SHOWN = 20
 
 @click.group(invoke_without_command=True)
 @click.option("--team", help="Of this team only.")
+@select_by_tag
 @click.option("--all", "every", is_flag=True, help=f"Every run, not only the first {_SHOWN}.")
 @common
 @pass_console
 @click.pass_context
-def queue(context: click.Context, console: Console, team: str | None, every: bool) -> None:
+def queue(context: click.Context, console: Console, team: str | None, tags: Tags, every: bool) -> None:
     """Show the queue by lane and team, its speed, and when each run will be done.
 
     The lanes are live, fresh and reprocess. A lane comes before the next, which keeps its share all the same; within a
     lane teams share by weight, and a team's runs go by deadline, then age.
     """
     if context.invoked_subcommand is None:
-        _print_report(console, get_queue(console.system, team=team), every=every)
+        report = get_queue(console.system, team=team, tags=tags)
+        _print_report(console, report, every=every, is_part=team is not None or bool(tags))
 
 
 @queue.command("share")
@@ -36,17 +40,17 @@ def queue(context: click.Context, console: Console, team: str | None, every: boo
 @common
 @pass_console
 def share(console: Console, lane: str, share: float) -> None:
-    """Keep a SHARE, such as 0.1, of the frames under way for LANE while it has work. Applies from now on."""
+    """Keep a SHARE, such as 0.1, of the chunks that are sent for LANE while it has work. Applies from now on."""
     report = set_share(console.system, lane, share)
     if not console.print_json(report.to_dict()["lanes"]):
         console.print(_lanes_line(report))
 
 
-def _print_report(console: Console, report: QueueReport, *, every: bool) -> None:
+def _print_report(console: Console, report: QueueReport, *, every: bool, is_part: bool) -> None:
     if console.print_json(report.to_dict()):
         return
     if not report.queues:
-        console.print("the queue is empty")
+        console.print("nothing of that is in the queue" if is_part else "the queue is empty")
     else:
         console.table(
             ("lane", "team", "runs", "not ingested", "frames left", "frames/s", "done in"),

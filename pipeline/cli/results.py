@@ -15,19 +15,21 @@ import click
 
 from pipeline.cli.console import Console, common, pass_console
 from pipeline.cli.formatting import detail_lines, run_rows, summary_line
+from pipeline.cli.ingest import exit_with
 from pipeline.cli.outcome import draw_previews, file_name, print_rows
 from pipeline.cli.progress import Bar
 from pipeline.cli.since import Since
 from pipeline.cli.tagging import chosen_runs, select_by_tag
 from pipeline.core.states import RunState
 from pipeline.core.tags import Tags
-from pipeline.errors import PoselineError, UsageError
+from pipeline.errors import PoselineError, ServiceUnavailable, UsageError
 from pipeline.services.export import cannot_write, export_run, export_to_stream
 from pipeline.services.pause import list_pauses, pause_line
 from pipeline.services.pose_writers import FORMATS, Format
 from pipeline.services.preview import preview_run
 from pipeline.services.result_names import claimed_names
 from pipeline.services.runs import RunDetail, cancel_run, find_run, get_run, is_held_back, list_runs, short_id, to_dict
+from pipeline.services.upload_steps import printable
 from pipeline.services.verify import verify_run
 
 _FOLDER = Path("poseline-out")
@@ -114,23 +116,29 @@ def cancel(console: Console, names: tuple[str, ...], tags: Tags, team: str | Non
 
 
 @click.command()
-@click.argument("name", metavar="RUN")
+@click.argument("name", metavar="[RUN]", required=False)
+@select_by_tag
 @_of_team
 @common
 @pass_console
-def verify(console: Console, name: str, team: str | None) -> int:
-    """Compare a run's frames and export with its video in the object store. Exit code 1 if they differ."""
-    found = find_run(console.system, name, team=team, prefer="current")
-    with Bar(console, "verifying", None) as bar:
-        verdict = verify_run(console.system, found, bar)
-    code = 0 if verdict.good else 1
-    checks = [{"what": check.what, "good": check.good, "found": check.found} for check in verdict.checks]
-    if console.print_json({"run_id": str(found), "good": verdict.good, "checks": checks}):
-        return code
-    console.print(f"run {short_id(found)}: {'correct' if verdict.good else 'NOT correct'}")
-    for check in verdict.checks:
-        console.print(f"  {check.what:<10} {'' if check.good else 'WRONG: '}{check.found}")
-    return code
+def verify(console: Console, name: str | None, tags: Tags, team: str | None) -> int:
+    """Compare a run's frames and export with its video in the object store. Exit code 1 if they differ.
+
+    With --tag, those of the current run of every video that has the tag.
+    """
+    found = chosen_runs(console, [name] if name else [], tags, team=team, prefer="current")
+    verdicts = []
+    for run_id in found:
+        with Bar(console, "verifying", None) as bar:
+            verdict = verify_run(console.system, run_id, bar)
+        verdicts.append(verdict)
+        console.print(f"run {short_id(run_id)}: {'correct' if verdict.good else 'NOT correct'}")
+        for check in verdict.checks:
+            if not (tags and check.good):
+                console.print(f"  {check.what:<10} {'' if check.good else 'WRONG: '}{check.found}")
+    facts = [verdict.to_dict() for verdict in verdicts]
+    console.print_json(facts if tags else facts[0])
+    return 0 if all(verdict.good for verdict in verdicts) else 1
 
 
 @click.command()
@@ -189,16 +197,26 @@ def export(
 def preview(console: Console, name: str | None, out: Path | None, tags: Tags, team: str | None) -> None:
     """Draw a run's skeletons on its video (.mp4) and on a contact sheet (.png).
 
-    With --tag, those of the current run of every video that has the tag.
+    With --tag, those of the current run of every video that has the tag; one that cannot be drawn keeps no other.
     """
     found = chosen_runs(console, [name] if name else [], tags, team=team, prefer="current")
     drawn: list[dict[str, object]] = []
+    failures: list[tuple[str, PoselineError]] = []
+    folder = _folder(out if tags else None)
     for run_id in found:
         detail = get_run(console.system, run_id, team=team)
-        if out is None or tags:
-            files, notes = _draw_both(console, detail, _folder(out), team)
-        else:
-            files, notes = _draw_one(console, detail, out, team)
+        try:
+            if out is None or tags:
+                files, notes = _draw_both(console, detail, folder, team)
+            else:
+                files, notes = _draw_one(console, detail, out, team)
+        except ServiceUnavailable:
+            raise
+        except PoselineError as error:
+            if not tags:
+                raise
+            failures.append((printable(detail.run.video), error))
+            continue
         paths = [str(path) for _, path in files]
         drawn.append({"run_id": str(run_id), "files": paths, "file_notes": notes})
         if not console.as_json:
@@ -206,6 +224,7 @@ def preview(console: Console, name: str | None, out: Path | None, tags: Tags, te
             for note in notes:
                 console.print(f"  {note}")
     console.print_json(drawn if tags else drawn[0])
+    exit_with(console, failures)
 
 
 def _draw_both(

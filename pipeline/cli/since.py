@@ -19,15 +19,23 @@ class Since(click.ParamType[datetime]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
         if isinstance(value, datetime):
             return value
-        now = datetime.now().astimezone()
-        midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
-        if value in {"today", "yesterday"}:
-            return midnight - timedelta(days=value == "yesterday")
-        if ago := re.fullmatch(r"(\d{1,6})([mhdw])", value):
-            return now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
         try:
-            return datetime.fromisoformat(value).astimezone()
-        except ValueError:
+            return _read(value)
+        except (ValueError, OverflowError):
             self.fail(
                 f"{value!r} is no time; write 2026-11-20, 2026-11-20T18:00, 7d, 12h, today or yesterday", param, ctx
             )
+
+
+def _read(value: str) -> datetime:
+    """
+    Raises:
+        ValueError, OverflowError: it is no time.
+    """
+    if value in {"today", "yesterday"}:
+        wall_clock = datetime.now().astimezone().replace(tzinfo=None)
+        midnight = wall_clock.replace(hour=0, minute=0, second=0, microsecond=0)
+        return (midnight - timedelta(days=value == "yesterday")).astimezone()
+    if ago := re.fullmatch(r"(\d{1,6})([mhdw])", value):
+        return datetime.now().astimezone() - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+    return datetime.fromisoformat(value).astimezone()

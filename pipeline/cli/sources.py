@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pipeline.core.tags import Tags
 from pipeline.errors import UsageError
-from pipeline.services.manifest import is_manifest, read_manifest
+from pipeline.services.manifest import is_manifest, read_manifest, real_location
 from pipeline.services.upload_steps import printable
 
 VIDEO_ENDINGS = {".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".ts", ".mts", ".m2ts", ".mpg", ".mpeg"}
@@ -48,14 +48,18 @@ class Source:
 
 
 def is_video_name(name: str) -> bool:
-    """Whether a file or object is taken for a video where a folder or prefix was named."""
-    return os.path.splitext(name)[1].lower() in VIDEO_ENDINGS
+    """Whether a file or object is taken for a video where a folder or prefix was named; hidden ones are not, such as
+    `._cam03.mp4`, which macOS puts beside a file on a card."""
+    own = name.rpartition("/")[2]
+    return os.path.splitext(own)[1].lower() in VIDEO_ENDINGS and not own.startswith(".")
 
 
 def find_sources(
     paths: Sequence[str], manifest: Path | None = None, read_list: Callable[[], bytes] | None = None
 ) -> list[Source]:
     """The videos of `paths` and of a manifest, those of a folder or pattern sorted by name; each once for each team.
+
+    What a manifest names is as its rows say, also where a path names it, too.
 
     Args:
         paths: `-` is a list of them, one a line, or separated by NUL.
@@ -71,9 +75,11 @@ def find_sources(
         sources += _of_manifest(manifest)
     if not sources:
         raise UsageError("no video is named; give a path, or --manifest FILE")
-    for source in sources:
-        at = source.location if source.location.startswith("s3://") else os.path.realpath(source.location)
-        found.setdefault((at, source.team), source)
+    places = [real_location(source.location) for source in sources]
+    listed = {at for at, source in zip(places, sources, strict=True) if source.manifest is not None}
+    for at, source in zip(places, sources, strict=True):
+        if source.manifest is not None or at not in listed:
+            found.setdefault((at, source.team), source)
     return list(found.values())
 
 
@@ -117,10 +123,25 @@ def _find_files(text: str) -> list[tuple[Path, bool]]:
         raise UsageError(f"there is no file {path}; check the path")
     if not path.is_dir():
         return [(path, False)]
-    videos = sorted(each for each in path.rglob("*") if is_video_name(each.name) and each.is_file())
+    videos = sorted(_walk(path))
     if not videos:
         raise UsageError(f"there is no video in {path}; looked for {' '.join(sorted(VIDEO_ENDINGS))}")
     return [(each, True) for each in videos]
+
+
+def _walk(top: Path) -> Iterator[Path]:
+    """The videos of a folder and of those in it; what is hidden is left out.
+
+    Raises:
+        UsageError: a folder cannot be read.
+    """
+
+    def give_up(error: OSError) -> None:
+        raise UsageError(f"{error.filename} cannot be read: {error.strerror}; name the other folders, or allow it")
+
+    for folder, folders, files in os.walk(top, onerror=give_up):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        yield from (each for name in files if is_video_name(name) and (each := Path(folder, name)).is_file())
 
 
 def _expand(pattern: str) -> list[Path]:

@@ -8,7 +8,7 @@ from uuid import UUID
 import click
 
 from pipeline.cli.console import Console, common, pass_console
-from pipeline.core.tags import Tags, check_key, format_tags, parse_tags
+from pipeline.core.tags import Tags, check_key, composed, format_tags, parse_tags
 from pipeline.errors import UsageError
 from pipeline.services.runs import Preference, find_run, find_runs_by_tags
 from pipeline.services.tags import tag_video
@@ -62,6 +62,7 @@ def tag(console: Console, name: str, changes: Tags, remove: tuple[str, ...], tea
 
     A video is named by its name, its id, or the first characters of the id of one of its runs.
     """
+    remove = tuple(map(composed, remove))
     try:
         for key in remove:
             check_key(key)

@@ -17,6 +17,7 @@ from pipeline.cli.ingest_report import IngestReport, facts_of
 from pipeline.cli.progress import Bar
 from pipeline.cli.source_options import Wanted
 from pipeline.cli.sources import Source, find_sources, is_video_name
+from pipeline.cli.stop_signals import stopped_as_by_ctrl_c
 from pipeline.cli.waiting import Submission
 from pipeline.core.tags import checked_tags
 from pipeline.errors import OwnPreview, PoselineError, UnknownTeam, UsageError
@@ -69,10 +70,11 @@ class TakingIn:
         console, ended = self._console, self.ended
         total_bytes = sum(item.size_bytes for item in self._ready if isinstance(item, Item))
         known_files = KnownFiles(console.settings.home)
-        intake = Intake(console.system, self._registration(), known_files, console.progress)
+        intake = Intake(console.system, self._registration(), known_files, console.notice)
         numbers: dict[int, int] = {}
         done_bytes = 0
         with (
+            stopped_as_by_ctrl_c(),
             self.report or nullcontext(),
             Bar(console, self._title(), total_bytes or None, "bytes" if total_bytes else "videos") as bar,
         ):
@@ -142,11 +144,12 @@ class TakingIn:
         return [source]
 
     def _iter_items(self) -> Iterator[Item]:
+        listed = {source.location for source in self.sources if source.manifest is not None}
         for each in self._ready:
             if isinstance(each, Item):
                 yield each
             else:
-                yield from self._iter_prefix(each)
+                yield from (item for item in self._iter_prefix(each) if item.location not in listed)
 
     def _iter_prefix(self, source: Source) -> Iterator[Item]:
         store = self._console.system.store
@@ -252,7 +255,7 @@ class _Steps:
 
     def step(self, message: str, /) -> None:
         """Say what begins."""
-        self._console.progress(message)
+        self._console.notice(message)
 
 
 def submit(console: Console, source: str, team: str, model: str) -> Submission:
@@ -262,7 +265,7 @@ def submit(console: Console, source: str, team: str, model: str) -> Submission:
         PoselineError: as `Intake.take_in`.
     """
     found = find_model(model, console.models_path, console.pins_path)
-    intake = Intake(console.system, Registration(console.system, found), on_wait=console.progress)
+    intake = Intake(console.system, Registration(console.system, found), on_wait=console.notice)
     item = Item(source, team, size_bytes=os.stat(source).st_size)
     with Bar(console, f"uploading {item.shown_name}", item.size_bytes, "bytes") as bar:
         result = intake.take_in(item, bar.advance)

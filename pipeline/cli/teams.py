@@ -99,7 +99,7 @@ def _weight_and_limits(command: click.decorators.FC) -> click.decorators.FC:
             "--max-slots",
             type=click.IntRange(0),
             metavar="N",
-            help="The most chunks that it has under way; 0: no cap.",
+            help="The most chunks that it has sent to workers or running, those that wait for a slot too; 0: no cap.",
         ),
         click.option("--weight", type=float, help="Share of the queue, relative to other teams."),
     ):

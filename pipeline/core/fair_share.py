@@ -1,19 +1,26 @@
 """Which of the chunks that wait are sent next: by lane, fairly between teams by their weights, then in their order.
 
 Fair is what is under way, counted in frames: whoever has fewest frames sent or being analysed for its weight is next.
-So a team that comes to a queue full of another's work catches up at once, and nothing has to be remembered.
+So a team that comes to a queue full of another's work catches up at once, and nothing has to be remembered. Where there
+are more teams than places, those that have nothing under way take turns by their weights; and lanes take turns by their
+shares.
 """
 
 from __future__ import annotations
 
 import heapq
 import math
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, islice
 from typing import Generic, NamedTuple, TypeVar
 
 T = TypeVar("T")
+
+#: Multiples of these, less their whole parts, fill the range from 0 to 1 evenly, and the one regardless of the other.
+_LANE_TURN = (math.sqrt(5) - 1) / 2
+_TEAM_TURN = math.sqrt(2) - 1
 
 #: The lanes by rank, as table `lane` has them.
 LANES = ("live", "fresh", "reprocess")
@@ -32,7 +39,7 @@ class Lane:
 
     Args:
         rank: lanes of a lower rank come first.
-        share: of the frames under way, kept for this lane while it has work.
+        share: of the chunks that are sent, kept for this lane while it has work.
     """
 
     name: str
@@ -48,7 +55,6 @@ class Waiting(Generic[T]):
         frames: its size.
     """
 
-    queue: QueueKey
     item: T
     frames: int
 
@@ -61,63 +67,83 @@ class UnderWay:
     frames: int = 0
 
 
+class Chosen(NamedTuple, Generic[T]):
+    """What is sent next, in order: `first` before what waits already, `in_turn` after it."""
+
+    first: list[T]
+    in_turn: list[T]
+
+
 def share_out(
-    waiting: Iterable[Waiting[T]],
+    waiting: Mapping[QueueKey, Iterable[Waiting[T]]],
     under_way: Mapping[QueueKey, UnderWay],
     lanes: Sequence[Lane],
     weights: Mapping[str, float],
-    slots: Mapping[str, int],
+    caps: Mapping[str, int],
     limit: int,
-) -> list[T]:
+    parts: Mapping[QueueKey, int] | None = None,
+    turn: int = 0,
+) -> Chosen[T]:
     """Choose what is sent next.
 
-    A lane with less under way than its share is first, the one furthest below it before others; then the lane of the
-    lowest rank that has work.
+    Each lane that has work gets its share; what is left is for the one of the lowest rank.
 
     Args:
-        waiting: of each queue in its order, at least its first `limit`.
+        waiting: each queue in its order, at least its first `limit`.
         weights: of each team that waits.
-        slots: the most chunks that a team may have under way in all lanes; teams that are not named have no limit.
-        limit: the most to choose.
-
-    Returns:
-        What to send, in order.
+        caps: the most chunks that a team may have under way in all lanes; teams that are not named have no limit.
+        limit: the most to choose, but for `parts`.
+        parts: how many of these queues go first, from `idle_parts`.
+        turn: whose turn it is; higher by at least what was chosen with each call.
     """
-    queues: dict[QueueKey, deque[Waiting[T]]] = defaultdict(deque)
-    for one in waiting:
-        queues[one.queue].append(one)
+    left = {queue: iter(items) for queue, items in waiting.items()}
     frames_of = {queue: done.frames for queue, done in under_way.items()}
     chunks_of: dict[str, int] = defaultdict(int)
-    frames_in: dict[str, int] = {lane.name: 0 for lane in lanes}
     for queue, done in under_way.items():
         chunks_of[queue.team] += done.chunks
-        frames_in[queue.lane] += done.frames
-    heads: dict[str, list[tuple[float, str]]] = {lane.name: [] for lane in lanes}
+
+    def may_take(team: str) -> bool:
+        return chunks_of[team] < caps.get(team, math.inf)
+
+    def take(queue: QueueKey, one: Waiting[T]) -> T:
+        frames_of[queue] = frames_of.get(queue, 0) + one.frames
+        chunks_of[queue.team] += 1
+        return one.item
+
+    first: list[T] = []
+    for queue, part in (parts or {}).items():
+        most = min(part, max(caps.get(queue.team, part) - chunks_of[queue.team], 0))
+        first += [take(queue, one) for one in islice(left[queue], most)]
+    busy: dict[str, list[tuple[float, str]]] = {lane.name: [] for lane in lanes}
+    idle: dict[str, list[str]] = {lane.name: [] for lane in lanes}
+    head_of: dict[QueueKey, Waiting[T]] = {}
 
     def offer(queue: QueueKey) -> None:
-        if queues[queue]:
-            load = (frames_of.get(queue, 0) + queues[queue][0].frames) / weights[queue.team]
-            heapq.heappush(heads[queue.lane], (load, queue.team))
+        if one := next(left[queue], None):
+            head_of[queue] = one
+            if frames := frames_of.get(queue):
+                heapq.heappush(busy[queue.lane], ((frames + one.frames) / weights[queue.team], queue.team))
+            else:
+                idle[queue.lane].append(queue.team)
 
-    for queue in queues:
+    for queue in sorted(left):
         offer(queue)
-    chosen: list[T] = []
-    while len(chosen) < limit:
-        for of_lane in heads.values():
-            while of_lane and chunks_of[of_lane[0][1]] >= slots.get(of_lane[0][1], limit + chunks_of[of_lane[0][1]]):
-                heapq.heappop(of_lane)
-        open_lanes = [lane for lane in lanes if heads[lane.name]]
+    in_turn: list[T] = []
+    while len(first) + len(in_turn) < limit:
+        for lane in lanes:
+            idle[lane.name] = [team for team in idle[lane.name] if may_take(team)]
+            while busy[lane.name] and not may_take(busy[lane.name][0][1]):
+                heapq.heappop(busy[lane.name])
+        open_lanes = [lane for lane in lanes if idle[lane.name] or busy[lane.name]]
         if not open_lanes:
             break
-        lane = _next_lane(open_lanes, frames_in)
-        queue = QueueKey(lane.name, heapq.heappop(heads[lane.name])[1])
-        taken = queues[queue].popleft()
-        chosen.append(taken.item)
-        frames_of[queue] = frames_of.get(queue, 0) + taken.frames
-        frames_in[lane.name] += taken.frames
-        chunks_of[queue.team] += 1
+        name = _next_lane(open_lanes, turn + len(in_turn)).name
+        turns = idle[name]
+        team = _take_turn(turns, weights, turn + len(in_turn)) if turns else heapq.heappop(busy[name])[1]
+        queue = QueueKey(name, team)
+        in_turn.append(take(queue, head_of[queue]))
         offer(queue)
-    return chosen
+    return Chosen(first, in_turn)
 
 
 def idle_parts(
@@ -144,9 +170,15 @@ def idle_parts(
     return {queue: math.ceil(slots * weights[queue.team] / total) for queue in sorted(idle) if slots}
 
 
-def _next_lane(open_lanes: Sequence[Lane], frames_in: Mapping[str, int]) -> Lane:
-    total = sum(frames_in.values())
-    short = [lane for lane in open_lanes if frames_in[lane.name] < lane.share * total]
-    if short:
-        return min(short, key=lambda lane: (frames_in[lane.name] / lane.share, lane.rank))
-    return min(open_lanes, key=lambda lane: lane.rank)
+def _take_turn(teams: list[str], weights: Mapping[str, float], turn: int) -> str:
+    """Take out the team whose turn it is."""
+    at = turn * _TEAM_TURN % 1 * sum(weights[team] for team in teams)
+    ends = accumulate(weights[team] for team in teams)
+    return teams.pop(next((number for number, end in enumerate(ends) if at < end), -1))
+
+
+def _next_lane(open_lanes: Sequence[Lane], turn: int) -> Lane:
+    """The lane whose turn it is; what the others do not keep is the first one's."""
+    first, *others = open_lanes
+    ends = accumulate(lane.share for lane in others)
+    return next((lane for lane, end in zip(others, ends, strict=True) if turn * _LANE_TURN % 1 < end), first)

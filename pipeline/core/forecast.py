@@ -1,17 +1,26 @@
 """When each open run will be done: the queue's own rules, worked through ahead of time.
 
-Work is taken to flow evenly: each lane and team has its part of the slots, and the runs of a team are worked off in
-their order. What the parts are changes only when a run ends, so the forecast goes from end to end.
+A short queue is worked through chunk by chunk. Of a long one, what comes later is taken in pieces of many chunks, each
+short beside the time until then, so that a forecast of a million chunks takes about a second.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+import heapq
+import math
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
-from pipeline.core.fair_share import Lane, QueueKey
+from pipeline.core.fair_share import Lane, QueueKey, UnderWay, Waiting, idle_parts, share_out
+
+#: Up to so many chunks are worked through one by one.
+_FEW_CHUNKS = 10_000
+#: Of more slots than these several are taken as one.
+_MOST_SLOTS = 64
+#: How long a piece takes at most, in proportion to the time until it is sent.
+_PIECE = 0.02
 
 
 @dataclass(frozen=True)
@@ -21,7 +30,7 @@ class OpenRun:
     Args:
         frames: those still to be analysed.
         slot_s_per_frame: how long a slot takes for one of them.
-        chunks: open ones: no more slots can be at work on it.
+        chunks: open ones.
     """
 
     id: UUID
@@ -31,27 +40,45 @@ class OpenRun:
     chunks: int
 
 
-class _Flow:
-    """One team's queue in one lane, being worked off."""
+@dataclass(frozen=True)
+class OpenChunk:
+    """A chunk that is sent or being analysed.
 
-    def __init__(self, share: float, most_slots: float) -> None:
-        self.share = share
-        self.most_slots = most_slots
-        self.runs: deque[tuple[OpenRun, float]] = deque()
+    Args:
+        frames: those still to be analysed.
+    """
+
+    run_id: UUID
+    frames: int
+    running: bool
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """Chunks of one queue that follow each other on one slot, or on several that are taken as one.
+
+    Args:
+        chunks: how many, of which runs.
+        frames: under way at a time.
+    """
+
+    queue: QueueKey
+    chunks: Sequence[tuple[UUID, int]]
+    frames: int
+    seconds: float
+
+
+@dataclass
+class _Ready:
+    """The chunks of a run that were not sent yet."""
+
+    run: OpenRun
+    chunks: int
+    frames_each: float
 
     @property
-    def cost(self) -> float:
-        return self.runs[0][0].slot_s_per_frame
-
-    @property
-    def widest(self) -> float:
-        """The most slots that can be at work here: what comes after the first run helps to fill them."""
-        chunks = 0
-        for run, _ in self.runs:
-            chunks += run.chunks
-            if chunks >= self.most_slots:
-                return self.most_slots
-        return float(chunks)
+    def chunk_s(self) -> float:
+        return self.frames_each * self.run.slot_s_per_frame
 
 
 def forecast(
@@ -60,74 +87,165 @@ def forecast(
     weights: Mapping[str, float],
     caps: Mapping[str, int],
     slots: int,
-    under_way: int = 1_000_000,
+    window: int,
+    under_way: Sequence[OpenChunk] = (),
 ) -> dict[UUID, float]:
     """Seconds from now until each run's last frame is analysed.
 
     Args:
         runs: in the order in which their team's queue has them.
         weights: of each team.
-        caps: the most slots of a team; teams that are not named have no limit.
+        caps: the most chunks of a team under way; teams that are not named have no limit.
         slots: of all workers; without any nothing ends, and the result is empty.
-        under_way: how many chunks are sent or being analysed at a time; a lane's share of them is at least one.
+        window: how many chunks wait in Redis at most.
+        under_way: chunks that are sent or being analysed, in the order in which they were sent.
+
+    Returns:
+        By run; those that nothing would ever be sent of are not in it.
     """
-    if slots < 1:
-        return {}
-    lanes = [replace(lane, share=max(lane.share, 1 / under_way)) for lane in lanes]
-    flows: dict[QueueKey, _Flow] = {}
-    for run in runs:
-        flow = flows.setdefault(run.queue, _Flow(0.0, min(slots, caps.get(run.queue.team, slots))))
-        flow.runs.append((run, float(max(run.frames, 1))))
-    ends_s: dict[UUID, float] = {}
-    now_s = 0.0
-    speeds = _speeds(flows, lanes, weights, slots)
-    while flows:
-        first = min(flows, key=lambda queue: flows[queue].runs[0][1] / speeds[queue])
-        step_s = flows[first].runs[0][1] / speeds[first]
-        now_s += step_s
-        for queue in list(flows):
-            flow = flows[queue]
-            run, left = flow.runs.popleft()
-            left -= step_s * speeds[queue]
-            if queue != first and left > 0:
-                flow.runs.appendleft((run, left))
-                continue
-            # However many slots there are, a chunk takes its time on one.
-            ends_s[run.id] = max(now_s, run.frames / max(run.chunks, 1) * run.slot_s_per_frame)
-            if not flow.runs:
-                del flows[queue]
-        speeds = _speeds(flows, lanes, weights, slots)
-    return ends_s
+    return _Forecast(runs, lanes, weights, caps, slots, window, under_way).run() if slots else {}
 
 
-def _speeds(
-    flows: Mapping[QueueKey, _Flow], lanes: Sequence[Lane], weights: Mapping[str, float], slots: int
-) -> dict[QueueKey, float]:
-    """Frames a second of each queue: in proportion to its part of the frames under way, as far as it has chunks."""
-    parts = _parts(flows, lanes, weights)
-    speeds: dict[QueueKey, float] = {}
-    free = float(slots)
-    while parts:
-        speed = free / sum(part * flows[queue].cost for queue, part in parts.items())
-        full = [q for q, part in parts.items() if part * speed * flows[q].cost > flows[q].widest * (1 + 1e-9)]
-        if not full:
-            return speeds | {queue: part * speed for queue, part in parts.items()}
-        for queue in full:
-            speeds[queue] = flows[queue].widest / flows[queue].cost
-            free -= flows[queue].widest
-            del parts[queue]
-        free = max(free, 1e-9)
-    return speeds
+class _Forecast:
+    def __init__(
+        self,
+        runs: Iterable[OpenRun],
+        lanes: Sequence[Lane],
+        weights: Mapping[str, float],
+        caps: Mapping[str, int],
+        slots: int,
+        window: int,
+        under_way: Sequence[OpenChunk],
+    ) -> None:
+        runs = list(runs)
+        few = sum(run.chunks for run in runs) <= _FEW_CHUNKS
+        self._lanes, self._weights, self._caps = lanes, weights, caps
+        self._piece = 0.0 if few else _PIECE
+        self._at_once = 1 if few else math.ceil(slots / _MOST_SLOTS)
+        self._slots = max(round(slots / self._at_once), 1)
+        self._slowness = self._slots * self._at_once / slots
+        self._window = max(round(window / self._at_once), 1)
+        self._piece_caps = {team: max(cap // self._at_once, 1) for team, cap in caps.items()}
+        self._turn = 0
+        self._now_s = 0.0
+        self._left: Counter[UUID] = Counter()
+        self._waiting: dict[QueueKey, deque[_Ready]] = defaultdict(deque)
+        self._sent: deque[_Piece] = deque()
+        self._working: list[tuple[float, int, _Piece]] = []
+        self._started = 0
+        self._busy: dict[QueueKey, UnderWay] = defaultdict(UnderWay)
+        self._chunk_s = 0.0
+        self._take_state({run.id: run for run in runs}, under_way)
 
+    def run(self) -> dict[UUID, float]:
+        ends_s: dict[UUID, float] = {}
+        while True:
+            if 2 * (len(self._sent) - 1) < self._window:
+                self._refill()
+            while self._sent and len(self._working) < self._slots:
+                self._start(self._sent.popleft())
+            if not self._working:
+                return ends_s
+            self._now_s, _, piece = heapq.heappop(self._working)
+            self._add(piece, -1)
+            for run_id, chunks in piece.chunks:
+                self._left[run_id] -= chunks
+                if not self._left[run_id]:
+                    ends_s[run_id] = self._now_s
 
-def _parts(
-    flows: Mapping[QueueKey, _Flow], lanes: Sequence[Lane], weights: Mapping[str, float]
-) -> dict[QueueKey, float]:
-    with_work = [lane for lane in lanes if any(queue.lane == lane.name for queue in flows)]
-    parts: dict[QueueKey, float] = {}
-    for number, lane in enumerate(with_work):
-        of_lane = 1 - sum(other.share for other in with_work[1:]) if number == 0 else lane.share
-        teams = [queue for queue in flows if queue.lane == lane.name]
-        total = sum(weights[queue.team] for queue in teams)
-        parts |= {queue: max(of_lane, 1e-9) * weights[queue.team] / total for queue in teams}
-    return parts
+    def _take_state(self, runs: Mapping[UUID, OpenRun], under_way: Sequence[OpenChunk]) -> None:
+        of_run: dict[UUID, list[OpenChunk]] = defaultdict(list)
+        for chunk in under_way:
+            of_run[chunk.run_id].append(chunk)
+        for run in runs.values():
+            sent = of_run[run.id]
+            ready = max(run.chunks - len(sent), 0 if sent else 1)
+            frames = max(run.frames - sum(chunk.frames for chunk in sent), 1)
+            self._left[run.id] = ready + len(sent)
+            if ready:
+                self._waiting[run.queue].append(_Ready(run, ready, frames / ready))
+        every = [one for queue in self._waiting.values() for one in queue]
+        chunks = sum(one.chunks for one in every)
+        self._chunk_s = max(sum(one.chunks * one.chunk_s for one in every) / max(chunks, 1), 1e-9)
+        together: dict[tuple[QueueKey, bool], list[tuple[OpenRun, OpenChunk]]] = defaultdict(list)
+        for chunk in under_way:
+            if chunk.run_id in runs:
+                run = runs[chunk.run_id]
+                several = together[run.queue, chunk.running]
+                several.append((run, chunk))
+                if len(several) == self._at_once:
+                    self._take_sent(several)
+                    several.clear()
+        for several in together.values():
+            self._take_sent(several)
+
+    def _take_sent(self, chunks: Sequence[tuple[OpenRun, OpenChunk]]) -> None:
+        if not chunks:
+            return
+        seconds = max(chunk.frames * run.slot_s_per_frame for run, chunk in chunks)
+        frames = max(sum(chunk.frames for _, chunk in chunks), 1)
+        piece = _Piece(chunks[0][0].queue, [(run.id, 1) for run, _ in chunks], frames, seconds * self._slowness)
+        self._add(piece, 1)
+        if chunks[0][1].running:
+            self._start(piece)
+        else:
+            self._sent.append(piece)
+
+    def _add(self, piece: _Piece, sign: int) -> None:
+        done = self._busy[piece.queue]
+        self._busy[piece.queue] = UnderWay(done.chunks + sign, done.frames + sign * piece.frames)
+
+    def _start(self, piece: _Piece) -> None:
+        self._started += 1
+        heapq.heappush(self._working, (self._now_s + piece.seconds, self._started, piece))
+
+    def _refill(self) -> None:
+        if not self._waiting:
+            return
+        parts = idle_parts(self._waiting.keys(), self._busy, self._lanes, self._weights, self._slots)
+        first, in_turn = share_out(
+            {queue: self._pieces(queue) for queue in self._waiting},
+            self._busy,
+            self._lanes,
+            self._weights,
+            self._piece_caps,
+            self._window - len(self._sent),
+            parts,
+            self._turn,
+        )
+        self._turn += len(in_turn)
+        for piece in [*first, *in_turn]:
+            self._remove(piece)
+        self._sent.extendleft(reversed(first))
+        self._sent.extend(in_turn)
+
+    def _pieces(self, queue: QueueKey) -> Iterator[Waiting[_Piece]]:
+        """What this queue has to send, in its order; of one run or several."""
+        at_once = min(self._at_once, self._caps.get(queue.team, self._at_once))
+        ready = iter(self._waiting[queue])
+        run = next(ready, None)
+        left = run.chunks if run else 0
+        while run:
+            head, chunks, slot_s = run, [], 0.0
+            wanted = at_once * max(int(self._piece * self._now_s / self._chunk_s), 1)
+            while run and wanted:
+                count = min(wanted, left)
+                chunks.append((run.run.id, count))
+                slot_s += count * run.chunk_s
+                wanted, left = wanted - count, left - count
+                if not left:
+                    run = next(ready, None)
+                    left = run.chunks if run else 0
+            frames = max(round(head.frames_each * at_once), 1)
+            seconds = max(slot_s / at_once, head.chunk_s) * self._slowness
+            yield Waiting(_Piece(queue, chunks, frames, seconds), frames)
+
+    def _remove(self, piece: _Piece) -> None:
+        queue = self._waiting[piece.queue]
+        for _, count in piece.chunks:
+            queue[0].chunks -= count
+            if not queue[0].chunks:
+                queue.popleft()
+        if not queue:
+            del self._waiting[piece.queue]
+        self._add(piece, 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 
 Tags = Mapping[str, str]
@@ -22,7 +23,7 @@ def parse_tags(texts: Iterable[str]) -> dict[str, str]:
     tags: dict[str, str] = {}
     for text in texts:
         key, equals, value = text.partition("=")
-        key, value = key.strip(), value.strip()
+        key, value = composed(key.strip()), composed(value.strip())
         if not equals:
             raise ValueError(f"{text!r} is no tag: write key=value")
         if tags.get(key, value) != value:
@@ -32,20 +33,28 @@ def parse_tags(texts: Iterable[str]) -> dict[str, str]:
 
 
 def checked_tags(tags: Mapping[str, object]) -> dict[str, str]:
-    """Tags whose keys and values may be stored.
+    """Tags whose keys and values may be stored, as `composed`.
 
     Raises:
         ValueError: a key or a value is empty, too long or not printable, a value is no text, or there are too many.
     """
     if len(tags) > MAX_TAGS:
         raise ValueError(f"{len(tags)} tags are too many: a video has {MAX_TAGS} at most")
-    for key, value in tags.items():
+    checked: dict[str, str] = {}
+    for given, value in tags.items():
+        key = composed(given)
         check_key(key)
         if not isinstance(value, str):
             raise ValueError(f"the value of the tag {key} is no text: write it in quotes")
-        if not value or len(value) > MAX_VALUE_CHARACTERS or not value.isprintable():
+        checked[key] = composed(value)
+        if not value or len(checked[key]) > MAX_VALUE_CHARACTERS or not value.isprintable():
             raise ValueError(f"the value of the tag {key} must have 1 to {MAX_VALUE_CHARACTERS} printable characters")
-    return {key: str(value) for key, value in tags.items()}
+    return checked
+
+
+def composed(text: str) -> str:
+    """A text with its accents composed (NFC): what is typed as `ü` is found, however a file system writes it."""
+    return unicodedata.normalize("NFC", text)
 
 
 def check_key(key: str) -> None:

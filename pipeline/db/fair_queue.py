@@ -6,6 +6,7 @@ way is few. The plans must not depend on statistics, which lag behind a flood, s
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -27,8 +28,9 @@ from pipeline.db.transitions import move_to
 BATCH = 256
 
 _LOCK = text("""
-SELECT pg_try_advisory_xact_lock(:key), set_config('enable_seqscan', 'off', true),
-       set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)
+SELECT pg_try_advisory_xact_lock(:key) AS locked, nextval('dispatch_turn') AS turn,
+       set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
+       set_config('enable_mergejoin', 'off', true)
 """)
 
 _CHUNKS_UNDER_WAY = text("""
@@ -116,7 +118,8 @@ def queue_ready_chunks(
     Returns:
         At most `BATCH`, in the order in which they are to be sent; none where another process is about it.
     """
-    if not _take_turn(connection, f"poseline.dispatch.{precision}"):
+    turn = _take_turn(connection, f"poseline.dispatch.{precision}")
+    if turn is None:
         return []
     under_way = connection.execute(_CHUNKS_UNDER_WAY, {"precision": precision}).all()
     busy = {QueueKey(row.lane, str(row.team_id)): UnderWay(row.chunks, int(row.frames)) for row in under_way}
@@ -125,35 +128,28 @@ def queue_ready_chunks(
     if not waiting:
         return []
     lanes = [row.lane for row in select_lanes(connection)]
-    weights, caps = _teams(connection, {UUID(queue.team) for queue in {one.queue for one in waiting} | set(busy)})
-    parts = idle_parts({one.queue for one in waiting}, busy, lanes, weights, slots)
+    weights, caps = _teams(connection, {UUID(queue.team) for queue in [*waiting, *busy]})
+    parts = idle_parts(waiting.keys(), busy, lanes, weights, slots)
     if parts:
         waiting = _read_heads(connection, precision, max(limit, min(max(parts.values()), BATCH)))
-    first = [
-        item
-        for queue, part in parts.items()
-        for item in share_out([one for one in waiting if one.queue == queue], busy, lanes, weights, caps, part)
-    ][:BATCH]
-    sent = set(first)
-    for one in waiting:
-        if one.item in sent:
-            done = busy.get(one.queue, UnderWay())
-            busy[one.queue] = UnderWay(done.chunks + 1, done.frames + one.frames)
-    rest = [one for one in waiting if one.item not in sent]
-    in_turn = share_out(rest, busy, lanes, weights, caps, limit - len(first))
-    return _mark_queued(
-        connection, [QueuedChunk(*item, True) for item in first] + [QueuedChunk(*item, False) for item in in_turn]
-    )
+    first, in_turn = share_out(waiting, busy, lanes, weights, caps, limit, parts, turn)
+    chosen = [QueuedChunk(*item, True) for item in first] + [QueuedChunk(*item, False) for item in in_turn]
+    return _mark_queued(connection, chosen[:BATCH])
 
 
-def _read_heads(connection: Connection, precision: Precision, limit: int) -> list[Waiting[tuple[UUID, int]]]:
-    rows = connection.execute(_CHUNKS_WAITING, {"precision": precision, "limit": limit})
-    return [Waiting(QueueKey(row.lane, str(row.team_id)), (row.run_id, row.idx), row.frames) for row in rows]
+def _read_heads(
+    connection: Connection, precision: Precision, limit: int
+) -> dict[QueueKey, list[Waiting[tuple[UUID, int]]]]:
+    heads = defaultdict(list)
+    for row in connection.execute(_CHUNKS_WAITING, {"precision": precision, "limit": limit}):
+        heads[QueueKey(row.lane, str(row.team_id))].append(Waiting((row.run_id, row.idx), row.frames))
+    return heads
 
 
 def queue_stored_videos(connection: Connection, most_under_way: int) -> list[UUID]:
     """Mark as queued the stored videos that are ingested next, so that at most so many are sent or being ingested."""
-    if not _take_turn(connection, "poseline.dispatch.ingest"):
+    turn = _take_turn(connection, "poseline.dispatch.ingest")
+    if turn is None:
         return []
     under_way = connection.execute(_VIDEOS_UNDER_WAY).all()
     limit = min(most_under_way - sum(row.videos for row in under_way), BATCH)
@@ -163,13 +159,17 @@ def queue_stored_videos(connection: Connection, most_under_way: int) -> list[UUI
     if not heads:
         return []
     weights, _ = _teams(connection, {row.team_id for row in heads})
-    chosen = share_out(
-        (Waiting(QueueKey(_INGEST.name, str(row.team_id)), row.id, 1) for row in heads),
+    waiting = defaultdict(list)
+    for row in heads:
+        waiting[QueueKey(_INGEST.name, str(row.team_id))].append(Waiting(row.id, 1))
+    _, chosen = share_out(
+        waiting,
         {QueueKey(_INGEST.name, str(row.team_id)): UnderWay(row.videos, row.videos) for row in under_way},
         [_INGEST],
         weights,
         {},
         limit,
+        turn=turn,
     )
     marked = connection.execute(
         video.update()
@@ -209,9 +209,10 @@ def requeue_lost_videos(connection: Connection, older_than_s: float) -> int:
     ).rowcount
 
 
-def _take_turn(connection: Connection, name: str) -> bool:
-    """Whether this process fills the window now; what it misses is seen at the end of the next chunk or tick."""
-    return bool(connection.execute(_LOCK, {"key": advisory_key(name)}).one()[0])
+def _take_turn(connection: Connection, name: str) -> int | None:
+    """Which turn it is, where this process fills the window now; what it misses is seen at the next chunk's end."""
+    row = connection.execute(_LOCK, {"key": advisory_key(name)}).one()
+    return int(row.turn) if row.locked else None
 
 
 def _teams(connection: Connection, ids: set[UUID]) -> tuple[dict[str, float], dict[str, int]]:

@@ -8,6 +8,7 @@ not renew hung on the work, which is an expiration; a worker that died is a deat
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -32,6 +33,8 @@ _LEASED: dict[LeaseKind, tuple[Table, State]] = {
 }
 
 _MOST_DEATHS_IN_BACKOFF = 4
+#: What waits for a server or for room goes on within a minute of its return, however long it was away.
+_LONGEST_AFTER_OUTAGE_S = 30.0
 
 #: The lease columns of a row that no worker owns.
 UNLEASED: Mapping[str, Any] = {"lease_token": null(), "lease_until": null(), "queued_at": null()}
@@ -153,11 +156,12 @@ def release(
     else:
         # Deaths lengthen the pause less: they may be nothing but a bad day for machines.
         failures = table.c.errors + table.c.expirations + func.least(table.c.deaths, _MOST_DEATHS_IN_BACKOFF)
-        values |= {
-            "last_error": error,
-            "not_before": func.clock_timestamp()
-            + backoff(backoff_s, table.c.attempts if counts == "outage" else failures),
-        }
+        pause = (
+            backoff(backoff_s, table.c.attempts, longest_s=_LONGEST_AFTER_OUTAGE_S)
+            if counts == "outage"
+            else backoff(backoff_s, failures)
+        )
+        values |= {"last_error": error, "not_before": func.clock_timestamp() + pause}
         if counts != "outage":
             column = table.c[f"{counts}s"]
             values[column.name] = column + 1
@@ -166,10 +170,10 @@ def release(
     return None if row is None else int(row.errors)
 
 
-def backoff(backoff_s: float, failures: ColumnElement[int]) -> ColumnElement[Any]:
-    """SQL: the delay after so many failures: doubled with each, at most 64 times the first, and up to a quarter longer,
-    so that what failed together in an outage does not come back all at once."""
-    delay_s = backoff_s * func.power(2, func.least(failures, 6)) * (1 + func.random() / 4)
+def backoff(backoff_s: float, failures: ColumnElement[int], longest_s: float = math.inf) -> ColumnElement[Any]:
+    """SQL: the delay after so many failures: doubled with each, at most 64 times the first or `longest_s`, and up to a
+    quarter longer, so that what failed together in an outage does not come back all at once."""
+    delay_s = func.least(backoff_s * func.power(2, func.least(failures, 6)), longest_s) * (1 + func.random() / 4)
     return func.make_interval(0, 0, 0, 0, 0, 0, delay_s)
 
 

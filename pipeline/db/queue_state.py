@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -10,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from pipeline.core.fair_share import Lane
+from pipeline.core.forecast import OpenChunk
 from pipeline.core.states import RunState
 
 #: What was measured longer ago than this says little of now.
@@ -60,6 +60,7 @@ class Pace:
 
     Args:
         slot_s: the time they took on their slots, together.
+        measured_s: since the first of these chunks began, of all runs.
     """
 
     run_id: UUID
@@ -68,6 +69,7 @@ class Pace:
     team_id: UUID
     frames: int
     slot_s: float
+    measured_s: float
 
 
 _OPEN_RUNS = text("""
@@ -86,23 +88,24 @@ WHERE run.state IN ('waiting', 'queued', 'running', 'finishing')
 ORDER BY lane.rank, team.name, run.state = 'waiting', run.rank, run.due_at, run.id
 """)
 
+_CHUNKS_UNDER_WAY = text("""
+SELECT run_id, chunk.frames - chunk.frames_done AS frames, chunk.state = 'running' AS running
+FROM chunk JOIN run ON run.id = run_id
+WHERE chunk.state IN ('queued', 'running') AND run.state IN ('queued', 'running')
+ORDER BY chunk.queued_at
+""")
+
 _PACES = text("""
-SELECT run_id, model_fingerprint, lane, team_id, sum(frames) AS frames,
-       sum(extract(epoch FROM recent.finished_at - recent.started_at))::double precision AS slot_s
-FROM (
+WITH recent AS (
     SELECT run_id, frames, started_at, finished_at FROM chunk
     WHERE finished_at > clock_timestamp() - make_interval(secs => :recent_s) AND state = 'done'
     ORDER BY finished_at DESC LIMIT :most
-) AS recent JOIN run ON run.id = recent.run_id
+)
+SELECT run_id, model_fingerprint, lane, team_id, sum(frames) AS frames,
+       sum(extract(epoch FROM recent.finished_at - recent.started_at))::double precision AS slot_s,
+       (SELECT extract(epoch FROM clock_timestamp() - min(started_at)) FROM recent)::double precision AS measured_s
+FROM recent JOIN run ON run.id = recent.run_id
 GROUP BY run_id, model_fingerprint, lane, team_id
-""")
-
-_WINDOW = text("""
-SELECT extract(epoch FROM clock_timestamp() - min(finished_at))::double precision FROM (
-    SELECT finished_at FROM chunk
-    WHERE finished_at > clock_timestamp() - make_interval(secs => :recent_s) AND state = 'done'
-    ORDER BY finished_at DESC LIMIT :most
-) AS recent
 """)
 
 
@@ -123,8 +126,12 @@ def select_open_runs(connection: Connection) -> list[QueuedRun]:
     return [QueuedRun(**{**row, "state": RunState(row["state"])}) for row in rows]
 
 
-def select_paces(connection: Connection) -> tuple[Sequence[Pace], float]:
-    """How fast chunks ended lately, by run, and for how many seconds that was measured."""
+def select_chunks_under_way(connection: Connection) -> list[OpenChunk]:
+    """The chunks that are sent or being analysed, in the order in which they were sent."""
+    return [OpenChunk(**row) for row in connection.execute(_CHUNKS_UNDER_WAY).mappings()]
+
+
+def select_paces(connection: Connection) -> list[Pace]:
+    """How fast chunks ended lately, by run."""
     values = {"recent_s": _RECENT_S, "most": _MOST_CHUNKS}
-    paces = [Pace(**row) for row in connection.execute(_PACES, values).mappings()]
-    return paces, connection.execute(_WINDOW, values).scalar() or 0.0
+    return [Pace(**row) for row in connection.execute(_PACES, values).mappings()]

@@ -10,10 +10,12 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, func, null, or_,
 from sqlalchemy.dialects.postgresql import distinct_on
 
 from pipeline.core.states import ChunkState, RunState, VideoState
+from pipeline.core.tags import Tags
 from pipeline.db.chunks import ANALYSED
 from pipeline.db.tables import chunk, frame, run, team, video
 from pipeline.db.teams import of_team
 from pipeline.db.transitions import move_to
+from pipeline.db.video_tags import has_tags
 from pipeline.errors import LeaseLost
 
 #: The columns of work that begins anew.
@@ -96,7 +98,9 @@ def select_chunk_state(connection: Connection, run_id: UUID, idx: int) -> ChunkS
     return None if found is None else ChunkState(found)
 
 
-def select_failed(connection: Connection, *, team_name: str | None, since: datetime | None) -> list[UUID]:
+def select_failed(
+    connection: Connection, *, team_name: str | None, since: datetime | None, tags: Tags | None = None
+) -> list[UUID]:
     """The newest failed run of each video and model for which none stands, those that failed first in front.
 
     A video that was rejected for what it is, not given up after several tries, would be rejected again and is left out.
@@ -124,21 +128,28 @@ def select_failed(connection: Connection, *, team_name: str | None, since: datet
     )
     if since is not None:
         failed = failed.where(run.c.finished_at >= since)
+    if tags:
+        failed = failed.where(has_tags(tags))
     newest = of_team(failed, team_name).subquery()
     return list(connection.execute(select(newest.c.id).order_by(newest.c.finished_at, newest.c.id)).scalars())
 
 
-def select_with_quarantined(connection: Connection, *, team_name: str | None, since: datetime | None) -> list[UUID]:
+def select_with_quarantined(
+    connection: Connection, *, team_name: str | None, since: datetime | None, tags: Tags | None = None
+) -> list[UUID]:
     """The runs under way that gave chunks up, the oldest first."""
     gave_up = select(chunk.c.run_id).where(chunk.c.state == ChunkState.QUARANTINED)
     if since is not None:
         gave_up = gave_up.where(chunk.c.finished_at >= since)
     statement = (
         select(run.c.id)
+        .join(video, video.c.id == run.c.video_id)
         .join(team, team.c.id == run.c.team_id)
         .where(run.c.id.in_(gave_up), run.c.state.in_([str(state) for state in ANALYSED]))
         .order_by(run.c.created_at, run.c.id)
     )
+    if tags:
+        statement = statement.where(has_tags(tags))
     return list(connection.execute(of_team(statement, team_name)).scalars())
 
 

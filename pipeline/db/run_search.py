@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Text, cast, func, or_, select
 
-from pipeline.core.states import RunState
+from pipeline.core.states import RunState, is_final
 from pipeline.core.tags import Tags
 from pipeline.db.runs import RunRow, read_runs, runs_query
 from pipeline.db.tables import run, video
@@ -84,3 +84,10 @@ def find_by_video_id(connection: Connection, prefix: str, *, team: str | None) -
     compact = func.replace(cast(video.c.id, Text), "-", "")
     statement = of_team(runs_query(), team).where(compact.startswith(wanted)).limit(20)
     return read_runs(connection, statement.order_by(run.c.created_at.desc(), run.c.id))
+
+
+def find_open_runs(connection: Connection, tags: Tags) -> set[UUID]:
+    """The ids of the runs that have not ended and whose video has all these tags."""
+    open_states = [str(state) for state in RunState if not is_final(state)]
+    tagged = select(run.c.id).join(video, video.c.id == run.c.video_id).where(has_tags(tags))
+    return set(connection.execute(tagged.where(run.c.state.in_(open_states))).scalars())

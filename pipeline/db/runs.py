@@ -35,6 +35,7 @@ class RunRow:
     state: RunState
     reason: str | None
     lane: str
+    deadline: datetime | None
     video_id: UUID
     video: str
     video_state: VideoState

@@ -63,7 +63,7 @@ team = Table(
     Column("max_slots", Integer),
 )
 
-#: The queue's lanes; those of a lower rank come first, and each keeps its share of the frames under way.
+#: The queue's lanes; those of a lower rank come first, and each keeps its share of the chunks sent.
 lane = Table(
     "lane",
     metadata,

@@ -32,6 +32,7 @@ __all__ = [
     "status",
     "up",
     "worker_device",
+    "worker_to_replace",
 ]
 
 _START_ATTEMPTS = 3
@@ -150,6 +151,18 @@ def worker_device(home: Path) -> str | None:
         return None
     desired = DesiredState.read(place)
     return desired.device if "worker" in desired.services else None
+
+
+def worker_to_replace(home: Path, slots: int | None, device: str | None) -> int | None:
+    """The process of the running worker if `up` with these options replaces it; else None."""
+    place = Home.at(home)
+    if place.read_stack() is None or supervisor(place) is None:
+        return None
+    before = DesiredState.read(place)
+    after = DesiredState(before.services, slots or before.slots, device or before.device)
+    state = State.read(place).services.get("worker")
+    changes = "worker" in before.services and _worker_change(before, after)
+    return state.process.pid if changes and state is not None and state.process is not None else None
 
 
 def _with_servers(only: Collection[str] | None) -> tuple[str, ...]:

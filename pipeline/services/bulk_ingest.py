@@ -109,18 +109,21 @@ def _take_in(intake: Intake, item: Item, on_bytes: OnBytes, asking: threading.Lo
         return intake.take_in(item, on_bytes)
     except ServiceUnavailable as error:
         with asking:  # one thread asks, the others wait with it
-            if not _servers_are_back(intake):
+            if not _servers_are_back(intake, error):
                 intake.stopping.set()
                 raise error
+            intake.forget_left()
     return intake.take_in(item, on_bytes)
 
 
-def _servers_are_back(intake: Intake) -> bool:
-    """Wait until the servers answer. Returns whether they did in time."""
-    for _ in range(round(OUTAGE_S / _ASK_AGAIN_S)):
+def _servers_are_back(intake: Intake, error: ServiceUnavailable) -> bool:
+    """Wait until the servers answer, and say so. Returns whether they did in time."""
+    for tries in range(round(OUTAGE_S / _ASK_AGAIN_S)):
         try:
             check_servers(intake.system)
         except PoselineError:
+            if not tries:
+                intake.on_wait(f"{error.message}; waiting {OUTAGE_S:.0f} s for it")
             if intake.stopping.wait(_ASK_AGAIN_S):
                 raise Stopping from None
             continue

@@ -76,6 +76,13 @@ def find_workers(system: System, names: Sequence[str]) -> list[Drain]:
     return list(found.values())
 
 
+def workers_of_process(system: System, pid: int) -> list[Drain]:
+    """The live worker that this process is; none where it does not report."""
+    with transaction(system.engine) as connection:
+        names = {worker.name for worker in select_workers(connection) if worker.pid == pid}
+    return [each for each in _drains(system) if each.worker in names]
+
+
 def follow(system: System, workers: Sequence[Drain]) -> list[Drain]:
     """The same workers as they are now; one that has ended, or was started again, is gone."""
     live = {each.worker: each for each in _drains(system)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,7 +67,7 @@ def read_manifest(path: Path) -> list[ManifestRow]:
         for line, record in records:
             try:
                 row = _row(line, record, path.parent)
-                first = seen.setdefault((row.location, row.team), line)
+                first = seen.setdefault((real_location(row.location), row.team), line)
                 if first != line:
                     raise ValueError(f"{row.location} is in line {first} already")
                 rows.append(row)
@@ -86,6 +87,11 @@ def manifest_errors(path: Path, errors: Sequence[tuple[int, str]]) -> UsageError
     shown = "; ".join(f"line {line}: {what}" for line, what in errors[:_SHOWN_ERRORS])
     more = f"; and {len(errors) - _SHOWN_ERRORS} more" if len(errors) > _SHOWN_ERRORS else ""
     return UsageError(f"{path}: {shown}{more}; nothing was uploaded")
+
+
+def real_location(location: str) -> str:
+    """What a path or URL names, however it is written."""
+    return location if location.startswith("s3://") else os.path.realpath(location)
 
 
 class _Malformed(Exception):
@@ -163,6 +169,8 @@ def _row(line: int, record: Mapping[str, Any], folder: Path) -> ManifestRow:
         location = f"s3://{path[5:]}"
         if path.endswith("/"):
             raise ValueError(f"{path} is a folder; a manifest names videos")
+        if not all(path[5:].partition("/")):
+            raise ValueError(f"{path} is not of the form s3://bucket/key")
     elif "://" in path:
         raise ValueError(f"{path}: only files and s3://bucket/key can be taken in; download it first")
     else:

@@ -62,7 +62,6 @@ def note_store_full(system: System, reason: str) -> None:
     """Write down that the object store refused an object for want of room; it is asked again after a minute."""
     with transaction(system.engine) as connection:
         db.put_pressure(connection, "store-full", reason)
-    log.warning("ingest_paused", part="store-full", reason=reason)
 
 
 def list_pressure(system: System) -> list[Pressure]:
@@ -71,19 +70,33 @@ def list_pressure(system: System) -> list[Pressure]:
         return db.select_pressure(connection)
 
 
-def wait_for_room(system: System, say: Callable[[str], None], stopping: threading.Event) -> None:
-    """Wait while nothing more is to be taken in, and say why, each reason once; not once `stopping` is set."""
-    said: str | None = None
-    while True:
-        with transaction(system.engine) as connection:
-            reason = db.ingest_paused(connection)
-        if reason is None:
-            return
-        if reason != said:
-            say(f"waiting to upload, and going on by itself when there is room: {reason}")
-            said = reason
-        if stopping.wait(_POLL_S):
-            return
+class Room:
+    """Waits for room, from many threads, and says what is short: each part once, until there was room again."""
+
+    def __init__(self, system: System, say: Callable[[str], None]) -> None:
+        self._system, self._say = system, say
+        self._said: set[str] = set()
+        self._guard = threading.Lock()
+
+    def wait(self, stopping: threading.Event) -> None:
+        """Return when there is room, or `stopping` is set."""
+        while found := list_pressure(self._system):
+            self._say_once(found[0], "waiting to upload, and going on by itself when there is room")
+            if stopping.wait(_POLL_S):
+                return
+        with self._guard:
+            self._said.clear()
+
+    def tell(self, short_of: Pressure) -> None:
+        """Say that objects, which are not uploaded, are registered and wait."""
+        self._say_once(short_of, "registered objects wait to be read until there is room")
+
+    def _say_once(self, short_of: Pressure, what: str) -> None:
+        with self._guard:
+            if short_of.part in self._said:
+                return
+            self._said.add(short_of.part)
+        self._say(f"{what}: {short_of.reason}")
 
 
 def describe_full_disk(folder: Path, min_bytes: int, *, was_low: bool) -> str:

@@ -12,17 +12,20 @@ from uuid import UUID
 from pipeline.core.fair_share import QueueKey
 from pipeline.core.forecast import OpenRun, forecast
 from pipeline.core.states import RunState
+from pipeline.core.tags import Tags
 from pipeline.db.engine import transaction
 from pipeline.db.pressure import select_pressure
 from pipeline.db.queue_state import (
     LaneRow,
     Pace,
     QueuedRun,
+    select_chunks_under_way,
     select_lanes,
     select_open_runs,
     select_paces,
     update_share,
 )
+from pipeline.db.run_search import find_open_runs
 from pipeline.db.workers import select_workers
 from pipeline.errors import UsageError
 from pipeline.services.system import System
@@ -133,8 +136,9 @@ class QueueReport:
         }
 
 
-def get_queue(system: System, *, team: str | None = None) -> QueueReport:
-    """The queue; of one team only unless it is None. Forecasts count the others all the same.
+def get_queue(system: System, *, team: str | None = None, tags: Tags | None = None) -> QueueReport:
+    """The queue; of one team only unless it is None, of runs whose videos have all `tags`. Forecasts count the others
+    all the same.
 
     Raises:
         UnknownTeam: there is no such team.
@@ -143,12 +147,14 @@ def get_queue(system: System, *, team: str | None = None) -> QueueReport:
         require_team(system, team)
     with transaction(system.engine) as connection:
         lanes, every = select_lanes(connection), select_open_runs(connection)
-        paces, measured_s = select_paces(connection)
+        under_way = select_chunks_under_way(connection)
+        paces = select_paces(connection)
         slots = sum(worker.slots for worker in select_workers(connection) if worker.draining_at is None)
         no_room = [part.reason for part in select_pressure(connection)]
+        tagged = find_open_runs(connection, tags) if tags else {run.id for run in every}
     now = datetime.now(UTC)
     frames_left = _frames_left(every)
-    costs = _Costs(paces, slots * measured_s)
+    costs = _Costs(paces, slots)
     open_runs = []
     for run in every:
         cost = costs.of(run)
@@ -162,16 +168,17 @@ def get_queue(system: System, *, team: str | None = None) -> QueueReport:
         {run.team: run.weight for run in every},
         {run.team: run.max_slots for run in every if run.max_slots is not None},
         slots,
-        slots + system.settings.window(slots),
+        system.settings.window(slots),
+        under_way,
     )
-    shown = [run for run in every if team in {None, run.team}]
+    shown = [run for run in every if team in {None, run.team} and run.id in tagged]
     runs = [_run_forecast(run, frames_left[run.id], ends_s.get(run.id), now) for run in shown]
     runs.sort(key=lambda run: (run.done_in_s is None, run.done_in_s or 0.0))
-    return QueueReport(now, slots, lanes, _queues(shown, runs, paces, measured_s), runs, no_room)
+    return QueueReport(now, slots, lanes, _queues(shown, runs, paces), runs, no_room)
 
 
 def set_share(system: System, lane: str, share: float) -> QueueReport:
-    """Change the share of the frames under way that is kept for a lane while it has work.
+    """Change the share of the chunks sent that is kept for a lane while it has work.
 
     Raises:
         UsageError: there is no such lane, or all shares together would leave nothing to the first lane.
@@ -196,12 +203,13 @@ class _Costs:
     What the slots spent between chunks is laid on these.
 
     Args:
-        available_s: seconds that all slots had, together, while these chunks ended.
+        slots: of all workers.
     """
 
-    def __init__(self, paces: Sequence[Pace], available_s: float) -> None:
+    def __init__(self, paces: Sequence[Pace], slots: int) -> None:
         busy_s = sum(pace.slot_s for pace in paces)
-        self._overhead = min(max(available_s / busy_s, 1.0), _MOST_OVERHEAD) if busy_s else 1.0
+        overhead = slots * paces[0].measured_s / busy_s if busy_s else 1.0
+        self._overhead = overhead if 1 <= overhead <= _MOST_OVERHEAD else 1.0
         self._spent: dict[object, tuple[float, int]] = defaultdict(lambda: (0.0, 0))
         for pace in paces:
             for key in (pace.run_id, pace.model_fingerprint, None):
@@ -237,17 +245,15 @@ def _run_forecast(run: QueuedRun, frames_left: int | None, done_in_s: float | No
     )
 
 
-def _queues(
-    runs: Sequence[QueuedRun], forecasts: Sequence[RunForecast], paces: Sequence[Pace], measured_s: float
-) -> list[TeamQueue]:
+def _queues(runs: Sequence[QueuedRun], forecasts: Sequence[RunForecast], paces: Sequence[Pace]) -> list[TeamQueue]:
     of_queue: dict[tuple[str, str], list[RunForecast]] = defaultdict(list)
     teams = {run.team_id: run.team for run in runs}
     order = dict.fromkeys((run.lane, run.team) for run in runs)
     for one in forecasts:
         of_queue[one.lane, one.team].append(one)
-    frames: dict[tuple[str, str], int] = defaultdict(int)
+    frames_per_s: dict[tuple[str, str], float] = defaultdict(float)
     for pace in paces:
-        frames[pace.lane, teams.get(pace.team_id, "")] += pace.frames
+        frames_per_s[pace.lane, teams.get(pace.team_id, "")] += pace.frames / max(pace.measured_s, 1.0)
     found = []
     for lane, team in order:
         here = of_queue[lane, team]
@@ -261,7 +267,7 @@ def _queues(
                 waiting=waiting,
                 runs=len(here) - waiting,
                 frames_left=sum(run.frames_left or 0 for run in here),
-                frames_per_s=frames[lane, team] / max(measured_s, 1.0),
+                frames_per_s=frames_per_s[lane, team],
                 done_in_s=None if None in ends_s else max(end_s for end_s in ends_s if end_s is not None),
             )
         )

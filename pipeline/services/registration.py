@@ -21,6 +21,7 @@ from pipeline.core.shared_turns import SharedTurns
 from pipeline.core.tags import Tags
 from pipeline.db.engine import transaction
 from pipeline.db.models import ensure_model
+from pipeline.db.pressure import Pressure, select_pressure
 from pipeline.db.run_ends import insert_failed_run
 from pipeline.db.runs import find_standing_runs, insert_runs
 from pipeline.db.teams import ensure_team, lock_team
@@ -58,12 +59,18 @@ class Entry:
     Args:
         known: the video of the same content or object, where there is one.
         replaced: values of its tags that are others now.
+        short_of: what is near its limit, so that this object waits to be read.
     """
 
     video_id: UUID
     key: str
     known: VideoRow | None = None
     replaced: Replaced = ()
+    short_of: Pressure | None = None
+
+
+class NoRoom(Exception):
+    """Nothing more is to be uploaded now; no row was made."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +121,7 @@ class Registration:
             with transaction(system.engine) as connection:
                 spec = model.spec
                 ensure_model(connection, spec.fingerprint, spec.full_name, json.loads(spec.to_json()))
-        #: Finds a video by its content or object, or enters it.
+        #: Finds a video by its content or object, or enters it; raises `NoRoom` where a new one would be uploaded.
         self.enter = SharedTurns(self._enter)
         #: Marks an upload as complete, has workers ingest it, and requests the video's run.
         self.complete = SharedTurns(self._complete)
@@ -133,7 +140,7 @@ class Registration:
             insert_failed_run(connection, video_id, self._spec.fingerprint, reason)
 
     def _enter(self, arrivals: Sequence[Arrival]) -> list[Entry | Exception]:
-        """Find each video by its content or object; enter those that are new."""
+        """Find each video by its content or object; enter those that are new, but no upload while there is no room."""
         entries: dict[int, Entry | Exception] = {}
         with transaction(self._system.engine) as connection:
             teams = {name: ensure_team(connection, name) for name in sorted({one.team for one in arrivals})}
@@ -147,9 +154,13 @@ class Registration:
                 else:
                     entries[at] = Entry(found.id, found.source.key if found.source else "", found, replaced)
             fresh = [at for at in range(len(arrivals)) if at not in entries]
+            short_of = next(iter(select_pressure(connection)), None) if fresh else None
+            if short_of is not None:
+                entries |= {at: NoRoom() for at in fresh if arrivals[at].source is None}
+                fresh = [at for at in fresh if at not in entries]
             rows = [_new_video(arrivals[at], teams) for at in fresh]
             made = insert_videos(connection, self._system.store.bucket, rows)
-            entries |= {at: Entry(video_id, key) for at, (video_id, key) in zip(fresh, made, strict=True)}
+            entries |= {at: Entry(*ids, short_of=short_of) for at, ids in zip(fresh, made, strict=True)}
         return [entries[at] for at in range(len(arrivals))]
 
     def _find(

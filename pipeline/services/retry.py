@@ -1,13 +1,13 @@
 """Try again what failed, was cancelled, was given up, or waits out a back-off.
 
-A run is immutable once it has ended, so what is tried again of it is a new run of the same video, model and lane. In
-a run that is under way, the chunks that were given up become ready again.
+A run is immutable once it has ended, so what is tried again of it is a new run of the same video, model, lane and
+deadline. In a run that is under way, the chunks that were given up become ready again.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -15,6 +15,7 @@ from uuid import UUID
 
 from pipeline.core.progress import SILENT, Progress
 from pipeline.core.states import ChunkState, RunState, VideoState
+from pipeline.core.tags import Tags
 from pipeline.db import retries as db
 from pipeline.db.chunks import ANALYSED, count_chunks
 from pipeline.db.engine import transaction
@@ -77,21 +78,27 @@ def retry(system: System, target: str, *, team: str | None) -> Retry:
 
 
 def iter_retry_failed(
-    system: System, *, team: str | None, since: datetime | None, progress: Progress = SILENT
+    system: System, *, team: str | None, since: datetime | None, tags: Tags | None = None, progress: Progress = SILENT
 ) -> Iterator[Retry]:
-    """Try again what an outage left behind: every failed run for which no other stands, and the chunks that runs under
-    way gave up. Each is done when it is asked for; what cannot be tried again is yielded as refused.
+    """As `iter_retry` of what an outage left behind: every failed run for which no other stands, and the runs under way
+    that gave chunks up.
 
     Args:
         since: only what failed since then.
+        tags: only of videos that have all these.
     """
     with transaction(system.engine) as connection:
-        found = db.select_failed(connection, team_name=team, since=since)
-        found += db.select_with_quarantined(connection, team_name=team, since=since)
-    progress.total(len(found))
-    for run_id in found:
+        found = db.select_failed(connection, team_name=team, since=since, tags=tags)
+        found += db.select_with_quarantined(connection, team_name=team, since=since, tags=tags)
+    yield from iter_retry(system, found, progress)
+
+
+def iter_retry(system: System, run_ids: Collection[UUID], progress: Progress = SILENT) -> Iterator[Retry]:
+    """Try many runs again. Each is done when it is asked for; what cannot be tried again is yielded as refused."""
+    progress.total(len(run_ids))
+    for run_id in run_ids:
         with transaction(system.engine) as connection:
-            run = select_run(connection, run_id, team=team)
+            run = select_run(connection, run_id, team=None)
         try:
             yield _retry_run(system, run)
         except (UsageError, SourceGone, VideoRejected) as error:
@@ -170,7 +177,7 @@ def _retry_chunk(system: System, run: RunRow, idx: int) -> Retry:
 
 
 def _analyse_again(system: System, run: RunRow, because: str = "") -> Retry:
-    """Request a run again that has ended, of its video, model and lane."""
+    """Request a run again that has ended, of its video, model, lane and deadline, also where that has passed."""
     with transaction(system.engine) as connection:
         video = select_video(connection, run.video_id, team=None)
     again = _is_rejected(video)
@@ -183,7 +190,9 @@ def _analyse_again(system: System, run: RunRow, because: str = "") -> Retry:
             db.reingest(connection, video.id)
         video_id = lock_for_run(connection, video.id)
         retry_of = run.id if run.state is RunState.DONE else None
-        new_id, new = insert_run(connection, video_id, run.model_fingerprint, lane=run.lane, retry_of=retry_of)
+        new_id, new = insert_run(
+            connection, video_id, run.model_fingerprint, lane=run.lane, deadline=run.deadline, retry_of=retry_of
+        )
         plan_runs(connection, system.settings, video_id)
         state = select_run(connection, new_id, team=None).state
     if not new:

@@ -140,7 +140,8 @@ def find_run(system: System, name_or_id: str, *, team: str | None, prefer: Prefe
 
 
 def find_runs_by_tags(system: System, tags: Tags, *, team: str | None, prefer: Preference) -> list[UUID]:
-    """One run of each video that has all these tags, the newest first; of `open` every run that is open.
+    """One run of each video that has all these tags, the newest first; of `open` every run that is open, of `newest`
+    the newest by each model.
 
     Raises:
         NotFound: there is none.
@@ -152,10 +153,14 @@ def find_runs_by_tags(system: System, tags: Tags, *, team: str | None, prefer: P
         require_team(system, team)
     if prefer == "open":
         chosen = [run.id for run in found if not is_final(run.state)]
+    elif prefer == "newest":
+        newest_by_model = {(run.video_id, run.model_fingerprint): run.id for run in reversed(found)}
+        chosen = list(reversed(newest_by_model.values()))
     else:
-        usable = [run for run in found if prefer != "current" or run.state is RunState.DONE]
-        newest = {run.video_id: run.id for run in sorted(usable, key=lambda run: run.finished_at or run.created_at)}
-        chosen = [run.id for run in found if run.id in set(newest.values())]
+        done = [run for run in found if run.state is RunState.DONE]
+        current = {run.video_id: run.id for run in sorted(done, key=lambda run: run.finished_at or run.created_at)}
+        ids = set(current.values())
+        chosen = [run.id for run in found if run.id in ids]
     if not chosen:
         which = {"open": "open run", "current": "run that is done", "newest": "run"}[prefer]
         raise NotFound(f"no {which} has a video tagged {format_tags(tags)}; `poseline runs --tag …` lists them")
@@ -241,6 +246,8 @@ def to_dict(run: Run) -> dict[str, object]:
         "reason": run.reason,
         "notes": list(run.notes),
         "tags": dict(run.tags),
+        "lane": run.lane,
+        "deadline": run.deadline and run.deadline.isoformat(),
         "created_at": run.created_at.isoformat(),
         "finished_at": run.finished_at.isoformat() if run.finished_at else None,
         "paused_since": run.paused_at.isoformat() if is_held_back(run) and run.paused_at else None,

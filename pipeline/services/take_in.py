@@ -26,8 +26,8 @@ from pipeline.core.video_limits import VideoLimits
 from pipeline.errors import OwnPreview, Stopping, StoreFull, UsageError, VideoRejected
 from pipeline.services.checked_reader import CheckedReader
 from pipeline.services.known_files import KnownFiles, is_unchanged
-from pipeline.services.pressure import note_store_full, wait_for_room
-from pipeline.services.registration import Arrival, Arrived, Entry, Registration, RequestedRun
+from pipeline.services.pressure import Room, note_store_full
+from pipeline.services.registration import Arrival, Arrived, Entry, NoRoom, Registration, RequestedRun
 from pipeline.services.system import System
 from pipeline.services.tags import Replaced
 from pipeline.services.teams import in_bytes, limits_of
@@ -40,7 +40,7 @@ from pipeline.services.upload_steps import (
     restore,
 )
 from pipeline.storage.objects import PART_BYTES
-from pipeline.video.reader import probe
+from pipeline.video.reader import check
 from pipeline.video.source import FileSource
 
 _HASH_BYTES = 2**20
@@ -96,7 +96,7 @@ class Intake:
 
     Args:
         known_files: the hashes of files that were read before.
-        on_wait: called with the reason when uploads wait because there is no room, once for each.
+        on_wait: called with the reason when videos wait, for room or for a server, once for each.
     """
 
     def __init__(
@@ -108,8 +108,9 @@ class Intake:
     ) -> None:
         self.system = system
         self.stopping = threading.Event()
-        self._rows, self._known_files, self._on_wait = registration, known_files, on_wait
-        self._waited_for: set[str] = set()
+        self._rows, self._known_files, self.on_wait = registration, known_files, on_wait
+        self._room = Room(system, on_wait)
+        self._left: list[tuple[UUID, str]] = []
         self._limits: dict[str, VideoLimits] = {}
         self._guard = threading.Lock()
         self._turns: defaultdict[tuple[str, str], threading.Lock] = defaultdict(threading.Lock)
@@ -134,9 +135,16 @@ class Intake:
             return self._take_in_object(item)
         return self._take_in_file(item, Path(item.location), on_bytes)
 
+    def forget_left(self) -> None:
+        """Remove what is left of uploads that were broken off while no server answered who could remove it."""
+        while self._left:
+            forget_upload(self.system, *self._left.pop())
+
     def _take_in_object(self, item: Item) -> TakenIn:
         source = find_object_at(self.system, item.location)
         entry = self._rows.enter(Arrival(item.team, item.shown_name, item.tags, source=source))
+        if entry.short_of is not None:
+            self._room.tell(entry.short_of)
         return self._completed(entry, Arrived(entry.video_id, known=entry.known is not None))
 
     def _take_in_file(self, item: Item, path: Path, on_bytes: OnBytes) -> TakenIn:
@@ -156,17 +164,24 @@ class Intake:
                 sha256 = self._hash(file)
                 self._note(path, before, file, sha256, begun_ns)
             with self._alone_with(item.team, sha256):
-                entry = self._rows.enter(Arrival(item.team, item.shown_name, item.tags, sha256))
-                if entry.known is not None:
-                    restore(self.system, path, entry.known, on_bytes)
-                    return self._completed(entry, Arrived(entry.video_id, known=True))
-                with self._recording_refusal(item, path), self._leaving_nothing(entry):
-                    stored, sha256 = self._upload_when_there_is_room(
-                        file, before.st_size, limits, entry.key, sha256, on_bytes
-                    )
-                    self._note(path, before, file, sha256, begun_ns)
-                with self._leaving_nothing(entry):
-                    return self._completed(entry, Arrived(entry.video_id, known=False, stored=stored, sha256=sha256))
+                while True:
+                    self._check_going_on()
+                    try:
+                        entry = self._rows.enter(Arrival(item.team, item.shown_name, item.tags, sha256))
+                        if entry.known is not None:
+                            restore(self.system, path, entry.known, on_bytes)
+                            return self._completed(entry, Arrived(entry.video_id, known=True))
+                        with self._leaving_nothing(entry):
+                            with self._recording_refusal(item, path):
+                                stored, sha256 = self._upload(file, before.st_size, limits, entry.key, sha256, on_bytes)
+                                self._note(path, before, file, sha256, begun_ns)
+                            arrived = Arrived(entry.video_id, known=False, stored=stored, sha256=sha256)
+                            return self._completed(entry, arrived)
+                    except NoRoom:
+                        self._room.wait(self.stopping)
+                    except StoreFull as error:
+                        note_store_full(self.system, error.message)
+                        self._room.wait(self.stopping)
 
     @contextmanager
     def _recording_refusal(self, item: Item, path: Path) -> Iterator[None]:
@@ -184,7 +199,8 @@ class Intake:
         try:
             yield
         except BaseException:
-            forget_upload(self.system, entry.video_id, entry.key)  # one that is complete stays
+            if not forget_upload(self.system, entry.video_id, entry.key):  # one that is complete stays
+                self._left.append((entry.video_id, entry.key))
             raise
 
     def _completed(self, entry: Entry, arrived: Arrived) -> TakenIn:
@@ -192,49 +208,31 @@ class Intake:
         known_as = None if entry.known is None else entry.known.name
         return TakenIn(run.video_id if run else entry.video_id, run, known_as, entry.replaced)
 
-    def _upload_when_there_is_room(
-        self, file: IO[bytes], size_bytes: int, limits: VideoLimits, key: str, sha256: str | None, on_bytes: OnBytes
-    ) -> tuple[StoredObject, str]:
-        while True:
-            wait_for_room(self.system, self._say_once, self.stopping)
-            self._check_going_on()
-            try:
-                return self._upload(file, size_bytes, limits, key, sha256, on_bytes)
-            except StoreFull as error:
-                note_store_full(self.system, error.message)
-
-    def _say_once(self, reason: str) -> None:
-        with self._guard:
-            if reason in self._waited_for:
-                return
-            self._waited_for.add(reason)
-        self._on_wait(reason)
-
     def _upload(
         self, file: IO[bytes], size_bytes: int, limits: VideoLimits, key: str, sha256: str | None, on_bytes: OnBytes
     ) -> tuple[StoredObject, str]:
-        """Probe a file and upload it, a large one at the same time. Returns its object and SHA-256."""
+        """Check a file and upload it, a large one at the same time. Returns its object and SHA-256."""
         file.seek(0)
         if size_bytes <= PART_BYTES:
-            probe(FileSource(file), limits, interrupted=self.stopping)
+            check(FileSource(file), limits, interrupted=self.stopping)
             self._check_going_on()
             return self.system.store.put_stream(file, size_bytes, key, on_bytes), sha256 or ""
         given_up = threading.Event()
         with ThreadPoolExecutor(1) as beside:
-            probing = beside.submit(probe, FileSource(file), limits, interrupted=given_up)
+            checking = beside.submit(check, FileSource(file), limits, interrupted=given_up)
 
-            def check() -> None:
+            def go_on() -> None:
                 self._check_going_on()
-                if probing.done():
-                    probing.result()
+                if checking.done():
+                    checking.result()
 
-            reader = CheckedReader(file, check, hashlib.sha256() if sha256 is None else None)
+            reader = CheckedReader(file, go_on, hashlib.sha256() if sha256 is None else None)
             try:
                 stored = self.system.store.put_stream(reader, size_bytes, key, on_bytes)
-                while not probing.done():
+                while not checking.done():
                     self._check_going_on()
                     self.stopping.wait(0.05)
-                probing.result()
+                checking.result()
             finally:
                 given_up.set()
         return stored, sha256 or reader.sha256

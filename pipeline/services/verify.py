@@ -61,6 +61,11 @@ class Verdict:
     def good(self) -> bool:
         return all(check.good for check in self.checks)
 
+    def to_dict(self) -> dict[str, object]:
+        """The verdict as JSON fields."""
+        checks = [{"what": check.what, "good": check.good, "found": check.found} for check in self.checks]
+        return {"run_id": str(self.run_id), "good": self.good, "checks": checks}
+
 
 def verify_run(system: System, run_id: UUID, progress: Progress = SILENT) -> Verdict:
     """Read the stored video again, index it again, and compare the run's frames and its export with that.

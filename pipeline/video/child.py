@@ -64,7 +64,7 @@ def main(zygote_pid: int) -> None:
         elif request.kind is RequestKind.SOUND:
             send_sound(job, file, request)
         else:
-            send_index(job, file, limits)
+            send_index(job, file, limits, wants_index=request.wants_index)
     except Unreadable as error:
         wire.send(job, RecordKind.FAIL if decoding else RecordKind.REJECT, str(error).encode())
     except MemoryError:

@@ -20,8 +20,13 @@ MAX_PROBE_PACKETS = 3000
 
 @dataclass
 class DecodeProbe:
-    """The decoder's results for the first packets."""
+    """The decoder's results for the first packets.
 
+    Args:
+        enough: so many packets, if they gave a frame.
+    """
+
+    enough: int = PROBE_PACKETS
     packets: int = 0
     errors: int = 0
     first_frame: VideoFrame | None = None
@@ -45,7 +50,7 @@ class DecodeProbe:
 
     def is_over(self) -> bool:
         """Whether enough packets were decoded; a recording may start in the middle of a long GOP."""
-        return self.packets >= PROBE_PACKETS and (self.first_frame is not None or self.packets >= MAX_PROBE_PACKETS)
+        return self.packets >= self.enough and (self.first_frame is not None or self.packets >= MAX_PROBE_PACKETS)
 
     def agrees(self) -> bool:
         """Whether every packet gives one frame of the same pts; after errors, whether every frame's pts is a packet's.

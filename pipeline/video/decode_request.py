@@ -22,8 +22,8 @@ class RequestKind(StrEnum):
 
 @dataclass(frozen=True)
 class DecodeRequest:
-    """One job for a child. A probe uses only the first three fields and `has_copy`, a request for sound the first three
-    and `samples`; the keys of a decode follow it on the socket.
+    """One job for a child. A probe uses only the first three fields, `wants_index` and `has_copy`, a request for sound
+    the first three and `samples`; the keys of a decode follow it on the socket.
 
     Args:
         kind: what to do.
@@ -36,6 +36,7 @@ class DecodeRequest:
         seek_pts: of the keyframe to start at.
         seek_bytes: where that keyframe's packet starts in the file, -1 where unknown.
         needed_bytes: start and end of the bytes that will be read in any case; `(0, 0)` where unknown.
+        wants_index: whether a probe indexes the video; else it only checks that it can be.
         has_copy: whether a probe's child has a descriptor of a copy of the file.
         samples: first and end of the sound, counted from the container's time zero at `SOUND_RATE_HZ`.
 
@@ -53,6 +54,7 @@ class DecodeRequest:
     seek_pts: int = 0
     seek_bytes: int = -1
     needed_bytes: tuple[int, int] = (0, 0)
+    wants_index: bool = True
     has_copy: bool = False
     samples: tuple[int, int] = (0, 0)
 

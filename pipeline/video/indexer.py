@@ -40,8 +40,10 @@ _IN_FIELDS = {"h264", "mpeg2video", "vc1"}
 _REORDERED = {"h264", "hevc", "mpeg4", "mpeg2video", "mpeg1video", "vc1", "wmv3"}
 
 
-def send_index(job: socket.socket, file: ByteChannelFile, limits: VideoLimits) -> None:
-    """Index the video and send the index.
+def send_index(job: socket.socket, file: ByteChannelFile, limits: VideoLimits, *, wants_index: bool = True) -> None:
+    """Index the video and send the index, or only what it says of itself.
+
+    Without an index every packet is read, too, but no more is decoded than its first frame.
 
     Raises:
         Unreadable: the video cannot be analysed.
@@ -59,13 +61,20 @@ def send_index(job: socket.socket, file: ByteChannelFile, limits: VideoLimits) -
     if own is not None:
         wire.send(job, RecordKind.OWN_PREVIEW, str(own).encode())
         return
-    rows, decode_probe, breaks_off = _scan_packets(container, stream, ticker, file, limits)
+    decode_probe = DecodeProbe() if wants_index else DecodeProbe(enough=1)
+    rows, breaks_off = _scan_packets(container, stream, decode_probe, ticker, file, limits)
     if not rows.pts:
         raise Unreadable("This video has no frames in it; upload it again, or export it again.")
     if decode_probe.first_frame is None:
         raise Unreadable("No frame of this video can be decoded; export it as H.264 MP4.")
     info = _describe(container, stream, decode_probe.first_frame, limits)
-    if _needs_decoding(container, info["codec"], rows) or not (rows.has_unique_pts() and decode_probe.agrees()):
+    by_packets = not _needs_decoding(container, info["codec"], rows) and rows.has_unique_pts()
+    if not wants_index:
+        if by_packets:
+            check_times(min(rows.pts), max(rows.pts), stream.time_base, limits)
+        wire.send(job, RecordKind.INFO, json.dumps(info).encode())
+        return
+    if not (by_packets and decode_probe.agrees()):
         container.close()
         container, stream = open_video(file, limits)
         rows = _scan_frames(container, stream, ticker, rows, limits)
@@ -110,13 +119,18 @@ def _seek_leads_to(file: ByteChannelFile, limits: VideoLimits, rows: IndexColumn
 
 
 def _scan_packets(
-    container: InputContainer, stream: VideoStream, ticker: Ticker, file: ByteChannelFile, limits: VideoLimits
-) -> tuple[IndexColumns, DecodeProbe, str | None]:
-    """Read every packet and decode the first ones. Also returns a note where the recording breaks off.
+    container: InputContainer,
+    stream: VideoStream,
+    decode_probe: DecodeProbe,
+    ticker: Ticker,
+    file: ByteChannelFile,
+    limits: VideoLimits,
+) -> tuple[IndexColumns, str | None]:
+    """Read every packet and give the first ones to the probe. Also returns a note where the recording breaks off.
 
     All streams are read, since the last one to end gives the duration of the file.
     """
-    rows, decode_probe = IndexColumns(limits), DecodeProbe()
+    rows = IndexColumns(limits)
     cut, probing = False, True
     ends: dict[int, int] = {}  # stream -> when its last packet ends, in its time base: fractions take long
     codec, video_number = stream.codec_context.codec.canonical_name, stream.index
@@ -160,7 +174,7 @@ def _scan_packets(
     )
     if breaks_off and cut and len(rows.pts) > 1:
         rows.drop_last()
-    return rows, decode_probe, breaks_off
+    return rows, breaks_off
 
 
 def _scan_frames(

@@ -104,10 +104,38 @@ def probe(
         Stopping: `interrupted` was set.
         Exception: what `source.read_at` raises, unchanged.
     """
+    payload, rows = _ask(source, limits, interrupted, on_tick, wants_index=True)
+    try:
+        return _read_info(payload, rows, limits)
+    except (ValueError, LookupError, TypeError, ArithmeticError, RecursionError) as error:
+        raise protocol_error(str(error)) from error
+
+
+def check(source: ByteSource, limits: VideoLimits, *, interrupted: threading.Event | None = None) -> None:
+    """Check that a video can be analysed, without indexing it, in about half of the time for a short one.
+
+    It passes videos that `probe` rejects for what only the frames of the whole video show.
+
+    Raises: what `probe` raises.
+    """
+    _ask(source, limits, interrupted, None, wants_index=False)
+
+
+def _ask(
+    source: ByteSource,
+    limits: VideoLimits,
+    interrupted: threading.Event | None,
+    on_tick: Callable[[], None] | None,
+    *,
+    wants_index: bool,
+) -> tuple[bytes, bytearray]:
+    """A child's answer to a probe: what the video says of itself as JSON, and the rows of its index."""
     if not source.size_bytes:
         raise VideoRejected("This file is empty; upload it again.")
     copy_fd = source.open_for_child() if isinstance(source, GrowingCopy) else None
-    request = DecodeRequest(RequestKind.PROBE, limits, source.size_bytes, has_copy=copy_fd is not None)
+    request = DecodeRequest(
+        RequestKind.PROBE, limits, source.size_bytes, wants_index=wants_index, has_copy=copy_fd is not None
+    )
     rows = bytearray()
     try:
         process = DecoderProcess(source, request, copy_fd=copy_fd, interrupted=interrupted, on_tick=on_tick)
@@ -126,10 +154,7 @@ def probe(
         raise OwnPreview
     if kind is not RecordKind.INFO:
         raise protocol_error(f"{kind.name} in answer to a probe")
-    try:
-        return _read_info(payload, rows, limits)
-    except (ValueError, LookupError, TypeError, ArithmeticError, RecursionError) as error:
-        raise protocol_error(str(error)) from error
+    return payload, rows
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,6 +25,8 @@ from pipeline.cli import main as cli
 from pipeline.core.object_keys import export_key
 from pipeline.settings import Settings, load_settings
 from pipeline.storage.objects import build_object_store
+from tests.conftest import opened
+from tests.support.harness import cut, sql, wait_done, wait_until
 from tests.support.paths import DEMO_CLIP
 
 
@@ -253,6 +255,21 @@ def test_files_of_the_same_content_each_get_their_poses(home: Path, demo: dict[s
     assert [Path(one["files"][0]).name for one in facts] == ["a.jsonl", "b.jsonl"]
     assert len({Path(one["files"][0]).read_bytes() for one in facts}) == 1
     assert len({one["run_id"] for one in facts}) == 1
+
+
+def test_a_worker_that_up_replaces_finishes_what_it_has_in_hand(home: Path, demo: dict[str, Any]) -> None:
+    poseline(home, "ingest", str(cut(DEMO_CLIP, home.parent / "replaced.mp4", 150)))
+    with opened(load_settings(home)) as system:
+        begun = "SELECT run_id, idx, worker FROM chunk WHERE state = 'running' AND frames_done > 0"
+        in_hand = wait_until(lambda: sql(system, begun), 60, "a chunk that is begun")
+        poseline(home, "up", "--slots", "3")
+        for run_id, idx, worker in in_hand:
+            where = "FROM chunk WHERE run_id = :run_id AND idx = :idx"
+            assert sql(system, f"SELECT state, worker, attempts {where}", run_id=run_id, idx=idx) == [
+                ("done", worker, 1)
+            ]
+        wait_done(system, in_hand[0][0])  # type: ignore[arg-type]
+        assert {row[0] for row in sql(system, "SELECT slots FROM worker")} == {3}
 
 
 def test_up_repairs_its_settings_file(home: Path, demo: dict[str, Any]) -> None:

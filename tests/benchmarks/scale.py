@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import numpy as np
 import psycopg
@@ -33,17 +33,29 @@ from tests.support.season import fill
 
 _PEOPLE = FramePoses(np.ones(2, np.float32), np.ones((2, 4), np.float32), np.ones((2, 1, 3), np.float32))
 _REPEATS = 40
+_TEMPLATE = "template_poseline"
 
 
 @contextlib.contextmanager
-def _servers() -> Iterator[Path]:
+def servers() -> Iterator[Path]:
+    """Servers for one block, with a migrated database to copy; gives their home."""
     with TemporaryDirectory() as folder:
         home = Path(folder) / "home"
         stack.up(home, only=stack.SERVERS)
         try:
+            with psycopg.connect(admin_url(home), autocommit=True) as connection:
+                connection.execute(f"CREATE DATABASE {_TEMPLATE} OWNER poseline")  # type: ignore[arg-type]
+            upgrade(_on_database(load_settings(home), _TEMPLATE))
             yield home
         finally:
             stack.down(home)
+
+
+@contextlib.contextmanager
+def season_system(home: Path) -> Iterator[System]:
+    """A system with a database of its own on these servers."""
+    with fresh_settings(home, _TEMPLATE, home / uuid4().hex) as settings, opened(settings) as system:
+        yield system
 
 
 class Season:
@@ -92,15 +104,10 @@ class Season:
 
 def main(many: int = 10_000) -> None:
     """Measure, and print medians and their ratio."""
-    with _servers() as home, contextlib.ExitStack() as open_until_end:
-        name = "template_poseline"
-        with psycopg.connect(admin_url(home), autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name} OWNER poseline")  # type: ignore[arg-type]
-        upgrade(_on_database(load_settings(home), name))
+    with servers() as home, contextlib.ExitStack() as open_until_end:
         seasons = []
         for runs in (10, many):
-            settings = open_until_end.enter_context(fresh_settings(home, name, home / str(runs)))
-            system = open_until_end.enter_context(opened(settings))
+            system = open_until_end.enter_context(season_system(home))
             fill(system, runs=runs)
             seasons.append(Season(system))
         for _ in range(_REPEATS):

@@ -22,19 +22,22 @@ from redis import Redis
 from sqlalchemy.exc import DBAPIError
 
 from pipeline.errors import ServiceUnavailable
+from pipeline.queue import FRAMES, keys_of
 from tests.acceptance.faults.rig import Rig, pid_of
 from tests.acceptance.faults.standard_checks import standard_checks
 from tests.acceptance.faults.test_servers import port_of, through
+from tests.soak.test_outages import FULL
 from tests.support.analysis import MODEL
 from tests.support.fault_proxy import FaultProxy, fault_proxy
 from tests.support.harness import ask, export_bytes, kill, sql, wait_until
+from tests.support.hostile_messages import UNREADABLE
 
 SOAK_MINUTES = 30
 MINUTES = float(os.environ.get("CHAOS_MINUTES", SOAK_MINUTES))
 SEED = int(os.environ.get("CHAOS_SEED", random.SystemRandom().randrange(10**6)))
 WORKERS = 2
 #: Open runs at a time; each is the same clip of another team.
-OPEN_RUNS = 3
+OPEN_RUNS = 6
 SERVERS = ("broker_url", "database_url", "s3_endpoint")
 
 
@@ -64,8 +67,9 @@ class Chaos:
 
     def ask(self) -> None:
         """Keep some runs open; a server that is just down is asked later."""
+        open_runs = "SELECT count(*) FROM run WHERE state NOT IN ('done', 'failed')"
         try:
-            if sql(self.rig.system, "SELECT count(*) FROM run WHERE state NOT IN ('done', 'failed')")[0][0] < OPEN_RUNS:
+            for _ in range(OPEN_RUNS - int(str(sql(self.rig.system, open_runs)[0][0]))):
                 self.runs.append(ask(self.rig.system, self.rig.clip, f"team {len(self.runs)}", MODEL))
         except (ServiceUnavailable, DBAPIError):
             self.rig.system.engine.dispose()
@@ -92,6 +96,14 @@ class Chaos:
         except psutil.NoSuchProcess:
             pass
         return killed
+
+    def deploy(self) -> int:
+        """As a deploy does it: the next `supervise` starts another."""
+        worker = self.rng.choice(self.workers)
+        if worker.poll() is None:
+            worker.send_signal(signal.SIGTERM)
+            worker.wait(60)
+        return 0
 
     def kill_beat(self) -> int:
         kill(self.beat)
@@ -124,6 +136,18 @@ class Chaos:
             redis.flushdb()
         return 0
 
+    def fill_redis(self) -> int:
+        with Redis.from_url(self.rig.settings.broker_url.get_secret_value()) as redis:
+            redis.config_set("maxmemory", 1)
+            self.pause(self.rng.uniform(1, 6))
+            redis.config_set("maxmemory", 0)
+        return 0
+
+    def send_hostile_messages(self) -> int:
+        with Redis.from_url(self.rig.settings.broker_url.get_secret_value()) as redis:
+            redis.lpush(keys_of(FRAMES)[0], *UNREADABLE.values())
+        return 0
+
     def double_messages(self) -> int:
         for run_id, idx in sql(self.rig.system, "SELECT run_id, idx FROM chunk ORDER BY random() LIMIT 10"):
             self.rig.system.queue.send_detect(UUID(str(run_id)), int(str(idx)))
@@ -142,6 +166,9 @@ class Chaos:
     def slow_server(self) -> int:
         return self._during(self.rng.choice(SERVERS), "pause_s", 0.2)
 
+    def fill_store(self) -> int:
+        return self._during("s3_endpoint", "answer", FULL["s3_endpoint"])
+
     def _during(self, server: str, what: str, value: object) -> int:
         proxy = self.proxies[server]
         setattr(proxy, what, value)
@@ -157,6 +184,7 @@ class Chaos:
     FAULTS = (
         *(kill_worker, kill_decoder, kill_zygote, kill_beat, stop_worker_for_long, kill_redis, restart_postgres),
         *(empty_redis, double_messages, reset_connections, freeze_server, refuse_server, slow_server),
+        *(deploy, fill_redis, fill_store, send_hostile_messages),
     )
 
     def go_on(self, minutes: float) -> None:

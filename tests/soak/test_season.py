@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
@@ -84,17 +83,17 @@ def test_the_forecast_is_right_within_a_fifth(system: System) -> None:
             dispatch(own)
             wait_until(lambda: (sql(own, "SELECT count(*) FROM chunk WHERE state = 'done'")[0][0] or 0) >= 60, 120)
             report = get_queue(own)
-            at = datetime.now(UTC)
             open_ = "SELECT count(*) FROM chunk WHERE state <> 'done'"
             wait_until(lambda: sql(own, open_) == [(0,)], 600)
         ended = dict(sql(own, "SELECT run_id, max(finished_at) FROM chunk GROUP BY 1"))
-    errors = {}
+    wrong = []
     table = []
     for run in (one for one in report.runs if one.state != "finishing"):
-        real_s = (ended[run.run_id] - at).total_seconds()
+        real_s = (ended[run.run_id] - report.at).total_seconds()
         assert run.done_in_s is not None
-        errors[run.run_id] = abs(run.done_in_s - real_s) / max(real_s, 2.0)
         table.append((run.lane, run.team, round(run.done_in_s, 1), round(real_s, 1)))
-    worst = sorted(errors.values())
+        # What ends within a few chunks' time cannot be told more exactly than to a chunk of the slow kind.
+        if abs(run.done_in_s - real_s) > max(0.2 * real_s, 2 * CHUNK_S):
+            wrong.append(table[-1])
     sys.stdout.write("\n".join(map(str, table)))
-    assert worst[-1] <= 0.2
+    assert not wrong

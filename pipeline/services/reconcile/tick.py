@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pipeline.db.engine import transaction
 from pipeline.errors import ServiceUnavailable
 from pipeline.logs import get_logger
 from pipeline.services.dispatch import dispatch
@@ -39,11 +40,21 @@ SWEEPS = (
 
 
 def tick(system: System) -> None:
-    """Run every sweep; one that fails does not keep the others from running."""
+    """Run every sweep; one that fails does not keep the others from running, but without Postgres none can."""
     for sweep in SWEEPS:
         try:
             sweep(system)
         except ServiceUnavailable as error:
             log.warning("sweep_failed", sweep=sweep.__name__, reason=error.message)
+            if not _has_postgres(system):
+                return
         except Exception:
             log.exception("sweep_failed", sweep=sweep.__name__)
+
+
+def _has_postgres(system: System) -> bool:
+    try:
+        with transaction(system.engine):
+            return True
+    except ServiceUnavailable:
+        return False

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 HERE = "tests/acceptance/faults"
+OUTAGE = "tests/soak/test_outages.py::test_recovery_from_an_outage"
 DISPATCH = "tests/integration/services/test_dispatch.py"
 
 
@@ -21,6 +22,7 @@ class Fault:
         outcome: what must hold besides the standard checks.
         tests: pytest ids, parameters included where only some are meant.
         timed: the names under which `Rig.check` writes the seconds of these tests.
+        untimed: where there are no seconds: what passes until all is well instead.
         not_here: why nothing of it, or not all of it, can be brought about here.
     """
 
@@ -30,6 +32,7 @@ class Fault:
     outcome: str
     tests: tuple[str, ...]
     timed: tuple[str, ...] = ()
+    untimed: str = ""
     not_here: str = ""
 
 
@@ -64,6 +67,7 @@ FAULTS = (
         "SIGKILL before and after every SQL statement, COPY and COMMIT, enumerated",
         "all of a transaction or nothing",
         (f"{HERE}/test_fail_points.py::test_killed_at_every_statement",),
+        untimed="as 2: until the lease expires",
     ),
     Fault(
         5,
@@ -82,6 +86,7 @@ FAULTS = (
         "each chunk's message is sent three times more",
         "each chunk is analysed once",
         (f"{HERE}/test_processes.py::test_every_chunk_message_three_times",),
+        ("doubled",),
     ),
     Fault(
         7,
@@ -112,7 +117,7 @@ FAULTS = (
         "a connection is half open",
         "a proxy forwards nothing and keeps connections open",
         "recovery within 60 s of its end, no busy loop meanwhile",
-        ("tests/soak/test_outages.py::test_recovery_from_an_outage",),
+        (OUTAGE,),
         ("broker_url frozen", "database_url frozen", "s3_endpoint frozen"),
     ),
     Fault(
@@ -120,8 +125,8 @@ FAULTS = (
         "Redis is full",
         "`maxmemory 1` with noeviction",
         "what is to be sent waits in Postgres",
-        (f"{HERE}/test_servers.py::test_redis_full",),
-        ("redis full",),
+        (f"{HERE}/test_servers.py::test_redis_full", OUTAGE),
+        ("redis full", "broker_url full"),
     ),
     Fault(
         12,
@@ -129,6 +134,7 @@ FAULTS = (
         "`maxmemory-policy allkeys-lru`",
         "`poseline doctor` says so and fails",
         (f"{HERE}/test_servers.py::test_a_redis_that_evicts_is_refused",),
+        untimed="refused before work",
     ),
     Fault(
         13,
@@ -144,7 +150,7 @@ FAULTS = (
         "a proxy forwards COMMIT and resets the connection before the answer",
         "the chunk is done once and not analysed again",
         (f"{HERE}/test_servers.py::test_an_answer_to_a_commit_that_is_lost",),
-        ("commit answer lost",),
+        untimed="at once: the chunk is done",
     ),
     Fault(
         15,
@@ -168,6 +174,7 @@ FAULTS = (
         "SIGKILL at every statement of finish",
         "finished by another, one export",
         (f"{HERE}/test_fail_points.py::test_killed_at_every_statement[finish]",),
+        untimed="as 2: until the lease expires",
     ),
     Fault(
         18,
@@ -175,6 +182,7 @@ FAULTS = (
         "SIGKILL at every statement of plan, and after its COMMIT",
         "the next tick plans or sends",
         (f"{HERE}/test_fail_points.py::test_killed_at_every_statement[plan]",),
+        untimed="until the next tick",
     ),
     Fault(
         19,
@@ -182,6 +190,7 @@ FAULTS = (
         "two are started",
         "each chunk is analysed once",
         (f"{HERE}/test_messages.py::test_two_beats_are_as_good_as_one",),
+        untimed="nothing stops",
     ),
     Fault(
         20,
@@ -189,6 +198,7 @@ FAULTS = (
         "SIGSTOP for six ticks (its schedule has no memory: an hour is the same), then SIGCONT",
         "one tick makes up for all",
         (f"{HERE}/test_messages.py::test_a_beat_that_stood_still_does_not_make_up_for_it",),
+        untimed="until the next tick",
     ),
     Fault(
         21,
@@ -196,6 +206,7 @@ FAULTS = (
         "`time.time` and `datetime.now` of its process are ten minutes ahead, or behind",
         "leases run by the database's clock: none is lost, none lasts longer; further off, the object store refuses",
         (f"{HERE}/test_workers.py::test_a_worker_whose_clock_is_wrong",),
+        untimed="nothing stops",
     ),
     Fault(
         22,
@@ -225,6 +236,7 @@ FAULTS = (
             f"{HERE}/test_processes.py::test_a_source_that_is_not_what_it_was_fails_the_run[overwritten-changed]",
             "tests/integration/services/test_verify.py::test_verify_goes_red_when_the_stored_video_is_another",
         ),
+        untimed="at once: the run fails",
     ),
     Fault(
         25,
@@ -232,6 +244,7 @@ FAULTS = (
         "DELETE of its key",
         "the run fails and says so",
         (f"{HERE}/test_processes.py::test_a_source_that_is_not_what_it_was_fails_the_run[deleted-gone]",),
+        untimed="at once: the run fails",
     ),
     Fault(
         26,
@@ -239,6 +252,7 @@ FAULTS = (
         "an object is registered five times over two versions, and every message is lost",
         "one video and one run of each version",
         (f"{HERE}/test_messages.py::test_an_object_told_of_never_twice_and_out_of_order",),
+        untimed="nothing stops",
         not_here="the object store's own notifications: Poseline takes none",
     ),
     Fault(
@@ -250,6 +264,7 @@ FAULTS = (
             f"{HERE}/test_servers.py::test_an_upload_in_parts_whose_client_died",
             "tests/acceptance/test_bad_input.py::test_an_upload_that_breaks_off_leaves_nothing",
         ),
+        untimed="until the first tick after a day",
     ),
     Fault(
         28,
@@ -257,6 +272,7 @@ FAULTS = (
         "none",
         "refused by the object store",
         (),
+        untimed="nothing to recover",
         not_here="there are no signed URLs: clients upload with the team's own keys, and larger videos are refused",
     ),
     Fault(
@@ -268,6 +284,7 @@ FAULTS = (
             "tests/unit/video/test_hostile.py::test_lists_of_other_files_open_nothing",
             "tests/unit/video/test_hostile.py::test_a_reference_to_another_teams_file_opens_nothing",
         ),
+        untimed="at once: refused",
     ),
     Fault(
         30,
@@ -275,6 +292,7 @@ FAULTS = (
         "frames of 16,000 x 16,000 in H.264, MJPEG, VP9 and PNG, with and without saying so",
         "rejected within the memory limit",
         ("tests/unit/video/test_hostile.py::test_pixel_bombs",),
+        untimed="at once: refused",
     ),
     Fault(
         31,
@@ -285,6 +303,7 @@ FAULTS = (
             "tests/unit/video/test_bombs.py::test_timestamp_bombs",
             "tests/unit/video/test_bombs.py::test_wrong_counts",
         ),
+        untimed="at once: refused",
     ),
     Fault(
         32,
@@ -295,6 +314,7 @@ FAULTS = (
             "tests/unit/video/test_rejections.py::test_half_an_upload",
             "tests/acceptance/test_bad_input.py::test_a_file_that_is_no_video",
         ),
+        untimed="at once: refused",
     ),
     Fault(
         33,
@@ -306,6 +326,7 @@ FAULTS = (
             "tests/unit/video/test_sandbox.py::test_a_hanging_child_is_killed",
             "tests/unit/video/test_compromised_decoder.py::test_it_hangs",
         ),
+        untimed="until the next call; 60 s where it hangs",
     ),
     Fault(
         34,
@@ -317,6 +338,7 @@ FAULTS = (
             "tests/soak/test_kill_storm.py::test_a_storm_of_kills_harms_no_chunk",
             "tests/integration/db/test_chunks.py::test_a_chunk_that_hangs_its_workers_is_given_up_with_its_frames_named",
         ),
+        untimed="until the fifth death",
     ),
     Fault(
         35,
@@ -324,6 +346,7 @@ FAULTS = (
         "the network raises MemoryError for the frames of one chunk, always",
         "this chunk is set aside after five errors, the others are done",
         (f"{HERE}/test_inference.py::test_a_chunk_for_which_memory_does_not_suffice",),
+        untimed="until the fifth error",
         not_here="the kernel's OOM killer: for Poseline it is fault 2",
     ),
     Fault(
@@ -344,6 +367,7 @@ FAULTS = (
             f"{HERE}/test_messages.py::test_cancelled_in_every_state",
             f"{HERE}/test_messages.py::test_cancelled_while_a_worker_is_at_it",
         ),
+        untimed="a heartbeat (1 s)",
     ),
     Fault(
         38,
@@ -362,6 +386,7 @@ FAULTS = (
             f"{DISPATCH}::test_a_team_with_nothing_under_way_does_not_wait_for_what_was_sent_before",
             "tests/soak/test_season.py::test_ten_chunks_beside_a_hundred_thousand_take_at_most_twice_as_long",
         ),
+        untimed="nothing stops",
     ),
     Fault(
         40,
@@ -372,15 +397,16 @@ FAULTS = (
             f"{HERE}/test_messages.py::test_hostile_messages_and_those_of_another_version",
             "tests/integration/workers/test_device.py::test_a_worker_of_the_version_before_may_still_report",
         ),
+        ("hostile messages",),
     ),
     Fault(
         41,
         "hostile messages",
         "pickle, broken JSON, unknown tasks and arguments, bytes that are no message",
-        "dropped; on bytes that are no message Celery ends, and its supervisor starts it again",
+        "dropped, with a line in the log; the worker goes on",
         (
             f"{HERE}/test_messages.py::test_hostile_messages_and_those_of_another_version",
-            f"{HERE}/test_messages.py::test_bytes_that_are_no_message_cost_a_restart",
+            "tests/unit/workers/test_messages.py::test_what_celery_cannot_read_is_named_in_one_line",
         ),
         ("hostile messages",),
     ),
@@ -390,5 +416,6 @@ FAULTS = (
         "requests without one, and a write with one",
         "401; writes are refused",
         ("tests/acceptance/test_local_system.py::test_flower_has_a_password_and_is_read_only",),
+        untimed="at once: refused",
     ),
 )

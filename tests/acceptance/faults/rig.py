@@ -133,13 +133,6 @@ class Rig:
             workers=frozenset(each.pid for each in self._workers),
         )
 
-    def supervise(self) -> None:
-        """Start again the beat and the worker that have ended, as `poseline up` and Docker do."""
-        if all(each.poll() is not None for each in self._beats):
-            self.beat()
-        if all(each.poll() is not None for each in self._workers):
-            self.worker()
-
     def said(self, words: str) -> bool:
         """Whether a process has logged these words."""
         return any(words in path.read_text(errors="replace") for path in (self.folder / "logs").glob("*.log"))

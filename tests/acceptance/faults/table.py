@@ -33,7 +33,7 @@ trial on two cores, starting a worker included, with the leases of two seconds t
 30 s, add 28 s where a lease has to expire. `FAULT_TIMES=docs/faults.json python -m pytest
 tests/acceptance/faults` measures them anew.
 
-| | fault | injection | outcome | s | tests |
+| | fault | injection | outcome | seconds, or until when | tests |
 | --- | --- | --- | --- | --- | --- |
 """
 
@@ -42,16 +42,49 @@ def render(
     times: Mapping[str, float], chaos: Mapping[str, Any] | None = None, storm: Mapping[str, Any] | None = None
 ) -> str:
     """The page."""
-    return _INTRODUCTION + "".join(_row(fault, times) for fault in FAULTS) + _chaos(chaos) + _storm(storm)
+    rows = "".join(_row(fault, times) for fault in FAULTS)
+    return _INTRODUCTION + rows + _outages(times) + _chaos(chaos) + _storm(storm)
 
 
 def _row(fault: Fault, times: Mapping[str, float]) -> str:
-    seconds = [times[name] for name in fault.timed if name in times]
-    shown = f"{max(seconds):.0f}" if seconds else ""
+    shown = _seconds(times, *fault.timed) or fault.untimed
     injection = fault.injection + (f"; not here: {fault.not_here}" if fault.not_here else "")
     files = {test.partition("::")[0]: None for test in fault.tests}
     links = ", ".join(f"[{path.rpartition('/')[2].removesuffix('.py')}](../{path})" for path in files) or "none"
     return f"| {fault.number} | {fault.fault} | {injection} | {fault.outcome} | {shown} | {links} |\n"
+
+
+def _seconds(times: Mapping[str, float], *names: str) -> str:
+    """The longest of these; empty where none was measured."""
+    measured = [times[name] for name in names if name in times]
+    return f"{max(measured):.0f}" if measured else ""
+
+
+def _outages(times: Mapping[str, float]) -> str:
+    kinds = {
+        "refused": "resets every connection, and refuses new ones",
+        "frozen": "forwards nothing, and keeps connections open",
+        "full": "answers that there is no room (of Postgres every table does)",
+        "slow": "waits half a second before every piece of an answer",
+        "long": "refuses for 150 s, with one worker and the settings that are the default",
+    }
+    servers = {"broker_url": "Redis", "database_url": "Postgres", "s3_endpoint": "the object store"}
+    rows = "".join(
+        f"| {does} | " + " | ".join(_seconds(times, f"{server} {kind}") for server in servers) + " |\n"
+        for kind, does in kinds.items()
+    )
+    return f"""
+## Outages
+
+[test_outages](../tests/soak/test_outages.py) takes each server away in mid-chunk for 15 s, by a proxy before two
+workers and a beat. Meanwhile none of them uses more than 30 % of a processor, or connects or logs in a loop;
+afterwards both workers go on by themselves, no error is counted, and the run ends within 60 s. Workers come back to
+Redis after pauses of random lengths, 30 s at most; work that waits for a server is tried again after at most 38 s, each
+piece at a time of its own. Seconds from the end of the outage to the end of the run:
+
+| the proxy | {" | ".join(servers.values())} |
+| --- | --- | --- | --- |
+{rows}"""
 
 
 def _chaos(chaos: Mapping[str, Any] | None) -> str:

@@ -76,6 +76,7 @@ def test_every_chunk_message_three_times(rig: Rig) -> None:
     chunks = wait_until(lambda: sql(rig.system, "SELECT idx FROM chunk"), 60, "the plan")
     for (idx,) in chunks * 3:
         rig.system.queue.send_detect(run_id, int(str(idx)))
+    rig.hit()
     for _ in range(2):
         rig.worker(slots=2, queues="frames")
     rig.beat()

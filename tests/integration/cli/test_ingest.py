@@ -11,6 +11,7 @@ import signal
 import struct
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -24,12 +25,16 @@ from pipeline.services.system import System
 from pipeline.services.teams import add_team
 from pipeline.settings import Settings
 from pipeline.storage.objects import PART_BYTES, ObjectStore
+from tests.support.commands import printed, said
 from tests.support.harness import processes, sql, wait_until
 from tests.support.video_maker import make_video
 
 pytestmark = pytest.mark.usefixtures("configured")
 
 VIDEOS = "SELECT team.name, video.name, video.tags FROM video JOIN team ON team.id = team_id ORDER BY 1, 2"
+
+
+WAITS = "waiting to upload, and going on by itself when there is room"
 
 
 @pytest.fixture(scope="module")
@@ -51,19 +56,6 @@ def footage(base: bytes, tmp_path: Path) -> Callable[..., list[Path]]:
         return paths
 
     return make
-
-
-def printed(capsys: pytest.CaptureFixture[str], *args: str, code: int = 0) -> Any:
-    capsys.readouterr()
-    assert main([*args, "--json"]) == code, capsys.readouterr().err
-    return json.loads(capsys.readouterr().out)
-
-
-def said(capsys: pytest.CaptureFixture[str], *args: str, code: int = 0) -> str:
-    capsys.readouterr()
-    assert main(list(args)) == code, capsys.readouterr()
-    captured = capsys.readouterr()
-    return captured.out + captured.err
 
 
 def names(facts: list[dict[str, Any]]) -> list[str]:
@@ -102,6 +94,21 @@ def test_patterns_lists_and_prefixes_name_videos(
     assert facts[2]["path"] == f"{prefix}night/a.mp4"
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(f"{d}\0{e}\0".encode())))
     assert [one["state"] for one in printed(capsys, "ingest", "-")] == ["known", "known"]
+
+
+def test_what_a_manifest_names_below_a_prefix_is_registered_as_its_row_says(
+    system: System, footage: Callable[..., list[Path]], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    [path] = footage("a.mp4")
+    prefix = f"season-{uuid4()}/"
+    for name in ("1.mp4", "2.mp4"):
+        system.store.put_file(path, prefix + name)
+    url = f"s3://{system.store.bucket}/{prefix}"
+    add_team(system, "u18")
+    manifest = tmp_path / "m.csv"
+    manifest.write_text(f"path,team,name,tags\n{url}2.mp4,u18,Final,half=2\n")
+    printed(capsys, "ingest", url, "--manifest", str(manifest))
+    assert sql(system, VIDEOS) == [("default", "1.mp4", {}), ("u18", "Final", {"half": "2"})]
 
 
 def test_poseline_s_own_objects_below_a_prefix_are_left_out(
@@ -150,6 +157,8 @@ def test_a_manifest_gives_teams_names_and_tags(
         ("m.csv", "path,team\na.mp4,\nb.mp4,\n", "line 3: there is no file"),
         ("m.csv", "path,team\na.mp4,nobody\n", "line 2: there is no team 'nobody'; `poseline teams add`"),
         ("m.csv", "path,name\n\na.mp4,x\na.mp4,y\n", "is in line 3 already"),
+        ("m.csv", "path,tags\na.mp4,half=1\n./a.mp4,half=2\n", "line 3: a.mp4 is in line 2 already"),
+        ("m.csv", "path\ns3://bucket\n", "line 2: s3://bucket is not of the form s3://bucket/key"),
         ("m.csv", 'path\n"a.mp4\n', "is no CSV"),
         ("m.csv", "path\na.mp4,1,2\n", "line 2: 3 cells below 1 headings"),
         ("m.csv", "path\n", "names no video"),
@@ -202,6 +211,36 @@ def test_a_report_says_what_became_of_each(
     assert (row["path"], row["team"], row["state"], row["reason"]) == (str(good), "default", "known", None)
     for path, words in (("report.txt", "end it in .jsonl or .csv"), ("no/report.csv", "cannot be written")):
         assert words in said(capsys, "ingest", str(good), "--report", path, code=2)
+
+
+def test_with_json_progress_is_objects_on_stderr_and_the_result_one_document(
+    system: System,
+    footage: Callable[..., list[Path]],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    footage(*(f"in/{number}.mp4" for number in range(6)))
+    monkeypatch.setattr("pipeline.cli.progress._LINE_EVERY_S", 0.0)
+    monkeypatch.setattr("pipeline.services.pressure._POLL_S", 0.05)
+    sql(system, "INSERT INTO pressure (part, reason) VALUES ('disk', 'only 3 KiB free')")
+    with ThreadPoolExecutor(1) as pool:
+        ingesting = pool.submit(main, ["ingest", "in", "--jobs", "2", "--json"])
+        told: list[dict[str, Any]] = []
+        wait_until(lambda: told.extend(lines_of(capsys.readouterr().err)) or told, 30, "a line that says why it waits")
+        assert told[0] == {"progress": f"{WAITS}: only 3 KiB free"}
+        sql(system, "DELETE FROM pressure")
+        assert ingesting.result(60) == 0
+    captured = capsys.readouterr()
+    assert len(json.loads(captured.out)) == 6
+    shown = [(each["progress"], each["done"]) for each in lines_of(captured.err)]
+    assert shown, "it was silent"
+    assert all(words.startswith("uploading 6 videos, ") for words, _ in shown)
+    assert len(set(shown)) == len(shown), "a line says nothing new"
+    assert [done for _, done in shown] == sorted(done for _, done in shown)
+
+
+def lines_of(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]
 
 
 def test_what_is_known_is_not_read_again_and_what_the_server_lost_is_uploaded_again(
@@ -309,24 +348,28 @@ def test_a_file_that_is_still_being_written_is_not_taken_in(
 
 
 @pytest.mark.usefixtures("ctrl_c")
-def test_ctrl_c_leaves_nothing_half_made_and_the_same_command_goes_on(
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def test_broken_off_it_leaves_nothing_half_made_and_the_same_command_goes_on(
+    number: signal.Signals,
     settings: Settings,
     system: System,
     footage: Callable[..., list[Path]],
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
 ) -> None:
-    footage(*(f"in/{number:03}.mp4" for number in range(60)))
+    footage(*(f"in/{each:03}.mp4" for each in range(60)))
     footage("in/large.mp4", padding=8 * PART_BYTES)
     report = tmp_path / "report.jsonl"
     with processes(settings, tmp_path / "logs") as running:
-        ingesting = running.start("ingest", str(tmp_path / "in"), "--report", str(report), "--jobs", "4")
+        options = ("--report", str(report), "--jobs", "4", "--json")
+        ingesting = running.start("ingest", str(tmp_path / "in"), *options)
         wait_until(lambda: report.exists() and report.read_bytes().count(b"\n") >= 5, 60, "five videos")
-        ingesting.send_signal(signal.SIGINT)
+        ingesting.send_signal(number)
         assert ingesting.wait(30) == 130
         said_then = running.output()
-    assert "repeat the command to go on with the others" in said_then
-    assert "Traceback" not in said_then
+    said_last = lines_of(said_then.partition("\n")[2])[-2:]  # below the name of the log
+    assert said_last[0]["progress"].endswith("repeat the command to go on with the others")
+    assert said_last[1]["message"] == "stopped"
     assert nothing_half_made(system)
     rows = [json.loads(line) for line in report.read_text().splitlines()]
     [(taken,)] = sql(system, "SELECT count(*) FROM run")

@@ -13,7 +13,7 @@ from pipeline.services.system import System
 from pipeline.settings import Settings
 from tests.integration.db.test_chunks import claim, commit, make_run
 from tests.integration.services.test_dispatch import add_worker, store
-from tests.support.harness import sql
+from tests.support.harness import run_of, sql
 
 
 def shown(capsys: pytest.CaptureFixture[str], *args: str) -> Any:
@@ -43,6 +43,12 @@ def test_what_waits_how_fast_it_goes_and_when_it_is_done(
         ("fresh", "b", 60),
     ]
     assert [run["team"] for run in shown(capsys, "--team", "b")["runs"]] == ["b"]
+    sql(system, 'UPDATE video SET tags = \'{"half": "2"}\' WHERE id = :id', id=run_of(system, waits).video_id)
+    [tagged] = shown(capsys, "--tag", "half=2")["runs"]
+    assert tagged["run_id"] == str(waits)
+    assert tagged["done_in_s"] == pytest.approx(160, rel=0.1), "the others do not count"
+    assert main(["queue", "--tag", "half=1"]) == 0
+    assert "nothing of that is in the queue" in capsys.readouterr().out
     assert main(["queue", "--team", "c"]) == 2
     assert "there is no team 'c'" in capsys.readouterr().err
     sql(system, "UPDATE team SET paused_at = now() WHERE name = 'b'")

@@ -6,7 +6,6 @@ import io
 import json
 import re
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 import pyarrow.parquet as pq
@@ -20,14 +19,9 @@ from pipeline.services.run_metadata import run_metadata
 from pipeline.services.system import System
 from pipeline.settings import Settings
 from tests.support.analysis import MODEL, analyse
+from tests.support.commands import printed
 from tests.support.harness import cut, run_of, sql
 from tests.support.paths import DEMO_CLIP
-
-
-def printed(capsys: pytest.CaptureFixture[str], *args: str, code: int = 0) -> Any:
-    """What a command prints with --json."""
-    assert main([*args, "--json"]) == code, capsys.readouterr().err
-    return json.loads(capsys.readouterr().out)
 
 
 def error_of(capsys: pytest.CaptureFixture[str], *args: str, code: int) -> dict[str, str]:

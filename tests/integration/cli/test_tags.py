@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from pipeline.cli.main import main
 from pipeline.core.tags import MAX_TAGS
 from pipeline.services.result_page import write_result_page
 from pipeline.services.system import System
 from pipeline.services.teams import add_team
 from tests.support.analysis import MODEL, analyse
+from tests.support.commands import printed, said
 from tests.support.harness import cut, sql
 from tests.support.paths import DEMO_CLIP
 
@@ -30,19 +28,6 @@ def clips(tmp_path: Path) -> dict[str, Path]:
         (tmp_path / where).mkdir(parents=True, exist_ok=True)
         made[camera] = cut(DEMO_CLIP, tmp_path / where / f"final_{camera}.mp4", 8 + int(camera))
     return made
-
-
-def printed(capsys: pytest.CaptureFixture[str], *args: str, code: int = 0) -> Any:
-    capsys.readouterr()
-    assert main([*args, "--json"]) == code, capsys.readouterr().err
-    return json.loads(capsys.readouterr().out)
-
-
-def said(capsys: pytest.CaptureFixture[str], *args: str, code: int = 0) -> str:
-    capsys.readouterr()
-    assert main(list(args)) == code, capsys.readouterr()
-    captured = capsys.readouterr()
-    return captured.out + captured.err
 
 
 def test_tags_come_from_paths_and_the_command_line(
@@ -87,15 +72,55 @@ def test_runs_are_selected_by_tags(system: System, clips: dict[str, Path], capsy
     ]
     [drawn] = printed(capsys, "preview", "--tag", "camera=03", "--out", "season")
     assert [Path(path).name for path in drawn["files"]] == ["final_03.preview.mp4", "final_03.preview.png"]
+    printed(capsys, "tag", "final_01", "half=2")
+    printed(capsys, "tag", "final_03", "half=2")
+    [(key,)] = sql(system, "SELECT object_key FROM video WHERE name = 'final_01.mp4'")
+    system.store.delete(str(key))
+    [other] = printed(capsys, "preview", "--tag", "half=2", "--out", "halves", code=1)
+    assert other["run_id"] == drawn["run_id"], "one that cannot be drawn kept the other from it"
     printed(capsys, "export", "final_03", "--out", "season/final_03.jsonl")
     assert "<span>season=2025</span>" in write_result_page(Path("season")).read_text()
     assert [one["was_open"] for one in printed(capsys, "cancel", "--tag", "season=2026")] == [True]
     assert sql(system, "SELECT state FROM run ORDER BY state") == [("cancelled",), ("done",), ("done",)]
 
 
+def test_what_is_tried_again_and_verified_is_selected_by_tags(
+    system: System, clips: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = {camera: analyse(system, clip) for camera, clip in clips.items()}
+    for camera, clip in clips.items():
+        printed(capsys, "tag", clip.name, f"season={clip.parent.parent.name}", f"camera={camera}")
+    failed = "UPDATE run SET state = 'failed', finished_at = now() WHERE id = :id"
+    sql(system, "ALTER TABLE run DISABLE TRIGGER USER")
+    for camera in ("01", "03"):
+        sql(system, failed, id=runs[camera])
+    [again] = printed(capsys, "retry", "--all-failed", "--tag", "season=2026")
+    assert (again["run_id"], again["action"]) == (str(runs["01"]), "new_run")
+    assert said(capsys, "cancel", "--tag", "camera=01").endswith(": cancelled\n")
+    shown = said(capsys, "retry", "--tag", "season=2026").splitlines()
+    assert shown[0].startswith(f"final_01.mp4, run {again['new_run_id'][:8]}: cancelled; analysed again as run ")
+    assert shown[1:] == ["1 of 2 are tried again"], "a run that is done was tried again, or told of"
+    facts = printed(capsys, "retry", "--tag", "season=2026", "--tag", "camera=02")
+    assert [(fact["run_id"], fact["action"]) for fact in facts] == [(str(runs["02"]), "none")]
+
+    [verdict] = printed(capsys, "verify", "--tag", "season=2026")
+    assert (verdict["run_id"], verdict["good"]) == (str(runs["02"]), True)
+    assert f"run {str(runs['02'])[:8]}: correct" in said(capsys, "verify", "--tag", "season=2026")
+    sql(system, "UPDATE frame SET pts = pts + 1 WHERE run_id = :id AND frame = 3", id=runs["02"])
+    assert "NOT correct" in said(capsys, "verify", "--tag", "season=2026", code=1)
+
+
 @pytest.mark.parametrize(
     ("args", "words"),
     [
+        (("retry", "--tag", "a=b"), "no run has a video tagged a=b"),
+        (
+            ("retry", "x", "--tag", "a=b"),
+            "name what to try again, or choose it by --all-failed, --tag KEY=VALUE or both",
+        ),
+        (("retry", "--tag", "a=b", "--since", "1d"), "--since goes with --all-failed"),
+        (("verify",), "name a run, or choose runs by --tag KEY=VALUE"),
+        (("verify", "--tag", "a=b"), "no run that is done has a video tagged a=b"),
         (("cancel",), "name a run, or choose runs by --tag KEY=VALUE"),
         (("cancel", "x", "--tag", "a=b"), "give RUN or --tag, not both"),
         (("cancel", "--tag", "a=b"), "no open run has a video tagged a=b"),

@@ -272,6 +272,24 @@ def test_failures_pause_longer_each_time_and_shutdowns_do_not_count(system: Syst
     ]
 
 
+def test_an_outage_is_waited_for_in_pauses_of_less_than_a_minute_and_of_different_lengths(system: System) -> None:
+    run_id = make_run(system)
+    sql(system, "UPDATE chunk SET attempts = 20")
+    for idx in range(2):
+        claimed = claim(system, run_id, idx)
+        assert claimed is not None
+        with transaction(system.engine) as connection:
+            assert release(connection, claimed.lease, error="no store", backoff_s=2, counts="outage") == 0
+    pauses = [
+        float(str(pause))
+        for (pause,) in sql(
+            system, "SELECT EXTRACT(epoch FROM not_before - clock_timestamp()) FROM chunk WHERE idx < 2"
+        )
+    ]
+    assert all(25 < pause < 40 for pause in pauses), pauses
+    assert abs(pauses[0] - pauses[1]) > 0.001
+
+
 def test_the_window_is_small_and_fair_between_teams(system: System) -> None:
     season = make_run(system, "academy", frames=1000)
     match = make_run(system, "first team", frames=30)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import errno
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -20,6 +21,7 @@ from pipeline.services.bulk_ingest import ingest_all
 from pipeline.services.registration import Registration
 from pipeline.services.system import System
 from pipeline.services.take_in import Intake, Item, TakenIn
+from pipeline.storage.objects import ObjectStore
 from pipeline.video.source import FileSource
 from tests.conftest import admin_url
 from tests.support.harness import sql, wait_until
@@ -98,6 +100,31 @@ def test_a_server_that_comes_back_costs_only_seconds(
     ]
 
 
+def test_what_an_outage_broke_off_is_removed_when_the_server_is_back(
+    servers: Path, system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[None] = []
+    ask, put = bulk_ingest.check_servers, ObjectStore.put_stream
+    first, away = threading.Lock(), ExitStack()
+
+    def put_stream(self: ObjectStore, *args: Any) -> Any:
+        if first.acquire(blocking=False):
+            away.enter_context(postgres_away(servers, system))
+            raise ServiceUnavailable("the object store does not answer")
+        return put(self, *args)
+
+    monkeypatch.setattr(ObjectStore, "put_stream", put_stream)
+    monkeypatch.setattr(bulk_ingest, "check_servers", lambda system: asked.append(None) or ask(system))
+    monkeypatch.setattr(bulk_ingest, "_ASK_AGAIN_S", 0.1)
+    taking = Taking(system, tmp_path)
+    with away:
+        taking.start()
+        wait_until(lambda: len(asked) >= 3, 30, "the servers to be asked for again")
+    taking.join()
+    assert [type(result) for result in taking.ended] == [TakenIn] * 3, taking.ended
+    assert sql(system, "SELECT state, count(*) FROM video GROUP BY 1") == [("stored", 3)]
+
+
 def test_a_server_that_stays_away_ends_the_command_after_one_failure(
     servers: Path, system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -116,16 +143,16 @@ def test_a_server_that_stays_away_ends_the_command_after_one_failure(
 def test_a_file_that_breaks_does_not_stop_the_others(
     system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    probe = take_in.probe
+    check = take_in.check
 
     def broken(source: FileSource, *args: object, **more: object) -> object:
         if source.size_bytes == smallest:
             raise OSError(errno.EIO, "Input/output error")
-        return probe(source, *args, **more)  # type: ignore[arg-type]
+        return check(source, *args, **more)  # type: ignore[arg-type]
 
     taking = Taking(system, tmp_path)
     smallest = min(path.stat().st_size for path in tmp_path.glob("*.mp4"))
-    monkeypatch.setattr(take_in, "probe", broken)
+    monkeypatch.setattr(take_in, "check", broken)
     taking.start()
     taking.join()
     failed = [result for result in taking.ended if not isinstance(result, TakenIn)]

@@ -8,6 +8,7 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
+from pydantic import SecretStr
 from sqlalchemy.exc import IntegrityError
 from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
@@ -201,6 +202,13 @@ def test_an_upload_that_cannot_be_removed_now_is_not_said_to_be(system: System) 
     with capture_logs() as logs:
         tick(system)
     assert "upload_removed" in {line["event"] for line in logs}
+
+
+def test_a_tick_that_finds_no_postgres_leaves_the_other_sweeps_to_the_next(system: System) -> None:
+    away = system.settings.model_copy(update={"database_url": SecretStr("postgresql://127.0.0.1:1/poseline")})
+    with opened(away) as cut_off, capture_logs() as logs:
+        tick(cut_off)
+    assert [line["event"] for line in logs] == ["sweep_failed"]
 
 
 def test_an_error_after_the_commit_is_not_the_works(system: System) -> None:

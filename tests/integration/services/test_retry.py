@@ -22,6 +22,7 @@ from pipeline.services.detect import detect_chunk, give_up_chunk
 from pipeline.services.finish import finish_run
 from pipeline.services.ingest import ingest_video
 from pipeline.services.model_cache import ModelCache
+from pipeline.services.queue_report import get_queue
 from pipeline.services.reconcile import tick
 from pipeline.services.retry import iter_retry_failed, retry
 from pipeline.services.submit import submit_video
@@ -85,6 +86,28 @@ def test_a_run_that_ended_without_results_gets_a_successor_in_its_lane(
     assert run_of(system, run_id).state == how, "a run that ended was changed"
     again = retry(system, str(run_id), team="team")
     assert (again.action, again.new_run_id) == ("existing_run", new.id)
+
+
+@pytest.mark.parametrize(("deadline", "late"), [("2 h", False), ("-2 h", True)], ids=["to come", "past"])
+def test_the_deadline_of_a_run_is_kept_and_shown(
+    system: System,
+    short_clip: Path,
+    configured: Settings,
+    capsys: pytest.CaptureFixture[str],
+    deadline: str,
+    late: bool,
+) -> None:
+    run_id = stored_run(system, short_clip)
+    sql(system, f"UPDATE run SET deadline = now() + interval '{deadline}'")
+    fail(system, run_id)
+    done = retry(system, str(run_id), team="team")
+    assert done.new_run_id is not None
+    assert run_of(system, done.new_run_id).deadline == run_of(system, run_id).deadline
+    [queued] = get_queue(system).runs
+    assert queued.deadline is not None
+    assert (queued.run_id, queued.deadline, queued.late) == (done.new_run_id, run_of(system, run_id).deadline, late)
+    assert main(["show", str(done.new_run_id)]) == 0
+    assert f"  before  {queued.deadline.astimezone():%Y-%m-%d %H:%M}, lane fresh\n" in capsys.readouterr().out
 
 
 def test_chunks_that_a_run_under_way_gave_up_are_ready_again_and_leave_no_row_behind(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 
 import pytest
 from hypothesis import given
@@ -16,7 +16,7 @@ OLD = QueueKey("reprocess", "a")
 
 
 def queue(key: QueueKey, count: int, frames: int = 100) -> list[Waiting[tuple[QueueKey, int]]]:
-    return [Waiting(key, (key, number), frames) for number in range(count)]
+    return [Waiting((key, number), frames) for number in range(count)]
 
 
 def chosen(
@@ -24,10 +24,14 @@ def chosen(
     limit: int,
     under_way: dict[QueueKey, UnderWay] | None = None,
     weights: dict[str, float] | None = None,
-    slots: dict[str, int] | None = None,
+    caps: dict[str, int] | None = None,
+    turn: int = 0,
 ) -> list[tuple[QueueKey, int]]:
-    everyone = {one.queue.team: 1.0 for one in waiting}
-    return share_out(waiting, under_way or {}, LANES, everyone | (weights or {}), slots or {}, limit)
+    queues: dict[QueueKey, list[Waiting[tuple[QueueKey, int]]]] = defaultdict(list)
+    for one in waiting:
+        queues[one.item[0]].append(one)
+    everyone = {key.team: 1.0 for key in queues} | (weights or {})
+    return share_out(queues, under_way or {}, LANES, everyone, caps or {}, limit, turn=turn).in_turn
 
 
 def test_teams_take_turns() -> None:
@@ -51,11 +55,11 @@ def test_weights_divide_a_lane(weight: float) -> None:
 
 def test_a_cap_holds_over_all_lanes() -> None:
     waiting = queue(A, 9) + queue(OLD, 9) + queue(B, 3)
-    assert Counter(key.team for key, _ in chosen(waiting, 99, {OLD: UnderWay(1, 100)}, slots={"a": 3})) == {
+    assert Counter(key.team for key, _ in chosen(waiting, 99, {OLD: UnderWay(1, 100)}, caps={"a": 3})) == {
         "a": 2,
         "b": 3,
     }
-    assert chosen(queue(A, 9), 9, {A: UnderWay(5, 500)}, slots={"a": 3}) == []
+    assert chosen(queue(A, 9), 9, {A: UnderWay(5, 500)}, caps={"a": 3}) == []
 
 
 def test_lanes_go_by_rank_but_each_keeps_its_share() -> None:
@@ -69,18 +73,26 @@ def test_lanes_go_by_rank_but_each_keeps_its_share() -> None:
     assert len(chosen(queue(OLD, 7), 99)) == 7, "a lane that is alone has everything"
 
 
-def test_on_one_slot_reprocessing_still_moves() -> None:
+def test_on_one_slot_reprocessing_moves_and_takes_no_more_than_its_share() -> None:
     """Three under way at a time, each end followed by a dispatch, for a thousand ends."""
     under_way: list[tuple[QueueKey, int]] = []
     ended: Counter[QueueKey] = Counter()
-    for _ in range(1000):
+    for turn in range(1000):
         counts = Counter(key for key, _ in under_way)
-        under_way += chosen(
-            queue(A, 3) + queue(OLD, 3), 3 - len(under_way), {k: UnderWay(n, 100 * n) for k, n in counts.items()}
-        )
+        busy = {key: UnderWay(count, 100 * count) for key, count in counts.items()}
+        under_way += chosen(queue(A, 3) + queue(OLD, 3), 3 - len(under_way), busy, turn=256 * turn)
         ended[under_way.pop(0)[0]] += 1
-    assert 100 <= ended[OLD] <= 350
-    assert ended[A] + ended[OLD] == 1000
+    assert ended == {OLD: pytest.approx(100, abs=10), A: pytest.approx(900, abs=10)}
+
+
+def test_no_team_starves_where_there_are_more_teams_than_places() -> None:
+    """One chunk at a time for ten teams, one of them with three times the weight of the others."""
+    keys = [QueueKey("reprocess", str(number)) for number in range(10)]
+    fresh = queue(A, 1)
+    waiting = [one for key in keys for one in queue(key, 1)]
+    every = [chosen(fresh + waiting, 1, weights={"0": 3.0}, turn=256 * turn)[0][0] for turn in range(12_000)]
+    turns = Counter(key.team for key in every if key.lane == "reprocess")
+    assert turns == {key.team: pytest.approx(300 if key.team == "0" else 100, rel=0.1) for key in keys}
 
 
 @given(
@@ -98,8 +110,8 @@ def test_on_one_slot_reprocessing_still_moves() -> None:
 def test_nothing_is_lost_doubled_or_out_of_order(
     sizes: dict[QueueKey, list[int]], busy: dict[QueueKey, UnderWay], caps: dict[str, int], limit: int
 ) -> None:
-    waiting = [Waiting(key, (key, no), frames) for key, all_ in sizes.items() for no, frames in enumerate(all_)]
-    turns = chosen(waiting, limit, busy, slots=caps)
+    waiting = [Waiting((key, no), frames) for key, all_ in sizes.items() for no, frames in enumerate(all_)]
+    turns = chosen(waiting, limit, busy, caps=caps)
     for key, frames in sizes.items():
         taken = [number for of, number in turns if of == key]
         assert taken == list(range(len(taken)))
@@ -107,6 +119,6 @@ def test_nothing_is_lost_doubled_or_out_of_order(
     for team in "abc":
         before = sum(done.chunks for key, done in busy.items() if key.team == team)
         assert before + sum(key.team == team for key, _ in turns) <= max(caps.get(team, 10**6), before)
-    uncapped = [one for one in waiting if one.queue.team not in caps]
+    uncapped = [one for one in waiting if one.item[0].team not in caps]
     assert len(turns) >= min(limit, len(uncapped)), "a place stayed free although work waited"
     assert len(turns) <= limit

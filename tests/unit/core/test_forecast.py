@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.core.fair_share import Lane, QueueKey
-from pipeline.core.forecast import OpenRun, forecast
+from pipeline.core.forecast import OpenChunk, OpenRun, forecast
 
 LANES = (Lane("live", 0, 0.2), Lane("fresh", 1, 0.2), Lane("reprocess", 2, 0.1))
 
@@ -20,7 +20,7 @@ def run(team: str = "a", frames: int = 1000, cost: float = 0.01, chunks: int = 1
 
 def ends(runs: list[OpenRun], slots: int, caps: dict[str, int] | None = None, **weights: float) -> list[float]:
     teams = {one.queue.team: 1.0 for one in runs} | weights
-    found = forecast(runs, LANES, teams, caps or {}, slots)
+    found = forecast(runs, LANES, teams, caps or {}, slots, window=slots + 1)
     return [found[one.id] for one in runs]
 
 
@@ -30,21 +30,40 @@ def test_runs_of_a_team_end_one_after_the_other() -> None:
 
 def test_teams_share_by_weight_and_the_rest_is_for_who_is_left() -> None:
     assert ends([run("a"), run("b")], slots=2) == pytest.approx([10, 10])
-    assert ends([run("a"), run("b", frames=3000)], slots=2, b=3.0) == pytest.approx([20, 20])
-    assert ends([run("a", frames=100), run("b")], slots=2) == pytest.approx([1, 5.5])
-
-
-def test_a_slow_model_takes_more_slots_for_its_share_of_frames() -> None:
-    assert ends([run("a", cost=0.03), run("b")], slots=2) == pytest.approx([20, 20])
+    found = ends([run("a", chunks=100, cost=0.1), run("b", frames=3000, chunks=300, cost=0.1)], slots=8, b=3.0)
+    assert found == pytest.approx([50, 50], rel=0.1)
+    assert ends([run("a", frames=100, chunks=1), run("b")], slots=2) == pytest.approx([1, 6], abs=0.6)
 
 
 def test_a_lane_keeps_its_share() -> None:
-    assert ends([run("a"), run("a", lane="reprocess")], slots=1) == pytest.approx([10 / 0.9, 20])
+    found = ends([run("a", chunks=100), run("a", chunks=100, lane="reprocess")], slots=1)
+    assert found == pytest.approx([10 / 0.9, 20], rel=0.05)
 
 
 def test_a_run_of_few_chunks_and_a_team_with_a_cap_leave_slots_to_others() -> None:
-    assert ends([run("a", chunks=1), run("b")], slots=4) == pytest.approx([10, 10 / 3])
-    assert ends([run("a"), run("b")], slots=4, caps={"a": 1}) == pytest.approx([10, 10 / 3])
+    assert ends([run("a", chunks=1), run("b")], slots=4) == pytest.approx([10, 4])
+    assert ends([run("a"), run("b")], slots=4, caps={"a": 1}) == pytest.approx([10, 4], abs=1)
+
+
+def test_what_is_under_way_is_where_it_is() -> None:
+    waits, works = run(frames=100, chunks=1), run(frames=30, chunks=1)
+    under_way = [OpenChunk(works.id, 30, running=True), OpenChunk(waits.id, 100, running=False)]
+    found = forecast([run(frames=100, chunks=1), waits, works], LANES, {"a": 1.0}, {}, 1, 2, under_way)
+    assert sorted(found.values()) == pytest.approx([0.3, 1.3, 2.3])
+    assert found[works.id] < found[waits.id]
+
+
+def test_a_forecast_in_pieces_is_close_to_one_of_every_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = [
+        OpenRun(UUID(int=number), QueueKey("fresh", "abc"[number % 3]), 600, (0.01, 0.02)[number % 2], 60)
+        for number in range(200)
+    ]
+    arguments = (runs, LANES, {"a": 1.0, "b": 2.0, "c": 1.0}, {"c": 40}, 150, 188)
+    pieces = forecast(*arguments)
+    monkeypatch.setattr("pipeline.core.forecast._FEW_CHUNKS", 10**9)
+    exact = forecast(*arguments)
+    assert pieces == {run_id: pytest.approx(end_s, rel=0.1) for run_id, end_s in exact.items()}
+    assert pieces != exact
 
 
 def test_a_chunk_takes_its_time_on_one_slot() -> None:
@@ -52,7 +71,7 @@ def test_a_chunk_takes_its_time_on_one_slot() -> None:
 
 
 def test_without_workers_nothing_is_foretold() -> None:
-    assert forecast([run()], LANES, {"a": 1.0}, {}, 0) == {}
+    assert forecast([run()], LANES, {"a": 1.0}, {}, 0, 1) == {}
 
 
 @given(
@@ -71,7 +90,7 @@ def test_without_workers_nothing_is_foretold() -> None:
     slots=st.integers(1, 50),
 )
 def test_every_run_ends_and_no_slot_does_more_than_it_can(runs: list[OpenRun], slots: int) -> None:
-    found: dict[UUID, float] = forecast(runs, LANES, dict.fromkeys("abc", 1.0), {"a": 2}, slots)
+    found: dict[UUID, float] = forecast(runs, LANES, dict.fromkeys("abc", 1.0), {"a": 2}, slots, slots + 1)
     assert set(found) == {one.id for one in runs}
     work_s = sum(one.frames * one.slot_s_per_frame for one in runs)
     assert max(found.values(), default=0.0) * slots >= work_s * (1 - 1e-6)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import pytest
 
 from pipeline.core.key_pattern import KeyPattern
@@ -32,6 +34,14 @@ def test_tags_are_keys_with_values() -> None:
 def test_what_is_no_tag_is_said(texts: list[str], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         parse_tags(texts)
+
+
+def test_accents_are_the_same_however_a_file_system_writes_them() -> None:
+    decomposed = unicodedata.normalize("NFD", "Größe=Süd")
+    assert parse_tags([decomposed]) == {"Größe": "Süd"}
+    assert checked_tags(dict([decomposed.split("=")])) == {"Größe": "Süd"}
+    found = KeyPattern.parse("{club}/{camera}.mp4").match(unicodedata.normalize("NFD", "/nas/Süd/03.mp4"))
+    assert found == {"club": "Süd", "camera": "03"}
 
 
 def test_values_are_texts() -> None:

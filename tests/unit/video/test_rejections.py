@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.core.video_limits import VideoLimits
 from pipeline.errors import VideoRejected
-from pipeline.video.reader import probe
+from pipeline.video.reader import check, probe
 from pipeline.video.source import open_source
 from pipeline.video.truncation import promised_bytes
 from tests.support.paths import SHARED_CLIPS
@@ -22,6 +22,9 @@ FASTSTART = {"movflags": "faststart"}
 def reason(path, limits=LIMITS) -> str:
     with open_source(path) as source, pytest.raises(VideoRejected) as caught:
         probe(source, limits)
+    with open_source(path) as source, pytest.raises(VideoRejected) as checked:
+        check(source, limits)
+    assert checked.value.message == caught.value.message
     assert "\n" not in caught.value.message
     assert len(caught.value.message) < 200
     return caught.value.message
