@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -23,12 +24,15 @@ LARGEST_PTS = 2**61
 
 _MAGIC = b"PLIX"
 _BY_POSITION = 0x80
-_COLUMNS = 4
 _HEADER = struct.Struct("<4sBqqI")  # the version byte is 1, plus the flag
+_PIECE_BYTES = 16 * 1024
+_INFLATED_BYTES = 256 * 1024
 
 
 def _frozen(values: Any, dtype: type, name: str, length: int | None = None) -> npt.NDArray[Any]:
-    array: npt.NDArray[Any] = np.array(values, dtype=dtype)
+    """A read-only copy; the same array where nobody can write to it."""
+    owned = isinstance(values, np.ndarray) and values.base is None and not values.flags.writeable
+    array: npt.NDArray[Any] = np.asarray(values, dtype=dtype) if owned else np.array(values, dtype=dtype)
     if array.ndim != 1 or (length is not None and len(array) != length):
         raise ValueError(f"{name} must be one-dimensional of length {length}, got shape {array.shape}")
     array.setflags(write=False)
@@ -70,7 +74,8 @@ class FrameIndex:
             object.__setattr__(self, name, _frozen(getattr(self, name), dtype, name, n))
         if n and (int(self.pts.min()) < -LARGEST_PTS or int(self.pts.max()) > LARGEST_PTS):
             raise ValueError(f"pts must lie within {LARGEST_PTS}")
-        if n and not (np.diff(self.pts) >= (0 if self.indexed_by_position else 1)).all():
+        follows = np.greater_equal if self.indexed_by_position else np.greater
+        if n and not follows(self.pts[1:], self.pts[:-1]).all():
             raise ValueError("pts must increase")
 
     def __len__(self) -> int:
@@ -118,17 +123,46 @@ class FrameIndex:
         magic, version, numerator, denominator, n = _HEADER.unpack_from(data)
         if magic != _MAGIC or version & ~_BY_POSITION != 1:
             raise ValueError("not a frame index")
-        inflate = zlib.decompressobj()
-        rest = data[_HEADER.size :]
-        columns = []
-        for _ in range(_COLUMNS):  # one at a time: a long video's are tens of megabytes
-            columns.append(np.frombuffer(inflate.decompress(rest, 8 * n), "<i8"))
-            rest = inflate.unconsumed_tail
+        column = _columns(memoryview(data)[_HEADER.size :], n)
+        pts = next(column)
+        np.cumsum(pts, out=pts)
+        keyframe = next(column).astype(np.bool_)
+        position_bytes = next(column)
+        np.cumsum(position_bytes, out=position_bytes)
+        size_bytes = next(column)
+        for array in (pts, keyframe, position_bytes, size_bytes):
+            array.setflags(write=False)
         return cls(
             time_base=Fraction(numerator, denominator),
-            pts=np.cumsum(columns[0]),
-            keyframe=columns[1].astype(np.bool_),
-            position_bytes=np.cumsum(columns[2]),
-            size_bytes=columns[3],
+            pts=pts,
+            keyframe=keyframe,
+            position_bytes=position_bytes,
+            size_bytes=size_bytes,
             indexed_by_position=bool(version & _BY_POSITION),
         )
+
+
+def _columns(deflated: memoryview, length: int) -> Iterator[Int64s]:
+    """Inflate columns of so many int64, piece by piece: those of a long video are tens of megabytes.
+
+    Raises:
+        ValueError: there are no more.
+    """
+    inflate = zlib.decompressobj()
+    rest: bytes | memoryview = deflated[:0]
+    at = 0
+    while True:
+        column = np.empty(length, "<i8")
+        room = column.view(np.uint8)
+        filled = 0
+        while filled < len(room):
+            if not rest:
+                rest, at = deflated[at : at + _PIECE_BYTES], at + _PIECE_BYTES
+            ended = not rest
+            piece = inflate.decompress(rest, min(len(room) - filled, _INFLATED_BYTES))
+            rest = inflate.unconsumed_tail
+            room[filled : filled + len(piece)] = np.frombuffer(piece, np.uint8)
+            filled += len(piece)
+            if ended and not piece:
+                raise ValueError("the frame index is cut off")
+        yield column

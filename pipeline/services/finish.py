@@ -92,7 +92,7 @@ def _check_and_export(system: System, work: LeasedWork[_Claimed]) -> tuple[Tally
                 set_export_key(connection, claimed.lease, key)
             scratch.seek(0)
             # The key is the run's own, so a second attempt overwrites the same object with the same bytes.
-            system.store.put_stream(scratch, size_bytes, key, on_bytes, content_type="application/jsonl")
+            system.store.put_stream(scratch, size_bytes, key, on_bytes, content_type="application/jsonl", sparing=True)
             heartbeat.check()
     return tally, failure
 

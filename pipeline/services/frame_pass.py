@@ -61,7 +61,7 @@ class Tally:
     def summary(self, index: FrameIndex, chunks: int | None) -> dict[str, Any]:
         """What is kept of a run for people."""
         steps = np.diff(index.pts)
-        last_frame_s = float(np.median(steps) * index.time_base) if len(steps) else 0.0
+        last_frame_s = float(np.median(steps, overwrite_input=True) * index.time_base) if len(steps) else 0.0
         video_s = float((int(index.pts[-1]) - int(index.pts[0])) * index.time_base) + last_frame_s
         return {
             "frames": self.frames,

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 PART_BYTES = 8 * 2**20
 _PIECE_BYTES = 2**20
 _PARTS_AT_ONCE = 8
+#: Where memory matters more than speed: a part that is sent is in memory.
+_PARTS_SPARING = 2
 
 
 class Readable(Protocol):
@@ -45,20 +47,14 @@ class ObjectStore:
         self._client = client
         self.bucket = bucket
         self.blocks = BlockCache()
-        # Of several uploads at once. Where one would have more than 10,000 parts, it makes them larger.
-        self._transfers: TransferManager = create_transfer_manager(
-            client,
-            TransferConfig(
-                multipart_threshold=PART_BYTES,
-                multipart_chunksize=PART_BYTES,
-                max_concurrency=_PARTS_AT_ONCE,
-                preferred_transfer_client="classic",
-            ),
-        )
+        # Each of several uploads at once.
+        self._transfers = _transfer_manager(client, _PARTS_AT_ONCE)
+        self._sparing_transfers = _transfer_manager(client, _PARTS_SPARING)
 
     def close(self) -> None:
         """Close the connections."""
         self._transfers.shutdown()
+        self._sparing_transfers.shutdown()
         self._client.close()
 
     def ensure_bucket(self) -> None:
@@ -118,10 +114,15 @@ class ObjectStore:
         key: str,
         on_bytes: Callable[[int], None] | None = None,
         content_type: str = "video/mp4",
+        *,
+        sparing: bool = False,
     ) -> StoredObject:
         """Upload the rest of an open file; over 8 MiB in parts, which are read in order, and otherwise whole.
 
         An upload that fails leaves no parts behind. `on_bytes` is called with each piece's length.
+
+        Args:
+            sparing: hold three parts in memory, not eleven, and take longer.
 
         Raises:
             ServiceUnavailable: the object store does not answer.
@@ -136,7 +137,8 @@ class ObjectStore:
             return StoredObject(self.bucket, key, len(data), put["ETag"], _version(put.get("VersionId")))
         subscribers = [] if on_bytes is None else [ProgressCallbackInvoker(on_bytes)]
         with store_errors(self.bucket, key):
-            self._transfers.upload(
+            transfers = self._sparing_transfers if sparing else self._transfers
+            transfers.upload(
                 cast("IO[bytes]", file),
                 self.bucket,
                 key,
@@ -259,6 +261,18 @@ def build_object_store(settings: Settings, *, timeout_s: float = 30, attempts: i
         ),
     )
     return ObjectStore(client, settings.s3_bucket)
+
+
+def _transfer_manager(client: S3Client, parts_at_once: int) -> TransferManager:
+    """Uploads in parts; where one would have more than 10,000, it makes them larger."""
+    config = TransferConfig(
+        multipart_threshold=PART_BYTES,
+        multipart_chunksize=PART_BYTES,
+        max_concurrency=parts_at_once,
+        preferred_transfer_client="classic",
+    )
+    config.max_in_memory_upload_chunks = parts_at_once
+    return create_transfer_manager(client, config)
 
 
 def _version(named: str | None) -> str | None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import resource
 import subprocess
 import sys
 import time
@@ -47,8 +46,8 @@ KEYFRAME_EVERY = 250
 _COPIED_FRAMES = 10_000
 _REPEAT = """
 INSERT INTO frame (run_id, frame, chunk_idx, pts, people, missing, scores, boxes, keypoints)
-SELECT run_id, frame + turn * :block, chunk_idx, pts + turn * :block * 3000, people, missing, scores, boxes, keypoints
-FROM generate_series(1, :turns) AS turn, frame WHERE run_id = :run AND frame < :block
+SELECT run_id, frame + turn * :block, chunk_idx, pts + CAST(turn AS bigint) * :block * 3000, people, missing, scores,
+boxes, keypoints FROM generate_series(1, :turns) AS turn, frame WHERE run_id = :run AND frame < :block
 AND frame + turn * :block < :frames
 ORDER BY turn, frame
 """
@@ -161,7 +160,9 @@ def main(run_id: UUID, step: str) -> None:
 
 
 def _peak_bytes() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    """Of this process; `ru_maxrss` begins with its parent's."""
+    status = Path("/proc/self/status").read_text()
+    return 1024 * int(status.partition("VmHWM:")[2].split()[0])
 
 
 if __name__ == "__main__":

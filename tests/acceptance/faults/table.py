@@ -1,9 +1,10 @@
-"""Write docs/faults.md from the registry, the measured times and the last chaos soak: `python -m …faults.table`."""
+"""Write docs/faults.md from the registry, the times, the last chaos soak and storm: `python -m …faults.table`."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from tests.acceptance.faults.registry import FAULTS, Fault
@@ -12,6 +13,7 @@ from tests.support.paths import ROOT
 PAGE = ROOT / "docs" / "faults.md"
 TIMES = ROOT / "docs" / "faults.json"
 CHAOS = ROOT / "docs" / "chaos.json"
+STORM = ROOT / "docs" / "storm.json"
 
 _INTRODUCTION = """\
 # Faults
@@ -36,9 +38,12 @@ tests/acceptance/faults` measures them anew.
 """
 
 
-def render(times: Mapping[str, float], chaos: Mapping[str, Any] | None) -> str:
+def render(
+    times: Mapping[str, float], chaos: Mapping[str, Any] | None = None, storm: Mapping[str, Any] | None = None
+) -> str:
     """The page."""
-    return _INTRODUCTION + "".join(_row(fault, times) for fault in FAULTS) + _outages(times) + _chaos(chaos)
+    rows = "".join(_row(fault, times) for fault in FAULTS)
+    return _INTRODUCTION + rows + _outages(times) + _chaos(chaos) + _storm(storm)
 
 
 def _row(fault: Fault, times: Mapping[str, float]) -> str:
@@ -102,10 +107,34 @@ Faults by kind: {kinds}.
 """
 
 
+def _storm(storm: Mapping[str, Any] | None) -> str:
+    if storm is None:
+        return ""
+    kills = storm["kills"]
+    return f"""
+## A storm of kills
+
+[test_kill_storm_long](../tests/soak/test_kill_storm_long.py), a part of `make soak`, kills a process of a small fleet
+after every few chunks, by a seed: workers with work in their hands, decoders and their zygotes, processes in which a
+chunk is tried alone, beat, the servers and their supervisor. No chunk may be given up, since none is at fault, and
+every run has to export the bytes of an undisturbed one. The last figures, of seed {storm["seed"]}:
+
+| kills | runs | chunks | deaths of chunks | most of one | tried alone | given up | exports that differ | minutes |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- |
+| {sum(kills.values())} | {storm["runs"]} | {storm["chunks"]:,} | {storm["deaths"]:,} | {storm["most_deaths"]} \
+| {storm["trials"]} | {storm["given_up"]} | {storm["differing"]} | {storm["seconds"] / 60:.0f} |
+
+Kills by kind: {", ".join(f"{kind} {count}" for kind, count in sorted(kills.items()))}.
+"""
+
+
+def _read(path: Path) -> Any:
+    return json.loads(path.read_text()) if path.exists() else None
+
+
 def current() -> str:
     """The page as it should be now."""
-    times = json.loads(TIMES.read_text()) if TIMES.exists() else {}
-    return render(times, json.loads(CHAOS.read_text()) if CHAOS.exists() else None)
+    return render(_read(TIMES) or {}, _read(CHAOS), _read(STORM))
 
 
 if __name__ == "__main__":

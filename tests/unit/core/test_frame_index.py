@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from fractions import Fraction
 
 import numpy as np
@@ -131,5 +132,18 @@ def test_what_is_no_index_is_refused() -> None:
         FrameIndex(Fraction(1), np.array([1, 2]), np.ones(3, bool), np.zeros(2), np.zeros(2))  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="not a frame index"):
         FrameIndex.from_bytes(b"x" * 64)
+    with pytest.raises(ValueError, match="cut off"):
+        FrameIndex.from_bytes(regular(100, 10).to_bytes()[:-8])
     with pytest.raises(ValueError, match="1 or more"):
         plan_chunks(FrameIndex(Fraction(1), np.array([1]), np.ones(1, bool), np.zeros(1), np.zeros(1)), 0)  # type: ignore[arg-type]
+
+
+def test_reading_an_index_takes_little_more_memory_than_the_index() -> None:
+    index = regular(400_000, 250)
+    data = index.to_bytes()
+    tracemalloc.start()
+    back = FrameIndex.from_bytes(data)
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert back.memory_bytes == 25 * len(index)
+    assert peak_bytes < 32 * len(index)
