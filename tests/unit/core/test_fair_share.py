@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.core.fair_share import Lane, QueueKey, UnderWay, Waiting, share_out
@@ -95,6 +95,7 @@ def test_no_team_starves_where_there_are_more_teams_than_places() -> None:
     assert turns == {key.team: pytest.approx(300 if key.team == "0" else 100, rel=0.1) for key in keys}
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # of a machine that is busy
 @given(
     sizes=st.dictionaries(
         st.sampled_from([QueueKey(lane.name, team) for lane in LANES for team in "abc"]),
