@@ -110,10 +110,6 @@ def share_out(
         chunks_of[queue.team] += 1
         return one.item
 
-    first: list[T] = []
-    for queue, part in (parts or {}).items():
-        most = min(part, max(caps.get(queue.team, part) - chunks_of[queue.team], 0))
-        first += [take(queue, one) for one in islice(left[queue], most)]
     busy: dict[str, list[tuple[float, str]]] = {lane.name: [] for lane in lanes}
     idle: dict[str, list[str]] = {lane.name: [] for lane in lanes}
     head_of: dict[QueueKey, Waiting[T]] = {}
@@ -126,23 +122,44 @@ def share_out(
             else:
                 idle[queue.lane].append(queue.team)
 
-    for queue in sorted(left):
-        offer(queue)
-    in_turn: list[T] = []
-    while len(first) + len(in_turn) < limit:
+    def lane_of_turn(number: int, sending: str | None = None) -> str | None:
         for lane in lanes:
             idle[lane.name] = [team for team in idle[lane.name] if may_take(team)]
             while busy[lane.name] and not may_take(busy[lane.name][0][1]):
                 heapq.heappop(busy[lane.name])
-        open_lanes = [lane for lane in lanes if idle[lane.name] or busy[lane.name]]
-        if not open_lanes:
-            break
-        name = _next_lane(open_lanes, turn + len(in_turn)).name
+        open_lanes = [lane for lane in lanes if idle[lane.name] or busy[lane.name] or lane.name == sending]
+        return _next_lane(open_lanes, number).name if open_lanes else None
+
+    def next_of(name: str, number: int) -> T:
         turns = idle[name]
-        team = _take_turn(turns, weights, turn + len(in_turn)) if turns else heapq.heappop(busy[name])[1]
+        team = _take_turn(turns, weights, number) if turns else heapq.heappop(busy[name])[1]
         queue = QueueKey(name, team)
-        in_turn.append(take(queue, head_of[queue]))
+        item = take(queue, head_of[queue])
         offer(queue)
+        return item
+
+    going_first = parts or {}
+    for queue in sorted(left):
+        if queue not in going_first:
+            offer(queue)
+    first: list[T] = []
+    for queue, part in going_first.items():
+        most = min(part, max(caps[queue.team] - chunks_of[queue.team], 0)) if queue.team in caps else part
+        for one in islice(left[queue], most):
+            # What goes first must not keep the other lanes from their turns.
+            name = lane_of_turn(turn + len(first), queue.lane)
+            if name is not None and name != queue.lane:
+                first.append(next_of(name, turn + len(first)))
+            first.append(take(queue, one))
+    for queue in going_first:
+        offer(queue)
+    in_turn: list[T] = []
+    while len(first) + len(in_turn) < limit:
+        number = turn + len(first) + len(in_turn)
+        name = lane_of_turn(number)
+        if name is None:
+            break
+        in_turn.append(next_of(name, number))
     return Chosen(first, in_turn)
 
 

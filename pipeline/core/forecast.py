@@ -213,7 +213,7 @@ class _Forecast:
             parts,
             self._turn,
         )
-        self._turn += len(in_turn)
+        self._turn += len(first) + len(in_turn)
         for piece in [*first, *in_turn]:
             self._remove(piece)
         self._sent.extendleft(reversed(first))

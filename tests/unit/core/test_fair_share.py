@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.core.fair_share import Lane, QueueKey, UnderWay, Waiting, share_out
+from pipeline.core.fair_share import Lane, QueueKey, UnderWay, Waiting, idle_parts, share_out
 
 LANES = (Lane("live", 0, 0.2), Lane("fresh", 1, 0.2), Lane("reprocess", 2, 0.1))
 A, B = QueueKey("fresh", "a"), QueueKey("fresh", "b")
@@ -83,6 +83,31 @@ def test_on_one_slot_reprocessing_moves_and_takes_no_more_than_its_share() -> No
         under_way += chosen(queue(A, 3) + queue(OLD, 3), 3 - len(under_way), busy, turn=256 * turn)
         ended[under_way.pop(0)[0]] += 1
     assert ended == {OLD: pytest.approx(100, abs=10), A: pytest.approx(900, abs=10)}
+
+
+def test_a_lane_keeps_its_share_beside_more_teams_than_the_window_has_places() -> None:
+    """Fifty teams with fresh work on four slots: at the end of each chunk its team goes first with its next one."""
+    keys = [QueueKey("fresh", str(number)) for number in range(50)]
+    queues = {key: queue(key, 9) for key in [*keys, OLD]}
+    weights = {key.team: 1.0 for key in queues}
+    sent: list[tuple[QueueKey, int]] = []
+    ended: Counter[str] = Counter()
+    for turn in range(2000):
+        counts = Counter(key for key, _ in sent)
+        under_way = {key: UnderWay(count, 100 * count) for key, count in counts.items()}
+        parts = idle_parts(queues.keys(), under_way, LANES, weights, 4)
+        limit = max(9 - len(sent), 0)
+        first, in_turn = share_out(queues, under_way, LANES, weights, {}, limit, parts, 256 * turn)
+        sent = [*sent[:4], *first, *sent[4:], *in_turn]
+        ended[sent.pop(0)[0].lane] += 1
+    assert ended["reprocess"] / ended.total() == pytest.approx(0.1, abs=0.03)
+
+
+def test_who_goes_first_takes_no_other_lane_along_but_in_its_turn() -> None:
+    queues = {A: queue(A, 9), OLD: queue(OLD, 9)}
+    sent = [share_out(queues, {OLD: UnderWay(3, 300)}, LANES, {"a": 1.0}, {}, 0, {A: 1}, 256 * n) for n in range(500)]
+    assert all(chosen.first[-1] == (A, 0) and not chosen.in_turn for chosen in sent)
+    assert sum(len(chosen.first) == 2 for chosen in sent) == pytest.approx(50, abs=10)
 
 
 def test_no_team_starves_where_there_are_more_teams_than_places() -> None:
