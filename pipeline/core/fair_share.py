@@ -94,7 +94,7 @@ def share_out(
         caps: the most chunks that a team may have under way in all lanes; teams that are not named have no limit.
         limit: the most to choose, but for `parts`.
         parts: how many of these queues go first, from `idle_parts`.
-        turn: whose turn it is; higher by at least what was chosen with each call.
+        turn: how many were chosen before.
     """
     left = {queue: iter(items) for queue, items in waiting.items()}
     frames_of = {queue: done.frames for queue, done in under_way.items()}
@@ -184,7 +184,8 @@ def idle_parts(
     if not idle or not any(queue not in idle for queue in busy):
         return {}
     total = sum(weights[team] for team in {queue.team for queue in busy | set(waiting)})
-    return {queue: math.ceil(slots * weights[queue.team] / total) for queue in sorted(idle) if slots}
+    # One chunk more than a whole part makes up for those that run and are not interrupted.
+    return {queue: math.floor(slots * weights[queue.team] / total) + 1 for queue in sorted(idle) if slots}
 
 
 def _take_turn(teams: list[str], weights: Mapping[str, float], turn: int) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 from sqlalchemy import Connection, Uuid, cast, column, func, select, text
@@ -28,10 +28,12 @@ from pipeline.db.transitions import move_to
 BATCH = 256
 
 _LOCK = text("""
-SELECT pg_try_advisory_xact_lock(:key) AS locked, nextval('dispatch_turn') AS turn,
+SELECT pg_try_advisory_xact_lock(:key) AS locked, (SELECT last_value FROM dispatch_turn) AS turn,
        set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
        set_config('enable_mergejoin', 'off', true)
 """)
+
+_COUNT_TURNS = text("SELECT setval('dispatch_turn', :turn)")
 
 _CHUNKS_UNDER_WAY = text("""
 SELECT run.lane, run.team_id, count(*) AS chunks, sum(chunk.frames) AS frames,
@@ -89,6 +91,8 @@ SELECT queue.team_id, head.id FROM queue CROSS JOIN LATERAL (
 WHERE (SELECT paused_at IS NULL FROM team WHERE id = queue.team_id)
 """)
 
+_Item = TypeVar("_Item")
+
 _INGEST = Lane("ingest", 0)
 
 
@@ -134,7 +138,7 @@ def queue_ready_chunks(
         waiting = _read_heads(connection, precision, max(limit, min(max(parts.values()), BATCH)))
     first, in_turn = share_out(waiting, busy, lanes, weights, caps, limit, parts, turn)
     chosen = [QueuedChunk(*item, True) for item in first] + [QueuedChunk(*item, False) for item in in_turn]
-    return _mark_queued(connection, chosen[:BATCH])
+    return _mark_queued(connection, _count(connection, turn, chosen[:BATCH]))
 
 
 def _read_heads(
@@ -162,7 +166,7 @@ def queue_stored_videos(connection: Connection, most_under_way: int) -> list[UUI
     waiting = defaultdict(list)
     for row in heads:
         waiting[QueueKey(_INGEST.name, str(row.team_id))].append(Waiting(row.id, 1))
-    _, chosen = share_out(
+    chosen = share_out(
         waiting,
         {QueueKey(_INGEST.name, str(row.team_id)): UnderWay(row.videos, row.videos) for row in under_way},
         [_INGEST],
@@ -170,7 +174,8 @@ def queue_stored_videos(connection: Connection, most_under_way: int) -> list[UUI
         {},
         limit,
         turn=turn,
-    )
+    ).in_turn
+    _count(connection, turn, chosen)
     marked = connection.execute(
         video.update()
         .where(video.c.id.in_(chosen), video.c.state == VideoState.STORED, video.c.lease_token.is_(None))
@@ -213,6 +218,12 @@ def _take_turn(connection: Connection, name: str) -> int | None:
     """Which turn it is, where this process fills the window now; what it misses is seen at the next chunk's end."""
     row = connection.execute(_LOCK, {"key": advisory_key(name)}).one()
     return int(row.turn) if row.locked else None
+
+
+def _count(connection: Connection, turn: int, chosen: Sequence[_Item]) -> Sequence[_Item]:
+    if chosen:
+        connection.execute(_COUNT_TURNS, {"turn": turn + len(chosen)})
+    return chosen
 
 
 def _teams(connection: Connection, ids: set[UUID]) -> tuple[dict[str, float], dict[str, int]]:

@@ -80,7 +80,7 @@ def test_on_one_slot_reprocessing_moves_and_takes_no_more_than_its_share() -> No
     for turn in range(1000):
         counts = Counter(key for key, _ in under_way)
         busy = {key: UnderWay(count, 100 * count) for key, count in counts.items()}
-        under_way += chosen(queue(A, 3) + queue(OLD, 3), 3 - len(under_way), busy, turn=256 * turn)
+        under_way += chosen(queue(A, 3) + queue(OLD, 3), 3 - len(under_way), busy, turn=turn)
         ended[under_way.pop(0)[0]] += 1
     assert ended == {OLD: pytest.approx(100, abs=10), A: pytest.approx(900, abs=10)}
 
@@ -92,12 +92,14 @@ def test_a_lane_keeps_its_share_beside_more_teams_than_the_window_has_places() -
     weights = {key.team: 1.0 for key in queues}
     sent: list[tuple[QueueKey, int]] = []
     ended: Counter[str] = Counter()
-    for turn in range(2000):
+    turn = 0
+    for _ in range(2000):
         counts = Counter(key for key, _ in sent)
         under_way = {key: UnderWay(count, 100 * count) for key, count in counts.items()}
         parts = idle_parts(queues.keys(), under_way, LANES, weights, 4)
         limit = max(9 - len(sent), 0)
-        first, in_turn = share_out(queues, under_way, LANES, weights, {}, limit, parts, 256 * turn)
+        first, in_turn = share_out(queues, under_way, LANES, weights, {}, limit, parts, turn)
+        turn += len(first) + len(in_turn)
         sent = [*sent[:4], *first, *sent[4:], *in_turn]
         ended[sent.pop(0)[0].lane] += 1
     assert ended["reprocess"] / ended.total() == pytest.approx(0.1, abs=0.03)
@@ -105,7 +107,7 @@ def test_a_lane_keeps_its_share_beside_more_teams_than_the_window_has_places() -
 
 def test_who_goes_first_takes_no_other_lane_along_but_in_its_turn() -> None:
     queues = {A: queue(A, 9), OLD: queue(OLD, 9)}
-    sent = [share_out(queues, {OLD: UnderWay(3, 300)}, LANES, {"a": 1.0}, {}, 0, {A: 1}, 256 * n) for n in range(500)]
+    sent = [share_out(queues, {OLD: UnderWay(3, 300)}, LANES, {"a": 1.0}, {}, 0, {A: 1}, n) for n in range(500)]
     assert all(chosen.first[-1] == (A, 0) and not chosen.in_turn for chosen in sent)
     assert sum(len(chosen.first) == 2 for chosen in sent) == pytest.approx(50, abs=10)
 
@@ -115,7 +117,7 @@ def test_no_team_starves_where_there_are_more_teams_than_places() -> None:
     keys = [QueueKey("reprocess", str(number)) for number in range(10)]
     fresh = queue(A, 1)
     waiting = [one for key in keys for one in queue(key, 1)]
-    every = [chosen(fresh + waiting, 1, weights={"0": 3.0}, turn=256 * turn)[0][0] for turn in range(12_000)]
+    every = [chosen(fresh + waiting, 1, weights={"0": 3.0}, turn=turn)[0][0] for turn in range(12_000)]
     turns = Counter(key.team for key in every if key.lane == "reprocess")
     assert turns == {key.team: pytest.approx(300 if key.team == "0" else 100, rel=0.1) for key in keys}
 
