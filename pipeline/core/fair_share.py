@@ -184,8 +184,7 @@ def idle_parts(
     if not idle or not any(queue not in idle for queue in busy):
         return {}
     total = sum(weights[team] for team in {queue.team for queue in busy | set(waiting)})
-    # One chunk more than a whole part makes up for those that run and are not interrupted.
-    return {queue: math.floor(slots * weights[queue.team] / total) + 1 for queue in sorted(idle) if slots}
+    return {queue: math.ceil(slots * weights[queue.team] / total) for queue in sorted(idle) if slots}
 
 
 def _take_turn(teams: list[str], weights: Mapping[str, float], turn: int) -> str:

@@ -89,6 +89,7 @@ def forecast(
     slots: int,
     window: int,
     under_way: Sequence[OpenChunk] = (),
+    turn: int = 0,
 ) -> dict[UUID, float]:
     """Seconds from now until each run's last frame is analysed.
 
@@ -99,11 +100,12 @@ def forecast(
         slots: of all workers; without any nothing ends, and the result is empty.
         window: how many chunks wait in Redis at most.
         under_way: chunks that are sent or being analysed, in the order in which they were sent.
+        turn: how many were sent before now.
 
     Returns:
         By run; those that nothing would ever be sent of are not in it.
     """
-    return _Forecast(runs, lanes, weights, caps, slots, window, under_way).run() if slots else {}
+    return _Forecast(runs, lanes, weights, caps, slots, window, under_way, turn).run() if slots else {}
 
 
 class _Forecast:
@@ -116,6 +118,7 @@ class _Forecast:
         slots: int,
         window: int,
         under_way: Sequence[OpenChunk],
+        turn: int,
     ) -> None:
         runs = list(runs)
         few = sum(run.chunks for run in runs) <= _FEW_CHUNKS
@@ -126,10 +129,11 @@ class _Forecast:
         self._slowness = self._slots * self._at_once / slots
         self._window = max(round(window / self._at_once), 1)
         self._piece_caps = {team: max(cap // self._at_once, 1) for team, cap in caps.items()}
-        self._turn = 0
+        self._turn = turn
         self._now_s = 0.0
         self._left: Counter[UUID] = Counter()
         self._waiting: dict[QueueKey, deque[_Ready]] = defaultdict(deque)
+        self._first: deque[_Piece] = deque()
         self._sent: deque[_Piece] = deque()
         self._working: list[tuple[float, int, _Piece]] = []
         self._started = 0
@@ -140,10 +144,10 @@ class _Forecast:
     def run(self) -> dict[UUID, float]:
         ends_s: dict[UUID, float] = {}
         while True:
-            if 2 * (len(self._sent) - 1) < self._window:
+            if 2 * (len(self._first) + len(self._sent) - 1) < self._window:
                 self._refill()
-            while self._sent and len(self._working) < self._slots:
-                self._start(self._sent.popleft())
+            while (self._first or self._sent) and len(self._working) < self._slots:
+                self._start((self._first or self._sent).popleft())
             if not self._working:
                 return ends_s
             self._now_s, _, piece = heapq.heappop(self._working)
@@ -209,14 +213,14 @@ class _Forecast:
             self._lanes,
             self._weights,
             self._piece_caps,
-            self._window - len(self._sent),
+            self._window - len(self._first) - len(self._sent),
             parts,
             self._turn,
         )
         self._turn += len(first) + len(in_turn)
         for piece in [*first, *in_turn]:
             self._remove(piece)
-        self._sent.extendleft(reversed(first))
+        self._first.extend(first)
         self._sent.extend(in_turn)
 
     def _pieces(self, queue: QueueKey) -> Iterator[Waiting[_Piece]]:

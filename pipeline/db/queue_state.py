@@ -135,3 +135,8 @@ def select_paces(connection: Connection) -> list[Pace]:
     """How fast chunks ended lately, by run."""
     values = {"recent_s": _RECENT_S, "most": _MOST_CHUNKS}
     return [Pace(**row) for row in connection.execute(_PACES, values).mappings()]
+
+
+def select_turn(connection: Connection) -> int:
+    """How many chunks were chosen to be sent so far: whose turn it is."""
+    return int(connection.execute(text("SELECT last_value FROM dispatch_turn")).scalar_one())

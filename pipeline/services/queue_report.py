@@ -23,6 +23,7 @@ from pipeline.db.queue_state import (
     select_lanes,
     select_open_runs,
     select_paces,
+    select_turn,
     update_share,
 )
 from pipeline.db.run_search import find_open_runs
@@ -148,7 +149,7 @@ def get_queue(system: System, *, team: str | None = None, tags: Tags | None = No
     with transaction(system.engine) as connection:
         lanes, every = select_lanes(connection), select_open_runs(connection)
         under_way = select_chunks_under_way(connection)
-        paces = select_paces(connection)
+        paces, turn = select_paces(connection), select_turn(connection)
         slots = sum(worker.slots for worker in select_workers(connection) if worker.draining_at is None)
         no_room = [part.reason for part in select_pressure(connection)]
         tagged = find_open_runs(connection, tags) if tags else {run.id for run in every}
@@ -159,17 +160,17 @@ def get_queue(system: System, *, team: str | None = None, tags: Tags | None = No
     for run in every:
         cost = costs.of(run)
         if not run.paused and cost is not None and frames_left[run.id] is not None:
-            open_runs.append(
-                OpenRun(run.id, QueueKey(run.lane, run.team), frames_left[run.id] or 0, cost, max(run.chunks_left, 1))
-            )
+            queue = QueueKey(run.lane, str(run.team_id))
+            open_runs.append(OpenRun(run.id, queue, frames_left[run.id] or 0, cost, max(run.chunks_left, 1)))
     ends_s = forecast(
         open_runs,
         [row.lane for row in lanes],
-        {run.team: run.weight for run in every},
-        {run.team: run.max_slots for run in every if run.max_slots is not None},
+        {str(run.team_id): run.weight for run in every},
+        {str(run.team_id): run.max_slots for run in every if run.max_slots is not None},
         slots,
         system.settings.window(slots),
         under_way,
+        turn,
     )
     shown = [run for run in every if team in {None, run.team} and run.id in tagged]
     runs = [_run_forecast(run, frames_left[run.id], ends_s.get(run.id), now) for run in shown]
