@@ -11,6 +11,7 @@ from sqlalchemy import (
     DateTime,
     Float,
     ForeignKey,
+    Identity,
     Index,
     Integer,
     LargeBinary,
@@ -18,6 +19,7 @@ from sqlalchemy import (
     SmallInteger,
     Table,
     Text,
+    UniqueConstraint,
     Uuid,
     func,
     text,
@@ -152,6 +154,11 @@ run = Table(
     Column("started_at", _now()),
     Column("finished_at", _now()),
     *_lease_columns(),
+    Column("pass_id", Uuid, ForeignKey("pass.id")),
+    Column("held", Boolean, nullable=False, server_default=text("false")),
+    Column("chunk_limit", Integer),
+    Column("promotion", Text, nullable=False, server_default="automatic"),
+    Index("run_pass", "pass_id", postgresql_where=text("pass_id is not null")),
     Index(
         "run_orphaned_export",
         "id",
@@ -170,7 +177,7 @@ run = Table(
     Index(
         "run_queue",
         *("precision", "lane", "team_id", "rank", "due_at", "id"),
-        postgresql_where=text("state in ('queued', 'running')"),
+        postgresql_where=text("state in ('queued', 'running') and not held"),
     ),
     Index(
         "run_deadline",
@@ -258,6 +265,121 @@ pressure = Table(
     Column("reason", Text, nullable=False),
     Column("since", _now(), nullable=False, server_default=func.now()),
     Column("seen_at", _now(), nullable=False, server_default=func.now()),
+)
+
+#: What is to be analysed again, when, by which model, and how much of it a night.
+schedule = Table(
+    "schedule",
+    metadata,
+    Column("id", Uuid, primary_key=True, server_default=func.gen_random_uuid()),
+    Column("name", Text, nullable=False, unique=True),
+    Column("team_id", Uuid, ForeignKey("team.id")),
+    Column("cron", Text, nullable=False),
+    Column("timezone", Text, nullable=False),
+    Column("window_s", Integer),
+    Column("selection", JSONB, nullable=False, server_default=text("'{}'")),
+    Column("model_fingerprint", Text, ForeignKey("model.fingerprint"), nullable=False),
+    Column("budget_frames", BigInteger),
+    Column("budget_video_s", Float),
+    Column("promotion", Text, nullable=False, server_default="automatic"),
+    Column("enabled", Boolean, nullable=False, server_default=text("true")),
+    Column("next_slot_at", _now()),
+    Column("created_at", _now(), nullable=False, server_default=func.now()),
+    Index("schedule_due", "next_slot_at", postgresql_where=text("enabled")),
+)
+
+#: One night's work of a schedule, or what was asked for by hand: the videos that are analysed again.
+pass_ = Table(
+    "pass",
+    metadata,
+    Column("id", Uuid, primary_key=True, server_default=func.gen_random_uuid()),
+    Column("schedule_id", Uuid, ForeignKey("schedule.id", ondelete="SET NULL")),
+    Column("name", Text, nullable=False),
+    Column("slot_at", _now()),
+    Column("slots_missed", Integer, nullable=False, server_default="0"),
+    Column("team_id", Uuid, ForeignKey("team.id")),
+    Column("selection", JSONB, nullable=False, server_default=text("'{}'")),
+    Column("model_fingerprint", Text, ForeignKey("model.fingerprint"), nullable=False),
+    Column("budget_frames", BigInteger),
+    Column("budget_video_s", Float),
+    Column("promotion", Text, nullable=False),
+    Column("video_ids", ARRAY(Uuid)),
+    Column("opened_at", _now(), nullable=False),
+    Column("closes_at", _now()),
+    Column("closed_at", _now()),
+    Column("ended", Text),
+    Column("exhausted", Boolean, nullable=False, server_default=text("false")),
+    Column("after_created_at", _now()),
+    Column("after_id", Uuid),
+    Column("frames_given", BigInteger, nullable=False, server_default="0"),
+    Column("video_s_given", Float, nullable=False, server_default="0"),
+    Column("result", JSONB),
+    Index("pass_slot", "schedule_id", "slot_at", unique=True),
+    Index("pass_open", "opened_at", postgresql_where=text("closed_at is null")),
+)
+
+#: How a run differs from the one that was its video's current run when it was finished.
+comparison = Table(
+    "comparison",
+    metadata,
+    Column("run_id", Uuid, ForeignKey("run.id", ondelete="CASCADE"), primary_key=True),
+    Column("against_run_id", Uuid, ForeignKey("run.id", ondelete="CASCADE"), nullable=False),
+    Column("figures", JSONB, nullable=False),
+    Column("created_at", _now(), nullable=False, server_default=func.now()),
+    Index("comparison_against", "against_run_id"),
+)
+
+#: Which run became a video's current one, when, by whom and why.
+promotion = Table(
+    "promotion",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("video_id", Uuid, ForeignKey("video.id", ondelete="CASCADE"), nullable=False),
+    Column("run_id", Uuid, ForeignKey("run.id", ondelete="SET NULL")),
+    Column("previous_run_id", Uuid, ForeignKey("run.id", ondelete="SET NULL")),
+    Column("at", _now(), nullable=False, server_default=func.now()),
+    Column("by", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Index("promotion_video", "video_id", "id"),
+    Index("promotion_run", "run_id"),
+    Index("promotion_previous_run", "previous_run_id"),
+)
+
+#: A bucket's prefix under which videos are looked for.
+watch = Table(
+    "watch",
+    metadata,
+    Column("id", Uuid, primary_key=True, server_default=func.gen_random_uuid()),
+    Column("bucket", Text, nullable=False),
+    Column("prefix", Text, nullable=False),
+    Column("pattern", Text, nullable=False),
+    Column("team_id", Uuid, ForeignKey("team.id")),
+    Column("model_fingerprint", Text, ForeignKey("model.fingerprint")),
+    Column("settle_s", Float, nullable=False, server_default="60"),
+    Column("enabled", Boolean, nullable=False, server_default=text("true")),
+    Column("after_key", Text, nullable=False, server_default=""),
+    Column("created_at", _now(), nullable=False, server_default=func.now()),
+    UniqueConstraint("bucket", "prefix", "pattern"),
+)
+
+#: How many days a team keeps what; what is not named is kept for ever.
+retention = Table(
+    "retention",
+    metadata,
+    Column("team_id", Uuid, ForeignKey("team.id", ondelete="CASCADE"), primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("days", Integer, nullable=False),
+)
+
+#: What was erased for good, and the receipt of it.
+erasure = Table(
+    "erasure",
+    metadata,
+    Column("id", Uuid, primary_key=True, server_default=func.gen_random_uuid()),
+    Column("target", Text, nullable=False),
+    Column("requested_at", _now(), nullable=False, server_default=func.now()),
+    Column("finished_at", _now()),
+    Column("receipt", JSONB, nullable=False, server_default=text("'{}'")),
 )
 
 state_transition = Table(
