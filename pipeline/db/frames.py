@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
@@ -220,7 +220,7 @@ def iter_frame_rows(engine: Engine, run_id: UUID, numbers: Sequence[int] | None 
 
 def iter_frame_pairs(
     engine: Engine, run_id: UUID, other_run_id: UUID
-) -> Iterator[tuple[FrameRow | None, FrameRow | None]]:
+) -> Generator[tuple[FrameRow | None, FrameRow | None], None, None]:
     """Stream the frames of two runs of one video in order, those of the same number together, on one connection.
 
     None stands for a frame that a run does not have. Memory does not grow with the video.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -10,6 +11,7 @@ from uuid import UUID
 
 from pipeline.core.comparison import Comparison
 from pipeline.core.comparison_figures import ComparisonFigures
+from pipeline.core.poses import FramePoses
 from pipeline.core.progress import SILENT, Progress
 from pipeline.db.comparisons import select_comparison
 from pipeline.db.engine import transaction
@@ -62,11 +64,12 @@ def compare_frames(
         ServiceUnavailable: Postgres does not answer.
     """
     comparison = Comparison(_keypoint_names(before), _keypoint_names(after), frames=frames, time_base=time_base)
-    for one, other in iter_frame_pairs(system.engine, before.id, after.id):
-        either = one if one is not None else other
-        assert either is not None
-        comparison.add(either.frame, either.pts, _poses(one), _poses(other))
-        on_frame()
+    with closing(iter_frame_pairs(system.engine, before.id, after.id)) as pairs:
+        for one, other in pairs:
+            either = one if one is not None else other
+            assert either is not None
+            comparison.add(either.frame, either.pts, _poses(one), _poses(other))
+            on_frame()
     return comparison.figures()
 
 
@@ -131,7 +134,7 @@ def find_pair(system: System, name: str, other: str | None, *, team: str | None)
     )
 
 
-def _poses(row: FrameRow | None) -> Any:
+def _poses(row: FrameRow | None) -> FramePoses | None:
     return None if row is None or row.missing is not None else row.poses
 
 

@@ -17,7 +17,8 @@ from pipeline.db.promotions import PromotionRow
 from pipeline.db.runs import RunRow, select_run
 from pipeline.db.videos import select_video
 from pipeline.errors import UsageError
-from pipeline.services.runs import find_run, find_video, short_id
+from pipeline.services.find_video import find_video
+from pipeline.services.runs import find_run, short_id
 from pipeline.services.system import System
 from pipeline.services.upload_steps import printable
 

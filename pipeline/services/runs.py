@@ -157,21 +157,6 @@ def find_run(system: System, name_or_id: str, *, team: str | None, prefer: Prefe
     return found[0].id
 
 
-def find_video(system: System, name_or_id: str, *, team: str | None) -> UUID:
-    """The id of a video by its own id, its name, or the id of one of its runs.
-
-    Raises:
-        NotFound: there is none, or it is not clear which is meant.
-        UnknownTeam: there is no such team.
-    """
-    try:
-        video_id = UUID(name_or_id)
-        with transaction(system.engine) as connection:
-            return select_video(connection, video_id, team=team).id
-    except (ValueError, NotFound):
-        return get_run(system, find_run(system, name_or_id, team=team), team=team).run.video_id
-
-
 def find_runs_by_tags(system: System, tags: Tags, *, team: str | None, prefer: Preference) -> list[UUID]:
     """One run of each video that has all these tags, the newest first; of `open` every run that is open, of `newest`
     the newest by each model.

@@ -48,8 +48,10 @@ class Finishing:
 
 @dataclass(frozen=True)
 class _Compared:
+    """With which run, and how it differs; None where the two cannot be compared."""
+
     against: RunRow
-    figures: ComparisonFigures
+    figures: ComparisonFigures | None
 
 
 class _CurrentRunChanged(Exception):
@@ -128,8 +130,13 @@ def _compare_with_current(system: System, work: LeasedWork[Finishing]) -> _Compa
         heartbeat.check()
 
     begun_s, index = monotonic(), claimed.index
-    figures = compare_frames(
-        system, against, claimed.run, frames=len(index), time_base=index.time_base, on_frame=on_frame
-    )
+    try:
+        figures = compare_frames(
+            system, against, claimed.run, frames=len(index), time_base=index.time_base, on_frame=on_frame
+        )
+    except (ArithmeticError, LookupError, ValueError):
+        # Whatever is wrong with a run that is current, what was analysed now must not be lost for it.
+        log.exception("run_not_compared", against=str(current))
+        return _Compared(against, None)
     log.info("run_compared", against=str(current), agreement=figures.agreement, took_s=round(monotonic() - begun_s, 2))
     return _Compared(against, figures)

@@ -13,7 +13,7 @@ from pipeline.db.engine import transaction
 from pipeline.db.video_tags import lock_tags, write_tags
 from pipeline.db.videos import select_video
 from pipeline.errors import NotFound, UsageError
-from pipeline.services.runs import find_video
+from pipeline.services.find_video import find_video
 from pipeline.services.system import System
 
 #: Values that were replaced: the key, the value before, the value now.

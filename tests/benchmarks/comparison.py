@@ -1,8 +1,8 @@
 """What comparing a new run with the current one costs beside finishing it without.
 
-`python -m tests.benchmarks.comparison [FRAMES [PEOPLE [REPEATS]]]` starts servers of its own, finishes one run again and
-again, in turn with a current run to compare it with and without, and prints medians of wall and CPU time, and by how
-much memory grew at most.
+`python -m tests.benchmarks.comparison [FRAMES [PEOPLE [REPEATS]]]` starts servers of its own, finishes one run again
+and again, in turn with a current run to compare it with and without, and prints medians of wall and CPU time, and by
+how much memory grew at most.
 """
 
 from __future__ import annotations

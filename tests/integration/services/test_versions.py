@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from pipeline.core.comparison_figures import ComparisonFigures
+from pipeline.core.keypoints import HALPE_26
 from pipeline.db.comparisons import select_comparison
 from pipeline.db.engine import transaction
 from pipeline.errors import NotFound, UsageError
@@ -138,6 +139,17 @@ def test_a_run_that_is_compared_again_and_again_ends_without_a_comparison(
     promoted, decided, _, by, reason = history(system, video_id)[-1]
     assert (promoted, decided, by) == (False, run_id, "rule")
     assert reason.startswith("unknown: it could not be compared")
+
+
+def test_a_run_is_not_lost_because_the_current_one_cannot_be_compared(system: System) -> None:
+    """The current run's model names more keypoints than its people have."""
+    video_id = make_video(system)
+    first = make_run(system, video_id, keypoints=HALPE_26)
+    refused = make_run(system, video_id, model="newer", rule="better", keypoints=HALPE_26)
+    assert (run_of(system, refused).state, current_of(system, video_id)) == ("done", first)
+    assert history(system, video_id)[-1][4].startswith("unknown: it could not be compared")
+    automatic = make_run(system, video_id, model="newest")
+    assert current_of(system, video_id) == automatic
 
 
 def test_the_lease_is_renewed_while_runs_are_compared(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
