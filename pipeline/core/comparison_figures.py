@@ -126,7 +126,12 @@ class ComparisonFigures:
                 "keypoint_names": tuple(values["keypoint_names"]),
                 "oks_histogram": tuple(values["oks_histogram"]),
                 "drift": None if drift is None else Drift(**drift),
-                "joints": {name: Drift(**each) for name, each in values["joints"].items()},
+                # Postgres does not keep the order of a JSON object.
+                "joints": {
+                    name: Drift(**values["joints"][name])
+                    for name in values["keypoint_names"]
+                    if name in values["joints"]
+                },
                 "changed_most": tuple(map(ChangedFrame.from_dict, values["changed_most"])),
             }
         )
