@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import getpass
 import os
+import pwd
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -13,6 +14,7 @@ import click
 from pipeline.cli.comparison_lines import comparison_lines, joint_rows
 from pipeline.cli.console import Console, common, pass_console
 from pipeline.cli.progress import Bar
+from pipeline.core.promotion import PromotionRule, parse_rule
 from pipeline.errors import PoselineError, ServiceUnavailable, UsageError
 from pipeline.services import promote as service
 from pipeline.services.compare import compare_runs, find_pair
@@ -37,9 +39,16 @@ def _by(named: str | None) -> str:
     if named is not None:
         return named
     try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user without a name
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # a container's user without a name
         return f"user {os.getuid()}"
+
+
+def _read_rule(_: click.Context, __: click.Parameter, text: str | None) -> PromotionRule | None:
+    try:
+        return None if text is None else parse_rule(text)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
 
 
 @click.command()
@@ -51,10 +60,15 @@ def _by(named: str | None) -> str:
     metavar="X.jpg|X.png",
     help="Draw the frames that changed most, with the skeletons of both runs.",
 )
+@click.option(
+    "--rule", callback=_read_rule, metavar="RULE", help="Say what this rule would decide; it changes nothing."
+)
 @_of_team
 @common
 @pass_console
-def compare(console: Console, name: str, other: str | None, out: Path | None, team: str | None) -> None:
+def compare(
+    console: Console, name: str, other: str | None, out: Path | None, rule: PromotionRule | None, team: str | None
+) -> None:
     """Compare two runs of one video: the earlier one first.
 
     One RUN is compared with its video's current run, or the current run with the one before it. VIDEO is its newest run
@@ -68,10 +82,15 @@ def compare(console: Console, name: str, other: str | None, out: Path | None, te
         with Bar(console, f"drawing {out.name}", None) as bar:
             notes = draw_strip(console.system, comparison, out, team=team, progress=bar)
     written = [str(out)] if out is not None and comparison.figures.changed_most else []
-    if console.print_json({**comparison.to_dict(), "files": written, "file_notes": list(notes)}):
+    decision = None if rule is None else rule.decide(comparison.figures)
+    facts = {**comparison.to_dict(), "decision": decision and asdict(decision)}
+    if console.print_json({**facts, "files": written, "file_notes": list(notes)}):
         return
     for line in comparison_lines(comparison):
         console.print(line)
+    if decision is not None:
+        verdict = "would become current" if decision.promoted else "would be kept back"
+        console.print(f"  {'rule':<10} {rule}: it {verdict}: {decision.reason}")
     rows = joint_rows(comparison.figures)
     if rows:
         console.table(("keypoint", "median", "95 %", "of the size", "95 %", "measured"), rows)
