@@ -153,12 +153,17 @@ def rollback(
         _print(console, [service.rollback(console.system, name, team=team, by=_by(by), reason=reason)])
         return
     with Bar(console, "rolling back", None, "videos") as bar:
-        changes = []
-        for change in service.iter_rollback(
-            console.system, schedule_name=schedule, pass_name=pass_name, team=team, by=_by(by), reason=reason
-        ):
-            changes.append(change)
-            bar.advance()
+        changes = list(
+            service.iter_rollback(
+                console.system,
+                schedule_name=schedule,
+                pass_name=pass_name,
+                team=team,
+                by=_by(by),
+                reason=reason,
+                progress=bar,
+            )
+        )
     if console.print_json([change.to_dict() for change in changes]):
         return
     counts = Counter(change.action for change in changes)

@@ -161,19 +161,14 @@ def find_passes(
     return passes
 
 
-def select_current_of_passes(
-    connection: Connection, passes: Sequence[UUID], *, team_name: str | None, after: UUID | None, limit: int
-) -> list[UUID]:
-    """Videos whose current run came from one of these passes, by their ids, after that one."""
+def select_current_of_passes(connection: Connection, passes: Sequence[UUID], *, team_name: str | None) -> list[UUID]:
+    """The ids of the videos whose current run came from one of these passes, in their order."""
     statement = (
         select(video.c.id)
         .join(run, run.c.video_id == video.c.id)
         .where(run.c.pass_id.in_(passes), video.c.current_run_id == run.c.id)
         .order_by(video.c.id)
-        .limit(limit)
     )
-    if after is not None:
-        statement = statement.where(video.c.id > after)
     if team_name is not None:
         statement = statement.join(team, team.c.id == video.c.team_id).where(team.c.name == team_name)
     return list(connection.execute(statement).scalars())

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
+from pipeline.core.progress import SILENT, Progress
 from pipeline.core.states import RunState
 from pipeline.db import promotions as db
 from pipeline.db.engine import transaction
@@ -20,10 +21,10 @@ from pipeline.errors import UsageError
 from pipeline.services.find_video import find_video
 from pipeline.services.runs import find_run, short_id
 from pipeline.services.system import System
+from pipeline.services.teams import require_team
 from pipeline.services.upload_steps import printable
 
 _LONGEST_BY = 200
-_VIDEOS_AT_ONCE = 100
 #: A video whose history changes under a rollback is looked at anew so often.
 _TRIES = 5
 
@@ -123,28 +124,28 @@ def iter_rollback(
     team: str | None,
     by: str,
     reason: str | None = None,
+    progress: Progress = SILENT,
 ) -> Iterator[Change]:
     """Go back, of every video whose current run came from a schedule or pass, to the last run that did not.
 
     Each video is one transaction, done when it is yielded; what cannot be done is yielded as refused. Broken off, it
-    goes on where it was when it is asked for again.
+    goes on where it was when it is asked for again. `progress` counts videos.
 
     Raises:
         NotFound: there is no such schedule or pass.
+        UnknownTeam: there is no such team.
     """
+    if team is not None:
+        require_team(system, team)
     by = checked_by(by)
     why = _checked_reason(reason, f"rolled back: {schedule_name or pass_name}")
     with transaction(system.engine) as connection:
         passes = db.find_passes(connection, schedule_name=schedule_name, pass_name=pass_name)
-    after: UUID | None = None
-    while passes:
-        with transaction(system.engine) as connection:
-            found = db.select_current_of_passes(connection, passes, team_name=team, after=after, limit=_VIDEOS_AT_ONCE)
-        if not found:
-            return
-        for video_id in found:
-            yield _rolled_back_or_refused(system, video_id, by, why, tuple(passes))
-        after = found[-1]
+        found = db.select_current_of_passes(connection, passes, team_name=team)
+    progress.total(len(found))
+    for video_id in found:
+        yield _rolled_back_or_refused(system, video_id, by, why, tuple(passes))
+        progress.advance()
 
 
 def get_history(system: System, name: str, *, team: str | None) -> VideoHistory:

@@ -116,6 +116,11 @@ def test_a_database_made_before_is_migrated_in_place_with_its_runs_readable(old_
         "cancel.mp4": ("cancelled", "second"),
     }
     assert runs["demo.mp4"].started_at is not None
+    assert runs["demo.mp4"].is_current
+    became = "SELECT run_id, at, by, reason FROM promotion"
+    assert sql(system, became) == [
+        (runs["demo.mp4"].id, runs["demo.mp4"].finished_at, "rule", "the newest that was done")
+    ]
     first = "SELECT min(started_at) FROM chunk WHERE run_id = :id"
     assert sql(system, first, id=runs["demo.mp4"].id) == [(runs["demo.mp4"].started_at,)]
     with pytest.raises(IntegrityError, match="run may not go from running to queued"):

@@ -6,7 +6,6 @@ import itertools
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import replace
 from uuid import UUID, uuid4
 
 import pytest
@@ -15,6 +14,7 @@ from pipeline.core.comparison_figures import ComparisonFigures
 from pipeline.core.keypoints import HALPE_26
 from pipeline.db.comparisons import select_comparison
 from pipeline.db.engine import transaction
+from pipeline.db.frames import iter_frame_pairs
 from pipeline.errors import NotFound, UsageError
 from pipeline.services import settle
 from pipeline.services.finish import finish_run
@@ -153,23 +153,21 @@ def test_a_run_is_not_lost_because_the_current_one_cannot_be_compared(system: Sy
 
 
 def test_the_lease_is_renewed_while_runs_are_compared(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A pass that takes longer than a lease keeps it; the lease is 0.6 s here and every hundredth frame waits."""
+    """A comparison that takes longer than a lease keeps it: every hundredth frame waits."""
     video_id = make_video(system, frames=600)
     make_run(system, video_id)
     run_id = make_run(system, video_id, model="newer", finish=False)
-    slow = replace(system, settings=system.settings.model_copy(update={"lease_s": 0.6}))
     wait, seen = threading.Event(), []
-    iter_pairs = __import__("pipeline.services.compare", fromlist=["x"]).iter_frame_pairs
 
     def slowly(*args) -> Iterator[object]:
-        for number, pair in enumerate(iter_pairs(*args)):
+        for number, pair in enumerate(iter_frame_pairs(*args)):
             if number % 100 == 99:
-                wait.wait(0.3)
+                wait.wait(system.settings.lease_s / 4)
                 seen.append(sql(system, "SELECT lease_until > now() FROM run WHERE id = :id", id=run_id)[0][0])
             yield pair
 
     monkeypatch.setattr("pipeline.services.compare.iter_frame_pairs", slowly)
-    finish_run(slow, run_id, "w")
+    finish_run(system, run_id, "w")
     assert seen == [True] * 6
     assert current_of(system, video_id) == run_id
 
