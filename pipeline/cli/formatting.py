@@ -66,6 +66,8 @@ def detail_lines(detail: RunDetail) -> list[str]:
         lines.append(f"  tags    {format_tags(run.tags)}")
     if run.deadline is not None:
         lines.append(f"  before  {run.deadline.astimezone():%Y-%m-%d %H:%M}, lane {run.lane}")
+    if run.promotion != "automatic":
+        lines.append(f"  rule    {run.promotion}: when it becomes the current run")
     if run.frames is not None:
         lines.append(f"  frames  {run.frames_done} of {run.frames}{_decoded_twice(run)}")
     if detail.chunks_by_state:

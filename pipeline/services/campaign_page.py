@@ -185,7 +185,7 @@ def _number(value: float | None, form: str, unit: str = "") -> str:
 
 def _text(words: str) -> str:
     """Words as Markdown shows them: what would be markup is escaped."""
-    return re.sub(r"([\\`*_{}\[\]<>#|!])", r"\\\1", words)
+    return re.sub(r"[\\`*{}\[\]<>#|!]|\b_|_\b", r"\\\g<0>", words)
 
 
 def _file_name(video: str) -> str:
