@@ -284,3 +284,25 @@ def test_many_promotions_and_rollbacks_at_once_keep_the_history_whole(system: Sy
     for (_, run_id, *_), (_, _, previous, *_) in itertools.pairwise(entries):
         assert previous == run_id
     assert current_of(system, video_id) == entries[-1][1]
+
+
+def test_a_worker_that_stops_during_the_comparison_leaves_nothing_and_another_goes_on(system: System) -> None:
+    video_id = make_video(system)
+    first = make_run(system, video_id)
+    run_id = make_run(system, video_id, model="newer", finish=False)
+    stopping = threading.Event()
+
+    def stop_then_read(*args: object) -> Iterator[object]:
+        stopping.set()
+        yield from iter_frame_pairs(*args)  # type: ignore[arg-type]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pipeline.services.compare.iter_frame_pairs", stop_then_read)
+        finish_run(system, run_id, "w", stopping)
+    assert sql(system, "SELECT state, lease_token, attempts FROM run WHERE id = :id", id=run_id) == [
+        ("finishing", None, 0)
+    ]
+    assert (current_of(system, video_id), len(history(system, video_id))) == (first, 1)
+    assert sql(system, "SELECT FROM comparison") == []
+    finish_run(system, run_id, "another")
+    assert (current_of(system, video_id), kept(system, run_id)[0]) == (run_id, first)
