@@ -59,7 +59,8 @@ def insert_chunks(connection: Connection, run_id: UUID, plans: Iterable[ChunkPla
 
 
 def claim_chunk(connection: Connection, run_id: UUID, idx: int, worker: str, lease_s: float) -> ClaimedChunk | None:
-    """Claim a chunk; None where the message is stale: done, owned by another worker, in back-off, or its run ended.
+    """Claim a chunk; None where the message is stale: done, owned by another worker, in back-off, or its run ended or
+    waits for the next pass.
 
     The first claim of a run sets it running.
     """
@@ -76,6 +77,7 @@ def claim_chunk(connection: Connection, run_id: UUID, idx: int, worker: str, lea
             chunk.c.not_before <= func.clock_timestamp(),
             run.c.id == chunk.c.run_id,
             run.c.state.in_(ANALYSED),
+            ~run.c.held,
         )
         .returning(
             chunk.c.lease_token,

@@ -122,6 +122,7 @@ video = Table(
     Index("video_hash", "team_id", "sha256"),
     Index("video_object", "object_key", "team_id"),
     Index("video_open", "state", postgresql_where=text("state in ('uploading', 'stored')")),
+    Index("video_age", "created_at", "id", postgresql_where=text("state = 'ready'")),
     Index("video_tags", "tags", postgresql_using="gin", postgresql_ops={"tags": "jsonb_path_ops"}),
     Index(
         "video_queue", "team_id", "created_at", "id", postgresql_where=text("state = 'stored' and queued_at is null")
@@ -159,6 +160,7 @@ run = Table(
     Column("chunk_limit", Integer),
     Column("promotion", Text, nullable=False, server_default="automatic"),
     Index("run_pass", "pass_id", postgresql_where=text("pass_id is not null")),
+    Index("run_held", "pass_id", postgresql_where=text("held")),
     Index(
         "run_orphaned_export",
         "id",
@@ -277,7 +279,7 @@ schedule = Table(
     Column("cron", Text, nullable=False),
     Column("timezone", Text, nullable=False),
     Column("window_s", Integer),
-    Column("selection", JSONB, nullable=False, server_default=text("'{}'")),
+    Column("selection", JSONB, nullable=False, server_default=text("'[]'")),
     Column("model_fingerprint", Text, ForeignKey("model.fingerprint"), nullable=False),
     Column("budget_frames", BigInteger),
     Column("budget_video_s", Float),
@@ -298,7 +300,7 @@ pass_ = Table(
     Column("slot_at", _now()),
     Column("slots_missed", Integer, nullable=False, server_default="0"),
     Column("team_id", Uuid, ForeignKey("team.id")),
-    Column("selection", JSONB, nullable=False, server_default=text("'{}'")),
+    Column("selection", JSONB, nullable=False, server_default=text("'[]'")),
     Column("model_fingerprint", Text, ForeignKey("model.fingerprint"), nullable=False),
     Column("budget_frames", BigInteger),
     Column("budget_video_s", Float),
@@ -308,7 +310,7 @@ pass_ = Table(
     Column("closes_at", _now()),
     Column("closed_at", _now()),
     Column("ended", Text),
-    Column("exhausted", Boolean, nullable=False, server_default=text("false")),
+    Column("no_more", Text),
     Column("after_created_at", _now()),
     Column("after_id", Uuid),
     Column("frames_given", BigInteger, nullable=False, server_default="0"),
