@@ -36,7 +36,7 @@ QUEUES = (CONTROL, *FRAMES_IN.values())
 INGEST = "poseline.ingest"
 DETECT = "poseline.detect"
 FINISH = "poseline.finish"
-PASS = "poseline.pass"
+PASS = "poseline.pass"  # noqa: S105  no password
 TICK = "poseline.tick"
 
 #: The remote control command that has workers report to Postgres at once, and learn there what they are to do.

@@ -160,7 +160,8 @@ def _end_chunk(connection: Connection, run_id: UUID, plan: ChunkPlan, frames: It
     if pending is None:
         raise LeaseLost
     if pending == 0:
-        connection.execute(move_to(RunState.FINISHING, queued_at=func.clock_timestamp()).where(run.c.id == run_id))
+        finishing = move_to(RunState.FINISHING, queued_at=func.clock_timestamp(), held=False, chunk_limit=None)
+        connection.execute(finishing.where(run.c.id == run_id))
     return bool(pending == 0)
 
 

@@ -17,7 +17,8 @@ URGENT = 0
 
 def raise_near_deadlines(connection: Connection, lead_s: float) -> Sequence[UUID]:
     """Raise the runs whose deadline is less than `lead_s` away: to the head of their team's queue, the earliest
-    deadline first, and from the lane `reprocess` to `fresh`, also where they wait for the next pass. Returns their ids."""
+    deadline first, and from the lane `reprocess` to `fresh`, also where they wait for the next pass. Returns their
+    ids."""
     raised = (
         update(run)
         .where(

@@ -8,15 +8,28 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Float, Select, and_, cast, exists, func, or_, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Float,
+    Select,
+    Text,
+    and_,
+    cast,
+    exists,
+    func,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
 
 from pipeline.core.budget import Budget
 from pipeline.core.selection import Selection
 from pipeline.core.states import ChunkState, RunState
 from pipeline.db.selections import is_selected, with_current_run
-from pipeline.db.tables import chunk, model, pass_, run, schedule, video
-from pipeline.db.transitions import move_to
+from pipeline.db.tables import chunk, model, pass_, run, schedule, team, video
 
 #: Why a pass ended: all was analysed, its window closed, its budget is used up, the next slot came, its schedule was
 #: disabled, changed or removed, or it was not begun because nobody was there during its window.
@@ -25,6 +38,24 @@ Ended = Literal["all done", "window closed", "budget used up", "next slot", "sto
 _ANALYSED = (str(RunState.QUEUED), str(RunState.RUNNING))
 _OPEN = (str(RunState.WAITING), *_ANALYSED, str(RunState.FINISHING))
 _UNSUCCESSFUL = (str(RunState.FAILED), str(RunState.CANCELLED))
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Which videos a pass may take: those that are selected and have no run by its model yet.
+
+    Args:
+        team_id: None for all teams.
+        schedule_id: a video whose run by this schedule failed or was cancelled is left out, too.
+        video_ids: only these; None without a limit.
+    """
+
+    model_fingerprint: str
+    model: str
+    selection: Selection
+    team_id: UUID | None = None
+    schedule_id: UUID | None = None
+    video_ids: Sequence[UUID] | None = None
 
 
 @dataclass(frozen=True)
@@ -47,6 +78,7 @@ class PassRow:
     slot_at: datetime | None
     slots_missed: int
     team_id: UUID | None
+    team: str | None
     selection: Selection
     model_fingerprint: str
     model: str
@@ -61,6 +93,11 @@ class PassRow:
     after: tuple[datetime, UUID] | None
     result: Mapping[str, Any] | None
 
+    @property
+    def scope(self) -> Scope:
+        """Which videos it may take."""
+        return Scope(self.model_fingerprint, self.model, self.selection, self.team_id, self.schedule_id, self.video_ids)
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -70,6 +107,8 @@ class Candidate:
     created_at: datetime
     frames: int
     frames_per_s: float
+    name: str
+    team: str
 
 
 def insert_pass(connection: Connection, values: Mapping[str, Any]) -> UUID | None:
@@ -96,61 +135,65 @@ def lock_open_pass(connection: Connection, pass_id: UUID) -> PassRow | None:
 
 
 def select_passes(
-    connection: Connection, *, schedule_id: UUID | None = None, pass_id: UUID | None = None, limit: int | None = None
+    connection: Connection,
+    *,
+    schedule_id: UUID | None = None,
+    pass_id: UUID | None = None,
+    team_name: str | None = None,
+    limit: int | None = None,
 ) -> list[PassRow]:
-    """Passes, the newest first."""
+    """Passes, the newest first, of that team only unless it is None."""
     statement = _query().order_by(pass_.c.opened_at.desc(), pass_.c.id).limit(limit)
     if schedule_id is not None:
         statement = statement.where(pass_.c.schedule_id == schedule_id)
     if pass_id is not None:
         statement = statement.where(pass_.c.id == pass_id)
+    if team_name is not None:
+        statement = statement.where(team.c.name == team_name)
     return read_passes(connection, statement)
 
 
-def select_candidates(
-    connection: Connection, wanted: PassRow, now: datetime, worse_models: Collection[str], limit: int | None
-) -> list[Candidate]:
-    """The next videos that a pass is to take, in the order in which they were taken in.
+def find_passes(connection: Connection, name_or_id: str, *, team_name: str | None) -> list[PassRow]:
+    """Passes of that name, or else whose id begins so, the newest first; of that team only unless it is None."""
+    statement = _query().order_by(pass_.c.opened_at.desc(), pass_.c.id)
+    if team_name is not None:
+        statement = statement.where(team.c.name == team_name)
+    if found := read_passes(connection, statement.where(pass_.c.name == name_or_id)):
+        return found
+    compact, wanted = func.replace(cast(pass_.c.id, Text), "-", ""), name_or_id.lower().replace("-", "")
+    return read_passes(connection, statement.where(compact.startswith(wanted, autoescape=True))) if wanted else []
 
-    A video is left out that has a run by the model that stands, or one of this schedule that failed or was cancelled:
-    `poseline retry` is the way to try that again.
+
+def select_candidates(
+    connection: Connection,
+    scope: Scope,
+    now: datetime,
+    worse_models: Collection[str],
+    *,
+    limit: int | None = None,
+    after: tuple[datetime, UUID] | None = None,
+) -> list[Candidate]:
+    """The videos that a pass may take, in the order in which they were taken in.
+
+    Args:
+        worse_models: names of the models that `accuracy=worse` means.
+        after: the place in that order to begin behind.
     """
     statement = (
-        select(video.c.id, video.c.created_at, video.c.frames, _frames_per_s())
-        .select_from(with_current_run())
+        select(video.c.id, video.c.created_at, video.c.frames, frames_per_s(), video.c.name, team.c.name.label("team"))
+        .select_from(with_current_run().join(team, team.c.id == video.c.team_id))
         .where(
-            is_selected(wanted.selection, wanted.team_id, now, worse_models),
-            ~_has_run(wanted.model_fingerprint, wanted.schedule_id),
+            is_selected(scope.selection, scope.team_id, now, worse_models),
+            ~_has_run(scope.model_fingerprint, scope.schedule_id),
         )
         .order_by(video.c.created_at, video.c.id)
         .limit(limit)
     )
-    if wanted.video_ids is not None:
-        statement = statement.where(video.c.id.in_(wanted.video_ids))
-    if wanted.after is not None:
-        statement = statement.where(tuple_(video.c.created_at, video.c.id) > tuple_(*wanted.after))
+    if scope.video_ids is not None:
+        statement = statement.where(video.c.id.in_(scope.video_ids))
+    if after is not None:
+        statement = statement.where(tuple_(video.c.created_at, video.c.id) > tuple_(*after))
     return [Candidate(*row) for row in connection.execute(statement)]
-
-
-def lock_held_runs(
-    connection: Connection, schedule_id: UUID, model_fingerprint: str, limit: int
-) -> list[tuple[UUID, float]]:
-    """Runs that an earlier pass of the schedule held back, in order, locked: ids, and their videos' frames a second."""
-    passes = select(pass_.c.id).where(pass_.c.schedule_id == schedule_id)
-    statement = (
-        select(run.c.id, _frames_per_s())
-        .join(video, video.c.id == run.c.video_id)
-        .where(
-            run.c.held,
-            run.c.pass_id.in_(passes),
-            run.c.state.in_(_ANALYSED),
-            run.c.model_fingerprint == model_fingerprint,
-        )
-        .order_by(run.c.created_at, run.c.id)
-        .limit(limit)
-        .with_for_update(of=run)
-    )
-    return [(row.id, row.frames_per_s) for row in connection.execute(statement)]
 
 
 def select_ready_chunks(connection: Connection, run_id: UUID) -> list[tuple[int, int]]:
@@ -160,11 +203,12 @@ def select_ready_chunks(connection: Connection, run_id: UUID) -> list[tuple[int,
 
 
 def give_run(connection: Connection, run_id: UUID, pass_id: UUID, promotion: str, chunk_limit: int | None) -> None:
-    """Give a run to a pass, up to a chunk unless that is None."""
+    """Give a run to a pass, behind those that it was given before, up to a chunk unless that is None."""
+    due_at = func.clock_timestamp()
     connection.execute(
         update(run)
         .where(run.c.id == run_id)
-        .values(pass_id=pass_id, promotion=promotion, held=False, chunk_limit=chunk_limit)
+        .values(pass_id=pass_id, promotion=promotion, held=False, chunk_limit=chunk_limit, due_at=due_at)
     )
 
 
@@ -191,73 +235,6 @@ def count_unfinished(connection: Connection, pass_id: UUID) -> tuple[int, int]:
     return row[0], row[1]
 
 
-def hold_runs(connection: Connection, pass_id: UUID) -> int:
-    """Have what a pass's runs have not begun wait for the next; what runs goes on. Returns how many are held."""
-    own = and_(run.c.pass_id == pass_id, run.c.state.in_(_ANALYSED), ~run.c.held)
-    # Chunks before runs, as whoever commits one locks them.
-    connection.execute(
-        move_to(ChunkState.READY, queued_at=None).where(
-            chunk.c.state == ChunkState.QUEUED, chunk.c.run_id == run.c.id, own
-        )
-    )
-    return connection.execute(update(run).where(own).values(held=True, chunk_limit=None)).rowcount
-
-
-def select_held_runs(connection: Connection, schedule_id: UUID) -> Sequence[UUID]:
-    """The runs of a schedule that wait for its next pass."""
-    passes = select(pass_.c.id).where(pass_.c.schedule_id == schedule_id)
-    held = select(run.c.id).where(run.c.held, run.c.pass_id.in_(passes), run.c.state.in_(_ANALYSED))
-    return connection.execute(held).scalars().all()
-
-
-def sum_up_pass(connection: Connection, pass_id: UUID) -> dict[str, Any]:
-    """What a pass came to so far: runs by state, and the frames that were analysed or are in hand."""
-    states = connection.execute(
-        select(run.c.state, run.c.held, func.count()).where(run.c.pass_id == pass_id).group_by(run.c.state, run.c.held)
-    ).all()
-    ended = {str(RunState.DONE), *_UNSUCCESSFUL}
-    frames = connection.execute(
-        select(func.coalesce(func.sum(chunk.c.frames), 0))
-        .join(run, run.c.id == chunk.c.run_id)
-        .join(pass_, pass_.c.id == run.c.pass_id)
-        .where(
-            pass_.c.id == pass_id,
-            or_(
-                chunk.c.state == ChunkState.RUNNING,
-                and_(
-                    chunk.c.state.in_([ChunkState.DONE, ChunkState.QUARANTINED]),
-                    chunk.c.finished_at >= pass_.c.opened_at,
-                ),
-            ),
-        )
-    ).scalar_one()
-    return {
-        "videos": sum(row[2] for row in states),
-        "done": sum(row[2] for row in states if row.state == str(RunState.DONE)),
-        "failed": sum(row[2] for row in states if row.state == str(RunState.FAILED)),
-        "cancelled": sum(row[2] for row in states if row.state == str(RunState.CANCELLED)),
-        "held": sum(row[2] for row in states if row.held and row.state not in ended),
-        "open": sum(row[2] for row in states if not row.held and row.state not in ended),
-        "frames": int(frames),
-    }
-
-
-def sum_up_selection(
-    connection: Connection, wanted: PassRow, now: datetime, worse_models: Collection[str]
-) -> tuple[int, int, float]:
-    """Of the videos that a pass could take from the first on: how many, their frames, and their seconds."""
-    statement = (
-        select(func.count(), func.coalesce(func.sum(video.c.frames), 0), func.coalesce(func.sum(_video_s()), 0.0))
-        .select_from(with_current_run())
-        .where(
-            is_selected(wanted.selection, wanted.team_id, now, worse_models),
-            ~_has_run(wanted.model_fingerprint, wanted.schedule_id),
-        )
-    )
-    row = connection.execute(statement).one()
-    return row[0], int(row[1]), float(row[2])
-
-
 def _has_run(model_fingerprint: str, schedule_id: UUID | None) -> ColumnElement[bool]:
     """Whether a video has a run by the model that keeps it out of a pass."""
     tried: ColumnElement[bool] = run.c.state.not_in(_UNSUCCESSFUL)
@@ -266,21 +243,22 @@ def _has_run(model_fingerprint: str, schedule_id: UUID | None) -> ColumnElement[
     return exists().where(run.c.video_id == video.c.id, run.c.model_fingerprint == model_fingerprint, tried)
 
 
-def _video_s() -> ColumnElement[float]:
+def _video_s() -> ColumnElement[Any]:
     return cast(video.c.last_pts - video.c.first_pts, Float) * video.c.time_base_num / video.c.time_base_den
 
 
-def _frames_per_s() -> ColumnElement[float]:
-    """Of a video with one frame, or all at one time: one."""
-    measured = (video.c.frames - 1) / func.nullif(_video_s(), 0)
-    return func.coalesce(func.nullif(measured, 0), 1.0).label("frames_per_s")
+def frames_per_s() -> ColumnElement[float]:
+    """SQL: the frames a second of a video; one where all its frames are at one time."""
+    measured: ColumnElement[float] = func.coalesce(video.c.frames / func.nullif(_video_s(), 0), 1.0, type_=Float)
+    return measured.label("frames_per_s")
 
 
 def _query() -> Select[Any]:
     return (
-        select(pass_, schedule.c.name.label("schedule"), model.c.name.label("model"))
+        select(pass_, schedule.c.name.label("schedule"), model.c.name.label("model"), team.c.name.label("team"))
         .join(model, model.c.fingerprint == pass_.c.model_fingerprint)
         .outerjoin(schedule, schedule.c.id == pass_.c.schedule_id)
+        .outerjoin(team, team.c.id == pass_.c.team_id)
     )
 
 

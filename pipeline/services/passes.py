@@ -16,19 +16,18 @@ from sqlalchemy import Connection
 from pipeline.core.budget import Budget, count_fitting
 from pipeline.core.cron import Cron, Due
 from pipeline.db.engine import transaction
+from pipeline.db.held_runs import hold_runs, lock_held_runs
+from pipeline.db.pass_figures import sum_up_pass
 from pipeline.db.passes import (
     Ended,
     PassRow,
     count_unfinished,
     give_run,
-    hold_runs,
     insert_pass,
-    lock_held_runs,
     lock_open_pass,
     select_candidates,
     select_open_passes,
     select_ready_chunks,
-    sum_up_pass,
     update_pass,
 )
 from pipeline.db.runs import REPROCESS, insert_run
@@ -86,8 +85,9 @@ def advance_pass(system: System, pass_id: UUID) -> None:
 
 def close_pass(connection: Connection, one: PassRow, ended: Ended, now: datetime) -> None:
     """End a pass: what runs goes on, what was not begun is held for the next."""
+    frames = sum_up_pass(connection, one)["frames"]
     hold_runs(connection, one.id)
-    result = sum_up_pass(connection, one.id)
+    result = sum_up_pass(connection, one) | {"frames": frames}
     update_pass(connection, one.id, {"closed_at": now, "ended": ended, "result": result})
     log.info("pass_closed", name=one.name, ended=ended, **result)
 
@@ -120,9 +120,7 @@ def open_pass(
     )
 
 
-def close_open_passes(
-    connection: Connection, schedule_id: UUID, ended: Ended, now: datetime
-) -> list[PassRow] | None:
+def close_open_passes(connection: Connection, schedule_id: UUID, ended: Ended, now: datetime) -> list[PassRow] | None:
     """Close what a schedule has open; None, with nothing closed, where another process is about one of them."""
     found = [lock_open_pass(connection, pass_id) for pass_id in select_open_passes(connection, schedule_id)]
     passes = [one for one in found if one is not None]
@@ -185,7 +183,7 @@ def _give(connection: Connection, system: System, one: PassRow, now: datetime, r
                 no_more = _BUDGET
                 break
     if no_more is None and room > 0:
-        candidates = select_candidates(connection, one, now, worse_models(one.model), room)
+        candidates = select_candidates(connection, one.scope, now, worse_models(one.model), limit=room, after=after)
         for candidate in candidates:
             if budget.room_frames(candidate.frames_per_s) < 1:
                 no_more = _BUDGET

@@ -15,7 +15,8 @@ from pipeline.core.promotion import parse_rule
 from pipeline.core.selection import Selection
 from pipeline.db import schedules as db
 from pipeline.db.engine import transaction
-from pipeline.db.passes import PassRow, select_held_runs, select_passes
+from pipeline.db.held_runs import select_held_runs
+from pipeline.db.passes import PassRow, select_passes
 from pipeline.db.run_ends import mark_cancelled
 from pipeline.errors import ServiceUnavailable, UsageError
 from pipeline.inference.guide import published_ap
