@@ -32,6 +32,8 @@ class RunRow:
         video_s: seconds from the video's first frame to its last.
         started_at: when a worker took its first chunk; None while it waits or is queued.
         paused_at: since when its team or its lane is paused.
+        promotion: the rule by which it becomes its video's current run, as `core.promotion` reads it.
+        is_current: whether it is.
     """
 
     id: UUID
@@ -59,6 +61,8 @@ class RunRow:
     started_at: datetime | None
     finished_at: datetime | None
     paused_at: datetime | None
+    promotion: str
+    is_current: bool
 
     @property
     def model(self) -> ModelSpec:
@@ -258,6 +262,7 @@ def runs_query() -> Select[Any]:
             model.c.spec.label("model_json"),
             done.label("frames_done"),
             func.least(team.c.paused_at, lane.c.paused_at).label("paused_at"),
+            (video.c.current_run_id.is_not_distinct_from(run.c.id)).label("is_current"),
         )
         .join(video, video.c.id == run.c.video_id)
         .join(team, team.c.id == video.c.team_id)

@@ -120,6 +120,7 @@ video = Table(
     *_lease_columns(),
     Index(CONTENT_INDEX, "team_id", "sha256", unique=True, postgresql_where=text("state = 'ready'")),
     Index("video_hash", "team_id", "sha256"),
+    Index("video_current", "current_run_id"),
     Index("video_object", "object_key", "team_id"),
     Index("video_open", "state", postgresql_where=text("state in ('uploading', 'stored')")),
     Index("video_age", "created_at", "id", postgresql_where=text("state = 'ready'")),
@@ -331,7 +332,8 @@ comparison = Table(
     Index("comparison_against", "against_run_id"),
 )
 
-#: Which run became a video's current one, when, by whom and why.
+#: Which run became a video's current one or was kept back, when, by whom and why. `undoes` is the row that a rollback
+#: took back.
 promotion = Table(
     "promotion",
     metadata,
@@ -339,7 +341,9 @@ promotion = Table(
     Column("video_id", Uuid, ForeignKey("video.id", ondelete="CASCADE"), nullable=False),
     Column("run_id", Uuid, ForeignKey("run.id", ondelete="SET NULL")),
     Column("previous_run_id", Uuid, ForeignKey("run.id", ondelete="SET NULL")),
-    Column("at", _now(), nullable=False, server_default=func.now()),
+    Column("promoted", Boolean, nullable=False, server_default=text("true")),
+    Column("undoes", BigInteger),
+    Column("at", _now(), nullable=False, server_default=func.clock_timestamp()),
     Column("by", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Index("promotion_video", "video_id", "id"),
