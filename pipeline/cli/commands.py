@@ -35,6 +35,8 @@ SECTIONS = {
         "rollback": Entry("versions:rollback", "Go back to the run that was current before."),
         "history": Entry("versions:history", "Show which runs were current, by whom and why."),
         "report": Entry("report:report", "Report on a schedule or pass: what changed, the worst."),
+        "reprocess": Entry("reprocess:reprocess", "Analyse videos again by another model, once."),
+        "schedule": Entry("schedule:schedule", "Analyse videos again at night, by the clock."),
     },
     "Models": {
         "models": Entry("models:models", "List models, fetch them, check them on this machine."),
