@@ -33,8 +33,8 @@ class QueuedRun:
         frames: of its video; None where it has not been ingested.
         size_bytes: of its video.
         paused: its team or lane is, or it waits for the next pass of its schedule.
-        frames_left: those of chunks that have not ended, less the progress in these; of a run that a pass takes in part,
-            of that part.
+        frames_left: those of chunks that have not ended, less the progress in these; of a run that a pass takes in
+            part, of that part.
         chunks_left: chunks that have not ended.
     """
 

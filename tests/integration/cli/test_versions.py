@@ -237,7 +237,10 @@ def test_exports_do_not_change_by_being_compared(
     two_runs: tuple[UUID, UUID, UUID], system: System, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _, older, newer = two_runs
-    before = {run_id: [row.poses.keypoints.tobytes() for row in iter_frame_rows(system.engine, run_id)] for run_id in (older, newer)}
+    before = {
+        run_id: [row.poses.keypoints.tobytes() for row in iter_frame_rows(system.engine, run_id)]
+        for run_id in (older, newer)
+    }
     printed(capsys, "compare", str(newer), str(older))
     printed(capsys, "promote", str(newer))
     for run_id, poses in before.items():
