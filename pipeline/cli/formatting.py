@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pipeline.core.states import RunState
 from pipeline.core.tags import format_tags
 from pipeline.services.result_page import length
 from pipeline.services.runs import Run, RunDetail, duration_s, is_held_back, short_id
@@ -78,8 +79,31 @@ def detail_lines(detail: RunDetail) -> list[str]:
     if len(detail.given_up) > _GIVEN_UP_SHOWN:
         lines.append(f"          and {len(detail.given_up) - _GIVEN_UP_SHOWN} more parts; --json has them all")
     lines += [f"  with    {engine}: {count} frames" for engine, count in detail.computed_with.items()]
+    lines += _version_lines(detail)
     if detail.blocking_reason is not None:
         lines.append(f"  blocked {detail.blocking_reason}")
+    return lines
+
+
+def _version_lines(detail: RunDetail) -> list[str]:
+    """Whether a run that is done is current and why, and how it differs from the one before."""
+    run, decision = detail.run, detail.decision
+    lines = []
+    if run.state is RunState.DONE and run.is_current:
+        why = (
+            f" since {decision.at.astimezone():%Y-%m-%d %H:%M}, by {decision.by}: {decision.reason}" if decision else ""
+        )
+        lines.append(f"  current{why}")
+    elif run.state is RunState.DONE:
+        kept_back = f": kept back by {decision.by}: {decision.reason}" if decision and not decision.promoted else ""
+        lines.append(f"  not current{kept_back}")
+    if detail.against is not None:
+        against, figures = detail.against
+        oks = "" if figures.oks_mean is None else f", OKS {figures.oks_mean:.3f}"
+        lines.append(
+            f"  against run {short_id(against)}: {figures.people_lost} of {figures.people_before} people lost, "
+            f"{figures.people_found} found{oks}"
+        )
     return lines
 
 
