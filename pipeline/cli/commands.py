@@ -19,6 +19,7 @@ SECTIONS = {
     "Videos": {
         "analyze": Entry("analyze:analyze", "Find the people in videos, wait, write their poses to files."),
         "ingest": Entry("ingest:ingest", "The same without waiting."),
+        "watch": Entry("watch:watch", "Take in what other tools put into a bucket."),
         "runs": Entry("results:runs", "List the newest runs."),
         "show": Entry("results:show", "Show one run: progress, results, errors."),
         "queue": Entry("queue:queue", "Show what waits, how fast it goes, and when each run will be done."),
