@@ -69,7 +69,7 @@ class WatchedPrefix:
         """List it once from beginning to end. Returns what that found."""
         sql(
             self.system,
-            "UPDATE watch SET next_at = now() WHERE prefix = :p AND round_started_at IS NULL",
+            "UPDATE watch SET next_at = now() WHERE prefix = :p",
             p=self.prefix,
         )
         before = self.status().watch.listed_at

@@ -29,8 +29,8 @@ def go_on_with_watches(system: System) -> None:
 
     While there is no room nothing is listed. An error of the object store is written down and keeps only its watch.
     """
-    over_s = time.monotonic() + min(_LONGEST_S, _SHARE * system.settings.tick_s)
     read_notifications(system)
+    over_s = time.monotonic() + min(_LONGEST_S, _SHARE * system.settings.tick_s)
     taken = 0
     while time.monotonic() < over_s:
         with transaction(system.engine) as connection:
