@@ -65,6 +65,10 @@ class ObjectStore:
         self._sparing_transfers.shutdown()
         self._client.close()
 
+    def of_bucket(self, bucket: str) -> ObjectStore:
+        """Another bucket by the same connections, which this one closes."""
+        return ObjectStore(self._client, bucket)
+
     def ensure_bucket(self) -> None:
         """Create our bucket if it is missing, and have parts of incomplete uploads removed after a day.
 
