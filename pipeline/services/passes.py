@@ -124,7 +124,7 @@ def open_pass(
 def cancel_each(system: System, run_ids: Iterable[UUID]) -> int:
     """Cancel runs. Returns how many were open.
 
-    Each in a transaction of its own: who holds a run's row must not wait for its chunks, as a commit waits the other way.
+    Each has its own transaction: who holds a run's row must not wait for its chunks, as a commit waits crosswise.
     """
     cancelled = 0
     for run_id in run_ids:
