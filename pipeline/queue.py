@@ -36,6 +36,7 @@ QUEUES = (CONTROL, *FRAMES_IN.values())
 INGEST = "poseline.ingest"
 DETECT = "poseline.detect"
 FINISH = "poseline.finish"
+PASS = "poseline.pass"  # noqa: S105  no password
 TICK = "poseline.tick"
 
 #: The remote control command that has workers report to Postgres at once, and learn there what they are to do.
@@ -48,6 +49,9 @@ _REFUSALS = (AuthenticationError, NoPermissionError)
 _KEY_PREFIX = "poseline:"
 _WINDOW_KEY = f"{_KEY_PREFIX}window:"
 _WINDOW_KNOWN_S = 60
+#: The list that object stores write their notifications to.
+WATCH_HINTS_KEY = f"{_KEY_PREFIX}watch-hints"
+_MOST_WATCH_HINTS = 10_000
 #: Kombu keeps a list in Redis for each priority of a queue, and reads those of 0 first.
 _FIRST, _IN_TURN = 0, 9
 _PRIORITIES = (_FIRST, _IN_TURN)
@@ -144,6 +148,10 @@ class TaskQueue:
         """Send the task to finish a run."""
         self._send(FINISH, CONTROL, str(run_id))
 
+    def send_pass(self, name: str, pass_id: UUID, event: str) -> None:
+        """Send the task to go on with a pass. Its name and what happened are for whoever watches Flower."""
+        self._send(PASS, CONTROL, name, str(pass_id), event)
+
     def waiting(self, queue: str) -> int:
         """How many messages wait in a queue.
 
@@ -199,6 +207,19 @@ class TaskQueue:
             info = self._redis.info("memory")
         assert isinstance(info, dict)
         return str(info["maxmemory_policy"])
+
+    def take_watch_hints(self, most: int) -> list[bytes]:
+        """Take the notifications of object stores that came first, at most so many; of a flood the oldest are dropped.
+
+        Raises:
+            ServiceUnavailable: Redis does not answer, or the key is no list.
+        """
+        with _broker_errors():
+            pipeline = self._redis.pipeline(transaction=False)
+            pipeline.ltrim(WATCH_HINTS_KEY, -_MOST_WATCH_HINTS, -1)
+            pipeline.lpop(WATCH_HINTS_KEY, most)
+            _, taken = pipeline.execute()
+        return list(taken or [])
 
     def report_beat(self, report: BeatReport) -> None:
         """Leave beat's report, which expires by itself.

@@ -62,6 +62,12 @@ def detail_lines(detail: RunDetail) -> list[str]:
     lines.append(f"  video   {', '.join(about)}, team {run.team}")
     lines.append(f"  model   {run.model_name} ({run.model_fingerprint[:12]})")
     lines += [f"          {note}" for note in run.notes]
+    if video.source_gone_at is not None and video.source is not None:
+        where = printable(f"s3://{video.source.bucket}/{video.source.key}")
+        lines.append(
+            f"  source  {where} is gone or overwritten, found {video.source_gone_at.astimezone():%Y-%m-%d %H:%M}"
+        )
+        lines.append("          what was analysed stays; put it back, or upload the video, to analyse it again")
     if run.tags:
         lines.append(f"  tags    {format_tags(run.tags)}")
     if run.deadline is not None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 
 import psycopg
 from psycopg.errors import InsufficientPrivilege, UndefinedColumn, UndefinedTable
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -66,6 +67,12 @@ def _check_encoding(connection: psycopg.Connection, _: object) -> None:
     )
 
 
+def database_time(connection: Connection) -> datetime:
+    """What time it is by the database's clock, which all of Poseline goes by."""
+    now: datetime = connection.execute(select(func.clock_timestamp())).scalar_one()
+    return now
+
+
 @contextmanager
 def database_errors() -> Iterator[None]:
     """Translate failures of the connection, the schema and the rights into `ServiceUnavailable`.
@@ -114,6 +121,15 @@ def violated_constraint(error: IntegrityError) -> str | None:
     """The name of the constraint or unique index that a statement violated."""
     original = error.orig
     return original.diag.constraint_name if isinstance(original, psycopg.Error) else None
+
+
+def client_environment(database_url: str) -> dict[str, str]:
+    """The environment with which Postgres's own tools connect; a password among arguments every user could read."""
+    url = make_url(database_url)
+    values = {"PGHOST": url.host, "PGPORT": url.port, "PGUSER": url.username, "PGDATABASE": url.database}
+    given = {name: str(value) for name, value in values.items() if value is not None}
+    options = {f"PG{name.upper()}": str(value) for name, value in url.query.items() if name.startswith("ssl")}
+    return {**given, **options, "PGPASSWORD": url.password or "", "PGCONNECT_TIMEOUT": "10"}
 
 
 def advisory_key(name: str) -> int:

@@ -132,6 +132,7 @@ def _end_run(
         state,
         **UNLEASED,
         reason=reason,
+        held=False,
         summary=None if summary is None else dict(summary),
         finished_at=func.clock_timestamp(),
     )

@@ -20,6 +20,9 @@ from pipeline.db.teams import of_team
 from pipeline.db.transitions import move_to
 from pipeline.errors import NotFound
 
+#: The lane of what is analysed again when there is room.
+REPROCESS = "reprocess"
+
 
 @dataclass(frozen=True)
 class RunRow:
@@ -101,7 +104,7 @@ def insert_runs(
     deadline: datetime | None = None,
     params: Mapping[str, str] | None = None,
 ) -> dict[UUID, tuple[UUID, bool]]:
-    """As `insert_run` for many videos, by their ids."""
+    """As `insert_run` for many videos, by their ids. One that is to be analysed again at night is raised to `lane`."""
     precision = select(model.c.precision).where(model.c.fingerprint == model_fingerprint).scalar_subquery()
     values = {
         "video_id": video.c.id,
@@ -125,6 +128,12 @@ def insert_runs(
             update(run)
             .where(run.c.id.in_(standing.values()), run.c.state != RunState.DONE)
             .values(deadline=func.least(run.c.deadline, deadline))
+        )
+    if lane != REPROCESS and standing:
+        connection.execute(
+            update(run)
+            .where(run.c.id.in_(standing.values()), run.c.state != RunState.DONE, run.c.lane == REPROCESS)
+            .values(lane=lane, held=False, chunk_limit=None)
         )
     return runs | {video_id: (run_id, False) for video_id, run_id in standing.items()}
 

@@ -118,17 +118,29 @@ video = Table(
     Column("current_run_id", Uuid, ForeignKey("run.id", name="video_current_run", use_alter=True)),
     Column("created_at", _now(), nullable=False, server_default=func.now()),
     *_lease_columns(),
+    Column("source_gone_at", _now()),
     Index(CONTENT_INDEX, "team_id", "sha256", unique=True, postgresql_where=text("state = 'ready'")),
     Index("video_hash", "team_id", "sha256"),
     Index("video_current", "current_run_id"),
     Index("video_object", "object_key", "team_id"),
     Index("video_open", "state", postgresql_where=text("state in ('uploading', 'stored')")),
+    Index("video_age", "created_at", "id", postgresql_where=text("state = 'ready'")),
     Index("video_tags", "tags", postgresql_using="gin", postgresql_ops={"tags": "jsonb_path_ops"}),
     Index(
         "video_queue", "team_id", "created_at", "id", postgresql_where=text("state = 'stored' and queued_at is null")
     ),
     Index("video_in_flight", "team_id", postgresql_where=text("state = 'stored' and queued_at is not null")),
     Index("video_rejected", "not_before", postgresql_where=text("state = 'rejected' and owned and etag is not null")),
+    # Both in the order of bytes (COLLATE "C"), as object stores list keys; the second where a folder comes as a whole.
+    Index("video_source", "bucket", "object_key", postgresql_where=text("not owned")),
+    Index(
+        "video_source_by_folder",
+        "bucket",
+        text("replace(object_key, '/', chr(1))"),
+        postgresql_where=text("not owned"),
+    ),
+    Index("video_source_gone", "bucket", "object_key", postgresql_where=text("source_gone_at is not null")),
+    Index("video_duplicates", "duplicate_of", postgresql_where=text("duplicate_of is not null")),
 )
 
 run = Table(
@@ -160,6 +172,7 @@ run = Table(
     Column("chunk_limit", Integer),
     Column("promotion", Text, nullable=False, server_default="automatic"),
     Index("run_pass", "pass_id", postgresql_where=text("pass_id is not null")),
+    Index("run_held", "pass_id", postgresql_where=text("held")),
     Index(
         "run_orphaned_export",
         "id",
@@ -278,7 +291,7 @@ schedule = Table(
     Column("cron", Text, nullable=False),
     Column("timezone", Text, nullable=False),
     Column("window_s", Integer),
-    Column("selection", JSONB, nullable=False, server_default=text("'{}'")),
+    Column("selection", JSONB, nullable=False, server_default=text("'[]'")),
     Column("model_fingerprint", Text, ForeignKey("model.fingerprint"), nullable=False),
     Column("budget_frames", BigInteger),
     Column("budget_video_s", Float),
@@ -299,7 +312,7 @@ pass_ = Table(
     Column("slot_at", _now()),
     Column("slots_missed", Integer, nullable=False, server_default="0"),
     Column("team_id", Uuid, ForeignKey("team.id")),
-    Column("selection", JSONB, nullable=False, server_default=text("'{}'")),
+    Column("selection", JSONB, nullable=False, server_default=text("'[]'")),
     Column("model_fingerprint", Text, ForeignKey("model.fingerprint"), nullable=False),
     Column("budget_frames", BigInteger),
     Column("budget_video_s", Float),
@@ -309,7 +322,7 @@ pass_ = Table(
     Column("closes_at", _now()),
     Column("closed_at", _now()),
     Column("ended", Text),
-    Column("exhausted", Boolean, nullable=False, server_default=text("false")),
+    Column("no_more", Text),
     Column("after_created_at", _now()),
     Column("after_id", Uuid),
     Column("frames_given", BigInteger, nullable=False, server_default="0"),
@@ -349,7 +362,7 @@ promotion = Table(
     Index("promotion_previous_run", "previous_run_id"),
 )
 
-#: A bucket's prefix under which videos are looked for.
+#: A bucket's prefix under which videos are looked for, and how far its listing is. See `db.watches`.
 watch = Table(
     "watch",
     metadata,
@@ -357,13 +370,34 @@ watch = Table(
     Column("bucket", Text, nullable=False),
     Column("prefix", Text, nullable=False),
     Column("pattern", Text, nullable=False),
-    Column("team_id", Uuid, ForeignKey("team.id")),
-    Column("model_fingerprint", Text, ForeignKey("model.fingerprint")),
+    Column("team_id", Uuid, ForeignKey("team.id", ondelete="CASCADE")),
+    Column("model_fingerprint", Text, ForeignKey("model.fingerprint"), nullable=False),
     Column("settle_s", Float, nullable=False, server_default="60"),
-    Column("enabled", Boolean, nullable=False, server_default=text("true")),
-    Column("after_key", Text, nullable=False, server_default=""),
+    Column("every_s", Float, nullable=False, server_default="60"),
     Column("created_at", _now(), nullable=False, server_default=func.now()),
+    Column("key_order", Text, nullable=False, server_default="bytes"),
+    Column("after_key", Text, nullable=False, server_default=""),
+    Column("round_started_at", _now()),
+    Column("counts", JSONB, nullable=False, server_default=text("'{}'")),
+    Column("listed", JSONB),
+    Column("listed_at", _now()),
+    Column("next_at", _now(), nullable=False, server_default=func.now()),
+    Column("worked_at", _now(), nullable=False, server_default=func.now()),
+    Column("lease_token", Uuid),
+    Column("lease_until", _now()),
+    Column("error", Text),
+    Column("error_at", _now()),
     UniqueConstraint("bucket", "prefix", "pattern"),
+)
+
+#: Keys to look at before the listing comes to them.
+watch_hint = Table(
+    "watch_hint",
+    metadata,
+    Column("watch_id", Uuid, ForeignKey("watch.id", ondelete="CASCADE"), primary_key=True),
+    Column("object_key", Text, primary_key=True),
+    Column("look_at", _now(), nullable=False, server_default=func.now()),
+    Index("watch_hint_due", "watch_id", "look_at"),
 )
 
 #: How many days a team keeps what; what is not named is kept for ever.

@@ -41,6 +41,11 @@ def select_teams(connection: Connection) -> list[TeamRow]:
     return [TeamRow(row.name, row.weight, row.limits, row.max_slots) for row in rows]
 
 
+def select_team_ids(connection: Connection) -> dict[str, UUID]:
+    """The id of every team, by its name."""
+    return {row.name: row.id for row in connection.execute(select(team.c.name, team.c.id))}
+
+
 def select_limits(connection: Connection, name: str) -> Mapping[str, Any]:
     """A team's own limits; empty where there is no such team yet."""
     limits: Mapping[str, Any] | None = connection.execute(select(team.c.limits).where(team.c.name == name)).scalar()
@@ -50,6 +55,11 @@ def select_limits(connection: Connection, name: str) -> Mapping[str, Any]:
 def team_exists(connection: Connection, name: str) -> bool:
     """Whether there is a team of that name."""
     return connection.execute(select(team.c.id).where(team.c.name == name)).first() is not None
+
+
+def find_team_id(connection: Connection, name: str) -> UUID | None:
+    """The id of the team of that name; None where there is none."""
+    return connection.execute(select(team.c.id).where(team.c.name == name)).scalar_one_or_none()
 
 
 def insert_team(connection: Connection, new: TeamRow) -> bool:

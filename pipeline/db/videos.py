@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from fractions import Fraction
 from typing import Any
 from uuid import UUID
@@ -46,6 +47,7 @@ class VideoRow:
     last_pts: int | None
     notes: tuple[str, ...]
     tags: Mapping[str, str]
+    source_gone_at: datetime | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -272,4 +274,5 @@ def _video_row(row: Row[Any]) -> VideoRow:
         last_pts=m["last_pts"],
         notes=tuple(m["notes"]),
         tags=m["tags"],
+        source_gone_at=m["source_gone_at"],
     )

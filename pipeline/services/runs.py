@@ -69,6 +69,7 @@ class RunDetail:
             "height": video.height,
             "codec": video.codec,
             "sha256": video.sha256,
+            "source_gone_at": video.source_gone_at.isoformat() if video.source_gone_at else None,
             "first_pts": video.first_pts,
             "time_base": str(video.time_base) if video.time_base else None,
             "frames_to_decode": run.frames_to_decode,

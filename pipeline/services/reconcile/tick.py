@@ -1,4 +1,4 @@
-"""One tick of beat: every sweep, then a dispatch."""
+"""One tick of beat: every sweep, a dispatch, then what may take longer."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pipeline.db.engine import transaction
 from pipeline.errors import ServiceUnavailable
 from pipeline.logs import get_logger
 from pipeline.services.dispatch import dispatch
+from pipeline.services.passes import advance_passes
 from pipeline.services.pressure import watch_pressure
 from pipeline.services.reconcile.counters import repair_counters
 from pipeline.services.reconcile.deadlines import raise_urgent_runs
@@ -19,6 +20,7 @@ from pipeline.services.reconcile.messages import resend_lost_messages
 from pipeline.services.reconcile.objects import remove_orphaned_objects
 from pipeline.services.reconcile.plans import plan_ready_runs
 from pipeline.services.reconcile.uploads import remove_abandoned_uploads
+from pipeline.services.reconcile.watches import go_on_with_watches
 from pipeline.services.system import System
 
 log = get_logger(__name__)
@@ -35,7 +37,9 @@ SWEEPS = (
     remove_orphaned_objects,
     watch_pressure,
     raise_urgent_runs,
+    advance_passes,
     dispatch,
+    go_on_with_watches,
 )
 
 
