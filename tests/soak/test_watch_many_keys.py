@@ -43,7 +43,8 @@ def test_a_hundred_thousand_keys(system: System, capsys: pytest.CaptureFixture[s
             more = resident_bytes() - before
             per_page_s = found["busy_s"] / found["pages"]
             say(
-                f"{keys:,} keys {what}: {seconds:.1f} s, {found['new']:,} new, {1e3 * per_page_s:.0f} ms a page, "
+                f"{keys:,} keys {what}: {seconds:.1f} s, {found['new']:,} new, {found['pages']:,} pages, "
+                f"{1e3 * per_page_s:.0f} ms a page, "
                 f"longest tick {longest_s:.2f} s, memory {more / 1e6:+.1f} MB"
             )
             assert found["seen"] == found["taken"] == keys

@@ -22,7 +22,7 @@ from pipeline.storage.listing import FoundObject
 from pipeline.storage.store_errors import BucketMissing, ObjectMissing, StoreRefuses
 
 #: Objects that are asked for at once, and those of one transaction.
-AT_ONCE, SLICE = 8, 64
+AT_ONCE, SLICE = 16, 64
 
 T = TypeVar("T")
 U = TypeVar("U")
