@@ -115,6 +115,8 @@ class Listing:
             key = each.new.listed.key
             if each.source is not None:
                 self._findings.add("taken", key)
+            elif each.erased:
+                self._findings.add("erased", key)
             elif each.refusal:
                 self._findings.add("unreadable", key, each.refusal)
             elif each.changed:
