@@ -400,6 +400,14 @@ watch_hint = Table(
     Index("watch_hint_due", "watch_id", "look_at"),
 )
 
+#: Objects that no watch takes in again, because their videos were erased. See `db.watch_skips`.
+watch_skip = Table(
+    "watch_skip",
+    metadata,
+    Column("object_hash", Text, primary_key=True),
+    Column("since", _now(), nullable=False, server_default=func.now()),
+)
+
 #: How many days a team keeps what; what is not named is kept for ever.
 retention = Table(
     "retention",

@@ -11,8 +11,10 @@ from sqlalchemy import Connection
 
 from pipeline.core.objects import StoredObject
 from pipeline.core.video_names import numbered_name
+from pipeline.db.engine import transaction
 from pipeline.db.runs import insert_runs
 from pipeline.db.uploads import NewVideo, insert_videos
+from pipeline.db.watch_skips import object_hash, select_skipped
 from pipeline.db.watched_videos import compare, take_turns
 from pipeline.db.watches import WatchRow
 from pipeline.services.system import System
@@ -22,7 +24,7 @@ from pipeline.storage.listing import FoundObject
 from pipeline.storage.store_errors import BucketMissing, ObjectMissing, StoreRefuses
 
 #: Objects that are asked for at once, and those of one transaction.
-AT_ONCE, SLICE = 8, 64
+AT_ONCE, SLICE = 16, 64
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -35,12 +37,14 @@ class Pinned:
     Args:
         refusal: the store does not give it.
         changed: it is not as it was listed.
+        erased: its video was erased.
     """
 
     new: NewObject
     source: StoredObject | None = None
     refusal: str = ""
     changed: bool = False
+    erased: bool = False
 
 
 def at_once(work: Callable[[T], U], items: Sequence[T]) -> Iterator[U]:
@@ -60,6 +64,11 @@ def pin_all(system: System, bucket: str, objects: Sequence[NewObject]) -> list[P
         BucketMissing, ServiceUnavailable: as the store says.
     """
     refusals: list[StoreRefuses] = []
+    hashes = {object_hash(bucket, new.listed.key, new.listed.etag): new for new in objects}
+    if not hashes:
+        return []
+    with transaction(system.engine) as connection:
+        erased = [hashes.pop(each) for each in select_skipped(connection, hashes)]
 
     def pin(new: NewObject) -> Pinned:
         try:
@@ -73,10 +82,10 @@ def pin_all(system: System, bucket: str, objects: Sequence[NewObject]) -> list[P
             return Pinned(new, refusal=error.message)
         return Pinned(new, found.pinned) if _is_same(found, new) else Pinned(new, changed=True)
 
-    pinned = list(at_once(pin, objects))
-    if refusals and len(refusals) == len(objects):
+    pinned = list(at_once(pin, list(hashes.values())))
+    if refusals and len(refusals) == len(pinned):
         raise refusals[0]
-    return pinned
+    return [*pinned, *(Pinned(new, erased=True) for new in erased)]
 
 
 def take_in(connection: Connection, system: System, watch: WatchRow, pinned: Iterable[Pinned]) -> int:
