@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from fractions import Fraction
 from typing import Any
 from uuid import UUID
@@ -17,6 +18,7 @@ from pipeline.core.states import VideoState
 from pipeline.db.engine import violated_constraint
 from pipeline.db.leases import UNLEASED, Lease, lease_values
 from pipeline.db.run_ends import fail_waiting_runs
+from pipeline.db.runs import original_removed
 from pipeline.db.tables import CONTENT_INDEX, team, video
 from pipeline.db.teams import of_team
 from pipeline.db.transitions import move_to
@@ -46,6 +48,7 @@ class VideoRow:
     last_pts: int | None
     notes: tuple[str, ...]
     tags: Mapping[str, str]
+    original_removed_at: datetime | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -53,6 +56,18 @@ class VideoRow:
         assert self.width is not None
         assert self.height is not None
         return self.width, self.height
+
+    @property
+    def original(self) -> StoredObject:
+        """The stored video that was analysed, of one that is ready.
+
+        Raises:
+            OriginalRemoved: it was removed by its team's rule.
+        """
+        if self.original_removed_at is not None:
+            raise original_removed(self.name, self.original_removed_at)
+        assert self.source is not None
+        return self.source
 
 
 @dataclass(frozen=True)
@@ -172,9 +187,12 @@ def lock_for_run(connection: Connection, video_id: UUID) -> UUID:
     """As `lock_for_runs`, for one video.
 
     Raises:
+        NotFound: it was erased.
         VideoRejected: it cannot be analysed.
     """
-    found = lock_for_runs(connection, [video_id]).get(video_id, video_id)
+    found = lock_for_runs(connection, [video_id]).get(video_id)
+    if found is None:
+        raise NotFound(f"there is no video {video_id}; it was erased")
     if isinstance(found, VideoRejected):
         raise found
     return found
@@ -195,8 +213,9 @@ def find_contents(connection: Connection, wanted: Collection[tuple[UUID, str]]) 
     return {(row.team_id, row.sha256): _video_row(row) for row in rows}
 
 
-def has_size(connection: Connection, team_id: UUID, size_bytes: int) -> bool:
+def has_size(connection: Connection, team_name: str, size_bytes: int) -> bool:
     """Whether a team has a video of that size."""
+    team_id = select(team.c.id).where(team.c.name == team_name).scalar_subquery()
     same = select(video.c.id).where(video.c.team_id == team_id, video.c.size_bytes == size_bytes).limit(1)
     return connection.execute(same).first() is not None
 
@@ -272,4 +291,5 @@ def _video_row(row: Row[Any]) -> VideoRow:
         last_pts=m["last_pts"],
         notes=tuple(m["notes"]),
         tags=m["tags"],
+        original_removed_at=m["original_removed_at"],
     )

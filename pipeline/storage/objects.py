@@ -21,6 +21,7 @@ from pipeline.errors import ServiceUnavailable, UsageError
 from pipeline.settings import Settings
 from pipeline.storage.blocks import BlockCache
 from pipeline.storage.store_errors import BucketMissing, ObjectMissing, error_code, pinned_errors, store_errors
+from pipeline.storage.versions import ObjectVersions
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -47,6 +48,7 @@ class ObjectStore:
         self._client = client
         self.bucket = bucket
         self.blocks = BlockCache()
+        self.versions = ObjectVersions(client)
         # Each of several uploads at once.
         self._transfers = _transfer_manager(client, _PARTS_AT_ONCE)
         self._sparing_transfers = _transfer_manager(client, _PARTS_SPARING)

@@ -1,4 +1,4 @@
-"""One tick of beat: every sweep, then a dispatch."""
+"""One tick of beat: every sweep of what work needs, a dispatch, and then a little of what can wait."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from pipeline.services.reconcile.expired_leases import (
     reclaim_runs,
     reclaim_videos,
 )
+from pipeline.services.reconcile.keeping import finish_erasures_begun, remove_frames_of_deleted_runs, remove_outlived
 from pipeline.services.reconcile.messages import resend_lost_messages
 from pipeline.services.reconcile.objects import remove_orphaned_objects
 from pipeline.services.reconcile.plans import plan_ready_runs
@@ -36,6 +37,9 @@ SWEEPS = (
     watch_pressure,
     raise_urgent_runs,
     dispatch,
+    remove_frames_of_deleted_runs,
+    remove_outlived,
+    finish_erasures_begun,
 )
 
 
