@@ -82,8 +82,9 @@ def is_outlived(rule: Rule) -> ColumnElement[bool]:
             run.c.finished_at < cutoff(rule),
         )
     if rule.kind is Kind.RUNS:
-        current = select(video.c.id).where(video.c.current_run_id == run.c.id).exists()
-        return and_(run.c.team_id == rule.team_id, run.c.not_current_since < cutoff(rule), not_(current))
+        owner = video.alias()
+        is_current = select(owner.c.id).where(owner.c.current_run_id == run.c.id).exists()
+        return and_(run.c.team_id == rule.team_id, run.c.not_current_since < cutoff(rule), not_(is_current))
     return and_(
         run.c.team_id == rule.team_id,
         or_(*(run.c.state == literal(state, literal_execute=True) for state in _WITHOUT_RESULTS)),
@@ -148,8 +149,8 @@ def count_outlived(connection: Connection, rule: Rule, examples: int) -> Outlive
         names = select(every.c.name).order_by(every.c.at).limit(examples)
         return Outlived(row[0], None, 0, row[1], list(connection.execute(names).scalars()))
     is_run = rule.kind is not Kind.ORIGINALS
-    size = func.sum(null() if is_run else video.c.size_bytes)
-    frames = func.sum(video.c.frames if rule.kind in {Kind.RUNS, Kind.FAILED_RUNS} else 0)
+    size = null() if is_run else func.sum(video.c.size_bytes)
+    frames = func.sum(video.c.frames) if rule.kind in {Kind.RUNS, Kind.FAILED_RUNS} else null()
     source = run.join(video, video.c.id == run.c.video_id) if is_run else video
     row = connection.execute(
         select(func.count(), size, frames, func.min(age_column(rule))).select_from(source).where(is_outlived(rule))
