@@ -36,6 +36,7 @@ QUEUES = (CONTROL, *FRAMES_IN.values())
 INGEST = "poseline.ingest"
 DETECT = "poseline.detect"
 FINISH = "poseline.finish"
+PASS = "poseline.pass"  # noqa: S105  no password
 TICK = "poseline.tick"
 
 #: The remote control command that has workers report to Postgres at once, and learn there what they are to do.
@@ -143,6 +144,10 @@ class TaskQueue:
     def send_finish(self, run_id: UUID) -> None:
         """Send the task to finish a run."""
         self._send(FINISH, CONTROL, str(run_id))
+
+    def send_pass(self, name: str, pass_id: UUID, event: str) -> None:
+        """Send the task to go on with a pass. Its name and what happened are for whoever watches Flower."""
+        self._send(PASS, CONTROL, name, str(pass_id), event)
 
     def waiting(self, queue: str) -> int:
         """How many messages wait in a queue.

@@ -8,10 +8,11 @@ from uuid import UUID
 from celery import Celery
 
 from pipeline.errors import DeviceLost, PoselineError
-from pipeline.queue import DETECT, FINISH, INGEST, TICK
+from pipeline.queue import DETECT, FINISH, INGEST, PASS, TICK
 from pipeline.services.detect import detect_chunk
 from pipeline.services.finish import finish_run
 from pipeline.services.ingest import ingest_video
+from pipeline.services.passes import advance_pass
 from pipeline.services.pressure import decline_ingest
 from pipeline.services.reconcile import tick
 from workers.runtime import Runtime
@@ -44,6 +45,10 @@ def register_tasks(app: Celery, runtime: Callable[[], Runtime]) -> None:
     def finish(run_id: str) -> None:
         here = runtime()
         finish_run(here.system, UUID(run_id), here.name, here.stopping)
+
+    @app.task(name=PASS, throws=(PoselineError,))
+    def advance(name: str, pass_id: str, event: str) -> None:  # noqa: ARG001  shown in Flower
+        advance_pass(runtime().system, UUID(pass_id))
 
     @app.task(name=TICK, send_events=False)
     def beat() -> None:

@@ -17,7 +17,7 @@ CREATE TABLE schedule (
     cron text NOT NULL,
     timezone text NOT NULL,
     window_s integer CHECK (window_s > 0),
-    selection jsonb NOT NULL DEFAULT '{}',
+    selection jsonb NOT NULL DEFAULT '[]',
     model_fingerprint text NOT NULL REFERENCES model (fingerprint),
     budget_frames bigint CHECK (budget_frames > 0),
     budget_video_s double precision CHECK (budget_video_s > 0),
@@ -38,7 +38,7 @@ CREATE TABLE pass (
     slot_at timestamptz,
     slots_missed integer NOT NULL DEFAULT 0,
     team_id uuid REFERENCES team (id),
-    selection jsonb NOT NULL DEFAULT '{}',
+    selection jsonb NOT NULL DEFAULT '[]',
     model_fingerprint text NOT NULL REFERENCES model (fingerprint),
     budget_frames bigint,
     budget_video_s double precision,
@@ -48,7 +48,7 @@ CREATE TABLE pass (
     closes_at timestamptz,
     closed_at timestamptz,
     ended text,
-    exhausted boolean NOT NULL DEFAULT false,
+    no_more text,
     after_created_at timestamptz,
     after_id uuid,
     frames_given bigint NOT NULL DEFAULT 0,
@@ -67,6 +67,8 @@ ALTER TABLE run
     ADD COLUMN chunk_limit integer,
     ADD COLUMN promotion text NOT NULL DEFAULT 'automatic';
 CREATE INDEX run_pass ON run (pass_id) WHERE pass_id IS NOT NULL;
+CREATE INDEX run_held ON run (pass_id) WHERE held;
+CREATE INDEX video_age ON video (created_at, id) WHERE state = 'ready';
 DROP INDEX run_queue;
 CREATE INDEX run_queue ON run (precision, lane, team_id, rank, due_at, id)
     WHERE state IN ('queued', 'running') AND NOT held;

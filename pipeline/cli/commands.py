@@ -29,6 +29,13 @@ SECTIONS = {
         "preview": Entry("results:preview", "Draw a run's skeletons on its video or a contact sheet."),
         "verify": Entry("results:verify", "Check a run's frames against its stored video."),
     },
+    "Versions": {
+        "compare": Entry("versions:compare", "Show how two runs of a video differ."),
+        "promote": Entry("versions:promote", "Make a run its video's current one."),
+        "rollback": Entry("versions:rollback", "Go back to the run that was current before."),
+        "history": Entry("versions:history", "Show which runs were current, by whom and why."),
+        "report": Entry("report:report", "Report on a schedule or pass: what changed, the worst."),
+    },
     "Models": {
         "models": Entry("models:models", "List models, fetch them, check them on this machine."),
         "eval": Entry("evaluate:evaluate", "Measure a model's accuracy on annotated images."),

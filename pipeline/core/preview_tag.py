@@ -26,16 +26,43 @@ def is_preview_of(path: Path, run_id: UUID) -> bool:
     Raises:
         OSError: the file cannot be read.
     """
+    return _contains(path, preview_tag(run_id))
+
+
+def comparison_tag(run_id: UUID, other_run_id: UUID) -> str:
+    """The comment that is written into a picture of what changed from one run to another."""
+    return f"Poseline comparison of runs {run_id} {other_run_id}"
+
+
+def is_comparison_of(path: Path, run_id: UUID, other_run_id: UUID) -> bool:
+    """Whether a file contains the mark of a comparison of these runs.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    return _contains(path, comparison_tag(run_id, other_run_id))
+
+
+def _contains(path: Path, tag: str) -> bool:
     with path.open("rb") as file:
         if not path.stat().st_size:
             return False
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            return content.find(preview_tag(run_id).encode()) >= 0
+            return content.find(tag.encode()) >= 0
 
 
 def with_preview_tag(png: bytes, run_id: UUID) -> bytes:
-    """A PNG with the mark as its comment: a tEXt chunk after the header (https://www.w3.org/TR/png-3/#11tEXt)."""
-    body = b"tEXtComment\0" + preview_tag(run_id).encode()
+    """A PNG with the mark of a preview as its comment."""
+    return with_comment(png, preview_tag(run_id))
+
+
+def with_comment(picture: bytes, comment: str) -> bytes:
+    """A PNG or JPEG with a comment: a tEXt chunk after the header (https://www.w3.org/TR/png-3/#11tEXt), or a segment
+    COM after the start (ITU-T T.81, B.2.4.5)."""
+    if picture[:2] == b"\xff\xd8":
+        text = comment.encode()
+        return picture[:2] + b"\xff\xfe" + struct.pack(">H", len(text) + 2) + text + picture[2:]
+    png, body = picture, b"tEXtComment\0" + comment.encode()
     chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
     return png[:_HEADER_BYTES] + chunk + png[_HEADER_BYTES:]
 

@@ -59,7 +59,8 @@ def insert_chunks(connection: Connection, run_id: UUID, plans: Iterable[ChunkPla
 
 
 def claim_chunk(connection: Connection, run_id: UUID, idx: int, worker: str, lease_s: float) -> ClaimedChunk | None:
-    """Claim a chunk; None where the message is stale: done, owned by another worker, in back-off, or its run ended.
+    """Claim a chunk; None where the message is stale: done, owned by another worker, in back-off, or its run ended or
+    waits for the next pass.
 
     The first claim of a run sets it running.
     """
@@ -76,6 +77,7 @@ def claim_chunk(connection: Connection, run_id: UUID, idx: int, worker: str, lea
             chunk.c.not_before <= func.clock_timestamp(),
             run.c.id == chunk.c.run_id,
             run.c.state.in_(ANALYSED),
+            ~run.c.held,
         )
         .returning(
             chunk.c.lease_token,
@@ -158,7 +160,8 @@ def _end_chunk(connection: Connection, run_id: UUID, plan: ChunkPlan, frames: It
     if pending is None:
         raise LeaseLost
     if pending == 0:
-        connection.execute(move_to(RunState.FINISHING, queued_at=func.clock_timestamp()).where(run.c.id == run_id))
+        finishing = move_to(RunState.FINISHING, queued_at=func.clock_timestamp(), held=False, chunk_limit=None)
+        connection.execute(finishing.where(run.c.id == run_id))
     return bool(pending == 0)
 
 

@@ -17,7 +17,8 @@ URGENT = 0
 
 def raise_near_deadlines(connection: Connection, lead_s: float) -> Sequence[UUID]:
     """Raise the runs whose deadline is less than `lead_s` away: to the head of their team's queue, the earliest
-    deadline first, and from the lane `reprocess` to `fresh`. Returns their ids."""
+    deadline first, and from the lane `reprocess` to `fresh`, also where they wait for the next pass. Returns their
+    ids."""
     raised = (
         update(run)
         .where(
@@ -25,7 +26,13 @@ def raise_near_deadlines(connection: Connection, lead_s: float) -> Sequence[UUID
             run.c.rank > URGENT,
             run.c.state.in_([RunState.WAITING, RunState.QUEUED, RunState.RUNNING]),
         )
-        .values(rank=URGENT, due_at=run.c.deadline, lane=case((run.c.lane == "reprocess", "fresh"), else_=run.c.lane))
+        .values(
+            rank=URGENT,
+            due_at=run.c.deadline,
+            lane=case((run.c.lane == "reprocess", "fresh"), else_=run.c.lane),
+            held=False,
+            chunk_limit=None,
+        )
         .returning(run.c.id)
     )
     return connection.execute(raised).scalars().all()

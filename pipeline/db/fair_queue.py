@@ -46,11 +46,11 @@ GROUP BY run.lane, run.team_id
 # One step of the recursion for each lane and team with work: it jumps from one to the next in the index run_queue.
 _CHUNKS_WAITING = text("""
 WITH RECURSIVE queue AS (
-    (SELECT lane, team_id FROM run WHERE precision = :precision AND state IN ('queued', 'running')
+    (SELECT lane, team_id FROM run WHERE precision = :precision AND state IN ('queued', 'running') AND NOT held
      ORDER BY lane, team_id LIMIT 1)
     UNION ALL
     SELECT following.lane, following.team_id FROM queue CROSS JOIN LATERAL (
-        SELECT lane, team_id FROM run WHERE precision = :precision AND state IN ('queued', 'running')
+        SELECT lane, team_id FROM run WHERE precision = :precision AND state IN ('queued', 'running') AND NOT held
         AND (lane, team_id) > (queue.lane, queue.team_id) ORDER BY lane, team_id LIMIT 1
     ) AS following
 )
@@ -59,10 +59,12 @@ FROM queue CROSS JOIN LATERAL (
     SELECT run.id AS run_id, ready.idx, ready.frames
     FROM run CROSS JOIN LATERAL (
         SELECT idx, frames FROM chunk
-        WHERE run_id = run.id AND state = 'ready' AND not_before <= clock_timestamp() ORDER BY idx LIMIT :limit
+        WHERE run_id = run.id AND state = 'ready' AND not_before <= clock_timestamp()
+            AND idx < coalesce(run.chunk_limit, 2147483647)
+        ORDER BY idx LIMIT :limit
     ) AS ready
     WHERE run.precision = :precision AND run.lane = queue.lane AND run.team_id = queue.team_id
-        AND run.state IN ('queued', 'running')
+        AND run.state IN ('queued', 'running') AND NOT run.held
     ORDER BY run.rank, run.due_at, run.id LIMIT :limit
 ) AS head
 WHERE (SELECT paused_at IS NULL FROM team WHERE id = queue.team_id)

@@ -212,16 +212,47 @@ def iter_frame_rows(engine: Engine, run_id: UUID, numbers: Sequence[int] | None 
         ServiceUnavailable: Postgres does not answer.
     """
     with database_errors(), engine.begin() as connection:
-        driver: Any = connection.connection.driver_connection
-        assert isinstance(driver, psycopg.Connection)
-        with driver.cursor(name="frames", binary=True) as cursor:
-            cursor.adapters.register_loader(_FLOAT4_ARRAY_OID, _Float4ArrayLoader)
-            cursor.itersize = _FETCH_ROWS
-            if numbers is None:
-                cursor.execute(_SELECT, (run_id,))
+        if numbers is None:
+            yield from _rows(connection, "frames", _SELECT, (run_id,))
+        else:
+            yield from _rows(connection, "frames", _SELECT_SOME, (run_id, list(numbers)))
+
+
+def iter_frame_pairs(
+    engine: Engine, run_id: UUID, other_run_id: UUID
+) -> Iterator[tuple[FrameRow | None, FrameRow | None]]:
+    """Stream the frames of two runs of one video in order, those of the same number together, on one connection.
+
+    None stands for a frame that a run does not have. Memory does not grow with the video.
+
+    Raises:
+        ServiceUnavailable: Postgres does not answer.
+    """
+    with database_errors(), engine.begin() as connection:
+        ones = _rows(connection, "frames", _SELECT, (run_id,))
+        others = _rows(connection, "other_frames", _SELECT, (other_run_id,))
+        one, other = next(ones, None), next(others, None)
+        while one is not None or other is not None:
+            if other is None or (one is not None and one.frame < other.frame):
+                yield one, None
+                one = next(ones, None)
+            elif one is None or other.frame < one.frame:
+                yield None, other
+                other = next(others, None)
             else:
-                cursor.execute(_SELECT_SOME, (run_id, list(numbers)))
-            for frame, pts, people, missing, scores, boxes, keypoints in cursor:
-                points = len(keypoints) // (3 * people) if people else 0
-                poses = FramePoses(scores, boxes.reshape(people, 4), keypoints.reshape(people, points, 3))
-                yield FrameRow(frame, pts, poses, missing)
+                yield one, other
+                one, other = next(ones, None), next(others, None)
+
+
+def _rows(connection: Connection, cursor_name: str, query: str, values: tuple[object, ...]) -> Iterator[FrameRow]:
+    """Rows by a cursor of the server."""
+    driver: Any = connection.connection.driver_connection
+    assert isinstance(driver, psycopg.Connection)
+    with driver.cursor(name=cursor_name, binary=True) as cursor:
+        cursor.adapters.register_loader(_FLOAT4_ARRAY_OID, _Float4ArrayLoader)
+        cursor.itersize = _FETCH_ROWS
+        cursor.execute(query, values)
+        for frame, pts, people, missing, scores, boxes, keypoints in cursor:
+            points = len(keypoints) // (3 * people) if people else 0
+            poses = FramePoses(scores, boxes.reshape(people, 4), keypoints.reshape(people, points, 3))
+            yield FrameRow(frame, pts, poses, missing)

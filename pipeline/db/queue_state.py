@@ -140,3 +140,18 @@ def select_paces(connection: Connection) -> list[Pace]:
 def select_turn(connection: Connection) -> int:
     """How many chunks were chosen to be sent so far: whose turn it is."""
     return int(connection.execute(text("SELECT last_value FROM dispatch_turn")).scalar_one())
+
+
+_MODEL_PACE = text("""
+SELECT sum(extract(epoch FROM chunk.finished_at - chunk.started_at))::double precision / sum(chunk.frames)
+FROM (
+    SELECT id FROM run WHERE model_fingerprint = :fingerprint AND state = 'done' ORDER BY finished_at DESC LIMIT :runs
+) AS newest JOIN chunk ON chunk.run_id = newest.id
+WHERE chunk.state = 'done'
+""")
+
+
+def select_model_pace(connection: Connection, fingerprint: str, runs: int = 20) -> float | None:
+    """Seconds that a frame took a slot in a model's last runs; None where it has none."""
+    pace: float | None = connection.execute(_MODEL_PACE, {"fingerprint": fingerprint, "runs": runs}).scalar()
+    return pace

@@ -12,7 +12,7 @@ from pipeline.core.states import RunState, sources
 from pipeline.db.chunks import cancel_chunks, lock_chunks
 from pipeline.db.leases import UNLEASED, Lease, after, lease_values, require_held
 from pipeline.db.runs import insert_run
-from pipeline.db.tables import run, video
+from pipeline.db.tables import run
 from pipeline.db.transitions import move_to
 from pipeline.errors import LeaseLost
 
@@ -36,7 +36,8 @@ def claim_finish(connection: Connection, run_id: UUID, worker: str, lease_s: flo
 
 
 def mark_done(connection: Connection, lease: Lease, summary: Mapping[str, Any]) -> None:
-    """Mark a run done and make it its video's current run.
+    """Mark a run done. Whether it becomes its video's current run is settled in the same transaction
+    (`services.settle`).
 
     Raises:
         LeaseLost: somebody else finishes it now.
@@ -46,8 +47,6 @@ def mark_done(connection: Connection, lease: Lease, summary: Mapping[str, Any]) 
     )
     if connection.execute(statement).rowcount != 1:
         raise LeaseLost
-    owner = select(run.c.video_id).where(run.c.id == lease.key[0]).scalar_subquery()
-    connection.execute(update(video).where(video.c.id == owner).values(current_run_id=lease.key[0]))
 
 
 def mark_failed(connection: Connection, lease: Lease, reason: str, summary: Mapping[str, Any] | None = None) -> None:
@@ -133,6 +132,7 @@ def _end_run(
         state,
         **UNLEASED,
         reason=reason,
+        held=False,
         summary=None if summary is None else dict(summary),
         finished_at=func.clock_timestamp(),
     )

@@ -20,6 +20,9 @@ from pipeline.db.teams import of_team
 from pipeline.db.transitions import move_to
 from pipeline.errors import NotFound, OriginalRemoved
 
+#: The lane of what is analysed again when there is room.
+REPROCESS = "reprocess"
+
 
 @dataclass(frozen=True)
 class RunRow:
@@ -29,6 +32,8 @@ class RunRow:
         video_s: seconds from the video's first frame to its last.
         started_at: when a worker took its first chunk; None while it waits or is queued.
         paused_at: since when its team or its lane is paused.
+        promotion: the rule by which it becomes its video's current run, as `core.promotion` reads it.
+        is_current: whether it is.
     """
 
     id: UUID
@@ -57,6 +62,8 @@ class RunRow:
     finished_at: datetime | None
     paused_at: datetime | None
     export_removed_at: datetime | None
+    promotion: str
+    is_current: bool
 
     @property
     def model(self) -> ModelSpec:
@@ -120,7 +127,10 @@ def insert_runs(
     deadline: datetime | None = None,
     params: Mapping[str, str] | None = None,
 ) -> dict[UUID, tuple[UUID, bool]]:
-    """As `insert_run` for many videos, by their ids; without those whose original was removed, unless they have one."""
+    """As `insert_run` for many videos, by their ids; without those that have none and whose original was removed.
+
+    One that is to be analysed again at night is raised to `lane`.
+    """
     precision = select(model.c.precision).where(model.c.fingerprint == model_fingerprint).scalar_subquery()
     values = {
         "video_id": video.c.id,
@@ -150,6 +160,12 @@ def insert_runs(
             update(run)
             .where(run.c.id.in_(standing.values()), run.c.state != RunState.DONE)
             .values(deadline=func.least(run.c.deadline, deadline))
+        )
+    if lane != REPROCESS and standing:
+        connection.execute(
+            update(run)
+            .where(run.c.id.in_(standing.values()), run.c.state != RunState.DONE, run.c.lane == REPROCESS)
+            .values(lane=lane, held=False, chunk_limit=None)
         )
     return runs | {video_id: (run_id, False) for video_id, run_id in standing.items()}
 
@@ -283,6 +299,7 @@ def runs_query() -> Select[Any]:
             model.c.spec.label("model_json"),
             done.label("frames_done"),
             func.least(team.c.paused_at, lane.c.paused_at).label("paused_at"),
+            (video.c.current_run_id.is_not_distinct_from(run.c.id)).label("is_current"),
         )
         .join(video, video.c.id == run.c.video_id)
         .join(team, team.c.id == video.c.team_id)

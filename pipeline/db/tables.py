@@ -123,8 +123,10 @@ video = Table(
     Column("original_removed_at", _now()),
     Index(CONTENT_INDEX, "team_id", "sha256", unique=True, postgresql_where=text("state = 'ready'")),
     Index("video_hash", "team_id", "sha256"),
+    Index("video_current", "current_run_id"),
     Index("video_object", "object_key", "team_id"),
     Index("video_open", "state", postgresql_where=text("state in ('uploading', 'stored')")),
+    Index("video_age", "created_at", "id", postgresql_where=text("state = 'ready'")),
     Index("video_tags", "tags", postgresql_using="gin", postgresql_ops={"tags": "jsonb_path_ops"}),
     Index(
         "video_queue", "team_id", "created_at", "id", postgresql_where=text("state = 'stored' and queued_at is null")
@@ -183,6 +185,7 @@ run = Table(
         postgresql_where=text("state in ('failed', 'cancelled')"),
     ),
     Index("run_pass", "pass_id", postgresql_where=text("pass_id is not null")),
+    Index("run_held", "pass_id", postgresql_where=text("held")),
     Index(
         "run_orphaned_export",
         "id",
@@ -301,7 +304,7 @@ schedule = Table(
     Column("cron", Text, nullable=False),
     Column("timezone", Text, nullable=False),
     Column("window_s", Integer),
-    Column("selection", JSONB, nullable=False, server_default=text("'{}'")),
+    Column("selection", JSONB, nullable=False, server_default=text("'[]'")),
     Column("model_fingerprint", Text, ForeignKey("model.fingerprint"), nullable=False),
     Column("budget_frames", BigInteger),
     Column("budget_video_s", Float),
@@ -322,7 +325,7 @@ pass_ = Table(
     Column("slot_at", _now()),
     Column("slots_missed", Integer, nullable=False, server_default="0"),
     Column("team_id", Uuid, ForeignKey("team.id")),
-    Column("selection", JSONB, nullable=False, server_default=text("'{}'")),
+    Column("selection", JSONB, nullable=False, server_default=text("'[]'")),
     Column("model_fingerprint", Text, ForeignKey("model.fingerprint"), nullable=False),
     Column("budget_frames", BigInteger),
     Column("budget_video_s", Float),
@@ -332,7 +335,7 @@ pass_ = Table(
     Column("closes_at", _now()),
     Column("closed_at", _now()),
     Column("ended", Text),
-    Column("exhausted", Boolean, nullable=False, server_default=text("false")),
+    Column("no_more", Text),
     Column("after_created_at", _now()),
     Column("after_id", Uuid),
     Column("frames_given", BigInteger, nullable=False, server_default="0"),
@@ -353,7 +356,8 @@ comparison = Table(
     Index("comparison_against", "against_run_id"),
 )
 
-#: Which run became a video's current one, when, by whom and why.
+#: Which run became a video's current one or was kept back, when, by whom and why. `undoes` is the row that a rollback
+#: took back.
 promotion = Table(
     "promotion",
     metadata,
@@ -361,7 +365,9 @@ promotion = Table(
     Column("video_id", Uuid, ForeignKey("video.id", ondelete="CASCADE"), nullable=False),
     Column("run_id", Uuid, ForeignKey("run.id", ondelete="SET NULL")),
     Column("previous_run_id", Uuid, ForeignKey("run.id", ondelete="SET NULL")),
-    Column("at", _now(), nullable=False, server_default=func.now()),
+    Column("promoted", Boolean, nullable=False, server_default=text("true")),
+    Column("undoes", BigInteger),
+    Column("at", _now(), nullable=False, server_default=func.clock_timestamp()),
     Column("by", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Index("promotion_video", "video_id", "id"),

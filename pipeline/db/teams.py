@@ -60,6 +60,11 @@ def team_exists(connection: Connection, name: str) -> bool:
     return connection.execute(select(team.c.id).where(team.c.name == name)).first() is not None
 
 
+def find_team_id(connection: Connection, name: str) -> UUID | None:
+    """The id of the team of that name; None where there is none."""
+    return connection.execute(select(team.c.id).where(team.c.name == name)).scalar_one_or_none()
+
+
 def insert_team(connection: Connection, new: TeamRow) -> bool:
     """Add a team. Returns whether there was none of that name."""
     values = {"name": new.name, **_values(new)}

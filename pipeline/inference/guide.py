@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from pipeline.core.precision import PRECISIONS
+
 _MMPOSE = "https://github.com/open-mmlab/mmpose/blob/main/"
 _RTMPOSE_README = _MMPOSE + "projects/rtmpose/README.md"
 
@@ -168,3 +170,21 @@ GUIDES = {
         figures=(Figure(_HANDS, 81.5), Figure(_HANDS_ALL, 96.4)),
     ),
 }
+
+
+def worse_models(model: str) -> frozenset[str]:
+    """The names of the models whose published COCO AP is lower than that of `model`, in every precision.
+
+    Empty where no figure of `model` was published.
+    """
+    own = published_ap(model)
+    if own is None:
+        return frozenset()
+    worse = [name for name, guide in GUIDES.items() if guide.published_ap is not None and guide.published_ap < own]
+    return frozenset(name + variant for name in worse for variant in ("", *(f"@{each}" for each in PRECISIONS)))
+
+
+def published_ap(model: str) -> float | None:
+    """COCO val2017 keypoint AP of a model, in percent, whatever its precision; None where none was published."""
+    guide = GUIDES.get(model.partition("@")[0])
+    return None if guide is None else guide.published_ap

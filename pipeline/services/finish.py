@@ -1,4 +1,7 @@
-"""Finish a run: compare its frames with the video's index, sum it up, store its export, and only then mark it done."""
+"""Finish a run: compare its frames with the video's index, sum it up, store its export, and only then mark it done.
+
+Whether it becomes its video's current run is decided by `settle`.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,6 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -17,25 +19,18 @@ from pipeline.core.object_keys import export_key, run_folder
 from pipeline.db.engine import transaction
 from pipeline.db.frames import iter_frame_rows
 from pipeline.db.leases import Lease
-from pipeline.db.run_ends import claim_finish, mark_done, mark_failed, set_export_key
-from pipeline.db.runs import RunRow, run_exists, select_run
-from pipeline.db.videos import VideoRow, select_frame_index, select_video
+from pipeline.db.run_ends import claim_finish, mark_failed, set_export_key
+from pipeline.db.runs import run_exists, select_run
+from pipeline.db.videos import select_frame_index, select_video
 from pipeline.errors import RunFailed, ServiceUnavailable, SourceGone
 from pipeline.logs import get_logger, log_context
 from pipeline.services.frame_pass import Tally, iter_pass
 from pipeline.services.leased_work import LeasedWork, WorkKind, leased_work
 from pipeline.services.pose_writers import JsonLines
+from pipeline.services.settle import Finishing, end_done
 from pipeline.services.system import System
 
 log = get_logger(__name__)
-
-
-@dataclass(frozen=True)
-class _Claimed:
-    lease: Lease
-    run: RunRow
-    video: VideoRow
-    index: FrameIndex
 
 
 def finish_run(system: System, run_id: UUID, worker: str, stopping: threading.Event | None = None) -> None:
@@ -45,13 +40,13 @@ def finish_run(system: System, run_id: UUID, worker: str, stopping: threading.Ev
         RunFailed, SourceGone: it ended without results; its row says why.
     """
 
-    def claim(connection: Connection) -> _Claimed | None:
+    def claim(connection: Connection) -> Finishing | None:
         lease = claim_finish(connection, run_id, worker, system.settings.lease_s)
         if lease is None:
             return None
         run = select_run(connection, run_id, team=None)
         index = select_frame_index(connection, run.video_id)
-        return _Claimed(lease, run, select_video(connection, run.video_id, team=None), index)
+        return Finishing(lease, run, select_video(connection, run.video_id, team=None), index)
 
     with log_context(run=str(run_id)), leased_work(system, RUN_WORK, claim, stopping) as work:
         if work is None:
@@ -61,14 +56,12 @@ def finish_run(system: System, run_id: UUID, worker: str, stopping: threading.Ev
         with _leaving_nothing_of_erased(system, run_id):
             tally, failure = _check_and_export(system, work)
             summary = tally.summary(work.claimed.index, work.claimed.run.chunks_total)
-            with work.commit() as connection:
-                if failure is None:
-                    mark_done(connection, work.claimed.lease, summary)
-                else:
+            if failure is not None:
+                with work.commit() as connection:
                     mark_failed(connection, work.claimed.lease, failure, summary)
-        if failure is not None:
-            log.error("run_failed", reason=failure, **summary)
-            raise RunFailed(failure)
+                log.error("run_failed", reason=failure, **summary)
+                raise RunFailed(failure)
+            end_done(system, work, summary)
         log.info("run_done", **summary)
 
 
@@ -86,7 +79,7 @@ def _leaving_nothing_of_erased(system: System, run_id: UUID) -> Iterator[None]:
         raise
 
 
-def _check_and_export(system: System, work: LeasedWork[_Claimed]) -> tuple[Tally, str | None]:
+def _check_and_export(system: System, work: LeasedWork[Finishing]) -> tuple[Tally, str | None]:
     """Count, check and export in one pass over the frames; store the export if all is well, else return why not."""
     claimed, heartbeat = work.claimed, work.heartbeat
     tally, check = Tally(), FrameCheck(claimed.index)

@@ -52,6 +52,13 @@ class LeaseHeartbeat:
         if self._thread.ident is not None:
             self._thread.join()
 
+    def restarted(self) -> LeaseHeartbeat:
+        """Another one of the same lease, started, after this one was stopped."""
+        again = LeaseHeartbeat(self._system, self._lease, self._stopping, column=self._column)
+        again._progress = self._progress
+        again.start()
+        return again
+
     def advance(self, amount: int = 1) -> None:
         """Count progress: frames, or bytes. Callers in several threads may lose a count; that it moves is enough."""
         self._progress += amount

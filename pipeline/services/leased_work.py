@@ -107,6 +107,10 @@ class LeasedWork(Generic[C]):
             yield connection
         self.is_committed = True
 
+    def renew_again(self) -> None:
+        """Renew the lease again after a commit that was rolled back, so that the work can go on."""
+        self.heartbeat = self.heartbeat.restarted()
+
 
 @contextmanager
 def leased_work(
@@ -137,15 +141,15 @@ def leased_work(
     try:
         yield work
     except Exception as error:
-        heartbeat.stop()
+        work.heartbeat.stop()
         if work.is_committed:
             raise
-        if isinstance(error, Stopping) and heartbeat.lost:  # the decoder raises Stopping for any interruption
+        if isinstance(error, Stopping) and work.heartbeat.lost:  # the decoder raises Stopping for any interruption
             error = LeaseLost()
         if _write_outcome(system, kind, claimed.lease, error):
             raise
     finally:
-        heartbeat.stop()
+        work.heartbeat.stop()
 
 
 def _write_outcome(system: System, kind: WorkKind, lease: Lease, error: Exception) -> bool:

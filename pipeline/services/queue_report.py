@@ -199,9 +199,10 @@ def set_share(system: System, lane: str, share: float) -> QueueReport:
 
 
 class _Costs:
-    """Seconds of a slot for one frame, from the chunks that ended lately: of a run, else of its model, else of all.
+    """Seconds of a slot for one frame, from the chunks that ended lately: of a run, else of its model.
 
-    What the slots spent between chunks is laid on these.
+    A team's footage is alike, so of the model's chunks those of the run's own team come first. What the slots spent
+    between chunks is laid on these.
 
     Args:
         slots: of all workers.
@@ -213,12 +214,12 @@ class _Costs:
         self._overhead = overhead if 1 <= overhead <= _MOST_OVERHEAD else 1.0
         self._spent: dict[object, tuple[float, int]] = defaultdict(lambda: (0.0, 0))
         for pace in paces:
-            for key in (pace.run_id, pace.model_fingerprint, None):
+            for key in (pace.run_id, (pace.model_fingerprint, pace.team_id), pace.model_fingerprint, None):
                 slot_s, frames = self._spent[key]
                 self._spent[key] = slot_s + pace.slot_s, frames + pace.frames
 
     def of(self, run: QueuedRun) -> float | None:
-        for key in (run.id, run.model_fingerprint, None):
+        for key in (run.id, (run.model_fingerprint, run.team_id), run.model_fingerprint, None):
             slot_s, frames = self._spent.get(key, (0.0, 0))
             if frames:
                 return self._overhead * slot_s / frames

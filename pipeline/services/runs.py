@@ -85,8 +85,9 @@ class Cancellation:
         return {"run_id": str(self.run_id), "state": self.state, "was_open": self.was_open}
 
 
-#: Which run of a video to take if it has several: the video's current one, the newest, or the newest that is open.
-Preference = Literal["current", "newest", "open"]
+#: Which run of a video to take if it has several: the video's current one, the newest, or the newest that is open, or
+#: done.
+Preference = Literal["current", "newest", "open", "done"]
 
 
 @dataclass(frozen=True)
@@ -133,10 +134,27 @@ def find_run(system: System, name_or_id: str, *, team: str | None, prefer: Prefe
         raise NotFound(
             f"{name_or_id!r} may be {len(found)} runs: {listed}{', …' if len(found) > 6 else ''}; name one by its id"
         )
-    done = [run for run in found if run.state is RunState.DONE]
-    if prefer == "current" and done:
-        return max(done, key=lambda run: run.finished_at or run.created_at).id
+    if prefer == "current":
+        found = [run for run in found if run.is_current] or found
+    if prefer in {"current", "done"}:
+        done = [run for run in found if run.state is RunState.DONE]
+        found = sorted(done, key=lambda run: run.finished_at or run.created_at, reverse=True) or found
     return found[0].id
+
+
+def find_video(system: System, name_or_id: str, *, team: str | None) -> UUID:
+    """The id of a video by its own id, its name, or the id of one of its runs.
+
+    Raises:
+        NotFound: there is none, or it is not clear which is meant.
+        UnknownTeam: there is no such team.
+    """
+    try:
+        video_id = UUID(name_or_id)
+        with transaction(system.engine) as connection:
+            return select_video(connection, video_id, team=team).id
+    except (ValueError, NotFound):
+        return get_run(system, find_run(system, name_or_id, team=team), team=team).run.video_id
 
 
 def find_runs_by_tags(system: System, tags: Tags, *, team: str | None, prefer: Preference) -> list[UUID]:
@@ -157,12 +175,9 @@ def find_runs_by_tags(system: System, tags: Tags, *, team: str | None, prefer: P
         newest_by_model = {(run.video_id, run.model_fingerprint): run.id for run in reversed(found)}
         chosen = list(reversed(newest_by_model.values()))
     else:
-        done = [run for run in found if run.state is RunState.DONE]
-        current = {run.video_id: run.id for run in sorted(done, key=lambda run: run.finished_at or run.created_at)}
-        ids = set(current.values())
-        chosen = [run.id for run in found if run.id in ids]
+        chosen = [run.id for run in found if run.is_current and run.state is RunState.DONE]
     if not chosen:
-        which = {"open": "open run", "current": "run that is done", "newest": "run"}[prefer]
+        which = {"open": "open run", "newest": "run"}.get(prefer, "run that is done")
         raise NotFound(f"no {which} has a video tagged {format_tags(tags)}; `poseline runs --tag …` lists them")
     return chosen
 
@@ -250,6 +265,8 @@ def to_dict(run: Run) -> dict[str, object]:
         "deadline": run.deadline and run.deadline.isoformat(),
         "created_at": run.created_at.isoformat(),
         "finished_at": run.finished_at.isoformat() if run.finished_at else None,
+        "is_current": run.is_current,
+        "promotion": run.promotion,
         "paused_since": run.paused_at.isoformat() if is_held_back(run) and run.paused_at else None,
         "took_s": took_s,
         "frames": run.frames,

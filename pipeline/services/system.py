@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from pipeline.core.video_limits import VideoLimits
-from pipeline.db.engine import build_engine
+from pipeline.db.engine import build_engine, database_time
 from pipeline.queue import TaskQueue, build_task_queue
 from pipeline.services.index_cache import IndexCache
 from pipeline.settings import Settings
@@ -16,13 +18,18 @@ from pipeline.storage.objects import ObjectStore, build_object_store
 
 @dataclass(frozen=True)
 class System:
-    """Database, object store, queue and settings, and the frame indexes read last."""
+    """Database, object store, queue and settings, and the frame indexes read last.
+
+    Args:
+        clock: what time it is for schedules.
+    """
 
     settings: Settings
     engine: Engine
     store: ObjectStore
     queue: TaskQueue
     indexes: IndexCache = field(default_factory=IndexCache)
+    clock: Callable[[Connection], datetime] = database_time
 
     @property
     def limits(self) -> VideoLimits:

@@ -13,7 +13,7 @@ from pipeline.db.engine import transaction
 from pipeline.db.video_tags import lock_tags, write_tags
 from pipeline.db.videos import select_video
 from pipeline.errors import NotFound, UsageError
-from pipeline.services.runs import find_run, get_run
+from pipeline.services.runs import find_video
 from pipeline.services.system import System
 
 #: Values that were replaced: the key, the value before, the value now.
@@ -62,7 +62,7 @@ def tag_video(
         NotFound: there is no such video or run, or it is another team's; or a tag to be removed is not there.
         UsageError: there would be too many.
     """
-    video_id = _find_video(system, name_or_id, team=team)
+    video_id = find_video(system, name_or_id, team=team)
     with transaction(system.engine) as connection:
         before = lock_tags(connection, [video_id])[video_id]
         for key in remove:
@@ -77,13 +77,3 @@ def tag_video(
         write_tags(connection, {video_id: after})
         found = select_video(connection, video_id, team=team)
     return TaggedVideo(found.id, found.name, found.team, found.tags)
-
-
-def _find_video(system: System, name_or_id: str, *, team: str | None) -> UUID:
-    """The id of a video by its own id, its name, or the id of one of its runs."""
-    try:
-        video_id = UUID(name_or_id)
-        with transaction(system.engine) as connection:
-            return select_video(connection, video_id, team=team).id
-    except (ValueError, NotFound):
-        return get_run(system, find_run(system, name_or_id, team=team), team=team).run.video_id

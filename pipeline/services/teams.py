@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import Connection
 
@@ -15,6 +16,7 @@ from pipeline.db.engine import transaction
 from pipeline.db.teams import (
     TeamRow,
     ensure_team,
+    find_team_id,
     insert_team,
     lock_team,
     select_limits,
@@ -144,6 +146,21 @@ def require_team(system: System, team_name: str) -> None:
     with transaction(system.engine) as connection:
         if not team_exists(connection, team_name):
             raise _unknown_team(connection, team_name)
+
+
+def team_id_of(system: System, team_name: str | None) -> UUID | None:
+    """The id of a team; None for all teams.
+
+    Raises:
+        UnknownTeam: there is none of that name; the message names the most similar.
+    """
+    if team_name is None:
+        return None
+    with transaction(system.engine) as connection:
+        found = find_team_id(connection, team_name)
+        if found is None:
+            raise _unknown_team(connection, team_name)
+    return found
 
 
 def _unknown_team(connection: Connection, name: str) -> UnknownTeam:

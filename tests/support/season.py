@@ -23,6 +23,11 @@ SELECT (SELECT id FROM team WHERE name = 'team ' || (1 + n % :teams)), 'match-' 
        '"e"', 1, gen_random_uuid()::text, 4, 4, 1, 30, :frames, 0, :frames - 1, :frame_index
 FROM generate_series(1, :runs) AS n
 """
+_ONE_AFTER_THE_OTHER = """
+UPDATE video SET created_at = now() - interval '1 day' + place * interval '1 s'
+FROM (SELECT id, row_number() OVER (ORDER BY length(name), name) AS place FROM video) AS placed
+WHERE placed.id = video.id
+"""
 _RUNS = """
 INSERT INTO run (video_id, team_id, model_fingerprint, precision, lane, state, chunks_total, chunks_pending, created_at,
                  due_at)
@@ -36,6 +41,18 @@ SELECT run.id, idx, 'ready', idx * :per_chunk, :per_chunk, idx * :per_chunk, (id
 FROM run CROSS JOIN generate_series(0, :chunks - 1) AS idx
 WHERE NOT EXISTS (SELECT FROM chunk WHERE run_id = run.id)
 """
+
+
+def fill_videos(system: System, *, videos: int, frames: int = 120, teams: int = 1, per_keyframe: int = 30) -> None:
+    """Make ready videos at 30 frames a second that nobody has analysed, spread over `teams` teams, taken in one after
+    the other."""
+    every = np.arange(frames)
+    index = FrameIndex(Fraction(1, 30), every, every % per_keyframe == 0, np.full(frames, -1), np.ones(frames, int))
+    values = {"runs": videos, "teams": teams, "frames": frames, "frame_index": index.to_bytes()}
+    with transaction(system.engine) as connection:
+        for statement in (_TEAMS, _MODEL, _VIDEOS):
+            connection.execute(text(statement), values)
+        connection.execute(text(_ONE_AFTER_THE_OTHER))
 
 
 def fill(

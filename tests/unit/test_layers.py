@@ -44,6 +44,7 @@ VENDOR_HOMES: dict[str, set[str]] = {
     "celery": {"workers", "pipeline/queue.py"},
     "kombu": {"workers", "pipeline/queue.py"},
     "redis": {"pipeline/queue.py", "pipeline/local"},
+    "cronsim": {"pipeline/core/cron.py"},
     "click": {"pipeline/cli"},
     "rich": {"pipeline/cli"},
 }

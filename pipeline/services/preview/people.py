@@ -20,27 +20,37 @@ MIN_CONFIDENCE = 0.2
 FARTHEST = 16
 
 
-def draw_people(image: Image, row: FrameRow, skeleton: Sequence[Sequence[int]], scale: float = 1.0) -> None:
+def draw_people(
+    image: Image,
+    row: FrameRow,
+    skeleton: Sequence[Sequence[int]],
+    scale: float = 1.0,
+    *,
+    corner_px: tuple[float, float] = (0.0, 0.0),
+    colour: tuple[int, int, int] | None = None,
+) -> None:
     """Draw a frame's skeletons onto `image`, which is `scale` times the frame that the poses are in.
 
     Args:
         image: uint8 BGR `(height, width, 3)`; lines are as wide as its size asks for.
         skeleton: pairs of keypoints that a line joins.
+        corner_px: where the image's upper left corner is in the frame, x and y.
+        colour: BGR, of everybody; otherwise each has another.
     """
     thickness = max(1, round(max(image.shape[:2]) / 400))
     for i in range(len(row.poses)):
-        colour = COLOURS[i % len(COLOURS)]
-        points = row.poses.keypoints[i, :, :2] * scale
+        own_colour = COLOURS[i % len(COLOURS)] if colour is None else colour
+        points = (row.poses.keypoints[i, :, :2] - np.asarray(corner_px, np.float32)) * scale
         sure = row.poses.keypoints[i, :, 2] >= MIN_CONFIDENCE
         sure &= (np.abs(points) < FARTHEST * max(image.shape)).all(axis=1)
         at = [(round(float(x)), round(float(y))) for x, y in points]
         for a, b in skeleton:
             if sure[a] and sure[b]:
-                cv2.line(image, at[a], at[b], colour, thickness, cv2.LINE_AA)
+                cv2.line(image, at[a], at[b], own_colour, thickness, cv2.LINE_AA)
         for k, centre in enumerate(at):
             if sure[k]:
                 cv2.circle(image, centre, thickness + 1, (255, 255, 255), -1, cv2.LINE_AA)
-                cv2.circle(image, centre, thickness, colour, -1, cv2.LINE_AA)
+                cv2.circle(image, centre, thickness, own_colour, -1, cv2.LINE_AA)
 
 
 def resized(image: Image, width: int, height: int) -> Image:

@@ -6,6 +6,7 @@ from pipeline.db.engine import transaction
 from pipeline.errors import ServiceUnavailable
 from pipeline.logs import get_logger
 from pipeline.services.dispatch import dispatch
+from pipeline.services.passes import advance_passes
 from pipeline.services.pressure import watch_pressure
 from pipeline.services.reconcile.counters import repair_counters
 from pipeline.services.reconcile.deadlines import raise_urgent_runs
@@ -36,6 +37,7 @@ SWEEPS = (
     remove_orphaned_objects,
     watch_pressure,
     raise_urgent_runs,
+    advance_passes,
     dispatch,
     remove_frames_of_deleted_runs,
     remove_outlived,

@@ -1,0 +1,60 @@
+"""Runs that wait for the next pass of their schedule: those that the one before did not get to the end of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import Connection, and_, select, update
+
+from pipeline.core.states import ChunkState
+from pipeline.db.chunks import ANALYSED
+from pipeline.db.passes import frames_per_s
+from pipeline.db.tables import chunk, pass_, run, video
+from pipeline.db.transitions import move_to
+
+
+def lock_held_runs(
+    connection: Connection, schedule_id: UUID, model_fingerprint: str, limit: int
+) -> list[tuple[UUID, float]]:
+    """Runs that an earlier pass of the schedule held back, in order, locked: ids, and their videos' frames a second."""
+    passes = select(pass_.c.id).where(pass_.c.schedule_id == schedule_id)
+    statement = (
+        select(run.c.id, frames_per_s())
+        .join(video, video.c.id == run.c.video_id)
+        .where(
+            run.c.held,
+            run.c.pass_id.in_(passes),
+            run.c.state.in_(ANALYSED),
+            run.c.model_fingerprint == model_fingerprint,
+        )
+        .order_by(run.c.due_at, run.c.id)
+        .limit(limit)
+        .with_for_update(of=run)
+    )
+    return [(row.id, row.frames_per_s) for row in connection.execute(statement)]
+
+
+def hold_runs(connection: Connection, pass_id: UUID) -> int:
+    """Have what a pass's runs have not begun wait for the next; what runs goes on. Returns how many are held."""
+    own = and_(run.c.pass_id == pass_id, run.c.state.in_(ANALYSED), ~run.c.held)
+    # Chunks before runs, as whoever commits one locks them.
+    connection.execute(
+        move_to(ChunkState.READY, queued_at=None).where(
+            chunk.c.state == ChunkState.QUEUED, chunk.c.run_id == run.c.id, own
+        )
+    )
+    return connection.execute(update(run).where(own).values(held=True, chunk_limit=None)).rowcount
+
+
+def select_held_runs(connection: Connection, schedule_id: UUID) -> Sequence[UUID]:
+    """The runs of a schedule that wait for its next pass."""
+    passes = select(pass_.c.id).where(pass_.c.schedule_id == schedule_id)
+    held = select(run.c.id).where(run.c.held, run.c.pass_id.in_(passes), run.c.state.in_(ANALYSED))
+    return connection.execute(held).scalars().all()
+
+
+def select_held_of_pass(connection: Connection, pass_id: UUID) -> Sequence[UUID]:
+    """The runs of a pass that are held."""
+    held = select(run.c.id).where(run.c.held, run.c.pass_id == pass_id, run.c.state.in_(ANALYSED))
+    return connection.execute(held).scalars().all()

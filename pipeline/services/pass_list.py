@@ -1,0 +1,100 @@
+"""Passes as people see and stop them. `team` restricts each call to one team; None is the operator."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+from uuid import UUID
+
+from pipeline.db.engine import transaction
+from pipeline.db.held_runs import select_held_of_pass
+from pipeline.db.pass_figures import sum_up_pass
+from pipeline.db.passes import PassRow, find_passes, lock_open_pass, select_passes
+from pipeline.db.run_ends import mark_cancelled
+from pipeline.errors import NotFound, ServiceUnavailable, UsageError
+from pipeline.services.passes import close_pass
+from pipeline.services.system import System
+
+
+@dataclass(frozen=True)
+class PassProgress:
+    """How far a pass is.
+
+    Args:
+        frames_total: of the videos that were chosen when it was opened; None where they are chosen as it goes on.
+    """
+
+    one: PassRow
+    counts: dict[str, Any]
+    frames_total: int | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The pass as JSON fields."""
+        one = self.one
+        return {
+            "pass_id": str(one.id),
+            "name": one.name,
+            "schedule": one.schedule,
+            "model": one.model,
+            "slot_at": one.slot_at and one.slot_at.isoformat(),
+            "slots_missed": one.slots_missed,
+            "opened_at": one.opened_at.isoformat(),
+            "closes_at": one.closes_at and one.closes_at.isoformat(),
+            "closed_at": one.closed_at and one.closed_at.isoformat(),
+            "ended": one.ended,
+            "promotion": one.promotion,
+            "budget": asdict(one.budget),
+            **self.counts,
+        }
+
+
+def get_pass(system: System, pass_id: UUID) -> tuple[PassRow, dict[str, Any]]:
+    """A pass and what it came to so far."""
+    with transaction(system.engine) as connection:
+        one = select_passes(connection, pass_id=pass_id)[0]
+        return one, sum_up_pass(connection, one)
+
+
+def find_pass(system: System, name_or_id: str, *, team: str | None) -> PassRow:
+    """A pass by its name, or by the first characters of its id; the newest where several have that name.
+
+    Raises:
+        NotFound: there is none.
+    """
+    with transaction(system.engine) as connection:
+        found = find_passes(connection, name_or_id, team_name=team)
+    if not found:
+        raise NotFound(f"there is no pass {name_or_id!r}; `poseline schedule passes` lists them")
+    return found[0]
+
+
+def list_passes(
+    system: System, *, schedule_id: UUID | None = None, team: str | None = None, limit: int | None = None
+) -> list[PassProgress]:
+    """Passes, the newest first."""
+    with transaction(system.engine) as connection:
+        passes = select_passes(connection, schedule_id=schedule_id, team_name=team, limit=limit)
+        return [PassProgress(one, sum_up_pass(connection, one)) for one in passes]
+
+
+def stop_pass(system: System, pass_id: UUID) -> tuple[PassRow, int]:
+    """End a pass: what runs goes on. What was not begun is cancelled where the pass was asked for by hand, otherwise it
+    waits for the schedule's next. Returns the pass, and how many runs were cancelled.
+
+    Raises:
+        UsageError: it has ended.
+        ServiceUnavailable: another process is about it at this moment.
+    """
+    with transaction(system.engine) as connection:
+        one = lock_open_pass(connection, pass_id)
+        if one is not None:
+            close_pass(connection, one, "stopped", system.clock(connection))
+            cancelled = 0
+            if one.schedule_id is None:
+                for run_id in select_held_of_pass(connection, pass_id):
+                    cancelled += mark_cancelled(connection, run_id)
+            return select_passes(connection, pass_id=pass_id)[0], cancelled
+        found = select_passes(connection, pass_id=pass_id)[0]
+    if found.closed_at is not None:
+        raise UsageError(f"the pass {found.name!r} has ended: {found.ended}")
+    raise ServiceUnavailable(f"the pass {found.name!r} is being worked on at this moment; try again")
