@@ -54,8 +54,8 @@ class Outlived:
 
 
 def cutoff(rule: Rule) -> ColumnElement[Any]:
-    """SQL: what is from before that time goes."""
-    return func.clock_timestamp() - timedelta(days=rule.days)
+    """SQL: what is from before that time goes. An index is read up to `now()`, but not up to a clock that goes on."""
+    return func.now() - timedelta(days=rule.days)
 
 
 def has_open_run() -> ColumnElement[bool]:
@@ -106,12 +106,16 @@ def age_column(rule: Rule) -> Any:
 
 def select_outlived(connection: Connection, rule: Rule, limit: int) -> list[UUID]:
     """The ids of the videos or runs that have waited longest; not of the kind `audit`."""
-    statement = select(of_table(rule).c.id).where(is_outlived(rule)).order_by(age_column(rule)).limit(limit)
-    return list(connection.execute(statement).scalars())
+    return list(connection.execute(outlived_ids(rule).limit(limit)).scalars())
+
+
+def outlived_ids(rule: Rule) -> Select[tuple[UUID]]:
+    """SQL: the ids of the videos or runs that may go, the oldest first."""
+    return select(of_table(rule).c.id).where(is_outlived(rule)).order_by(age_column(rule))
 
 
 def outlived_promotions(rule: Rule) -> Select[Any]:
-    """SQL: promotions of the team's videos that are older, but each video's last: `id`, `at`, `video`."""
+    """SQL: promotions of the team's videos that are older, but each video's last and those of its current run."""
     later = promotion.alias()
     is_last = not_(
         select(later.c.id).where(later.c.video_id == promotion.c.video_id, later.c.id > promotion.c.id).exists()
@@ -120,6 +124,7 @@ def outlived_promotions(rule: Rule) -> Select[Any]:
         select(promotion.c.id, promotion.c.at, video.c.name.label("name"))
         .join(video, video.c.id == promotion.c.video_id)
         .where(video.c.team_id == rule.team_id, promotion.c.at < cutoff(rule), not_(is_last))
+        .where(promotion.c.run_id.is_distinct_from(video.c.current_run_id))
     )
 
 
