@@ -94,14 +94,17 @@ def _is_used(connection: Connection, bucket: str, key: str) -> bool:
 
 _FORGET_DEATHS = text("""
 UPDATE worker_death
-SET held = ARRAY(SELECT name FROM unnest(held) AS name WHERE split_part(name, '/', 1) <> ALL (:ids) ORDER BY name)
-WHERE EXISTS (SELECT FROM unnest(held) AS name WHERE split_part(name, '/', 1) = ANY (:ids))
+SET held = ARRAY(
+    SELECT name FROM unnest(held) AS name WHERE split_part(name, '/', 1) <> ALL (CAST(:ids AS text[])) ORDER BY name
+)
+WHERE EXISTS (SELECT FROM unnest(held) AS name WHERE split_part(name, '/', 1) = ANY (CAST(:ids AS text[])))
 """)
 
 _FORGET_GIVEN = text("UPDATE pass SET video_ids = array_remove(video_ids, :id) WHERE :id = ANY (video_ids)")
 _FORGET_REPORTS = text("""
 UPDATE pass SET result = NULL
-WHERE result IS NOT NULL AND EXISTS (SELECT FROM unnest(:ids) AS known (id) WHERE strpos(pass.result::text, id) > 0)
+WHERE result IS NOT NULL
+    AND EXISTS (SELECT FROM unnest(CAST(:ids AS text[])) AS known (id) WHERE strpos(pass.result::text, id) > 0)
 """)
 
 

@@ -109,7 +109,7 @@ def select_outlived(connection: Connection, rule: Rule, limit: int) -> list[UUID
     return list(connection.execute(outlived_ids(rule).limit(limit)).scalars())
 
 
-def outlived_ids(rule: Rule) -> Select[tuple[UUID]]:
+def outlived_ids(rule: Rule) -> Select[Any]:
     """SQL: the ids of the videos or runs that may go, the oldest first."""
     return select(of_table(rule).c.id).where(is_outlived(rule)).order_by(age_column(rule))
 
