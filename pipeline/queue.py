@@ -49,6 +49,9 @@ _REFUSALS = (AuthenticationError, NoPermissionError)
 _KEY_PREFIX = "poseline:"
 _WINDOW_KEY = f"{_KEY_PREFIX}window:"
 _WINDOW_KNOWN_S = 60
+#: The list that object stores write their notifications to.
+WATCH_HINTS_KEY = f"{_KEY_PREFIX}watch-hints"
+_MOST_WATCH_HINTS = 10_000
 #: Kombu keeps a list in Redis for each priority of a queue, and reads those of 0 first.
 _FIRST, _IN_TURN = 0, 9
 _PRIORITIES = (_FIRST, _IN_TURN)
@@ -204,6 +207,19 @@ class TaskQueue:
             info = self._redis.info("memory")
         assert isinstance(info, dict)
         return str(info["maxmemory_policy"])
+
+    def take_watch_hints(self, most: int) -> list[bytes]:
+        """Take the notifications of object stores that came first, at most so many; of a flood the oldest are dropped.
+
+        Raises:
+            ServiceUnavailable: Redis does not answer, or the key is no list.
+        """
+        with _broker_errors():
+            pipeline = self._redis.pipeline(transaction=False)
+            pipeline.ltrim(WATCH_HINTS_KEY, -_MOST_WATCH_HINTS, -1)
+            pipeline.lpop(WATCH_HINTS_KEY, most)
+            _, taken = pipeline.execute()
+        return list(taken or [])
 
     def report_beat(self, report: BeatReport) -> None:
         """Leave beat's report, which expires by itself.

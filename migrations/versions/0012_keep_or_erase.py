@@ -28,8 +28,6 @@ ALTER TABLE video
 UPDATE video SET original_at = created_at;
 CREATE INDEX video_original ON video (team_id, original_at)
     WHERE owned AND state = 'ready' AND original_removed_at IS NULL;
-CREATE INDEX video_duplicates ON video (duplicate_of) WHERE duplicate_of IS NOT NULL;
-CREATE INDEX video_current_run ON video (current_run_id) WHERE current_run_id IS NOT NULL;
 """
 
 RUNS = """
@@ -110,6 +108,7 @@ CREATE TABLE erasure_item (
 CREATE INDEX erasure_item_open ON erasure_item (erasure_id, kind, key) WHERE done_at IS NULL;
 CREATE INDEX erasure_item_run ON erasure_item (key) WHERE kind = 'run' AND done_at IS NULL;
 CREATE INDEX erasure_item_look ON erasure_item (look_at) WHERE look_at IS NOT NULL;
+CREATE TABLE erased_source (sha256 text PRIMARY KEY);
 ALTER TABLE team ADD COLUMN erasure_id uuid REFERENCES erasure (id);
 """
 

@@ -19,6 +19,7 @@ SECTIONS = {
     "Videos": {
         "analyze": Entry("analyze:analyze", "Find the people in videos, wait, write their poses to files."),
         "ingest": Entry("ingest:ingest", "The same without waiting."),
+        "watch": Entry("watch:watch", "Take in what other tools put into a bucket."),
         "runs": Entry("results:runs", "List the newest runs."),
         "show": Entry("results:show", "Show one run: progress, results, errors."),
         "queue": Entry("queue:queue", "Show what waits, how fast it goes, and when each run will be done."),
@@ -27,7 +28,7 @@ SECTIONS = {
         "retry": Entry("retry:retry", "Try again what failed, was cancelled or was given up."),
         "export": Entry("results:export", "Write a run's poses to a file."),
         "preview": Entry("results:preview", "Draw a run's skeletons on its video or a contact sheet."),
-        "verify": Entry("results:verify", "Check a run's frames against its stored video."),
+        "verify": Entry("verify:verify", "Check a run's frames against its stored video."),
     },
     "Versions": {
         "compare": Entry("versions:compare", "Show how two runs of a video differ."),
@@ -35,6 +36,8 @@ SECTIONS = {
         "rollback": Entry("versions:rollback", "Go back to the run that was current before."),
         "history": Entry("versions:history", "Show which runs were current, by whom and why."),
         "report": Entry("report:report", "Report on a schedule or pass: what changed, the worst."),
+        "reprocess": Entry("reprocess:reprocess", "Analyse videos again by another model, once."),
+        "schedule": Entry("schedule:schedule", "Analyse videos again at night, by the clock."),
     },
     "Models": {
         "models": Entry("models:models", "List models, fetch them, check them on this machine."),
@@ -46,6 +49,8 @@ SECTIONS = {
         "up": Entry("local_stack:up", "Start the local stack: servers, a worker, Flower."),
         "down": Entry("local_stack:down", "Stop it; its data stays."),
         "status": Entry("local_stack:status", "Show what runs: servers, workers, queues."),
+        "backup": Entry("backup:backup", "Copy the database and the objects into a folder."),
+        "restore": Entry("backup:restore", "Make a stack in an empty home from a backup."),
         "doctor": Entry("doctor:doctor", "Check every part; print what is wrong and the fix."),
     },
     "Your own servers": {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pipeline.core.states import RunState
 from pipeline.core.tags import format_tags
 from pipeline.services.result_page import length
 from pipeline.services.runs import Run, RunDetail, duration_s, is_held_back, short_id
@@ -61,6 +62,12 @@ def detail_lines(detail: RunDetail) -> list[str]:
     lines.append(f"  video   {', '.join(about)}, team {run.team}")
     lines.append(f"  model   {run.model_name} ({run.model_fingerprint[:12]})")
     lines += [f"          {note}" for note in run.notes]
+    if video.source_gone_at is not None and video.source is not None:
+        where = printable(f"s3://{video.source.bucket}/{video.source.key}")
+        lines.append(
+            f"  source  {where} is gone or overwritten, found {video.source_gone_at.astimezone():%Y-%m-%d %H:%M}"
+        )
+        lines.append("          what was analysed stays; put it back, or upload the video, to analyse it again")
     if run.tags:
         lines.append(f"  tags    {format_tags(run.tags)}")
     if run.deadline is not None:
@@ -78,8 +85,31 @@ def detail_lines(detail: RunDetail) -> list[str]:
     if len(detail.given_up) > _GIVEN_UP_SHOWN:
         lines.append(f"          and {len(detail.given_up) - _GIVEN_UP_SHOWN} more parts; --json has them all")
     lines += [f"  with    {engine}: {count} frames" for engine, count in detail.computed_with.items()]
+    lines += _version_lines(detail)
     if detail.blocking_reason is not None:
         lines.append(f"  blocked {detail.blocking_reason}")
+    return lines
+
+
+def _version_lines(detail: RunDetail) -> list[str]:
+    """Whether a run that is done is current and why, and how it differs from the one before."""
+    run, decision = detail.run, detail.decision
+    lines = []
+    if run.state is RunState.DONE and run.is_current:
+        why = (
+            f" since {decision.at.astimezone():%Y-%m-%d %H:%M}, by {decision.by}: {decision.reason}" if decision else ""
+        )
+        lines.append(f"  current{why}")
+    elif run.state is RunState.DONE:
+        kept_back = f": kept back by {decision.by}: {decision.reason}" if decision and not decision.promoted else ""
+        lines.append(f"  not current{kept_back}")
+    if detail.against is not None:
+        against, figures = detail.against
+        oks = "" if figures.oks_mean is None else f", OKS {figures.oks_mean:.3f}"
+        lines.append(
+            f"  against run {short_id(against)}: {figures.people_lost} of {figures.people_before} people lost, "
+            f"{figures.people_found} found{oks}"
+        )
     return lines
 
 

@@ -101,6 +101,23 @@ class Bar:
         return f"{speed}, {in_time(left_s)} left" if left_s and left_s > 0 else speed
 
 
+class Steps:
+    """Says what begins, without a bar: for work that is mostly over at once."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def total(self, count: int, /) -> None:
+        """Ignored."""
+
+    def advance(self, count: int = 1, /) -> None:
+        """Ignored."""
+
+    def step(self, message: str, /) -> None:
+        """Say what begins."""
+        self._console.notice(message)
+
+
 def in_time(seconds: float) -> str:
     """A duration for people: `40 s`, `12 min`, `3 h 20 min`."""
     if seconds < 90:

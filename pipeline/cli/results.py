@@ -30,7 +30,6 @@ from pipeline.services.preview import preview_run
 from pipeline.services.result_names import claimed_names
 from pipeline.services.runs import RunDetail, cancel_run, find_run, get_run, is_held_back, list_runs, short_id, to_dict
 from pipeline.services.upload_steps import printable
-from pipeline.services.verify import verify_run
 
 _FOLDER = Path("poseline-out")
 _of_team = click.option("--team", help="Only this team's.")
@@ -113,32 +112,6 @@ def cancel(console: Console, names: tuple[str, ...], tags: Tags, team: str | Non
         for each in cancelled:
             changed = "" if each.was_open else " already, nothing changed"
             console.print(f"run {short_id(each.run_id)}: {each.state}{changed}")
-
-
-@click.command()
-@click.argument("name", metavar="[RUN]", required=False)
-@select_by_tag
-@_of_team
-@common
-@pass_console
-def verify(console: Console, name: str | None, tags: Tags, team: str | None) -> int:
-    """Compare a run's frames and export with its video in the object store. Exit code 1 if they differ.
-
-    With --tag, those of the current run of every video that has the tag.
-    """
-    found = chosen_runs(console, [name] if name else [], tags, team=team, prefer="current")
-    verdicts = []
-    for run_id in found:
-        with Bar(console, "verifying", None) as bar:
-            verdict = verify_run(console.system, run_id, bar)
-        verdicts.append(verdict)
-        console.print(f"run {short_id(run_id)}: {'correct' if verdict.good else 'NOT correct'}")
-        for check in verdict.checks:
-            if not (tags and check.good):
-                console.print(f"  {check.what:<10} {'' if check.good else 'WRONG: '}{check.found}")
-    facts = [verdict.to_dict() for verdict in verdicts]
-    console.print_json(facts if tags else facts[0])
-    return 0 if all(verdict.good for verdict in verdicts) else 1
 
 
 @click.command()

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.core.tags import Tags
+from pipeline.core.video_names import VIDEO_ENDINGS, is_video_name
 from pipeline.errors import UsageError
 from pipeline.services.manifest import is_manifest, read_manifest, real_location
 from pipeline.services.upload_steps import printable
 
-VIDEO_ENDINGS = {".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".ts", ".mts", ".m2ts", ".mpg", ".mpeg"}
 _GLOB = set("*?[")
 
 
@@ -45,13 +45,6 @@ class Source:
     def shown_name(self) -> str:
         """The name of the video, printable."""
         return printable(self.name or self.location.rstrip("/").rpartition("/")[2])
-
-
-def is_video_name(name: str) -> bool:
-    """Whether a file or object is taken for a video where a folder or prefix was named; hidden ones are not, such as
-    `._cam03.mp4`, which macOS puts beside a file on a card."""
-    own = name.rpartition("/")[2]
-    return os.path.splitext(own)[1].lower() in VIDEO_ENDINGS and not own.startswith(".")
 
 
 def find_sources(

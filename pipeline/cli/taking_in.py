@@ -14,12 +14,13 @@ import click
 from pipeline.cli.console import Console, interactive
 from pipeline.cli.ended_videos import Ended, what_is_known
 from pipeline.cli.ingest_report import IngestReport, facts_of
-from pipeline.cli.progress import Bar
+from pipeline.cli.progress import Bar, Steps
 from pipeline.cli.source_options import Wanted
-from pipeline.cli.sources import Source, find_sources, is_video_name
+from pipeline.cli.sources import Source, find_sources
 from pipeline.cli.stop_signals import stopped_as_by_ctrl_c
 from pipeline.cli.waiting import Submission
 from pipeline.core.tags import checked_tags
+from pipeline.core.video_names import is_video_name
 from pipeline.errors import OwnPreview, PoselineError, UnknownTeam, UsageError
 from pipeline.inference.zoo import FoundModel, find_model
 from pipeline.services.bulk_ingest import ingest_all
@@ -110,7 +111,7 @@ class TakingIn:
 
     def _registration(self) -> Registration:
         console, wanted = self._console, self._wanted
-        return Registration(console.system, self._model, _Steps(console), lane=wanted.lane, deadline=wanted.deadline)
+        return Registration(console.system, self._model, Steps(console), lane=wanted.lane, deadline=wanted.deadline)
 
     def facts(self) -> list[dict[str, Any]]:
         """What became of each that was taken in, as JSON fields."""
@@ -239,23 +240,6 @@ def _require_team(console: Console, team: str) -> None:
         if not click.confirm(f"{question}; make it with the default limits?", err=True):
             raise
         add_team(console.system, team)
-
-
-class _Steps:
-    """Says when the weights are uploaded."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-
-    def total(self, count: int, /) -> None:
-        """Ignored."""
-
-    def advance(self, count: int = 1, /) -> None:
-        """Ignored."""
-
-    def step(self, message: str, /) -> None:
-        """Say what begins."""
-        self._console.notice(message)
 
 
 def submit(console: Console, source: str, team: str, model: str) -> Submission:

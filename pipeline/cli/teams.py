@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from pipeline.cli.console import Console, common, pass_console
+from pipeline.cli.durations import UNITS_S, Seconds
 from pipeline.db.teams import TeamRow
 from pipeline.errors import UsageError
 from pipeline.services.teams import add_team, list_teams, set_team
@@ -23,7 +24,6 @@ LIMITS = {
     "cpu-per-frame": "max_cpu_s_per_frame",
 }
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
-_SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 class _Bytes(click.ParamType[int]):
@@ -46,17 +46,6 @@ class _Pixels(click.ParamType[int]):
         if (parts := re.fullmatch(r"(\d+)(?:x(\d+))?", str(value))) is None:
             self.fail(f"{value!r} is not a size in pixels; write 3840x2160, or plain pixels", param, ctx)
         return int(parts[1]) * int(parts[2] or 1)
-
-
-class _Seconds(click.ParamType[float]):
-    """`2h`, `90m`, or plain seconds."""
-
-    name = "duration"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        if (parts := re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", str(value))) is None:
-            self.fail(f"{value!r} is not a duration; write 2h, 90m, or plain seconds", param, ctx)
-        return float(parts[1]) * _SECONDS[parts[2]]
 
 
 @click.group(invoke_without_command=True)
@@ -88,7 +77,7 @@ def _weight_and_limits(command: click.decorators.FC) -> click.decorators.FC:
         click.option("--max-cpu-per-frame", "max_cpu_s_per_frame", type=float, metavar="S", help="Of the decoder."),
         click.option("--max-streams", "max_streams", type=int, metavar="N", help="Of one file."),
         click.option(
-            "--max-duration", "max_duration_s", type=_Seconds(), metavar="TIME", help="Of one video, such as 2h."
+            "--max-duration", "max_duration_s", type=Seconds(), metavar="TIME", help="Of one video, such as 2h."
         ),
         click.option("--max-frames", "max_frames", type=int, metavar="N", help="Of one video."),
         click.option(
@@ -171,6 +160,6 @@ def _format_limit(name: str, value: float) -> str:
         unit = next(unit for unit in ("T", "G", "M", "K", "") if value % _UNITS[unit] == 0)
         return f"{value // _UNITS[unit]}{unit}"
     if name in {"duration", "cpu-per-frame"}:
-        unit = next(unit for unit in ("h", "m", "s") if value % _SECONDS[unit] == 0 or unit == "s")
-        return f"{value / _SECONDS[unit]:g} {unit}"
+        unit = next(unit for unit in ("h", "m", "s") if value % UNITS_S[unit] == 0 or unit == "s")
+        return f"{value / UNITS_S[unit]:g} {unit}"
     return str(value)

@@ -108,6 +108,11 @@ class ComparisonFigures:
         """The figures as JSON fields."""
         return {"version": VERSION, **asdict(self), "confidence_change": self.confidence_change}
 
+    def in_short(self) -> dict[str, Any]:
+        """The figures as JSON fields, without those of single keypoints and frames."""
+        left_out = {"keypoint_names", "joints", "changed_most", "oks_histogram"}
+        return {name: value for name, value in self.to_dict().items() if name not in left_out}
+
     @classmethod
     def from_dict(cls, kept: Mapping[str, Any]) -> ComparisonFigures | None:
         """The same from their JSON fields; None where another version of Poseline made them."""

@@ -22,6 +22,7 @@ class KeyPattern:
     text: str
     keys: tuple[str, ...]
     _regex: re.Pattern[str]
+    _whole: re.Pattern[str]
 
     @classmethod
     def parse(cls, text: str) -> KeyPattern:
@@ -46,7 +47,8 @@ class KeyPattern:
         if not keys or "{" in rest or "}" in rest:
             raise ValueError(f"{text!r} is no pattern: write it like {{season}}/{{match}}_{{camera}}.mp4")
         regex += re.escape(rest)
-        return cls(text, tuple(keys), re.compile(f"(?:.*/)?{regex}", re.DOTALL))
+        whole = re.compile(regex, re.DOTALL)
+        return cls(text, tuple(keys), re.compile(f"(?:.*/)?{regex}", re.DOTALL), whole)
 
     def match(self, path: str) -> dict[str, str] | None:
         """The tags that a path or key has by its names; None where it does not fit.
@@ -54,7 +56,15 @@ class KeyPattern:
         Raises:
             ValueError: a part cannot be a tag's value.
         """
+        parts = self._parts(path, self._regex)
+        return None if parts is None else checked_tags(parts)
+
+    def match_whole(self, path: str) -> dict[str, str] | None:
+        """The parts of a path, unchecked: folders before those of the pattern do not fit. None where it does not."""
+        return self._parts(path, self._whole)
+
+    def _parts(self, path: str, regex: re.Pattern[str]) -> dict[str, str] | None:
         if "." not in self.text.rpartition("/")[2]:
             path = _ENDING.sub("", path)
-        found = self._regex.fullmatch(path)
-        return None if found is None else checked_tags(dict(zip(self.keys, found.groups(), strict=True)))
+        found = regex.fullmatch(path)
+        return None if found is None else dict(zip(self.keys, found.groups(), strict=True))

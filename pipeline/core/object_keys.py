@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from uuid import UUID
 
 #: The first segments of keys that Poseline writes in its own bucket; a user may not register an object below them.
@@ -36,3 +37,9 @@ def export_key(run_id: UUID) -> str:
 def weights_key(sha256: str) -> str:
     """Where the weights of a model are stored."""
     return f"models/{sha256}.onnx"
+
+
+def is_own_key(key: str) -> bool:
+    """Whether a key in Poseline's bucket is of what it writes; object stores differ in how they take `//` and `..`."""
+    segments = [part for part in posixpath.normpath("/" + key).split("/") if part]
+    return not segments or segments[0] in OWN_PREFIXES

@@ -141,7 +141,7 @@ class PromotionRule:
             return Decision(False, "unknown: it could not be compared with the current run; `poseline promote` decides")
         wanted = (*(NOT_WORSE if self.better else ()), *self.conditions)
         failures = [line for condition in wanted if (line := condition.failure(figures)) is not None]
-        if self.better and not any(condition.holds(figures) for condition in _IMPROVED):
+        if self.better and not failures and not any(condition.holds(figures) for condition in _IMPROVED):
             found = ", ".join(condition.finding(figures) for condition in _IMPROVED)
             failures.append(f"better: nothing is better by enough ({found})")
         if failures:

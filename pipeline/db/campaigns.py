@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, Engine, Text, cast, select, true
-from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, distinct_on
 
 from pipeline.core.states import RunState
 from pipeline.db.engine import database_errors
@@ -88,9 +88,8 @@ def iter_campaign_runs(engine: Engine, passes: Sequence[UUID], *, team_name: str
         .limit(1)
         .lateral("newest")
     )
-    figures = comparison.c.figures
-    for name in _LEFT_OUT:
-        figures = figures - cast(name, Text)  # type: ignore[assignment]
+    without = comparison.c.figures.op("-", return_type=JSONB())
+    figures = without(cast(list(_LEFT_OUT), ARRAY(Text)))
     statement = (
         select(
             run.c.id.label("run_id"),

@@ -123,6 +123,15 @@ def violated_constraint(error: IntegrityError) -> str | None:
     return original.diag.constraint_name if isinstance(original, psycopg.Error) else None
 
 
+def client_environment(database_url: str) -> dict[str, str]:
+    """The environment with which Postgres's own tools connect; a password among arguments every user could read."""
+    url = make_url(database_url)
+    values = {"PGHOST": url.host, "PGPORT": url.port, "PGUSER": url.username, "PGDATABASE": url.database}
+    given = {name: str(value) for name, value in values.items() if value is not None}
+    options = {f"PG{name.upper()}": str(value) for name, value in url.query.items() if name.startswith("ssl")}
+    return {**given, **options, "PGPASSWORD": url.password or "", "PGCONNECT_TIMEOUT": "10"}
+
+
 def advisory_key(name: str) -> int:
     """A stable 63-bit key for an advisory lock."""
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") >> 1

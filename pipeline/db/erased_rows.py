@@ -14,6 +14,7 @@ from uuid import UUID
 from sqlalchemy import Connection, delete, or_, select, text, update
 
 from pipeline.core.object_keys import restored_video_key, run_folder, video_key
+from pipeline.db.erased_sources import note_erased_source
 from pipeline.db.erasures import Item
 from pipeline.db.tables import chunk, comparison, pass_, promotion, retention, run, schedule, team, video, watch
 
@@ -37,7 +38,8 @@ def delete_video(connection: Connection, video_id: UUID, bucket: str) -> Gone:
         chunks = select(chunk.c.idx).where(chunk.c.run_id == run_id).order_by(chunk.c.idx)
         connection.execute(chunks.with_for_update())
     connection.execute(select(run.c.id).where(run.c.id.in_(runs)).order_by(run.c.id).with_for_update())
-    held = select(video.c.team_id, video.c.bucket, video.c.object_key, video.c.owned, video.c.other_names, video.c.tags)
+    names = ("team_id", "bucket", "object_key", "etag", "owned", "other_names", "tags")
+    held = select(*(video.c[name] for name in names))
     row = connection.execute(held.where(video.c.id == video_id).with_for_update()).first()
     if row is None:
         return Gone()
@@ -55,6 +57,8 @@ def delete_video(connection: Connection, video_id: UUID, bucket: str) -> Gone:
     counts["names"] = 1 + len(row.other_names)
     counts["tags"] = len(row.tags)
     counts["registered_objects_left"] = int(not row.owned)
+    if not row.owned:
+        note_erased_source(connection, row.team_id, row.bucket, row.object_key, row.etag)
     _forget_in_logs(connection, video_id, runs)
     counts["videos"] = connection.execute(delete(video).where(video.c.id == video_id)).rowcount
     keys = {(bucket, video_key(row.team_id, video_id)), (bucket, restored_video_key(video_id))}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import Connection, and_, select, update
@@ -10,8 +12,33 @@ from sqlalchemy import Connection, and_, select, update
 from pipeline.core.states import ChunkState
 from pipeline.db.chunks import ANALYSED
 from pipeline.db.passes import frames_per_s
-from pipeline.db.tables import chunk, pass_, run, video
+from pipeline.db.tables import chunk, pass_, run, schedule, video
 from pipeline.db.transitions import move_to
+
+
+@dataclass(frozen=True)
+class Hold:
+    """Why a run is held.
+
+    Args:
+        schedule: whose next pass it waits for; None where that was removed.
+    """
+
+    schedule: str | None
+    enabled: bool
+    next_slot_at: datetime | None
+
+
+def select_hold(connection: Connection, run_id: UUID) -> Hold | None:
+    """Why a run is held; None where it is not."""
+    row = connection.execute(
+        select(schedule.c.name, schedule.c.enabled, schedule.c.next_slot_at)
+        .select_from(run)
+        .outerjoin(pass_, pass_.c.id == run.c.pass_id)
+        .outerjoin(schedule, schedule.c.id == pass_.c.schedule_id)
+        .where(run.c.id == run_id, run.c.held, run.c.state.in_(ANALYSED))
+    ).first()
+    return None if row is None else Hold(row.name, bool(row.enabled), row.next_slot_at)
 
 
 def lock_held_runs(

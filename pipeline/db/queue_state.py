@@ -32,7 +32,9 @@ class QueuedRun:
     Args:
         frames: of its video; None where it has not been ingested.
         size_bytes: of its video.
-        frames_left: those of chunks that have not ended, less the progress in these.
+        paused: its team or lane is, or it waits for the next pass of its schedule.
+        frames_left: those of chunks that have not ended, less the progress in these; of a run that a pass takes in
+            part, of that part.
         chunks_left: chunks that have not ended.
     """
 
@@ -74,13 +76,14 @@ class Pace:
 
 _OPEN_RUNS = text("""
 SELECT run.id, run.lane, run.team_id, team.name AS team, team.weight, team.max_slots,
-       team.paused_at IS NOT NULL OR lane.paused_at IS NOT NULL AS paused,
+       team.paused_at IS NOT NULL OR lane.paused_at IS NOT NULL OR run.held AS paused,
        run.state, video.name AS video, run.model_fingerprint, run.created_at, run.deadline, video.frames,
        video.size_bytes,
        CASE WHEN run.state = 'finishing' THEN 0
             WHEN run.state = 'running' THEN (
                 SELECT coalesce(sum(chunk.frames - chunk.frames_done), 0) FROM chunk
-                WHERE chunk.run_id = run.id AND chunk.state IN ('ready', 'queued', 'running'))
+                WHERE chunk.run_id = run.id AND chunk.state IN ('ready', 'queued', 'running')
+                    AND chunk.idx < coalesce(run.chunk_limit, 2147483647))
             ELSE coalesce(video.frames, 0) END AS frames_left,
        coalesce(run.chunks_pending, 1) AS chunks_left
 FROM run JOIN video ON video.id = run.video_id JOIN team ON team.id = run.team_id JOIN lane ON lane.name = run.lane

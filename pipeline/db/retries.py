@@ -31,6 +31,12 @@ _ANEW: dict[str, Any] = {
 }
 
 
+def keep_rule(connection: Connection, run_id: UUID, of_run_id: UUID) -> None:
+    """Give a run the rule of promotion and the pass of the run whose place it takes."""
+    kept = connection.execute(select(run.c.promotion, run.c.pass_id).where(run.c.id == of_run_id)).one()
+    connection.execute(update(run).where(run.c.id == run_id).values(promotion=kept.promotion, pass_id=kept.pass_id))
+
+
 def requeue_quarantined(connection: Connection, run_id: UUID, idx: int | None = None) -> int:
     """Have the chunks that a run gave up, or one of them, analysed again. Returns how many.
 

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Text, cast, func, or_, select
 from pipeline.core.states import RunState, is_final
 from pipeline.core.tags import Tags
 from pipeline.db.runs import RunRow, read_runs, runs_query
-from pipeline.db.tables import run, video
+from pipeline.db.tables import run, team, video
 from pipeline.db.teams import of_team
 from pipeline.db.video_tags import has_tags
 
@@ -47,6 +47,13 @@ def select_runs(
     if tags:
         statement = statement.where(has_tags(tags))
     return read_runs(connection, statement)
+
+
+def select_current_runs(connection: Connection, *, team_name: str | None) -> Sequence[UUID]:
+    """The current run of every video that has one, of that team only unless it is None, the oldest video first."""
+    current = select(video.c.current_run_id).join(team, team.c.id == video.c.team_id)
+    statement = of_team(current.where(video.c.current_run_id.is_not(None)), team_name)
+    return connection.execute(statement.order_by(video.c.created_at, video.c.id)).scalars().all()
 
 
 def select_runs_by_id(connection: Connection, ids: Collection[UUID], *, team: str | None) -> list[RunRow]:

@@ -15,10 +15,11 @@ from pipeline.core.chunk_plan import ChunkPlan
 from pipeline.core.model_spec import ModelSpec
 from pipeline.core.states import ChunkState, RunState, VideoState
 from pipeline.db.chunks import insert_chunks
+from pipeline.db.originals import no_new_run
 from pipeline.db.tables import chunk, lane, model, run, team, video
 from pipeline.db.teams import of_team
 from pipeline.db.transitions import move_to
-from pipeline.errors import NotFound, OriginalRemoved
+from pipeline.errors import NotFound
 
 #: The lane of what is analysed again when there is room.
 REPROCESS = "reprocess"
@@ -102,22 +103,6 @@ def insert_run(
     return made[video_id]
 
 
-def no_new_run(connection: Connection, video_id: UUID) -> OriginalRemoved | NotFound:
-    """Why a video got no new run."""
-    found = connection.execute(select(video.c.name, video.c.original_removed_at).where(video.c.id == video_id)).first()
-    if found is None or found.original_removed_at is None:
-        return NotFound(f"there is no video {video_id}; it was erased")
-    return original_removed(found.name, found.original_removed_at)
-
-
-def original_removed(name: str, at: datetime) -> OriginalRemoved:
-    """The error for what needs an original that is not kept any longer."""
-    return OriginalRemoved(
-        f"the original of {name} was removed on {at:%Y-%m-%d} by its team's retention; "
-        "its results stay; upload the same file again for more than these"
-    )
-
-
 def insert_runs(
     connection: Connection,
     video_ids: Collection[UUID],
@@ -127,10 +112,8 @@ def insert_runs(
     deadline: datetime | None = None,
     params: Mapping[str, str] | None = None,
 ) -> dict[UUID, tuple[UUID, bool]]:
-    """As `insert_run` for many videos, by their ids; without those that have none and whose original was removed.
-
-    One that is to be analysed again at night is raised to `lane`.
-    """
+    """As `insert_run` for many videos, by their ids, without those that have none and whose original was removed. One
+    that is to be analysed again at night is raised to `lane`."""
     precision = select(model.c.precision).where(model.c.fingerprint == model_fingerprint).scalar_subquery()
     values = {
         "video_id": video.c.id,

@@ -119,6 +119,7 @@ video = Table(
     Column("current_run_id", Uuid, ForeignKey("run.id", name="video_current_run", use_alter=True)),
     Column("created_at", _now(), nullable=False, server_default=func.now()),
     *_lease_columns(),
+    Column("source_gone_at", _now()),
     Column("original_at", _now(), nullable=False, server_default=func.now()),
     Column("original_removed_at", _now()),
     Index(CONTENT_INDEX, "team_id", "sha256", unique=True, postgresql_where=text("state = 'ready'")),
@@ -133,12 +134,20 @@ video = Table(
     ),
     Index("video_in_flight", "team_id", postgresql_where=text("state = 'stored' and queued_at is not null")),
     Index("video_rejected", "not_before", postgresql_where=text("state = 'rejected' and owned and etag is not null")),
+    # Both in the order of bytes (COLLATE "C"), as object stores list keys; the second where a folder comes as a whole.
+    Index("video_source", "bucket", "object_key", postgresql_where=text("not owned")),
+    Index(
+        "video_source_by_folder",
+        "bucket",
+        text("replace(object_key, '/', chr(1))"),
+        postgresql_where=text("not owned"),
+    ),
+    Index("video_source_gone", "bucket", "object_key", postgresql_where=text("source_gone_at is not null")),
+    Index("video_duplicates", "duplicate_of", postgresql_where=text("duplicate_of is not null")),
     Index(
         *("video_original", "team_id", "original_at"),
         postgresql_where=text("owned and state = 'ready' and original_removed_at is null"),
     ),
-    Index("video_duplicates", "duplicate_of", postgresql_where=text("duplicate_of is not null")),
-    Index("video_current_run", "current_run_id", postgresql_where=text("current_run_id is not null")),
 )
 
 run = Table(
@@ -375,7 +384,7 @@ promotion = Table(
     Index("promotion_previous_run", "previous_run_id"),
 )
 
-#: A bucket's prefix under which videos are looked for.
+#: A bucket's prefix under which videos are looked for, and how far its listing is. See `db.watches`.
 watch = Table(
     "watch",
     metadata,
@@ -383,13 +392,34 @@ watch = Table(
     Column("bucket", Text, nullable=False),
     Column("prefix", Text, nullable=False),
     Column("pattern", Text, nullable=False),
-    Column("team_id", Uuid, ForeignKey("team.id")),
-    Column("model_fingerprint", Text, ForeignKey("model.fingerprint")),
+    Column("team_id", Uuid, ForeignKey("team.id", ondelete="CASCADE")),
+    Column("model_fingerprint", Text, ForeignKey("model.fingerprint"), nullable=False),
     Column("settle_s", Float, nullable=False, server_default="60"),
-    Column("enabled", Boolean, nullable=False, server_default=text("true")),
-    Column("after_key", Text, nullable=False, server_default=""),
+    Column("every_s", Float, nullable=False, server_default="60"),
     Column("created_at", _now(), nullable=False, server_default=func.now()),
+    Column("key_order", Text, nullable=False, server_default="bytes"),
+    Column("after_key", Text, nullable=False, server_default=""),
+    Column("round_started_at", _now()),
+    Column("counts", JSONB, nullable=False, server_default=text("'{}'")),
+    Column("listed", JSONB),
+    Column("listed_at", _now()),
+    Column("next_at", _now(), nullable=False, server_default=func.now()),
+    Column("worked_at", _now(), nullable=False, server_default=func.now()),
+    Column("lease_token", Uuid),
+    Column("lease_until", _now()),
+    Column("error", Text),
+    Column("error_at", _now()),
     UniqueConstraint("bucket", "prefix", "pattern"),
+)
+
+#: Keys to look at before the listing comes to them.
+watch_hint = Table(
+    "watch_hint",
+    metadata,
+    Column("watch_id", Uuid, ForeignKey("watch.id", ondelete="CASCADE"), primary_key=True),
+    Column("object_key", Text, primary_key=True),
+    Column("look_at", _now(), nullable=False, server_default=func.now()),
+    Index("watch_hint_due", "watch_id", "look_at"),
 )
 
 #: Runs that were deleted, and how far their frames have been.
@@ -444,6 +474,9 @@ erasure_item = Table(
     Index("erasure_item_run", "key", postgresql_where=text("kind = 'run' and done_at is null")),
     Index("erasure_item_look", "look_at", postgresql_where=text("look_at is not null")),
 )
+
+#: Objects of users, by SHA-256, whose videos were erased: no watch takes them in again.
+erased_source = Table("erased_source", metadata, Column("sha256", Text, primary_key=True))
 
 state_transition = Table(
     "state_transition",

@@ -49,6 +49,11 @@ def select_teams(connection: Connection) -> list[TeamRow]:
     return [TeamRow(row.name, row.weight, row.limits, row.max_slots) for row in rows]
 
 
+def select_team_ids(connection: Connection) -> dict[str, UUID]:
+    """The id of every team, by its name."""
+    return {row.name: row.id for row in connection.execute(select(team.c.name, team.c.id))}
+
+
 def select_limits(connection: Connection, name: str) -> Mapping[str, Any]:
     """A team's own limits; empty where there is no such team yet."""
     limits: Mapping[str, Any] | None = connection.execute(select(team.c.limits).where(team.c.name == name)).scalar()

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID, uuid4
 
-from sqlalchemy import ARRAY, BigInteger, Connection, Text, Uuid, func, insert, literal, or_, select, update
+from sqlalchemy import ARRAY, BigInteger, Connection, Text, Uuid, func, insert, literal, null, or_, select, update
 
 from pipeline.core.object_keys import video_key
 from pipeline.core.objects import StoredObject
@@ -176,8 +176,8 @@ def mark_all_stored(
     return set(connection.execute(statement).scalars())
 
 
-def repin(connection: Connection, video_id: UUID, source: StoredObject) -> bool:
-    """Pin a video to an object with the same content that was uploaded again; from now on the object is ours.
+def repin(connection: Connection, video_id: UUID, source: StoredObject, *, owned: bool = True) -> bool:
+    """Pin a video to another object with the same content: one that was uploaded again and is ours, or its owner's.
 
     Returns whether there still is such a video.
     """
@@ -187,12 +187,13 @@ def repin(connection: Connection, video_id: UUID, source: StoredObject) -> bool:
         .values(
             bucket=source.bucket,
             object_key=source.key,
-            owned=True,
+            owned=owned,
             etag=source.etag,
             version_id=source.version_id,
             size_bytes=source.size_bytes,
             original_at=func.clock_timestamp(),
             original_removed_at=None,
+            source_gone_at=null(),
         )
     )
     return pinned.rowcount == 1

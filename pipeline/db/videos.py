@@ -17,8 +17,8 @@ from pipeline.core.objects import StoredObject
 from pipeline.core.states import VideoState
 from pipeline.db.engine import violated_constraint
 from pipeline.db.leases import UNLEASED, Lease, lease_values
+from pipeline.db.originals import original_removed
 from pipeline.db.run_ends import fail_waiting_runs
-from pipeline.db.runs import original_removed
 from pipeline.db.tables import CONTENT_INDEX, team, video
 from pipeline.db.teams import of_team
 from pipeline.db.transitions import move_to
@@ -49,6 +49,7 @@ class VideoRow:
     notes: tuple[str, ...]
     tags: Mapping[str, str]
     original_removed_at: datetime | None = None
+    source_gone_at: datetime | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -292,4 +293,5 @@ def _video_row(row: Row[Any]) -> VideoRow:
         notes=tuple(m["notes"]),
         tags=m["tags"],
         original_removed_at=m["original_removed_at"],
+        source_gone_at=m["source_gone_at"],
     )

@@ -23,6 +23,9 @@ SERVERS = ("postgres", "valkey", "seaweedfs")
 PROCESSES = ("worker", "beat", "flower")
 TITLES = {"postgres": "Postgres", "valkey": "Valkey", "seaweedfs": "SeaweedFS", "flower": "Flower"}
 
+#: Marks a home into which a backup was not restored completely.
+RESTORING = "restoring.json"
+
 # Postgres keeps paths in buffers of 1,024 bytes (MAXPGPATH) and cuts longer ones; measured: 815 works, 1,016 fails.
 _LONGEST_HOME_BYTES = 900
 

@@ -14,7 +14,7 @@ from pipeline.local import ports
 from pipeline.local.cluster import make_cluster, make_database, remove_stale_pid_file
 from pipeline.local.control import SupervisorHung, launch, request_services, restart_services, wait_healthy
 from pipeline.local.health import is_stopped
-from pipeline.local.home import PROCESSES, SERVERS, TITLES, Home, Stack
+from pipeline.local.home import PROCESSES, RESTORING, SERVERS, TITLES, Home, Stack
 from pipeline.local.processes import Process, end_stack_processes, iter_stack_processes, wait_gone
 from pipeline.local.repair import find_stuck
 from pipeline.local.servers import write_configs
@@ -77,6 +77,10 @@ def up(
     """
     place = Home.at(home)
     names = _with_servers(only)
+    if prepare is prepare_servers and (place.path / RESTORING).exists():
+        raise StackError(
+            f"a backup was not restored completely into {place.path}; repeat `poseline restore`, or remove that folder"
+        )
     place.make()
     with place.locked():
         stack = place.read_stack()

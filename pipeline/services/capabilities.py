@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 from pipeline.core.precision import Precision
 from pipeline.db.chunks import select_last_error
 from pipeline.db.engine import transaction
+from pipeline.db.held_runs import Hold, select_hold
 from pipeline.db.models import select_precision
 from pipeline.db.pauses import select_pauses_of
 from pipeline.db.pressure import ingest_paused, waits_for_ingest
@@ -39,7 +40,7 @@ def missing_capability(connection: Connection, precision: Precision) -> str | No
 
 def blocking_reason(connection: Connection, run_id: UUID) -> str | None:
     """Why a run makes no progress: it is paused, its video is not taken in yet for want of room, no worker computes in
-    its precision, or the latest error of an open chunk."""
+    its precision, it waits for the next pass of its schedule, or the latest error of an open chunk."""
     pauses = select_pauses_of(connection, run_id)
     if pauses:
         return "; ".join(pause_line(each) for each in pauses)
@@ -49,8 +50,21 @@ def blocking_reason(connection: Connection, run_id: UUID) -> str | None:
     missing = missing_capability(connection, select_precision(connection, run_id))
     if missing is not None:
         return missing
+    hold = select_hold(connection, run_id)
+    if hold is not None:
+        return hold_line(hold)
     error = select_last_error(connection, run_id)
     return None if error is None else f"{error} (it is tried again)"
+
+
+def hold_line(hold: Hold) -> str:
+    """Why a run that waits for a pass makes no progress."""
+    next_pass = "" if hold.next_slot_at is None else f", at {hold.next_slot_at.astimezone():%Y-%m-%d %H:%M}"
+    if hold.schedule is None:
+        return "its pass was stopped; ask for it with `poseline analyze`"
+    if not hold.enabled:
+        return f"its schedule {hold.schedule} is disabled; `poseline schedule enable {hold.schedule}` goes on with it"
+    return f"it waits for the next pass of the schedule {hold.schedule}{next_pass}"
 
 
 def check_capability(system: System, precision: Precision) -> str | None:

@@ -8,9 +8,10 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
+from pipeline.db.engine import transaction
 from pipeline.db.leases import Lease
 from pipeline.db.runs import move_waiting_runs
-from pipeline.db.uploads import add_name
+from pipeline.db.uploads import add_name, repin
 from pipeline.db.videos import (
     IndexedVideo,
     VideoRow,
@@ -28,6 +29,7 @@ from pipeline.services.leased_work import WorkKind, leased_work
 from pipeline.services.local_copy import LocalCopy, local_copy
 from pipeline.services.plan import plan_runs
 from pipeline.services.system import System
+from pipeline.services.tags import merge_tags
 from pipeline.services.teams import in_bytes, limits_of
 from pipeline.video.reader import VideoInfo, probe
 
@@ -62,6 +64,7 @@ def ingest_video(system: System, video_id: UUID, worker: str, stopping: threadin
                 plan_runs(connection, system.settings, video_id)
             log.info("video_ready", frames=len(found.index), codec=found.codec)
         except DuplicateContent:
+            _follow_renamed(system, video, found)
             with work.commit() as connection:
                 original_id = _merge(connection, lease, video, found)
                 plan_runs(connection, system.settings, original_id)
@@ -115,6 +118,22 @@ def indexed(sha256: str, info: VideoInfo) -> IndexedVideo:
     )
 
 
+def _follow_renamed(system: System, video: VideoRow, found: IndexedVideo) -> None:
+    """Where the object of the video with the same content is gone, have that video read from this one: it was renamed.
+
+    An object of our own is never let go of for one that its owner may remove.
+    """
+    with transaction(system.engine) as connection:
+        original = find_content(connection, video.team, found.sha256, but=video.id)
+    if original is None or original.source is None or video.source is None or original.owned or video.owned:
+        return
+    try:
+        system.store.check_unchanged(original.source)
+    except SourceGone:
+        with transaction(system.engine) as connection:
+            repin(connection, original.id, video.source, owned=False)
+
+
 def _merge(connection: Connection, lease: Lease, video: VideoRow, found: IndexedVideo) -> UUID:
     """Give a video's waiting runs to the team's video with the same content, and reject it. Returns that video's id.
 
@@ -126,6 +145,7 @@ def _merge(connection: Connection, lease: Lease, video: VideoRow, found: Indexed
         raise DuplicateContent
     move_waiting_runs(connection, video.id, original.id)
     add_name(connection, original.id, video.name)
+    merge_tags(connection, {original.id: video.tags})  # more than there is room for are left out
     mark_rejected(connection, lease, f"the same content is video {original.id} already", duplicate_of=original.id)
     return original.id
 

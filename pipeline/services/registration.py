@@ -21,9 +21,10 @@ from pipeline.core.shared_turns import SharedTurns
 from pipeline.core.tags import Tags
 from pipeline.db.engine import transaction
 from pipeline.db.models import ensure_model
+from pipeline.db.originals import no_new_run
 from pipeline.db.pressure import Pressure, select_pressure
 from pipeline.db.run_ends import insert_failed_run
-from pipeline.db.runs import find_standing_runs, insert_runs, no_new_run
+from pipeline.db.runs import find_standing_runs, insert_runs
 from pipeline.db.teams import ensure_team, lock_team
 from pipeline.db.uploads import NewVideo, add_name, insert_refused, insert_videos, mark_all_stored, upload_removed
 from pipeline.db.videos import VideoRow, find_contents, find_object, lock_for_runs, select_video

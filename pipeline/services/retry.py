@@ -193,6 +193,8 @@ def _analyse_again(system: System, run: RunRow, because: str = "") -> Retry:
         new_id, new = insert_run(
             connection, video_id, run.model_fingerprint, lane=run.lane, deadline=run.deadline, retry_of=retry_of
         )
+        if new:
+            db.keep_rule(connection, new_id, run.id)
         plan_runs(connection, system.settings, video_id)
         state = select_run(connection, new_id, team=None).state
     if not new:

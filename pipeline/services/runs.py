@@ -8,11 +8,14 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
+from pipeline.core.comparison_figures import ComparisonFigures
 from pipeline.core.states import RunState, VideoState, is_final
 from pipeline.core.tags import Tags, format_tags
 from pipeline.db import runs as db
 from pipeline.db.chunks import GivenUp, count_chunks, count_computed_with, count_suspects, select_given_up
+from pipeline.db.comparisons import select_comparison
 from pipeline.db.engine import transaction
+from pipeline.db.promotions import PromotionRow, select_decision
 from pipeline.db.run_ends import mark_cancelled
 from pipeline.db.run_search import find_by_id, find_by_video_name, select_runs, select_runs_by_id
 from pipeline.db.videos import VideoRow, select_video
@@ -40,6 +43,8 @@ class RunDetail:
         blocking_reason: why it makes no progress, None where nothing is known to block it.
         suspects: number of open chunks that are tried alone, because workers died that had them.
         given_up: chunks that were quarantined.
+        decision: the newest entry of the history on this run: whether it became current, and why.
+        against: the run that was current when this one was finished, and how this one differs.
     """
 
     run: Run
@@ -49,6 +54,8 @@ class RunDetail:
     blocking_reason: str | None
     suspects: int = 0
     given_up: Sequence[GivenUp] = ()
+    decision: PromotionRow | None = None
+    against: tuple[UUID, ComparisonFigures] | None = None
 
     def to_dict(self) -> dict[str, object]:
         """The run as JSON fields."""
@@ -62,6 +69,7 @@ class RunDetail:
             "height": video.height,
             "codec": video.codec,
             "sha256": video.sha256,
+            "source_gone_at": video.source_gone_at.isoformat() if video.source_gone_at else None,
             "first_pts": video.first_pts,
             "time_base": str(video.time_base) if video.time_base else None,
             "frames_to_decode": run.frames_to_decode,
@@ -69,6 +77,14 @@ class RunDetail:
             "computed_with": self.computed_with,
             "chunks_tried_alone": self.suspects,
             "given_up": [asdict(each) for each in self.given_up],
+            "decision": self.decision
+            and {
+                "promoted": self.decision.promoted,
+                "at": self.decision.at.isoformat(),
+                "by": self.decision.by,
+                "reason": self.decision.reason,
+            },
+            "comparison": self.against and {"against_run_id": str(self.against[0]), **self.against[1].in_short()},
         }
 
 
@@ -221,6 +237,8 @@ def get_run(system: System, run_id: UUID, *, team: str | None) -> RunDetail:
             None if is_final(run.state) else blocking_reason(connection, run_id),
             0 if is_final(run.state) else count_suspects(connection, run_id, SUSPECT_DEATHS),
             select_given_up(connection, run_id),
+            select_decision(connection, run_id),
+            select_comparison(connection, run_id),
         )
 
 

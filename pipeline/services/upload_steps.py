@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from uuid import UUID
 
-from pipeline.core.object_keys import OWN_PREFIXES, restored_video_key
+from pipeline.core.object_keys import is_own_key, restored_video_key
 from pipeline.core.objects import StoredObject
 from pipeline.db.engine import transaction
 from pipeline.db.uploads import delete_upload, lock_upload, repin, upload_exists, upload_removed
@@ -63,9 +62,8 @@ def find_object_at(system: System, url: str) -> StoredObject:
 
 
 def is_own_object(system: System, bucket: str, key: str) -> bool:
-    """Whether an object is one that Poseline writes; object stores differ in how they resolve `//` and `..`."""
-    segments = [part for part in posixpath.normpath("/" + key).split("/") if part]
-    return bucket == system.store.bucket and (not segments or segments[0] in OWN_PREFIXES)
+    """Whether an object is one that Poseline writes."""
+    return bucket == system.store.bucket and is_own_key(key)
 
 
 def check_servers(system: System) -> None:

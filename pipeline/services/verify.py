@@ -19,6 +19,7 @@ from pipeline.core.progress import SILENT, Progress
 from pipeline.core.states import RunState
 from pipeline.db.engine import transaction
 from pipeline.db.frames import iter_frame_rows
+from pipeline.db.run_search import select_current_runs
 from pipeline.db.runs import RunRow, select_run
 from pipeline.db.videos import VideoRow, select_frame_index, select_video
 from pipeline.errors import OriginalRemoved, RunFailed, ServiceUnavailable, SourceGone, VideoRejected
@@ -65,6 +66,12 @@ class Verdict:
         """The verdict as JSON fields."""
         checks = [{"what": check.what, "good": check.good, "found": check.found} for check in self.checks]
         return {"run_id": str(self.run_id), "good": self.good, "checks": checks}
+
+
+def current_runs(system: System, *, team: str | None) -> list[UUID]:
+    """The current run of every video that has one: what readers see."""
+    with transaction(system.engine) as connection:
+        return list(select_current_runs(connection, team_name=team))
 
 
 def verify_run(system: System, run_id: UUID, progress: Progress = SILENT) -> Verdict:

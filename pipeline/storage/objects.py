@@ -20,7 +20,14 @@ from pipeline.core.objects import StoredObject
 from pipeline.errors import ServiceUnavailable, UsageError
 from pipeline.settings import Settings
 from pipeline.storage.blocks import BlockCache
-from pipeline.storage.store_errors import BucketMissing, ObjectMissing, error_code, pinned_errors, store_errors
+from pipeline.storage.listing import Listing, version_of
+from pipeline.storage.store_errors import (
+    BucketMissing,
+    ObjectMissing,
+    error_code,
+    pinned_errors,
+    store_errors,
+)
 from pipeline.storage.versions import ObjectVersions
 
 if TYPE_CHECKING:
@@ -46,6 +53,7 @@ class ObjectStore:
 
     def __init__(self, client: S3Client, bucket: str) -> None:
         self._client = client
+        self.listing = Listing(client)
         self.bucket = bucket
         self.blocks = BlockCache()
         self.versions = ObjectVersions(client)
@@ -58,6 +66,10 @@ class ObjectStore:
         self._transfers.shutdown()
         self._sparing_transfers.shutdown()
         self._client.close()
+
+    def of_bucket(self, bucket: str) -> ObjectStore:
+        """Another bucket by the same connections, which this one closes."""
+        return ObjectStore(self._client, bucket)
 
     def ensure_bucket(self) -> None:
         """Create our bucket if it is missing, and have parts of incomplete uploads removed after a day.
@@ -136,7 +148,7 @@ class ObjectStore:
                 put = self._client.put_object(Bucket=self.bucket, Key=key, Body=data, ContentType=content_type)
             if on_bytes is not None:
                 on_bytes(len(data))
-            return StoredObject(self.bucket, key, len(data), put["ETag"], _version(put.get("VersionId")))
+            return StoredObject(self.bucket, key, len(data), put["ETag"], version_of(put.get("VersionId")))
         subscribers = [] if on_bytes is None else [ProgressCallbackInvoker(on_bytes)]
         with store_errors(self.bucket, key):
             transfers = self._sparing_transfers if sparing else self._transfers
@@ -159,7 +171,7 @@ class ObjectStore:
         bucket = bucket or self.bucket
         with store_errors(bucket, key):
             found = self._client.head_object(Bucket=bucket, Key=key)
-        return StoredObject(bucket, key, found["ContentLength"], found["ETag"], _version(found.get("VersionId")))
+        return StoredObject(bucket, key, found["ContentLength"], found["ETag"], version_of(found.get("VersionId")))
 
     def list_keys(self, prefix: str, bucket: str | None = None) -> Iterator[str]:
         """Every key with that prefix."""
@@ -275,11 +287,6 @@ def _transfer_manager(client: S3Client, parts_at_once: int) -> TransferManager:
     )
     config.max_in_memory_upload_chunks = parts_at_once
     return create_transfer_manager(client, config)
-
-
-def _version(named: str | None) -> str | None:
-    """A version's id; None in a bucket without versions."""
-    return None if named == "null" else named
 
 
 def _pin(source: StoredObject) -> dict[str, Any]:

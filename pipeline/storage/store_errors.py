@@ -30,6 +30,10 @@ class BucketMissing(ObjectMissing):
     """Poseline's bucket is not in the object store; make it with `poseline store init`."""
 
 
+class StoreRefuses(ServiceUnavailable):
+    """The object store answers, and refuses."""
+
+
 def error_code(error: ClientError) -> str:
     """S3's code of an answer that is an error; that of HTTP where it has no body."""
     return str(error.response.get("Error", {}).get("Code", ""))
@@ -60,7 +64,8 @@ def store_errors(bucket: str, key: str) -> Iterator[None]:
     Raises:
         ObjectMissing: there is no such object, or no such bucket.
         StoreFull: it has no room for the object.
-        ServiceUnavailable: the object store does not answer, or refuses.
+        StoreRefuses: it refuses.
+        ServiceUnavailable: the object store does not answer.
         UsageError: the names are impossible.
     """
     try:
@@ -72,7 +77,7 @@ def store_errors(bucket: str, key: str) -> Iterator[None]:
             raise ObjectMissing(f"there is no s3://{bucket}/{key}; check the bucket and the key") from error
         if error_code(error) in _FULL:
             raise StoreFull(f"the object store is full ({error_code(error)}); make room, or raise its limit") from error
-        raise ServiceUnavailable(_refusal(error, f"s3://{bucket}/{key}".rstrip("/"))) from error
+        raise StoreRefuses(_refusal(error, f"s3://{bucket}/{key}".rstrip("/"))) from error
     except ParamValidationError as error:
         raise UsageError(
             f"s3://{bucket}/{key} cannot be in an object store; check the bucket's name and the key"

@@ -195,6 +195,9 @@ PRINTING = {
     "export": ("demo", "--out", "again.csv"),
     "preview": ("demo", "--out", "again.png"),
     "verify": ("demo",),
+    "compare": ("demo", "demo"),
+    "promote": ("demo",),
+    "history": ("demo",),
     "models": (),
     "models show": ("rtmo-m",),
     "models check": (),
@@ -209,9 +212,9 @@ PRINTING = {
     "teams add": ("u18",),
     "teams set": ("u18", "--weight", "2"),
 }
-#: Those that do not end, need images, minutes or a worker's name, or end the stack of the other tests, which call it
-#: themselves.
-OTHERS = {"worker", "beat", "flower", "eval", "bench", "models fetch", "down", "drain"}
+#: Those that do not end, need images, minutes, a second run, a pass or a worker's name, or end the stack of the other
+#: tests, which call it themselves.
+OTHERS = {"worker", "beat", "flower", "eval", "bench", "models fetch", "down", "drain", "rollback", "report"}
 
 
 def test_every_command_prints_json(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from onnx import TensorProto, helper, numpy_helper, save
+from onnx import NodeProto, TensorProto, helper, numpy_helper, save
 
 from tests.support.video_maker import COLUMNS, cells
 
@@ -22,8 +22,11 @@ _GREY = 114
 Floats = npt.NDArray[np.float32]
 
 
-def make_oracle(path: Path, *, side_px: int = 416) -> Path:
+def make_oracle(path: Path, *, side_px: int = 416, confidence: float = 1.0, blind_to: int | None = None) -> Path:
     """A graph that takes pictures of `LYING`, or its reverse, letterboxed into squares.
+
+    It is sure of each keypoint by `confidence`, and sees nobody in pictures whose number has the bit `blind_to` set;
+    the highest bit is 0.
 
     The person's box is the picture. Keypoint i is beside the middle of the board's square i, a quarter of a square to
     the right where its bit is set and to the left where not; keypoint 16 is the picture's lower right corner.
@@ -52,6 +55,7 @@ def make_oracle(path: Path, *, side_px: int = 416) -> Path:
     ]
     for name, width, height in (("lying", side_px, inner_px), ("standing", inner_px, side_px)):
         at, places, steps, box = _layout(width, height, side_px)
+        places[..., 2] = confidence
         values = (("at", at), ("places", places), ("steps", steps), ("box", box))
         constants |= {f"{key}_{name}": value for key, value in values}
         nodes += [
@@ -66,7 +70,8 @@ def make_oracle(path: Path, *, side_px: int = 416) -> Path:
     nodes += [
         helper.make_node("Where", ["lying", "pose_lying", "pose_standing"], ["keypoints"]),
         helper.make_node("Where", ["lying", "box_lying", "box_standing"], ["boxes"]),
-        helper.make_node("Reshape", ["boxes", "one_box"], ["dets"]),
+        *_blindness(constants, blind_to),
+        helper.make_node("Reshape", ["boxes" if blind_to is None else "boxes_seen", "one_box"], ["dets"]),
     ]
     graph = helper.make_graph(
         nodes,
@@ -99,6 +104,20 @@ def read_pose(keypoints: Floats, width: int, height: int) -> int:
             raise ValueError(f"a keypoint at {got_x:.1f}, {got_y:.1f} of {width} x {height}")
         number = number << 1 | int(off > 0)
     return number
+
+
+def _blindness(constants: dict[str, np.ndarray], blind_to: int | None) -> list[NodeProto]:
+    """What takes the person's score away where that bit is set."""
+    if blind_to is None:
+        return []
+    constants["blind_bit"] = np.array([blind_to], np.int64)
+    constants["whole_score"] = np.array([[[[0, 0, 0, 0, SCORE]]]], np.float32)
+    return [
+        helper.make_node("Where", ["lying", "rows_lying", "rows_standing"], ["rows"]),
+        helper.make_node("Gather", ["rows", "blind_bit"], ["blind"], axis=2),
+        helper.make_node("Mul", ["blind", "whole_score"], ["taken"]),
+        helper.make_node("Sub", ["boxes", "taken"], ["boxes_seen"]),
+    ]
 
 
 def _layout(width: int, height: int, side_px: int) -> tuple[np.ndarray, Floats, Floats, Floats]:

@@ -45,6 +45,7 @@ VENDOR_HOMES: dict[str, set[str]] = {
     "kombu": {"workers", "pipeline/queue.py"},
     "redis": {"pipeline/queue.py", "pipeline/local"},
     "cronsim": {"pipeline/core/cron.py"},
+    "tzlocal": {"pipeline/cli"},
     "click": {"pipeline/cli"},
     "rich": {"pipeline/cli"},
 }

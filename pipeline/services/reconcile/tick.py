@@ -1,4 +1,4 @@
-"""One tick of beat: every sweep of what work needs, a dispatch, and then a little of what can wait."""
+"""One tick of beat: every sweep, a dispatch, then what may take longer."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from pipeline.services.reconcile.messages import resend_lost_messages
 from pipeline.services.reconcile.objects import remove_orphaned_objects
 from pipeline.services.reconcile.plans import plan_ready_runs
 from pipeline.services.reconcile.uploads import remove_abandoned_uploads
+from pipeline.services.reconcile.watches import go_on_with_watches
 from pipeline.services.system import System
 
 log = get_logger(__name__)
@@ -39,6 +40,7 @@ SWEEPS = (
     raise_urgent_runs,
     advance_passes,
     dispatch,
+    go_on_with_watches,
     remove_frames_of_deleted_runs,
     remove_outlived,
     finish_erasures_begun,

@@ -31,12 +31,13 @@ from pipeline.services.request import request_run
 from pipeline.services.retention import set_retention
 from pipeline.services.submit import submit_video
 from pipeline.services.system import System
-from pipeline.services.teams import list_teams
+from pipeline.services.teams import add_team, list_teams
 from pipeline.services.upload import upload_file
 from pipeline.storage.objects import PART_BYTES, ObjectStore
 from tests.support.fail_points import OPERATIONS, made_up
 from tests.support.harness import sql, wait_until
 from tests.support.kept import FRAMES, done_run, keys, requested_run, stored_video
+from tests.support.watched_bucket import WatchedPrefix
 
 
 def erase(system: System, *names: str, team: str | None = None, tags: dict[str, str] | None = None) -> UUID:
@@ -156,7 +157,8 @@ def test_a_team_goes_with_its_settings_and_another_stays(system: System) -> None
         id=video_id,
     )
     sql(system, "UPDATE run SET pass_id = (SELECT id FROM pass)")
-    sql(system, f"INSERT INTO watch (bucket, prefix, pattern, team_id) SELECT 'b', '', 'p', team_id FROM ({made}) v",
+    sql(system, f"INSERT INTO watch (bucket, prefix, pattern, team_id, model_fingerprint) "
+        f"SELECT 'b', '', 'p', v.team_id, model_fingerprint FROM ({made}) v, run",
         id=video_id)  # fmt: skip
     [(team_id,)] = sql(system, "SELECT id FROM team WHERE name = 'club'")
     system.store.put_stream(BytesIO(b"left"), 4, f"teams/{team_id}/videos/{uuid4()}")  # by nobody that is known
@@ -205,6 +207,23 @@ def test_a_registered_object_stays_and_is_named(system: System) -> None:
     assert receipt(system, erase(system, "theirs.mp4"))["registered_objects_left"] == 1
     assert is_gone(system, video_id)
     system.store.check_unchanged(source)
+
+
+def test_a_watch_does_not_take_in_again_what_was_erased(system: System) -> None:
+    watched = WatchedPrefix(system)
+    add_team(system, "u18")
+    for name in ("one", "two"):
+        watched.put(f"u18/2026/{name}.mp4", name.encode())
+    watched.watch()
+    assert watched.list_all()["new"] == 2
+    erase(system, "one.mp4", team="u18")
+    assert watched.list_all()["new"] == 0
+    watched.put("u18/2026/one.mp4", b"another recording")
+    assert watched.list_all()["new"] == 1
+    erase(system, team="u18")
+    add_team(system, "u18")
+    assert watched.list_all()["new"] == 0
+    assert sql(system, "SELECT 1 FROM video") == []
 
 
 def test_an_object_that_another_video_reads_stays(system: System) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from uuid import UUID
 
 import pytest
 
@@ -10,7 +11,9 @@ from pipeline.core.selection import Selection
 from pipeline.inference.catalogue import BUNDLED_MODEL
 from pipeline.services.pass_list import list_passes
 from pipeline.services.passes import advance_passes
+from pipeline.services.queue_report import get_queue
 from pipeline.services.request import request_run
+from pipeline.services.runs import get_run
 from pipeline.services.schedules import ScheduleOptions, add_schedule, edit_schedule, remove_schedule, set_enabled
 from pipeline.services.system import System
 from tests.integration.services.test_dispatch import add_worker
@@ -43,6 +46,12 @@ def passes(system: System) -> list[tuple[str, str | None, int, int]]:
         (each.one.name, each.one.ended, each.counts["done"], each.counts["frames"])
         for each in reversed(list_passes(system))
     ]
+
+
+def night_run(system: System) -> UUID:
+    """The first run that waits for the next night."""
+    [(run_id,)] = sql(system, "SELECT id FROM run WHERE held ORDER BY due_at LIMIT 1")
+    return UUID(str(run_id))
 
 
 def states(system: System) -> dict[object, object]:
@@ -78,6 +87,10 @@ def test_what_the_window_cuts_off_goes_on_the_next_night_in_order(night: System,
     assert passes(night) == [("nightly 2027-03-01 22:00", "window closed", 1, 150)]
     assert states(night) == {"done": 1, "held": 2}
     assert analyse(night) == 0, "nothing is sent by day"
+    told = get_run(night, night_run(night), team=None).blocking_reason
+    assert told is not None
+    assert told.startswith("it waits for the next pass of the schedule nightly, at 2027-03-02 ")
+    assert {run.done_in_s for run in get_queue(night).runs} == {None}
     assert sql(night, "SELECT count(*) FROM chunk WHERE state = 'queued'") == [(0,)]
     clock.move_to("2027-03-02T22:00")
     advance_passes(night)

@@ -1,0 +1,66 @@
+"""Passes and estimates, as tables and lines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pipeline.cli.console import Console
+from pipeline.cli.progress import in_time
+from pipeline.services.pass_estimate import Estimate
+from pipeline.services.pass_list import PassProgress
+from pipeline.services.upload_steps import printable
+
+_SHOWN = 20
+
+
+def print_passes(console: Console, passes: Sequence[PassProgress]) -> None:
+    """Print a table of passes."""
+    console.table(
+        ("pass", "model", "opened", "videos", "done", "failed", "left", "frames", "ended"),
+        [
+            (
+                *(printable(each.one.name), each.one.model, f"{each.one.opened_at.astimezone():%m-%d %H:%M}"),
+                *(each.counts[name] for name in ("videos", "done", "failed")),
+                each.counts["open"] + each.counts["held"],
+                f"{each.counts['frames']:,}",
+                _ending(each),
+            )
+            for each in passes
+        ],
+    )
+
+
+def estimate_lines(console: Console, estimate: Estimate) -> list[str]:
+    """Print the videos of an estimate as a table. Returns the lines that sum it up."""
+    if estimate.videos:
+        shown = estimate.videos[:_SHOWN]
+        console.table(
+            ("video", "team", "frames"),
+            [(printable(one.name), printable(one.team), f"{one.frames:,}") for one in shown],
+        )
+    lines = []
+    if len(estimate.videos) > _SHOWN:
+        lines.append(f"and {len(estimate.videos) - _SHOWN:,} more; --json names them")
+    if estimate.held_videos:
+        lines.append(
+            f"before these, {estimate.held_videos:,} videos that an earlier pass did not get to the end of, "
+            f"{estimate.held_frames:,} frames"
+        )
+    total = estimate.held_videos + len(estimate.videos)
+    lines.append(f"{total:,} {'video' if total == 1 else 'videos'}, {estimate.frames:,} frames by {estimate.model}")
+    if estimate.hours is not None:
+        lines.append(
+            f"about {in_time(estimate.hours * 3600)} on {estimate.slots} slots with nothing else to do, at "
+            f"{estimate.frames_per_s:,.0f} frames a second, as measured in its last runs"
+        )
+    elif not estimate.slots:
+        lines.append("how long that takes is not known: no worker is there")
+    else:
+        lines.append(f"how long that takes is not known: {estimate.model} has not run here yet; try --sample 3")
+    return lines
+
+
+def _ending(each: PassProgress) -> str:
+    if each.one.ended is not None:
+        return each.one.ended
+    return "open" if each.one.closes_at is None else f"open until {each.one.closes_at.astimezone():%H:%M}"
