@@ -20,7 +20,22 @@ from pipeline.services.erase.targets import Asked, begin_erasure, find_asked
 from pipeline.services.erase.work import go_on
 from pipeline.services.teams import in_bytes
 
-_ACTIONS = ("list", "show", "check", "resume")
+#: What is counted, in the order in which it is shown, and the name of one.
+_ROWS = {
+    "teams": "team",
+    "videos": "video",
+    "runs": "run",
+    "chunks": "chunk",
+    "frames": "frame",
+    "comparisons": "comparison",
+    "promotions": "promotion",
+    "names": "name",
+    "tags": "tag",
+    "rules": "rule",
+    "schedules": "schedule",
+    "passes": "pass",
+    "watches": "watch",
+}
 
 
 @click.command()
@@ -187,7 +202,7 @@ def _finished(row: ErasureRow) -> str:
 
 def _what_went(row: ErasureRow) -> str:
     rows, objects = row.receipt.get("rows", {}), row.receipt.get("objects", {})
-    parts = [f"{number:,} {name}" for name, number in rows.items()]
+    parts = [f"{rows[name]:,} {name if rows[name] > 1 else one}" for name, one in _ROWS.items() if rows.get(name)]
     if objects.get("versions"):
         parts.append(f"{_many(objects['versions'], 'object version')} of {in_bytes(objects['size_bytes'])}")
     if objects.get("uploads"):

@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID
 
 import pytest
 
-from pipeline.core.backup import DUMP, MANIFEST, OBJECTS, UNFINISHED
+from pipeline.core.backup import UNFINISHED
 from pipeline.core.progress import SILENT
-from pipeline.db.backups import keeping_objects, may_remove_objects
-from pipeline.db.engine import transaction
-from pipeline.errors import ServiceUnavailable, StackError, UsageError
-from pipeline.local import backup, stack
+from pipeline.errors import UsageError
+from pipeline.local import stack
 from pipeline.local.backup import make_backup
-from pipeline.local.home import RESTORING
 from pipeline.local.restore import restore_backup
 from pipeline.services.ingest import ingest_video
-from pipeline.services.reconcile.objects import remove_orphaned_objects
 from pipeline.services.system import System
 from pipeline.services.teams import add_team
 from pipeline.services.verify import current_runs, verify_run
 from pipeline.settings import load_settings
-from pipeline.storage.objects import ObjectStore
 from tests.conftest import opened
 from tests.support.analysis import analyse
 from tests.support.commands import printed, said
