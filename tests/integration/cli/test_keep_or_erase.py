@@ -63,6 +63,9 @@ def test_every_command_as_json(club: System, capsys: pytest.CaptureFixture[str])
     [would_go] = printed(capsys, "retention", "dry-run")
     assert (would_go["number"], would_go["bytes"], would_go["examples"]) == (1, 32, ["semi.mp4"])
     assert printed(capsys, "retention", "run") == [{"team": "club", "kind": "originals", "removed": 1}]
+    assert sql(club, "UPDATE video SET original_removed_at = now() WHERE name = 'final.mp4'") == []
+    assert printed(capsys, "show", "final.mp4")["original_removed_at"] is not None
+    assert "by the team's retention" in said(capsys, "show", "final.mp4")
     assert printed(capsys, "retention", "set", "club", "originals", "keep")["originals"] == "keep"
     assert "kept for ever" in said(capsys, "retention", "dry-run")
 
