@@ -28,7 +28,7 @@ _OUTAGE_S = 30.0
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="At most so many, the first uploaded first.")
 @click.option("--sample", type=click.IntRange(1), metavar="N", help="So many at random, to decide by.")
 @click.option(
-    "--promote",
+    "--promotion",
     "promotion",
     default="automatic",
     show_default=True,
@@ -56,7 +56,7 @@ def reprocess(
 
     To decide by a sample, with people looking at what changed:
 
-    poseline reprocess --model rtmo-m --where tag.season=2025 --sample 20 --promote manual
+    poseline reprocess --model rtmo-m --where tag.season=2025 --sample 20 --promotion manual
     """
     if limit is not None and sample is not None:
         raise UsageError("give --limit or --sample, not both")

@@ -28,7 +28,7 @@ def _options(command: click.decorators.FC) -> click.decorators.FC:
     """Add the options that `add` and `edit` share."""
     for option in (
         click.option(
-            "--promote",
+            "--promotion",
             "promotion",
             metavar="RULE",
             help="When a new run becomes its video's current one: automatic, manual, better, or bounds such as "

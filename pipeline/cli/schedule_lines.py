@@ -39,7 +39,7 @@ def left_line(report: ScheduleReport) -> str:
     videos = left.held_videos + len(left.videos)
     if not videos:
         return "left:     nothing; every such video has a run by this model"
-    amount = f"left:     {videos:,} videos, {left.frames:,} frames"
+    amount = f"left:     {videos:,} {'video' if videos == 1 else 'videos'}, {left.frames:,} frames"
     if report.never_ends:
         return (
             f"{amount}; never ends: {report.frames_new_per_night:,.0f} frames a night are taken in, "

@@ -51,7 +51,7 @@ _ALL, _BUDGET = "all", "budget"
 
 
 @dataclass(frozen=True)
-class _Change:
+class Change:
     """What happened to a pass, to be told."""
 
     name: str
@@ -62,7 +62,7 @@ class _Change:
 def advance_passes(system: System) -> None:
     """Open what is due, and go on with every pass that is open."""
     for change in _open_due(system):
-        _tell(system, change)
+        tell(system, change)
     with transaction(system.engine) as connection:
         passes = select_open_passes(connection)
     for pass_id in passes:
@@ -80,7 +80,7 @@ def advance_pass(system: System, pass_id: UUID) -> None:
         if ended is not None:
             close_pass(connection, one, ended, now)
     if ended is not None:
-        _tell(system, _Change(one.name, one.id, ended))
+        tell(system, Change(one.name, one.id, ended))
 
 
 def close_pass(connection: Connection, one: PassRow, ended: Ended, now: datetime) -> None:
@@ -98,12 +98,11 @@ def open_pass(
     """Open a schedule's pass for a slot; None where there is one."""
     closes_at = None if schedule.window_s is None else slot_at + timedelta(seconds=schedule.window_s)
     too_late = closes_at is not None and closes_at <= now
-    local = slot_at.astimezone(Cron(schedule.cron, schedule.timezone).zone)
     return insert_pass(
         connection,
         {
             "schedule_id": schedule.id,
-            "name": f"{schedule.name} {local:%Y-%m-%d %H:%M}",
+            "name": pass_name(schedule, slot_at),
             "slot_at": slot_at,
             "slots_missed": missed,
             "team_id": schedule.team_id,
@@ -120,6 +119,11 @@ def open_pass(
     )
 
 
+def pass_name(schedule: ScheduleRow, slot_at: datetime) -> str:
+    """What a pass is called: its schedule, and its slot in the schedule's time zone."""
+    return f"{schedule.name} {slot_at.astimezone(Cron(schedule.cron, schedule.timezone).zone):%Y-%m-%d %H:%M}"
+
+
 def close_open_passes(connection: Connection, schedule_id: UUID, ended: Ended, now: datetime) -> list[PassRow] | None:
     """Close what a schedule has open; None, with nothing closed, where another process is about one of them."""
     found = [lock_open_pass(connection, pass_id) for pass_id in select_open_passes(connection, schedule_id)]
@@ -131,8 +135,8 @@ def close_open_passes(connection: Connection, schedule_id: UUID, ended: Ended, n
     return passes
 
 
-def _open_due(system: System) -> list[_Change]:
-    changes: list[_Change] = []
+def _open_due(system: System) -> list[Change]:
+    changes: list[Change] = []
     with transaction(system.engine) as connection:
         now = system.clock(connection)
         for schedule in lock_due_schedules(connection, now):
@@ -143,16 +147,16 @@ def _open_due(system: System) -> list[_Change]:
     return changes
 
 
-def _open_slot(connection: Connection, schedule: ScheduleRow, due: Due, now: datetime) -> list[_Change]:
+def _open_slot(connection: Connection, schedule: ScheduleRow, due: Due, now: datetime) -> list[Change]:
     closed = close_open_passes(connection, schedule.id, "next slot", now)
     if closed is None:
         return []
     update_schedule(connection, schedule.id, {"next_slot_at": due.next_slot})
-    pass_id = open_pass(connection, schedule, due.slot, now, due.missed)
-    changes = [_Change(one.name, one.id, "next slot") for one in closed]
+    pass_id, name = open_pass(connection, schedule, due.slot, now, due.missed), pass_name(schedule, due.slot)
+    changes = [Change(one.name, one.id, "next slot") for one in closed]
     if pass_id is not None:
         log.info("pass_opened", schedule=schedule.name, slot=due.slot.isoformat(), missed=due.missed)
-        changes.append(_Change(schedule.name, pass_id, "opened"))
+        changes.append(Change(name, pass_id, "opened"))
     return changes
 
 
@@ -224,5 +228,6 @@ def _give_run(
     return budget.less(sum(frames for _, frames in chunks[:fitting]), frames_per_s), fits
 
 
-def _tell(system: System, change: _Change) -> None:
+def tell(system: System, change: Change) -> None:
+    """Have a worker go on with a pass, by a task that says in Flower what happened."""
     system.queue.send_pass(change.name, change.pass_id, change.event)

@@ -14,7 +14,7 @@ from pipeline.errors import UsageError
 from pipeline.inference.guide import worse_models
 from pipeline.services.pass_estimate import Estimate, estimate_videos
 from pipeline.services.pass_list import PassProgress, get_pass
-from pipeline.services.passes import advance_pass
+from pipeline.services.passes import Change, advance_pass, tell
 from pipeline.services.prepared_model import prepare_model
 from pipeline.services.schedules import check_selection
 from pipeline.services.system import System
@@ -71,10 +71,11 @@ def reprocess(system: System, wanted: Wanted, progress: Progress = SILENT) -> Pa
         raise UsageError(f"no video to analyse: {wanted.selection} that has no run by {wanted.model} yet")
     with transaction(system.engine) as connection:
         now = system.clock(connection)
+        name = f"reprocess {wanted.model} {now:%Y-%m-%d %H:%M:%S}"
         pass_id = insert_pass(
             connection,
             {
-                "name": f"reprocess {wanted.model} {now:%Y-%m-%d %H:%M:%S}",
+                "name": name,
                 "team_id": scope.team_id,
                 "selection": wanted.selection.to_list(),
                 "model_fingerprint": scope.model_fingerprint,
@@ -84,6 +85,7 @@ def reprocess(system: System, wanted: Wanted, progress: Progress = SILENT) -> Pa
             },
         )
         assert pass_id is not None
+    tell(system, Change(name, pass_id, "opened"))
     advance_pass(system, pass_id)
     return PassProgress(*get_pass(system, pass_id), sum(one.frames for one in videos))
 

@@ -14,9 +14,11 @@ from pipeline.core.object_keys import export_key, run_folder
 from pipeline.core.progress import SILENT, Progress
 from pipeline.core.retention import Kind
 from pipeline.db import outlived_removal as db
+from pipeline.db.backups import may_remove_objects
 from pipeline.db.engine import transaction
 from pipeline.db.outlived import count_outlived, select_outlived
 from pipeline.db.retention import Rule, claim_due_rule, look_again, select_rules
+from pipeline.errors import ServiceUnavailable
 from pipeline.logs import get_logger
 from pipeline.services.frame_removal import remove_frames
 from pipeline.services.system import System
@@ -100,8 +102,16 @@ def apply_rule(system: System, rule: Rule, *, until: float | None = None, progre
 
 def _remove(system: System, rule: Rule, which: UUID) -> bool:
     """Remove one original, export or run. Its row is locked until its object is gone; one that dies in between leaves
-    a row whose object is removed again."""
+    a row whose object is removed again.
+
+    Raises:
+        ServiceUnavailable: a backup is being made, or a server does not answer.
+    """
     with transaction(system.engine) as connection:
+        if not may_remove_objects(connection):
+            raise ServiceUnavailable(
+                "a backup is being made, which keeps every object until it has ended; try again then"
+            )
         if rule.kind is Kind.ORIGINALS:
             original = db.lock_original(connection, rule, which)
             if original is None:

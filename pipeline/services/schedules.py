@@ -20,7 +20,7 @@ from pipeline.db.passes import PassRow, select_passes
 from pipeline.db.run_ends import mark_cancelled
 from pipeline.errors import ServiceUnavailable, UsageError
 from pipeline.inference.guide import published_ap
-from pipeline.services.passes import advance_pass, close_open_passes, open_pass
+from pipeline.services.passes import Change, advance_pass, close_open_passes, open_pass, pass_name, tell
 from pipeline.services.prepared_model import prepare_model
 from pipeline.services.system import System
 from pipeline.services.teams import team_id_of
@@ -167,6 +167,7 @@ def run_now(system: System, name: str, *, team: str | None) -> PassRow:
         now = system.clock(connection)
         pass_id = open_pass(connection, found, now, now)
         assert pass_id is not None
+    tell(system, Change(pass_name(found, now), pass_id, "opened"))
     advance_pass(system, pass_id)
     with transaction(system.engine) as connection:
         return select_passes(connection, pass_id=pass_id)[0]

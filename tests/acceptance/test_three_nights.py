@@ -171,7 +171,7 @@ def test_three_nights(system: System, tmp_path: Path) -> None:
             assert {one.video for one in report.kept_back} == set(DARK)
 
             rolled_back = list(iter_rollback(system, schedule_name="season", team=None, by="coach"))
-            assert [change.action for change in rolled_back] == ["rolled back"] * 4
+            assert [change.action for change in rolled_back] == ["rolled_back"] * 4
             assert dict(sql(system, CURRENT)) == before
             assert count_reads() > 100
     assert sql(system, "SELECT count(*) FROM frame JOIN run ON run.id = run_id WHERE pass_id IS NOT NULL") == [

@@ -17,6 +17,7 @@ from sqlalchemy.exc import IntegrityError
 from pipeline.core.object_keys import team_folder
 from pipeline.core.progress import SILENT, Progress
 from pipeline.db import erasures as db
+from pipeline.db.backups import may_remove_objects
 from pipeline.db.engine import transaction
 from pipeline.db.erased_rows import delete_team, delete_video, select_team_videos
 from pipeline.db.erasures import Item
@@ -48,6 +49,7 @@ def go_on(system: System, erasure_id: UUID, *, until: float | None = None, progr
     Raises:
         ServiceUnavailable: a server does not answer; a tick will go on.
     """
+    told = False
     while until is None or time.monotonic() < until:
         if any(step(system, erasure_id, until, progress) for step in (_erase_video, _erase_object, _erase_frames)):
             continue
@@ -58,8 +60,16 @@ def go_on(system: System, erasure_id: UUID, *, until: float | None = None, progr
             return True
         if until is not None:
             return False
+        if not told and _waits_for_backup(system):
+            progress.step("a backup is being made; the objects are removed when it has ended")
+            told = True
         time.sleep(_POLL_S)  # somebody else has what is left in hand
     return False
+
+
+def _waits_for_backup(system: System) -> bool:
+    with transaction(system.engine) as connection:
+        return not may_remove_objects(connection)
 
 
 def finish_erasures(system: System, until: float) -> None:
@@ -104,15 +114,16 @@ def _erase_video(
 
 
 def _erase_object(system: System, erasure_id: UUID, _: float | None, __: Progress) -> bool:
-    """Remove the versions of one object, and uploads to it. What there is is written down before."""
+    """Remove the versions of one object, and uploads to it. What there is is written down before. A backup that is being
+    made keeps all objects until it has ended."""
     versions = system.store.versions
     with transaction(system.engine) as connection:
         item = db.lock_item(connection, erasure_id, "object")
-        if item is None:
+        if item is None or not may_remove_objects(connection):
             return False
         db.note_found(connection, erasure_id, item, asdict(versions.find(item.bucket, item.key)))
     with transaction(system.engine) as connection:
-        if db.lock_item(connection, erasure_id, "object", item) is not None:
+        if db.lock_item(connection, erasure_id, "object", item) is not None and may_remove_objects(connection):
             db.note_found(connection, erasure_id, item, asdict(versions.remove(item.bucket, item.key)))
             db.mark_done(connection, erasure_id, item)
     return True

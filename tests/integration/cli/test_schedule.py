@@ -25,7 +25,7 @@ def test_a_schedule_from_its_beginning_to_its_end(system: System, capsys: pytest
     fill_videos(system, videos=3, frames=60)
     add_worker(system, 1)
     sql(system, """UPDATE video SET tags = '{"season": "2025"}' WHERE name <> 'match-3.mp4'""")
-    made = printed(capsys, "schedule", "add", "season", *NIGHTLY, "--tag", "season=2025", "--promote", "better")
+    made = printed(capsys, "schedule", "add", "season", *NIGHTLY, "--tag", "season=2025", "--promotion", "better")
     assert (made["schedule"], made["where"], made["window_hours"]) == ("season", ["tag.season=2025"], 8)
     assert made["next_slot_at"].endswith(("T20:00:00+00:00", "T21:00:00+00:00"))
     assert said(capsys, "schedule", "add", "season", *NIGHTLY, code=2).count("\n") == 1
@@ -50,7 +50,7 @@ def test_a_schedule_from_its_beginning_to_its_end(system: System, capsys: pytest
     assert (shown["nights_left"], shown["never_ends"]) == (2, False), "a seventh of a video is taken in every night"
     [one] = shown["passes"]
     assert (one["ended"], one["done"], one["frames"]) == ("budget used up", 1, 60)
-    assert "1 videos, 60 frames" in said(capsys, "schedule", "show", "season")
+    assert "1 video, 60 frames" in said(capsys, "schedule", "show", "season")
     assert "budget used up" in said(capsys, "schedule", "passes", "season")
 
     printed(capsys, "schedule", "run-now", "season")
@@ -70,7 +70,7 @@ def test_a_schedule_from_its_beginning_to_its_end(system: System, capsys: pytest
         (("--timezone", "Mars/Base"), "no time zone 'Mars/Base'"),
         (("--model", "rtmo-z"), "rtmo-z"),
         (("--where", "season=2025"), "is no condition; write such as"),
-        (("--promote", "maybe"), "maybe"),
+        (("--promotion", "maybe"), "maybe"),
         (("--team", "nobody"), "nobody"),
         (("--window", "soon"), "8h, 90m or none"),
         (("--budget-frames", "-3"), "no number of frames"),

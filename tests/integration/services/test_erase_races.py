@@ -11,10 +11,12 @@ from uuid import UUID
 
 import pytest
 
+from pipeline.core.retention import Kind
+from pipeline.db.backups import keeping_objects
 from pipeline.db.chunks import claim_chunk, commit_chunk
 from pipeline.db.engine import transaction
 from pipeline.db.frames import encode_frames
-from pipeline.errors import LeaseLost, NotFound, PoselineError, UnknownTeam, UsageError
+from pipeline.errors import LeaseLost, NotFound, PoselineError, ServiceUnavailable, UnknownTeam, UsageError
 from pipeline.inference.catalogue import BUNDLED_MODEL
 from pipeline.services.erase.check import check_erasures
 from pipeline.services.erase.targets import begin_erasure, find_asked
@@ -23,6 +25,8 @@ from pipeline.services.finish import finish_run
 from pipeline.services.ingest import ingest_video
 from pipeline.services.plan import plan_runs
 from pipeline.services.request import request_run
+from pipeline.services.retention import set_retention
+from pipeline.services.retention_sweep import run_retention
 from pipeline.services.submit import submit_video
 from pipeline.services.system import System
 from pipeline.services.teams import list_teams
@@ -31,7 +35,7 @@ from pipeline.storage.objects import PART_BYTES, ObjectStore
 from tests.support.erased import erase, is_gone, receipt
 from tests.support.fail_points import OPERATIONS, made_up
 from tests.support.harness import sql, wait_until
-from tests.support.kept import FRAMES, done_run, requested_run, stored_video
+from tests.support.kept import FRAMES, age, done_run, keys, requested_run, stored_video
 
 
 @contextmanager
@@ -209,3 +213,19 @@ def test_two_may_go_on_with_the_same_erasure(system: System) -> None:
     assert all(is_gone(system, *pair) for pair in zip(videos, runs, strict=True))
     with suppress(UsageError):
         find_asked(system, [], team="club", tags={})
+
+
+def test_a_backup_that_is_being_made_keeps_objects_until_it_has_ended(system: System) -> None:
+    video_id, old = stored_video(system), stored_video(system, "old.mp4")
+    age(system, "video", "original_at", old, 2)
+    set_retention(system, "team", Kind.ORIGINALS, 1)
+    with keeping_objects(system.engine):
+        thread, raised = beside(lambda: erase(system, str(video_id)))
+        wait_until(lambda: not sql(system, "SELECT 1 FROM video WHERE id = :id", id=video_id), 20)
+        with pytest.raises(ServiceUnavailable, match="a backup is being made"):
+            run_retention(system)
+        assert len(keys(system, video_id, old)) == 2
+    thread.join(30)
+    assert raised == []
+    assert is_gone(system, video_id)
+    assert list(run_retention(system).values()) == [1]

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
 import pytest
+from redis import Redis
 
 from pipeline.core.selection import Selection
 from pipeline.inference.catalogue import BUNDLED_MODEL
+from pipeline.queue import CONTROL
 from pipeline.services.pass_list import list_passes
 from pipeline.services.passes import advance_passes
 from pipeline.services.queue_report import get_queue
@@ -130,6 +134,24 @@ def test_a_night_keeps_to_its_budget(night: System, clock: Clock, budget: dict[s
         ("all done", 60),
     ]
     assert states(night) == {"done": 3}
+
+
+def test_flower_shows_a_pass_by_its_name(night: System, clock: Clock) -> None:
+    fill_videos(night, videos=1, frames=60)
+    add_schedule(night, "nightly", NIGHTLY)
+    clock.move_to("2027-03-01T22:00")
+    advance_passes(night)
+    clock.move_to("2027-03-02T06:00")
+    advance_passes(night)
+    [(pass_id,)] = sql(night, "SELECT id FROM pass")
+    with Redis.from_url(night.settings.broker_url.get_secret_value()) as redis:
+        messages = [json.loads(each) for each in redis.lrange(f"poseline:{CONTROL}", 0, -1)]
+    tasks = [(each["headers"]["task"], json.loads(base64.b64decode(each["body"]))[0]) for each in reversed(messages)]
+    name = "nightly 2027-03-01 22:00"
+    assert tasks == [
+        ("poseline.pass", [name, str(pass_id), "opened"]),
+        ("poseline.pass", [name, str(pass_id), "window closed"]),
+    ]
 
 
 def test_two_beats_at_once_make_one_pass(night: System, clock: Clock) -> None:
