@@ -109,9 +109,7 @@ def _remove(system: System, rule: Rule, which: UUID) -> bool:
     """
     with transaction(system.engine) as connection:
         if not may_remove_objects(connection):
-            raise ServiceUnavailable(
-                "a backup is being made, which keeps every object until it has ended; try again then"
-            )
+            raise ServiceUnavailable("a backup is being made, which keeps every object; try again when it has ended")
         if rule.kind is Kind.ORIGINALS:
             original = db.lock_original(connection, rule, which)
             if original is None:

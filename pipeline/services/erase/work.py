@@ -114,8 +114,8 @@ def _erase_video(
 
 
 def _erase_object(system: System, erasure_id: UUID, _: float | None, __: Progress) -> bool:
-    """Remove the versions of one object, and uploads to it. What there is is written down before. A backup that is being
-    made keeps all objects until it has ended."""
+    """Remove the versions of one object, and uploads to it; what there is is written down before. A backup that is
+    being made keeps all objects until it has ended."""
     versions = system.store.versions
     with transaction(system.engine) as connection:
         item = db.lock_item(connection, erasure_id, "object")
