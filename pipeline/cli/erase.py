@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 from collections.abc import Sequence
 from uuid import UUID
 
@@ -108,8 +109,16 @@ def _erase(
         return
     if not yes:
         _confirm(console, asked)
-    erasure_id = begin_erasure(console.system, asked, by or getpass.getuser())
+    erasure_id = begin_erasure(console.system, asked, by or _user())
     _go_on(console, [erasure_id], asked.extent.videos)
+
+
+def _user() -> str:
+    """Who runs this, by name, or where the system knows none, by number."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return f"user {os.getuid()}"
 
 
 def _say_what_goes(console: Console, asked: Asked) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import getpass
 import re
 import shlex
+from io import StringIO
 
 import pytest
 
@@ -86,6 +88,26 @@ def test_every_command_as_json(club: System, capsys: pytest.CaptureFixture[str])
     assert printed(capsys, "erase", "--check", "--all", code=1)[0]["good"] is False
     assert printed(capsys, "erase", "--resume", erasure_id)[0]["finished_at"] is not None
     assert keys(club) == []
+
+
+def test_a_person_types_what_goes(
+    club: System, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.cli.erase.interactive", lambda: True)
+    for asked, wanted in (
+        (("semi.mp4",), "semi.mp4"),
+        (("final.mp4", "training.mp4"), "2 videos"),
+        (("--team", "club"), "club"),
+    ):
+        monkeypatch.setattr("sys.stdin", StringIO("no\n"))
+        shown = said(capsys, "erase", *asked, code=2)
+        assert f"{wanted!r}: " in shown
+        assert "nothing was erased: that was something else" in shown
+        monkeypatch.setattr("sys.stdin", StringIO(f"{wanted}\n"))
+        assert "erasure " in said(capsys, "erase", *asked)
+    [(by,)] = sql(club, "SELECT DISTINCT by FROM erasure")
+    assert by == getpass.getuser()
+    assert sql(club, "SELECT 1 FROM video UNION ALL SELECT 1 FROM team") == []
 
 
 REFUSED = {

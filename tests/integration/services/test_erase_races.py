@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -18,6 +19,7 @@ from pipeline.db.engine import transaction
 from pipeline.db.frames import encode_frames
 from pipeline.errors import LeaseLost, NotFound, PoselineError, ServiceUnavailable, UnknownTeam, UsageError
 from pipeline.inference.catalogue import BUNDLED_MODEL
+from pipeline.services.checked_reader import CheckedReader
 from pipeline.services.erase.check import check_erasures
 from pipeline.services.erase.targets import begin_erasure, find_asked
 from pipeline.services.erase.work import go_on
@@ -39,13 +41,16 @@ from tests.support.kept import FRAMES, age, done_run, keys, requested_run, store
 
 
 @contextmanager
-def at(owner: Any, name: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[threading.Event, threading.Event]]:
-    """Hold the first call of a method before it does anything: one event says that it was called, one lets it go on."""
+def at(
+    owner: Any, name: str, monkeypatch: pytest.MonkeyPatch, call: int = 1
+) -> Iterator[tuple[threading.Event, threading.Event]]:
+    """Hold the first call of a method, or a later one, before it does anything: one event says that it was called, one
+    lets it go on."""
     reached, go = threading.Event(), threading.Event()
-    real = getattr(owner, name)
+    real, calls = getattr(owner, name), itertools.count(1)
 
     def held(*args: Any, **kwargs: Any) -> Any:
-        if not reached.is_set():
+        if next(calls) == call:
             reached.set()
             assert go.wait(30)
         return real(*args, **kwargs)
@@ -142,20 +147,32 @@ def large(tmp_path: Path, short_clip: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize(("held", "scope"), [("put_stream", "video"), ("head", "video"), ("put_stream", "team")])
+@pytest.mark.parametrize(
+    ("held", "scope"),
+    [
+        ((ObjectStore, "put_stream", 1), "video"),
+        ((ObjectStore, "put_stream", 1), "team"),
+        ((CheckedReader, "read", 3), "video"),
+        ((ObjectStore, "head", 1), "video"),
+    ],
+    ids=["before the first part", "before the first part, of a team", "between two parts", "complete, but not noted"],
+)
 def test_a_client_that_goes_on_uploading_leaves_nothing(
-    system: System, large: Path, monkeypatch: pytest.MonkeyPatch, held: str, scope: str
+    system: System, large: Path, monkeypatch: pytest.MonkeyPatch, held: tuple[Any, str, int], scope: str
 ) -> None:
-    """Erased before the first part is sent, and after the upload is complete but not yet noted."""
-    with at(ObjectStore, held, monkeypatch) as (reached, go):
+    owner, name, call = held
+    with at(owner, name, monkeypatch, call) as (reached, go):
         thread, raised = beside(lambda: submit_video(system, str(large), "team", BUNDLED_MODEL))
         assert reached.wait(30)
-        [(video_id,)] = sql(system, "SELECT id FROM video WHERE state = 'uploading'")
+        [(video_id, key)] = sql(system, "SELECT id, object_key FROM video WHERE state = 'uploading'")
+        if name == "read":
+            wait_until(lambda: system.store.versions.find(system.store.bucket, str(key)).uploads, 20, "its parts")
         erasure_id = erase(system, "large.mp4") if scope == "video" else erase(system, team="team")
         go.set()
         thread.join(60)
-    assert [isinstance(error, NotFound | UnknownTeam) for error in raised] == [True]
+    assert [isinstance(error, NotFound | UnknownTeam | ServiceUnavailable) for error in raised] == [True]
     assert is_gone(system, UUID(str(video_id)))
+    assert bool(receipt(system, erasure_id)["objects"]["uploads"]) is (name == "read")
     assert check_erasures(system, [erasure_id])[0].good
     assert bool(list_teams(system)) is (scope == "video"), "a team that was erased is not made anew"
 
