@@ -36,6 +36,8 @@ class Tally:
         self.poses = 0
         self.most_people = 0
         self.missing_reasons: Counter[str] = Counter()
+        self._keypoints = 0
+        self._confidences = 0.0
 
     def write(self, row: FrameRow) -> None:
         people = len(row.poses)
@@ -43,6 +45,9 @@ class Tally:
         self.frames_with_people += people > 0
         self.poses += people
         self.most_people = max(self.most_people, people)
+        if people:
+            self._keypoints += row.poses.keypoints[..., 2].size
+            self._confidences += float(row.poses.keypoints[..., 2].sum())
         if row.missing is not None:
             self.missing_reasons[row.missing] += 1
 
@@ -50,6 +55,11 @@ class Tally:
     def missing(self) -> int:
         """Frames without poses because they could not be analysed."""
         return self.missing_reasons.total()
+
+    @property
+    def confidence(self) -> float | None:
+        """The mean confidence of all keypoints; None where there is nobody."""
+        return round(self._confidences / self._keypoints, 4) if self._keypoints else None
 
     def missing_line(self) -> str | None:
         """How many frames have no poses, and why; None where all were analysed."""
@@ -69,6 +79,7 @@ class Tally:
             "frames_with_people": self.frames_with_people,
             "poses": self.poses,
             "most_people": self.most_people,
+            "confidence": self.confidence,
             "video_s": round(video_s, 3),
             "first_time_s": float(int(index.pts[0]) * index.time_base),
             "chunks": chunks,
