@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
@@ -21,7 +22,7 @@ from pipeline.services.preview.footage import open_footage
 from pipeline.services.reconcile import tick
 from pipeline.services.request import request_run
 from pipeline.services.retention import iter_what_would_go, list_retention, set_retention
-from pipeline.services.retention_sweep import run_retention
+from pipeline.services.retention_sweep import apply_rule, run_retention
 from pipeline.services.retry import retry
 from pipeline.services.runs import cancel_run
 from pipeline.services.system import System
@@ -98,12 +99,17 @@ def test_an_original_that_is_uploaded_again_is_kept_anew(system: System, short_c
     assert gone(system) == {}
 
 
-def test_a_registered_object_is_never_touched(system: System) -> None:
+def test_neither_a_registered_object_nor_another_teams_is_touched(system: System) -> None:
     source = system.store.put_stream(BytesIO(b"theirs"), 6, f"matches/{uuid4()}")
-    video_id = stored_video(system, registered=source)
-    age(system, "video", "original_at", video_id, 1000)
-    set_retention(system, "team", Kind.ORIGINALS, 1)
+    registered = stored_video(system, team="other", registered=source)
+    ours, theirs = stored_video(system), stored_video(system, team="other")
+    for each in (ours, theirs, registered):
+        age(system, "video", "original_at", each, 1000)
+    set_retention(system, "other", Kind.ORIGINALS, 1)
     assert gone(system) == {}
+    assert gone(system, "other") == {"originals": 1}
+    assert keys(system, ours) != []
+    assert keys(system, theirs) == []
     system.store.check_unchanged(source)
 
 
@@ -231,8 +237,7 @@ def test_removal_waits_for_a_run_that_is_being_requested(system: System) -> None
     assert keys(system, video_id) != []
 
 
-@pytest.mark.parametrize("kind", [Kind.ORIGINALS, Kind.EXPORTS, Kind.RUNS, Kind.FAILED_RUNS])
-def test_a_look_reads_no_more_where_more_is_kept(system: System, kind: Kind) -> None:
+def test_a_look_reads_no_more_where_more_is_kept_and_ends_in_time(system: System) -> None:
     """The index of what may go gives the first of them, whatever else there is."""
     video_id = stored_video(system)
     run_id = done_run(system, video_id)
@@ -250,14 +255,23 @@ def test_a_look_reads_no_more_where_more_is_kept(system: System, kind: Kind) -> 
     )
     sql(system, "UPDATE video SET current_run_id = (SELECT id FROM run WHERE video_id = video.id ORDER BY id LIMIT 1)")
     sql(system, "ANALYZE")
-    set_retention(system, "team", kind, 30)
+    kinds = [Kind.ORIGINALS, Kind.EXPORTS, Kind.RUNS, Kind.FAILED_RUNS]
+    for kind in kinds:
+        set_retention(system, "team", kind, 30)
     with transaction(system.engine) as connection:
-        [rule] = select_rules(connection)
-        assert select_outlived(connection, rule, 10) == []
-        query = outlived_ids(rule).limit(10).compile(connection.engine, compile_kwargs={"literal_binds": True})
-        explain = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {query}".replace(":", "\\:")
-        plan = connection.execute(text(explain)).scalar_one()
-    assert _buffers(plan[0]["Plan"]) < 20, plan
+        rules = select_rules(connection)
+        assert {rule.kind for rule in rules} == set(kinds)
+        for rule in rules:
+            assert select_outlived(connection, rule, 10) == []
+            query = outlived_ids(rule).limit(10).compile(connection.engine, compile_kwargs={"literal_binds": True})
+            explain = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {query}".replace(":", "\\:")
+            plan = connection.execute(text(explain)).scalar_one()
+            assert _buffers(plan[0]["Plan"]) < 20, (rule.kind, plan)
+    sql(system, "UPDATE run SET finished_at = now() - interval '31 days'")
+    [exports] = [rule for rule in rules if rule.kind is Kind.EXPORTS]
+    removed = apply_rule(system, exports, until=time.monotonic() + 0.2)
+    assert 0 < removed < 3000, "it stops at its time"
+    assert apply_rule(system, exports, until=time.monotonic()) == 0
 
 
 def _buffers(plan: dict[str, int]) -> int:
@@ -283,14 +297,3 @@ def test_rules_are_set_shown_and_taken_back(system: System) -> None:
     ):
         with pytest.raises(UnknownTeam, match="did you mean 'team'"):
             needs_team()
-
-
-def test_another_teams_rule_is_another_teams(system: System) -> None:
-    ours, theirs = stored_video(system), stored_video(system, team="other")
-    for each in (ours, theirs):
-        age(system, "video", "original_at", each, 2)
-    set_retention(system, "other", Kind.ORIGINALS, 1)
-    assert gone(system) == {}
-    assert gone(system, "other") == {"originals": 1}
-    assert keys(system, ours) != []
-    assert keys(system, theirs) == []
