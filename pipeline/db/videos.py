@@ -256,10 +256,15 @@ def find_object(connection: Connection, team_name: str, source: StoredObject) ->
 
 
 def select_frame_index(connection: Connection, video_id: UUID) -> FrameIndex:
-    """The frame index of a ready video."""
-    return FrameIndex.from_bytes(
-        connection.execute(select(video.c.frame_index).where(video.c.id == video_id)).scalar_one()
-    )
+    """The frame index of a ready video.
+
+    Raises:
+        NotFound: the video was erased.
+    """
+    row = connection.execute(select(video.c.frame_index).where(video.c.id == video_id)).first()
+    if row is None:
+        raise NotFound(f"there is no video {video_id}; it was erased")
+    return FrameIndex.from_bytes(row.frame_index)
 
 
 def _videos() -> Select[Any]:

@@ -33,11 +33,13 @@ from pipeline.services.submit import submit_video
 from pipeline.services.system import System
 from pipeline.services.teams import list_teams
 from pipeline.services.upload import upload_file
+from pipeline.settings import Settings
 from pipeline.storage.objects import PART_BYTES, ObjectStore
 from tests.support.erased import erase, is_gone, receipt
 from tests.support.fail_points import OPERATIONS, made_up
-from tests.support.harness import sql, wait_until
+from tests.support.harness import ask, cut, processes, sql, wait_done, wait_until
 from tests.support.kept import FRAMES, age, done_run, keys, requested_run, stored_video
+from tests.support.paths import DEMO_CLIP
 
 
 @contextmanager
@@ -246,3 +248,20 @@ def test_a_backup_that_is_being_made_keeps_objects_until_it_has_ended(system: Sy
     assert raised == []
     assert is_gone(system, video_id)
     assert list(run_retention(system).values()) == [1]
+
+
+def test_a_worker_drops_what_is_erased_and_goes_on(
+    system: System, settings: Settings, short_clip: Path, tmp_path: Path
+) -> None:
+    other = cut(DEMO_CLIP, tmp_path / "other.mp4", 20)
+    with processes(settings, tmp_path / "logs") as running:
+        running.worker("--slots", "2")
+        running.start("beat")
+        run_id = ask(system, short_clip)
+        wait_until(lambda: sql(system, "SELECT 1 FROM chunk WHERE state = 'done'"), 60, "its first poses")
+        [(video_id,)] = sql(system, "SELECT id FROM video")
+        erasure_id = erase(system, str(video_id))
+        wait_done(system, ask(system, other))
+        assert is_gone(system, UUID(str(video_id)), run_id)
+        assert check_erasures(system, [erasure_id])[0].good
+        assert running.count("Traceback") == 0
