@@ -48,6 +48,8 @@ def estimate_lines(console: Console, estimate: Estimate) -> list[str]:
         )
     total = estimate.held_videos + len(estimate.videos)
     lines.append(f"{total:,} {'video' if total == 1 else 'videos'}, {estimate.frames:,} frames by {estimate.model}")
+    if not estimate.frames:
+        return ["nothing to do: every such video has a run by this model"]
     if estimate.hours is not None:
         lines.append(
             f"about {in_time(estimate.hours * 3600)} on {estimate.slots} slots with nothing else to do, at "

@@ -22,8 +22,8 @@ def print_schedule(console: Console, found: Schedule, what: str) -> None:
 def schedule_lines(found: Schedule) -> list[str]:
     """A schedule, line by line."""
     budgets = [f"{found.budget_frames:,} frames"] if found.budget_frames else []
-    budgets += [f"{found.budget_video_s / 3600:g} hours of video"] if found.budget_video_s else []
-    window = f", for {found.window_s / 3600:g} hours" if found.window_s else ", until the next"
+    budgets += [f"{_in_hours(found.budget_video_s)} of video"] if found.budget_video_s else []
+    window = f", for {_in_hours(found.window_s)}" if found.window_s else ", until the next"
     return [
         f"schedule: {printable(found.name)}",
         f"when:     {found.cron} in {found.timezone}{window}; next: {next_slot(found)}",
@@ -56,6 +56,10 @@ def next_slot(found: Schedule) -> str:
         return "disabled"
     moment: datetime | None = found.next_slot_at
     return "never" if moment is None else f"{moment.astimezone(ZoneInfo(found.timezone)):%a %Y-%m-%d %H:%M}"
+
+
+def _in_hours(seconds: float) -> str:
+    return f"{seconds / 60:g} min" if seconds < 3600 else f"{seconds / 3600:g} h"
 
 
 def in_runs(count: int) -> str:

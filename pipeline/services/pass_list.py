@@ -10,9 +10,8 @@ from pipeline.db.engine import transaction
 from pipeline.db.held_runs import select_held_of_pass
 from pipeline.db.pass_figures import sum_up_pass
 from pipeline.db.passes import PassRow, find_passes, lock_open_pass, select_passes
-from pipeline.db.run_ends import mark_cancelled
 from pipeline.errors import NotFound, ServiceUnavailable, UsageError
-from pipeline.services.passes import close_pass
+from pipeline.services.passes import cancel_each, close_pass
 from pipeline.services.system import System
 
 
@@ -89,12 +88,10 @@ def stop_pass(system: System, pass_id: UUID) -> tuple[PassRow, int]:
         one = lock_open_pass(connection, pass_id)
         if one is not None:
             close_pass(connection, one, "stopped", system.clock(connection))
-            cancelled = 0
-            if one.schedule_id is None:
-                for run_id in select_held_of_pass(connection, pass_id):
-                    cancelled += mark_cancelled(connection, run_id)
-            return select_passes(connection, pass_id=pass_id)[0], cancelled
         found = select_passes(connection, pass_id=pass_id)[0]
+        held = select_held_of_pass(connection, pass_id) if one is not None and one.schedule_id is None else ()
+    if one is not None:
+        return found, cancel_each(system, held)
     if found.closed_at is not None:
         raise UsageError(f"the pass {found.name!r} has ended: {found.ended}")
     raise ServiceUnavailable(f"the pass {found.name!r} is being worked on at this moment; try again")

@@ -7,6 +7,7 @@ is decided in Postgres, by its clock: any number of ticks at once make one pass.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -30,6 +31,7 @@ from pipeline.db.passes import (
     select_ready_chunks,
     update_pass,
 )
+from pipeline.db.run_ends import mark_cancelled
 from pipeline.db.runs import REPROCESS, insert_run
 from pipeline.db.schedules import ScheduleRow, lock_due_schedules, update_schedule
 from pipeline.db.workers import select_workers
@@ -117,6 +119,18 @@ def open_pass(
             "ended": "missed" if too_late else None,
         },
     )
+
+
+def cancel_each(system: System, run_ids: Iterable[UUID]) -> int:
+    """Cancel runs. Returns how many were open.
+
+    Each has its own transaction: who holds a run's row must not wait for its chunks, as a commit waits crosswise.
+    """
+    cancelled = 0
+    for run_id in run_ids:
+        with transaction(system.engine) as connection:
+            cancelled += mark_cancelled(connection, run_id)
+    return cancelled
 
 
 def pass_name(schedule: ScheduleRow, slot_at: datetime) -> str:

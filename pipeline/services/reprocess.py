@@ -71,7 +71,7 @@ def reprocess(system: System, wanted: Wanted, progress: Progress = SILENT) -> Pa
         raise UsageError(f"no video to analyse: {wanted.selection} that has no run by {wanted.model} yet")
     with transaction(system.engine) as connection:
         now = system.clock(connection)
-        name = f"reprocess {wanted.model} {now:%Y-%m-%d %H:%M:%S}"
+        name = f"reprocess {scope.model} {now:%Y-%m-%d %H:%M:%S}"
         pass_id = insert_pass(
             connection,
             {

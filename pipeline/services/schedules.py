@@ -17,10 +17,9 @@ from pipeline.db import schedules as db
 from pipeline.db.engine import transaction
 from pipeline.db.held_runs import select_held_runs
 from pipeline.db.passes import PassRow, select_passes
-from pipeline.db.run_ends import mark_cancelled
 from pipeline.errors import ServiceUnavailable, UsageError
 from pipeline.inference.guide import published_ap
-from pipeline.services.passes import Change, advance_pass, close_open_passes, open_pass, pass_name, tell
+from pipeline.services.passes import Change, advance_pass, cancel_each, close_open_passes, open_pass, pass_name, tell
 from pipeline.services.prepared_model import prepare_model
 from pipeline.services.system import System
 from pipeline.services.teams import team_id_of
@@ -112,11 +111,11 @@ def edit_schedule(
             cron = _cron(options.cron or before.cron, options.timezone or before.timezone)
             values["next_slot_at"] = cron.next_after(system.clock(connection))
         db.update_schedule(connection, before.id, values)
-        cancelled = 0
-        if values.get("model_fingerprint", before.model_fingerprint) != before.model_fingerprint:
+        other_model = values.get("model_fingerprint", before.model_fingerprint) != before.model_fingerprint
+        if other_model:
             _stop_passes(connection, system, before)
-            cancelled = _cancel_held(connection, before.id)
-        return db.select_schedule(connection, name, team_name=None), cancelled
+        after = db.select_schedule(connection, name, team_name=None)
+    return after, _cancel_held(system, before.id) if other_model else 0
 
 
 def set_enabled(system: System, name: str, enabled: bool, *, team: str | None) -> Schedule:
@@ -144,8 +143,10 @@ def remove_schedule(system: System, name: str, *, team: str | None) -> int:
     """
     with transaction(system.engine) as connection:
         found = db.select_schedule(connection, name, team_name=team, lock=True)
+        db.update_schedule(connection, found.id, {"enabled": False})
         _stop_passes(connection, system, found)
-        cancelled = _cancel_held(connection, found.id)
+    cancelled = _cancel_held(system, found.id)
+    with transaction(system.engine) as connection:
         db.delete_schedule(connection, found.id)
     return cancelled
 
@@ -226,5 +227,7 @@ def _stop_passes(connection: Connection, system: System, schedule: Schedule) -> 
         raise ServiceUnavailable(f"the pass of {schedule.name} is being worked on at this moment; try again")
 
 
-def _cancel_held(connection: Connection, schedule_id: UUID) -> int:
-    return sum(mark_cancelled(connection, run_id) for run_id in select_held_runs(connection, schedule_id))
+def _cancel_held(system: System, schedule_id: UUID) -> int:
+    with transaction(system.engine) as connection:
+        held = select_held_runs(connection, schedule_id)
+    return cancel_each(system, held)

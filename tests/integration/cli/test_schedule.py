@@ -47,6 +47,7 @@ def test_a_schedule_from_its_beginning_to_its_end(system: System, capsys: pytest
     advance_passes(system)
     shown = printed(capsys, "schedule", "show", "season")
     assert (shown["videos_left"], shown["frames_left"], shown["frames_per_night"]) == (1, 60, 60)
+    assert printed(capsys, "schedule", "dry-run", "season")["hours"] is not None
     assert (shown["nights_left"], shown["never_ends"]) == (2, False), "a seventh of a video is taken in every night"
     [one] = shown["passes"]
     assert (one["ended"], one["done"], one["frames"]) == ("budget used up", 1, 60)
