@@ -48,14 +48,6 @@ CREATE TABLE watch_hint (
 CREATE INDEX watch_hint_due ON watch_hint (watch_id, look_at);
 """
 
-# Objects of videos that were erased, by a hash of their names: they are not taken in again.
-SKIPS = """
-CREATE TABLE watch_skip (
-    object_hash text PRIMARY KEY,
-    since timestamptz NOT NULL DEFAULT now()
-);
-"""
-
 # Listings are compared with the videos by ranges of keys, in the order in which the object store lists them.
 VIDEOS = """
 ALTER TABLE video ADD COLUMN source_gone_at timestamptz;
@@ -69,5 +61,5 @@ CREATE INDEX video_duplicates ON video (duplicate_of) WHERE duplicate_of IS NOT 
 def upgrade() -> None:
     op.execute("SET LOCAL lock_timeout = '4s'")
     op.execute("SET LOCAL statement_timeout = '60s'")
-    for part in (WATCHES, HINTS, SKIPS, VIDEOS):
+    for part in (WATCHES, HINTS, VIDEOS):
         op.execute(part)

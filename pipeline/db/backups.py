@@ -101,7 +101,11 @@ def iter_objects(taken: Snapshot, own_bucket: str) -> Iterator[CopiedObject]:
             func.max(video.c.size_bytes).label("size_bytes"),
             func.row_number().over(partition_by=pin[:2], order_by=newest_first).label("number"),
         )
-        .where(video.c.state.in_([VideoState.STORED, VideoState.READY]), video.c.etag.is_not(None))
+        .where(
+            video.c.state.in_([VideoState.STORED, VideoState.READY]),
+            video.c.etag.is_not(None),
+            video.c.original_removed_at.is_(None),
+        )
         .group_by(*pin)
     )
     for row in connection.execute(videos):

@@ -12,9 +12,9 @@ from sqlalchemy import Connection
 from pipeline.core.objects import StoredObject
 from pipeline.core.video_names import numbered_name
 from pipeline.db.engine import transaction
+from pipeline.db.erased_sources import TeamObject, select_erased_sources
 from pipeline.db.runs import insert_runs
 from pipeline.db.uploads import NewVideo, insert_videos
-from pipeline.db.watch_skips import object_hash, select_skipped
 from pipeline.db.watched_videos import compare, take_turns
 from pipeline.db.watches import WatchRow
 from pipeline.services.system import System
@@ -64,11 +64,11 @@ def pin_all(system: System, bucket: str, objects: Sequence[NewObject]) -> list[P
         BucketMissing, ServiceUnavailable: as the store says.
     """
     refusals: list[StoreRefuses] = []
-    hashes = {object_hash(bucket, new.listed.key, new.listed.etag): new for new in objects}
-    if not hashes:
+    wanted = {TeamObject(new.team_id, bucket, new.listed.key, new.listed.etag): new for new in objects}
+    if not wanted:
         return []
     with transaction(system.engine) as connection:
-        erased = [hashes.pop(each) for each in select_skipped(connection, hashes)]
+        erased = [wanted.pop(each) for each in select_erased_sources(connection, wanted)]
 
     def pin(new: NewObject) -> Pinned:
         try:
@@ -82,7 +82,7 @@ def pin_all(system: System, bucket: str, objects: Sequence[NewObject]) -> list[P
             return Pinned(new, refusal=error.message)
         return Pinned(new, found.pinned) if _is_same(found, new) else Pinned(new, changed=True)
 
-    pinned = list(at_once(pin, list(hashes.values())))
+    pinned = list(at_once(pin, list(wanted.values())))
     if refusals and len(refusals) == len(pinned):
         raise refusals[0]
     return [*pinned, *(Pinned(new, erased=True) for new in erased)]
@@ -91,7 +91,7 @@ def pin_all(system: System, bucket: str, objects: Sequence[NewObject]) -> list[P
 def take_in(connection: Connection, system: System, watch: WatchRow, pinned: Iterable[Pinned]) -> int:
     """Enter objects as videos that wait to be read, and request their runs. Returns how many are new.
 
-    One that was taken in meanwhile, as by another watch, is left as it is.
+    One that was taken in meanwhile, as by another watch, is left as it is; so is one whose video the team had erased.
     """
     wanted = [(each.new, each.source) for each in pinned if each.source is not None]
     if not wanted:
@@ -99,10 +99,11 @@ def take_in(connection: Connection, system: System, watch: WatchRow, pinned: Ite
     take_turns(connection, watch.bucket)
     there, _ = compare(connection, watch.bucket, watch.prefix, [new.listed.key for new, _ in wanted], None, 0)
     taken = {(one.team_id, one.pinned.key, one.pinned.etag) for one in there}
+    erased = select_erased_sources(connection, [_of_team(new, source) for new, source in wanted])
     rows = [
         NewVideo(new.team_id, printable(numbered_name(new.meaning.name, new.number)), None, new.meaning.tags, source)
         for new, source in wanted
-        if (new.team_id, source.key, source.etag) not in taken
+        if (new.team_id, source.key, source.etag) not in taken and _of_team(new, source) not in erased
     ]
     made = insert_videos(connection, system.store.bucket, rows)
     insert_runs(connection, [video_id for video_id, _ in made], watch.model_fingerprint)
@@ -111,3 +112,7 @@ def take_in(connection: Connection, system: System, watch: WatchRow, pinned: Ite
 
 def _is_same(found: FoundObject, new: NewObject) -> bool:
     return (found.listed.size_bytes, found.listed.etag) == (new.listed.size_bytes, new.listed.etag)
+
+
+def _of_team(new: NewObject, source: StoredObject) -> TeamObject:
+    return TeamObject(new.team_id, source.bucket, source.key, source.etag)

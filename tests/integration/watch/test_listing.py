@@ -9,8 +9,8 @@ from sqlalchemy import text
 
 from pipeline.core.objects import StoredObject
 from pipeline.db.engine import transaction
+from pipeline.db.erased_sources import TeamObject, note_erased_source
 from pipeline.db.videos import select_video
-from pipeline.db.watch_skips import skip_objects
 from pipeline.errors import SourceGone
 from pipeline.services.ingest import ingest_video
 from pipeline.services.system import System
@@ -199,10 +199,10 @@ def test_what_was_erased_is_not_taken_in_again(system: System, bucket: WatchedPr
     bucket.watch()
     bucket.list_all()
     with transaction(system.engine) as connection:
-        [(video_id,)] = connection.execute(text("SELECT id FROM video")).all()
+        [(video_id, team_id)] = connection.execute(text("SELECT id, team_id FROM video")).all()
         source = select_video(connection, video_id, team="u18").source
         assert source is not None
-        skip_objects(connection, [source, source])
+        note_erased_source(connection, TeamObject(team_id, source.bucket, source.key, source.etag))
         connection.execute(text("DELETE FROM run"))
         connection.execute(text("DELETE FROM video"))
     found = bucket.list_all()
