@@ -6,7 +6,8 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
-from contextlib import closing
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -79,7 +80,11 @@ def doctor(console: Console) -> None:
             "beat": ("beat", lambda: _beat(console)),
             "room": ("postgres", lambda: _room(console)),
         }
-        found += [_result(name, check, states.get(service)) for name, (service, check) in servers.items()]
+        with suppress(Exception):  # made before six ask for it; each says what is wrong with it
+            assert console.system
+        # At once: a server that accepts and says nothing keeps each that asks it waiting.
+        with ThreadPoolExecutor(len(servers)) as pool:
+            found += pool.map(lambda one: _result(one[0], one[1][1], states.get(one[1][0])), servers.items())
         if "supervisor" in states:
             found.append(_result("supervisor", str, states["supervisor"]))
         if "flower" in states:
