@@ -8,6 +8,7 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from uuid import uuid4
 
@@ -52,13 +53,25 @@ def servers(tmp_path_factory: pytest.TempPathFactory, _no_settings_from_outside:
     """The home of a stack whose three servers run, with a migrated template database."""
     home = tmp_path_factory.mktemp("servers")
     stack.up(home, only=stack.SERVERS)
+    with psycopg.connect(admin_url(home), autocommit=True) as connection:
+        # Tests kill processes and never the machine: what Postgres wrote outlives it without waiting for the disk.
+        connection.execute("ALTER SYSTEM SET fsync = off")
+        connection.execute("ALTER SYSTEM SET full_page_writes = off")
+        connection.execute("SELECT pg_reload_conf()")
     yield home
     stack.down(home)
 
 
+@cache
+def stack_settings(home: Path) -> Settings:
+    """The stack's own, which stay what they are."""
+    return load_settings(home)
+
+
+@cache
 def admin_url(home: Path) -> str:
     """The stack's own superuser, who may make databases."""
-    url = make_url(load_settings(home).database_url.get_secret_value())
+    url = make_url(stack_settings(home).database_url.get_secret_value())
     password = json.loads((home / "stack.json").read_text())["postgres_admin_password"]
     return url.set(username="postgres", password=password).render_as_string(hide_password=False)
 
@@ -69,7 +82,7 @@ def template(servers: Path) -> str:
     name = "template_poseline"
     with psycopg.connect(admin_url(servers), autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name} OWNER poseline")  # type: ignore[arg-type]
-    upgrade(_on_database(load_settings(servers), name))
+    upgrade(_on_database(stack_settings(servers), name))
     return name
 
 
@@ -81,16 +94,16 @@ def _on_database(settings: Settings, name: str) -> str:
 @contextmanager
 def fresh_settings(home: Path, template: str, scratch: Path) -> Iterator[Settings]:
     """Settings with a database and a queue that nobody else sees; leases are short so that faults show soon."""
-    stack_settings = load_settings(home)
+    own = stack_settings(home)
     name = f"test_{uuid4().hex[:12]}"
     with psycopg.connect(admin_url(home), autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} OWNER poseline")  # type: ignore[arg-type]
-    broker = stack_settings.broker_url.get_secret_value().rpartition("/")[0] + f"/{next(_redis_numbers)}"
+    broker = own.broker_url.get_secret_value().rpartition("/")[0] + f"/{next(_redis_numbers)}"
     with Redis.from_url(broker) as redis:
         redis.flushdb()
-    yield stack_settings.model_copy(
+    yield own.model_copy(
         update={
-            "database_url": SecretStr(_on_database(stack_settings, name)),
+            "database_url": SecretStr(_on_database(own, name)),
             "broker_url": SecretStr(broker),
             "home": scratch,
             "models_dir": None,

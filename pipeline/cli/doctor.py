@@ -6,8 +6,10 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
-from contextlib import closing
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
 from dataclasses import asdict
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -57,6 +59,11 @@ class DoctorFailed(PoselineError):
 @pass_console
 def doctor(console: Console) -> None:
     """Check every part that Poseline needs; print what is wrong and the fix."""
+
+    @cache  # where servers are hung it takes seconds
+    def services() -> tuple[ServiceStatus, ...]:
+        return stack.status(console.home).services
+
     checks: dict[str, Callable[[], str]] = {
         "python": _python,
         "opencv": _opencv,
@@ -66,11 +73,11 @@ def doctor(console: Console) -> None:
         "nvidia": _nvidia,
         "openvino": describe_openvino,
         "variables": _variables,
-        "settings": lambda: _settings(console),
+        "settings": lambda: _settings(console, services),
     }
     found = [_result(name, check) for name, check in checks.items()]
     if found[-1]["ok"]:
-        local = () if configured_by_environment() else stack.status(console.home).services
+        local = () if configured_by_environment() else services()
         states = {service.name: service for service in local}
         servers: dict[str, tuple[str, Callable[[], str]]] = {
             "postgres": ("postgres", lambda: _postgres(console)),
@@ -81,7 +88,11 @@ def doctor(console: Console) -> None:
             "room": ("postgres", lambda: _room(console)),
             "watches": ("postgres", lambda: _watches(console)),
         }
-        found += [_result(name, check, states.get(service)) for name, (service, check) in servers.items()]
+        with suppress(Exception):  # made before six ask for it; each says what is wrong with it
+            assert console.system
+        # At once: a server that accepts and says nothing keeps each that asks it waiting.
+        with ThreadPoolExecutor(len(servers)) as pool:
+            found += pool.map(lambda one: _result(one[0], one[1][1], states.get(one[1][0])), servers.items())
         if "supervisor" in states:
             found.append(_result("supervisor", str, states["supervisor"]))
         if "flower" in states:
@@ -161,10 +172,10 @@ def _variables() -> str:
     return "every POSELINE_ variable that is set is a setting"
 
 
-def _settings(console: Console) -> str:
+def _settings(console: Console, services: Callable[[], tuple[ServiceStatus, ...]]) -> str:
     if configured_by_environment():
         return f"from the environment: {console.settings.s3_endpoint}"
-    if all(service.state == "stopped" for service in stack.status(console.home).services):
+    if all(service.state == "stopped" for service in services()):
         raise DoctorFailed(f"the local stack in {shown(console.home)} is not running; start it with `poseline up`")
     assert console.settings  # reads it
     return f"from {shown(console.home / 'poseline.env')}"

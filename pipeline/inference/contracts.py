@@ -54,10 +54,11 @@ class Network:
             )
         _check_input(path, session.inputs, spec)
         self.outputs = _choose_outputs(path, session.outputs, spec)
-        grey = np.full((1, 3, spec.height_px, spec.width_px), _GREY[spec.decoder], np.float32)
+        #: Images of every call of the session, where another number would cost dearly: see `calibration.fix_batch`.
+        self.fixed_batch: int | None = None
         self._keypoints: int | None = None
         try:
-            given = self.run(grey)
+            given = self.run(self.grey(1))
         except InvalidOutput as error:
             raise InvalidWeights(error.message) from error
         self._keypoints = _keypoints_in([array.shape for array in given])
@@ -67,17 +68,24 @@ class Network:
         """Whether overlapping boxes are dropped inside the network."""
         return len(self.outputs) == 2
 
+    def grey(self, count: int) -> Float32s:
+        """Images without people, float32 `[count, 3, H, W]`, as the network takes them."""
+        return np.full((count, 3, self.spec.height_px, self.spec.width_px), _GREY[self.spec.decoder], np.float32)
+
     def run(self, batch: Float32s) -> tuple[Float32s, ...]:
         """The outputs of the contract, in its order, their shapes checked.
 
         Args:
-            batch: float32 `[n, 3, H, W]`.
+            batch: float32 `[n, 3, H, W]`; n at most `fixed_batch`, where that is given.
 
         Raises:
             InvalidWeights: the shapes are not the contract's.
             InvalidOutput: scores or boxes are not numbers.
             DeviceUnavailable: the GPU failed.
         """
+        count = len(batch)
+        if self.fixed_batch is not None and count < self.fixed_batch:
+            batch = np.concatenate((batch, self.grey(self.fixed_batch - count)))
         given = self.session.run(batch, self.outputs)
         shape_of_each = [array.shape for array in given]
         as_before = self._keypoints is None or _keypoints_in(shape_of_each) == self._keypoints
@@ -87,6 +95,7 @@ class Network:
                 f"{self._path} does not follow {_TITLES[self.spec.decoder]}'s contract: it gave {shapes} for "
                 f"{len(batch)} images of {self.spec.width_px} x {self.spec.height_px}"
             )
+        given = tuple(array[:count] for array in given)
         # A score that is not a number is below every threshold, so a broken network would look like empty frames.
         if not all(np.isfinite(array).all() for array in (given if self.spec.decoder == "simcc" else given[:1])):
             raise InvalidOutput(f"{self._name} gave scores or boxes that are not numbers; try another model")

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from pipeline.core.model_spec import ModelSpec, NetworkSpec
 from pipeline.core.poses import FramePoses
-from pipeline.inference.calibration import TWO_STAGE_BATCH, best_batch
+from pipeline.inference.calibration import TWO_STAGE_BATCH, fix_batch
 from pipeline.inference.contracts import Network
 from pipeline.inference.detectors import Detector
 from pipeline.inference.engines.placement import Placement, open_session
@@ -66,8 +66,9 @@ def build_model(spec: ModelSpec, path_of: Callable[[NetworkSpec], Path], placeme
 
     if spec.detector is None:
         only = network(spec.pose)
-        return OneStage(only, spec, best_batch(only, placement.slots))
+        return OneStage(only, spec, fix_batch(only, placement.slots))
     detector = Detector(network(spec.detector), spec.score_threshold, spec.nms_threshold)
     pose = network(spec.pose)
     # Crops are batched over frames; a detector takes one at a time.
+    fix_batch(pose, placement.slots)
     return TwoStage(detector, pose, spec, TWO_STAGE_BATCH if pose.session.device.is_gpu else 1)

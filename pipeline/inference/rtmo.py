@@ -44,7 +44,7 @@ class OneStage:
         side_px = self.spec.pose.width_px
         check_images(images, scales, side_px)
         # See DeviceInfo.is_gpu.
-        step = len(images) if self.device.is_gpu else 1
+        step = (self._network.fixed_batch or len(images)) if self.device.is_gpu else 1
         found: list[FramePoses] = []
         for at in range(0, len(images), max(1, step)):
             found += self._detect_together(images[at : at + step], scales[at : at + step])

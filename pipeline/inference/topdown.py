@@ -78,7 +78,7 @@ class TwoStage:
         """Keypoints float32 `[n, k, 3]` in pixels of each crop's image."""
         count = len(self.spec.keypoint_names)
         found = np.empty((len(crops), count, 3), np.float32)
-        step = MAX_BATCH if self.device.is_gpu else 1
+        step = (self._network.fixed_batch or MAX_BATCH) if self.device.is_gpu else 1
         for at in range(0, len(crops), step):
             bins_x, bins_y = self._network.run(self._input.fill(crops[at : at + step]))
             found[at : at + step] = _read_simcc(bins_x, bins_y, np.stack(corners[at : at + step]))

@@ -81,7 +81,7 @@ def get_status(system: System) -> SystemStatus:
         in_hand = count_leases(connection, [worker.name for worker in workers])
         paused, pressure = select_pauses(connection), select_pressure(connection)
         restarting = tuple(select_restarting(connection))
-    answering = system.queue.ping_workers(limit=len(workers) or None)
+    answering = system.queue.ping_workers(limit=len(workers)) if workers else []
     return SystemStatus(
         tuple(
             WorkerStatus(worker, worker.name in answering, drain_state(worker, in_hand.get(worker.name, 0)))

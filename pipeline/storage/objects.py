@@ -6,8 +6,10 @@ Signatures are always v4: on custom endpoints boto3 falls back to v2, whose pres
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import cache
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol, cast
 
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
 
 PART_BYTES = 8 * 2**20
 _PIECE_BYTES = 2**20
+#: A session may be shared among threads, but for making clients.
+_sessions = threading.Lock()
 _PARTS_AT_ONCE = 8
 #: Where memory matters more than speed: a part that is sent is in memory.
 _PARTS_SPARING = 2
@@ -256,25 +260,31 @@ def build_object_store(settings: Settings, *, timeout_s: float = 30, attempts: i
     Raises:
         UsageError: the endpoint is not a URL.
     """
-    session = boto3.session.Session()
     if not settings.s3_endpoint.startswith(("http://", "https://")):
         raise UsageError(f"POSELINE_S3_ENDPOINT is {settings.s3_endpoint!r}, not a URL like http://host:port")
-    client = session.client(
-        "s3",
-        endpoint_url=settings.s3_endpoint,
-        region_name=settings.s3_region,
-        aws_access_key_id=settings.s3_access_key.get_secret_value(),
-        aws_secret_access_key=settings.s3_secret_key.get_secret_value(),
-        config=Config(
-            signature_version="s3v4",
-            s3={"addressing_style": "path"},
-            connect_timeout=5,
-            read_timeout=timeout_s,
-            retries={"mode": "standard", "total_max_attempts": attempts},
-            max_pool_connections=32,
-        ),
-    )
+    with _sessions:
+        client = _session().client(
+            "s3",
+            endpoint_url=settings.s3_endpoint,
+            region_name=settings.s3_region,
+            aws_access_key_id=settings.s3_access_key.get_secret_value(),
+            aws_secret_access_key=settings.s3_secret_key.get_secret_value(),
+            config=Config(
+                signature_version="s3v4",
+                s3={"addressing_style": "path"},
+                connect_timeout=5,
+                read_timeout=timeout_s,
+                retries={"mode": "standard", "total_max_attempts": attempts},
+                max_pool_connections=32,
+            ),
+        )
     return ObjectStore(client, settings.s3_bucket)
+
+
+@cache
+def _session() -> boto3.session.Session:
+    """One a process: each reads botocore's descriptions of its services anew, 0.1 s of CPU time."""
+    return boto3.session.Session()
 
 
 def _transfer_manager(client: S3Client, parts_at_once: int) -> TransferManager:

@@ -238,15 +238,18 @@ def test_doctor_s_fix_for_a_missing_bucket_works(
     assert "store" not in wrong_parts(capsys)
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "part", "words"),
+WRONG_STORES = pytest.mark.parametrize(
+    ("name", "value", "words"),
     [
-        ("POSELINE_S3_SECRET_KEY", "wrong", "store", "check POSELINE_S3_ACCESS_KEY and POSELINE_S3_SECRET_KEY"),
-        ("POSELINE_S3_ACCESS_KEY", "WRONG", "store", "check POSELINE_S3_ACCESS_KEY and POSELINE_S3_SECRET_KEY"),
-        ("POSELINE_S3_ENDPOINT", "localhost:9000", "store", "not a URL like http://host:port"),
-        ("POSELINE_S3_BUCKET", "Not a bucket", "store", "check the bucket's name"),
+        ("POSELINE_S3_SECRET_KEY", "wrong", "check POSELINE_S3_ACCESS_KEY and POSELINE_S3_SECRET_KEY"),
+        ("POSELINE_S3_ACCESS_KEY", "WRONG", "check POSELINE_S3_ACCESS_KEY and POSELINE_S3_SECRET_KEY"),
+        ("POSELINE_S3_ENDPOINT", "localhost:9000", "not a URL like http://host:port"),
+        ("POSELINE_S3_BUCKET", "Not a bucket", "check the bucket's name"),
     ],
 )
+
+
+@WRONG_STORES
 @pytest.mark.parametrize("args", [*ON_STORE, ("store", "init")], ids=name_of)
 def test_wrong_settings_of_the_store(
     configured: Settings,
@@ -254,7 +257,6 @@ def test_wrong_settings_of_the_store(
     capsys: pytest.CaptureFixture[str],
     name: str,
     value: str,
-    part: str,
     words: str,
     args: tuple[str, ...],
 ) -> None:
@@ -262,7 +264,19 @@ def test_wrong_settings_of_the_store(
     line = refusal(capsys, args)
     assert words in line
     assert len(line) < 250
-    assert words in wrong_parts(capsys)[part]
+
+
+@WRONG_STORES
+def test_doctor_on_wrong_settings_of_the_store(
+    configured: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    value: str,
+    words: str,
+) -> None:
+    monkeypatch.setenv(name, value)
+    assert words in wrong_parts(capsys)["store"]
 
 
 def test_wrong_settings_of_redis(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 _DRIVER = Path("/proc/driver/nvidia")
@@ -23,6 +24,8 @@ LIBRARIES = {
     "libcufft.so.12": "nvidia-cufft 12",
     "libcudnn.so.9": "nvidia-cudnn-cu13 9",
 }
+#: What its TensorRT provider links to besides.
+TENSORRT_LIBRARIES = {"libnvinfer.so.10": "TensorRT 10", "libnvonnxparser.so.10": "TensorRT 10"}
 
 
 def cuda_name() -> str:
@@ -48,13 +51,13 @@ def driver_version() -> str:
     return ""
 
 
-def missing_libraries() -> list[str]:
-    """What the CUDA provider needs and cannot load, each with where it comes from.
+def missing_libraries(needed: Mapping[str, str] = LIBRARIES) -> list[str]:
+    """What a provider needs and cannot load, each with where it comes from.
 
     Call it after onnxruntime has tried: what it has loaded out of NVIDIA's wheels is found by its name then.
     """
     missing = []
-    for name, source in LIBRARIES.items():
+    for name, source in needed.items():
         try:
             ctypes.CDLL(name)
         except OSError:

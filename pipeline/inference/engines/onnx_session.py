@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,13 @@ from onnxruntime.capi import onnxruntime_pybind11_state as vendor
 from pipeline.core.model_spec import NetworkSpec
 from pipeline.core.precision import Precision
 from pipeline.errors import DeviceLost, DeviceUnavailable, InvalidWeights
-from pipeline.inference.engines.nvidia import cuda_name, driver_version, missing_libraries
+from pipeline.inference.engines.nvidia import (
+    LIBRARIES,
+    TENSORRT_LIBRARIES,
+    cuda_name,
+    driver_version,
+    missing_libraries,
+)
 from pipeline.inference.engines.sessions import INPUT_NAME, MAX_BATCH, DeviceInfo, Float32s, Port, cpu_name
 
 CPU = "CPUExecutionProvider"
@@ -33,6 +40,14 @@ _CUDA_OPTIONS = {
     "cudnn_conv_algo_search": "HEURISTIC",
     "use_tf32": "0",  # one fingerprint whatever the device: a GPU must find what a CPU finds
 }
+
+#: What CUDA's provider says in the middle of paths, signatures and host names (`cuda_call.cc`, `bfc_arena.cc`).
+_TOLD = re.compile(
+    r"\b(CUDA|CUBLAS|CUDNN|CUDNN_FE|CUFFT|CURAND) failure \d+: [^;]+"
+    r"|Failed to allocate memory for requested buffer[^;]*|Available memory of [^;]*"
+)
+_OUT_OF_MEMORY = re.compile(r"out of memory|allocate memory|Available memory of|ALLOC_FAILED|allocation failed", re.I)
+_DEVICES_FAULT = re.compile(r"CUDA|cuda_call\.cc|bfc_arena\.cc|CUBLAS|CUDNN|TensorRT|Tensorrt|CoreML")
 
 # The vendor's exceptions share no base class; the rest is what its Python wrapper raises.
 VENDOR_ERRORS: tuple[type[Exception], ...] = (
@@ -56,9 +71,12 @@ class OnnxSession:
         try:
             return tuple(self._session.run(list(outputs), {self.inputs[0].name: batch}))
         except VENDOR_ERRORS as error:
-            if self.device.is_gpu:
-                raise DeviceLost(f"the GPU failed: {_one_line(error)}; start this worker again") from error
-            raise InvalidWeights(f"the network failed: {_one_line(error)}") from error
+            if not self.device.is_gpu:
+                raise InvalidWeights(f"the network failed: {reason_of(error)}") from error
+            if _OUT_OF_MEMORY.search(str(error)):
+                fix = "end what else uses it, or give this worker fewer slots"
+                raise DeviceLost(f"the GPU's memory is full: {reason_of(error)}; {fix}") from error
+            raise DeviceLost(f"the GPU failed: {reason_of(error)}; start this worker again") from error
 
 
 def open_onnx(
@@ -83,14 +101,16 @@ def open_onnx(
         DeviceUnavailable: onnxruntime did not give this provider.
     """
     _require(provider)
+    if provider == TENSORRT and missing_libraries(TENSORRT_LIBRARIES):
+        raise DeviceUnavailable(_no_device(provider, "it does not load"))
     providers: list[Any] = [CPU] if provider == CPU else [*_with_options(provider, spec, precision, engines_path), CPU]
     try:
         # enable_fallback=0, or the wrapper retries on the CPU by itself and prints about it.
         session = ort.InferenceSession(str(path), _options(threads), providers=providers, enable_fallback=0)
     except VENDOR_ERRORS as error:
-        if provider != CPU and any(word in str(error) for word in ("CUDA", "TensorRT", "Tensorrt", "CoreML")):
-            raise DeviceUnavailable(_no_device(provider, _one_line(error))) from error
-        raise InvalidWeights(f"{path} cannot be loaded as ONNX: {_one_line(error)}; fetch it again") from error
+        if provider != CPU and _DEVICES_FAULT.search(str(error).replace(str(path), "")):
+            raise DeviceUnavailable(_no_device(provider, reason_of(error))) from error
+        raise InvalidWeights(f"{path} cannot be loaded as ONNX: {reason_of(error)}; fetch it again") from error
     if session.get_providers()[0] != provider:
         raise DeviceUnavailable(_no_device(provider, "onnxruntime gave the CPU instead"))
     return OnnxSession(session, _device_info(provider, precision))
@@ -163,6 +183,8 @@ def _require(provider: str) -> None:
     if provider in {CUDA, TENSORRT}:
         # TensorRT has no option for it, and reads this when its first session is made (microsoft/onnxruntime#26029).
         os.environ.setdefault("NVIDIA_TF32_OVERRIDE", "0")
+        # Before it has a session it logs by its default logger, in colours, what `_no_device` says in one line.
+        ort.set_default_logger_severity(_LOG_FATAL_ONLY)
         with contextlib.redirect_stdout(io.StringIO()):  # it prints what it does not find
             ort.preload_dlls()  # CUDA and cuDNN out of NVIDIA's wheels, where they are installed
 
@@ -170,10 +192,11 @@ def _require(provider: str) -> None:
 def _no_device(provider: str, reason: str) -> str:
     if provider == COREML:
         return f"no CoreML: {reason}; use the cpu device"
-    missing = missing_libraries()
+    missing = missing_libraries(LIBRARIES | TENSORRT_LIBRARIES if provider == TENSORRT else LIBRARIES)
     if missing:
         reason += f"; not found: {', '.join(missing)}"
-    return f"no GPU: {reason}; check `nvidia-smi` and that CUDA and cuDNN are installed, or use the cpu device"
+    needs = "CUDA, cuDNN and TensorRT" if provider == TENSORRT else "CUDA and cuDNN"
+    return f"no {_TITLES[provider]}: {reason}; check `nvidia-smi` and that {needs} are installed, or use the cpu device"
 
 
 def _port(declared: Any) -> Port:
@@ -181,5 +204,8 @@ def _port(declared: Any) -> Port:
     return Port(declared.name, sizes, declared.type == "tensor(float)")
 
 
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
+def reason_of(error: Exception) -> str:
+    """What the vendor says is wrong, in one line; of a failure of CUDA not where in its source that was seen."""
+    text = " ".join(str(error).split())
+    told = _TOLD.search(text)
+    return (told.group() if told else text).strip(" ;")[:200]

@@ -10,7 +10,7 @@ import pytest
 from pipeline.core.model_spec import NetworkSpec
 from pipeline.errors import DeviceUnavailable
 from pipeline.inference import calibration
-from pipeline.inference.calibration import best_batch
+from pipeline.inference.calibration import best_batch, fix_batch
 from pipeline.inference.contracts import Network
 from pipeline.inference.engines.sessions import DeviceInfo, Port
 
@@ -72,3 +72,25 @@ def test_a_cpu_is_not_asked():
     cpu.batches.clear()
     assert best_batch(network) == 1
     assert not cpu.batches
+
+
+def test_a_gpu_is_held_to_its_batch_and_what_is_smaller_is_filled_up(monkeypatch):
+    """cuDNN plans every convolution again for another number of images, which takes seconds."""
+    gpu = Gpu(0.002, 0.010)
+    network = Network(gpu, SPEC, Path("gpu.onnx"))
+    monkeypatch.setattr(calibration.time, "perf_counter", lambda: gpu.now_s)
+    assert fix_batch(network) == 2
+    assert gpu.batches[-1] == 2, "the last that it saw is what it will see"
+    gpu.batches.clear()
+    for count in (1, 2, 1):
+        dets, keypoints = network.run(network.grey(count))
+        assert (len(dets), len(keypoints)) == (count, count)
+    assert gpu.batches == [2, 2, 2]
+
+
+def test_a_cpu_is_held_to_nothing():
+    cpu = Gpu(0.01, 0.001)
+    cpu.device = DeviceInfo("none", "none", "none")
+    network = Network(cpu, SPEC, Path("cpu.onnx"))
+    assert fix_batch(network) == 1
+    assert network.fixed_batch is None

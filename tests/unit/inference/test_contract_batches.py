@@ -9,11 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline.core.model_spec import NetworkSpec
 from pipeline.core.poses import FramePoses
-from pipeline.inference import topdown
+from pipeline.core.precision import Precision
+from pipeline.inference import pose_model, topdown
+from pipeline.inference.catalogue import find_entry
+from pipeline.inference.engines.placement import Placement, open_session
 from pipeline.inference.pose_model import PoseModel
+from pipeline.inference.zoo import find_model, load_model
 from tests.support.contract_maker import (
     SPOTS,
+    OnGpu,
     Scene,
     assert_found,
     assert_same,
@@ -22,6 +28,7 @@ from tests.support.contract_maker import (
     on_gpu,
     one_stage_scene,
     people_at,
+    put_twins,
     two_stage_scene,
 )
 from tests.support.twin_maker import Mark
@@ -118,6 +125,37 @@ def test_crops_of_many_pictures_go_through_in_batches(rtmpose, pictures, monkeyp
     assert session.batches == batches
     turned = pictures[::-1]
     assert_close(all_at_once(model, turned), [detect(rtmpose, scene.picture) for scene in turned])
+
+
+@pytest.mark.parametrize("fixed", [1, 3, 8, 16])
+def test_a_gpu_sees_batches_of_one_size_alone(rtmo, rtmpose, squares, pictures, fixed):
+    """With whole batches and what is left over, with more crops than fit and with fewer."""
+    for whole, scenes in ((rtmo, squares), (rtmpose, pictures)):
+        model, session = on_gpu(whole)
+        model._network.fixed_batch = fixed
+        session.batches.clear()
+        alone = [detect(whole, scene.picture) for scene in scenes]
+        assert_close(all_at_once(model, scenes), alone)
+        assert_close([detect(model, scene.picture) for scene in scenes], alone)
+        assert set(session.batches) == {fixed}
+
+
+def test_a_model_is_loaded_onto_a_gpu_held_to_one_size(folder, monkeypatch, pictures):
+    put_twins(folder, find_entry("rtmpose-s"))
+    found, sessions = find_model("rtmpose-s", folder), []
+
+    def open_on_gpu(path: Path, placement: Placement, spec: NetworkSpec, precision: Precision) -> OnGpu:
+        sessions.append(OnGpu(open_session(path, Placement("cpu"), spec, precision)))
+        return sessions[-1]
+
+    monkeypatch.setattr(pose_model, "open_session", open_on_gpu)
+    model = load_model(found, Placement("cuda"))
+    for session in sessions:
+        session.batches.clear()
+    assert_close(all_at_once(model, pictures), [detect(model, scene.picture) for scene in pictures])
+    detector, pose = (set(session.batches) for session in sessions)
+    assert detector == {1}
+    assert len(pose) == 1
 
 
 def test_a_processor_poses_one_person_at_a_time(rtmpose, pictures):

@@ -66,11 +66,14 @@ def test_a_gpu_that_is_not_there_is_refused_and_auto_says_why_it_took_another(tm
 
 
 @pytest.mark.skipif(CUDA not in onnxruntime.get_available_providers(), reason="this onnxruntime has no CUDA")
-def test_cuda_is_cuda_or_refused(tmp_path):
+def test_cuda_is_cuda_or_refused(tmp_path, capfd):
     """Without a card or cuDNN onnxruntime would give a CPU and a log line."""
     path = make_model(tmp_path / "m.onnx", side_px=64)
     with contextlib.suppress(DeviceUnavailable):
         assert open_on(path, "cuda").device.provider == CUDA
+    with contextlib.suppress(DeviceUnavailable):
+        open_on(path, "tensorrt")
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize(
@@ -143,6 +146,76 @@ def test_a_call_that_breaks_off_says_whose_fault_it_is(is_gpu, kind):
     with pytest.raises(kind, match="failed: CUDNN") as caught:
         session.run(np.zeros((1, 3, 8, 8), np.float32), ("dets",))
     assert type(caught.value) is kind
+
+
+#: As onnxruntime 1.31 said it on an H100 whose memory was taken.
+CUDA_CALL = (
+    "[ONNXRuntimeError] : 1 : FAIL : /onnxruntime_src/onnxruntime/core/providers/cuda/cuda_call.cc:154 "
+    "std::conditional_t<THRW, void, onnxruntime::common::Status> onnxruntime::CudaCall(ERRTYPE, const char*, "
+    "const char*, SUCCTYPE, const char*, const char*, int) [with ERRTYPE = cudaError; bool THRW = true] "
+    "CUDA failure {} ; GPU=0 ; hostname=vm ; "
+    "file=/onnxruntime_src/onnxruntime/core/providers/cuda/cuda_allocator.cc ; line=72 ; expr=cudaMalloc"
+)
+ARENA = (
+    "[ONNXRuntimeError] : 1 : FAIL : Non-zero status code returned while running Conv node. Name:'' Status Message: "
+    "/onnxruntime_src/onnxruntime/core/framework/bfc_arena.cc:360 void* onnxruntime::BFCArena::AllocateRawInternal("
+    "size_t, bool, onnxruntime::Stream*) Failed to allocate memory for requested buffer of size 75497472"
+)
+
+
+@pytest.mark.parametrize(
+    ("vendor", "says"),
+    [
+        (
+            CUDA_CALL.format("2: out of memory"),
+            "the GPU's memory is full: CUDA failure 2: out of memory; end what else",
+        ),
+        (ARENA, "memory is full: Failed to allocate memory for requested buffer of size 75497472; end what else"),
+        (
+            CUDA_CALL.format("700: illegal access"),
+            "the GPU failed: CUDA failure 700: illegal access; start this worker",
+        ),
+    ],
+)
+def test_a_gpu_without_memory_says_so_and_not_where_in_the_vendors_source(vendor, says):
+    class Full:
+        def get_inputs(self):
+            return []
+
+        get_outputs = get_inputs
+
+        def run(self, *_: object) -> None:
+            raise RuntimeError(vendor)
+
+    session = OnnxSession(Full(), DeviceInfo("onnxruntime", CUDA, "a card", is_gpu=True))
+    session.inputs = (Port("input", (None,), True),)
+    with pytest.raises(DeviceLost) as caught:
+        session.run(np.zeros((1, 3, 8, 8), np.float32), ("dets",))
+    assert says in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("vendor", "kind"),
+    [
+        (CUDA_CALL.format("2: out of memory"), DeviceUnavailable),
+        (ARENA, DeviceUnavailable),
+        (
+            "[ONNXRuntimeError] : 7 : INVALID_PROTOBUF : Load model from {} failed:Protobuf parsing failed.",
+            InvalidWeights,
+        ),
+    ],
+)
+def test_weights_are_not_blamed_for_a_gpu_without_memory(tmp_path, monkeypatch, vendor, kind):
+    path = make_model(tmp_path / "CUDA.onnx", side_px=64)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise RuntimeError(vendor.format(path))
+
+    monkeypatch.setattr(onnx_session, "_require", lambda _: None)
+    monkeypatch.setattr(onnxruntime, "InferenceSession", refuse)
+    with pytest.raises(kind) as caught:
+        open_on(path, "cuda")
+    assert "onnxruntime_src" not in caught.value.message
 
 
 def test_tensorrt_is_told_what_it_will_see_and_computes_in_true_fp32(tmp_path, monkeypatch):
