@@ -23,12 +23,13 @@ from pipeline.cli.tagging import chosen_runs, select_by_tag
 from pipeline.core.states import RunState
 from pipeline.core.tags import Tags
 from pipeline.errors import PoselineError, ServiceUnavailable, UsageError
+from pipeline.services.cancel import cancel_run
 from pipeline.services.export import cannot_write, export_run, export_to_stream
 from pipeline.services.pause import list_pauses, pause_line
 from pipeline.services.pose_writers import FORMATS, Format
 from pipeline.services.preview import preview_run
 from pipeline.services.result_names import claimed_names
-from pipeline.services.runs import RunDetail, cancel_run, find_run, get_run, is_held_back, list_runs, short_id, to_dict
+from pipeline.services.runs import RunDetail, find_run, get_run, is_held_back, list_runs, short_id, to_dict
 from pipeline.services.upload_steps import printable
 
 _FOLDER = Path("poseline-out")

@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, Select, func, or_, select, tuple_, update
+from sqlalchemy import Connection, Row, Select, func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from pipeline.core.frame_index import FrameIndex
@@ -162,10 +162,10 @@ def select_video(connection: Connection, video_id: UUID, *, team: str | None) ->
     Raises:
         NotFound: there is no such video, or it is another team's.
     """
-    row = connection.execute(of_team(_videos().where(video.c.id == video_id), team)).first()
+    row = connection.execute(of_team(videos_query().where(video.c.id == video_id), team)).first()
     if row is None:
         raise NotFound(f"there is no video {video_id}; `poseline runs` lists what there is")
-    return _video_row(row)
+    return video_row(row)
 
 
 def lock_for_runs(connection: Connection, video_ids: Collection[UUID]) -> dict[UUID, UUID | VideoRejected]:
@@ -199,62 +199,6 @@ def lock_for_run(connection: Connection, video_id: UUID) -> UUID:
     return found
 
 
-def find_contents(connection: Connection, wanted: Collection[tuple[UUID, str]]) -> dict[tuple[UUID, str], VideoRow]:
-    """The videos with these contents, by the ids of their teams and their SHA-256."""
-    if not wanted:
-        return {}
-    rows = connection.execute(
-        _videos()
-        .where(
-            tuple_(video.c.team_id, video.c.sha256).in_(list(wanted)),
-            video.c.state.in_([VideoState.STORED, VideoState.READY]),
-        )
-        .order_by(video.c.state == VideoState.READY, video.c.created_at.desc())  # the last of each content counts
-    )
-    return {(row.team_id, row.sha256): _video_row(row) for row in rows}
-
-
-def has_size(connection: Connection, team_name: str, size_bytes: int) -> bool:
-    """Whether a team has a video of that size."""
-    team_id = select(team.c.id).where(team.c.name == team_name).scalar_subquery()
-    same = select(video.c.id).where(video.c.team_id == team_id, video.c.size_bytes == size_bytes).limit(1)
-    return connection.execute(same).first() is not None
-
-
-def find_content(connection: Connection, team_name: str, sha256: str, *, but: UUID | None = None) -> VideoRow | None:
-    """The team's video with that content, other than `but`."""
-    row = connection.execute(
-        _videos()
-        .where(
-            team.c.name == team_name,
-            video.c.sha256 == sha256,
-            video.c.state.in_([VideoState.STORED, VideoState.READY]),
-            video.c.id.is_distinct_from(but),
-        )
-        .order_by(video.c.state == VideoState.STORED, video.c.created_at)
-    ).first()
-    return None if row is None else _video_row(row)
-
-
-def find_object(connection: Connection, team_name: str, source: StoredObject) -> VideoRow | None:
-    """The team's video made from that version of an object; of a duplicate, the original."""
-    row = connection.execute(
-        _videos()
-        .where(
-            team.c.name == team_name,
-            video.c.bucket == source.bucket,
-            video.c.object_key == source.key,
-            video.c.etag == source.etag,
-            video.c.version_id.is_not_distinct_from(source.version_id),
-            or_(video.c.state != VideoState.REJECTED, video.c.duplicate_of.is_not(None)),
-        )
-        .order_by(video.c.created_at)
-    ).first()
-    if row is not None and row.duplicate_of is not None:
-        return select_video(connection, row.duplicate_of, team=team_name)
-    return None if row is None else _video_row(row)
-
-
 def select_frame_index(connection: Connection, video_id: UUID) -> FrameIndex:
     """The frame index of a ready video.
 
@@ -267,13 +211,14 @@ def select_frame_index(connection: Connection, video_id: UUID) -> FrameIndex:
     return FrameIndex.from_bytes(row.frame_index)
 
 
-def _videos() -> Select[Any]:
-    """Every column but the frame index, which is as large as the video is long."""
+def videos_query() -> Select[Any]:
+    """Every video with its team, every column but the frame index, which is as large as the video is long."""
     columns = [column for column in video.c if column is not video.c.frame_index]
     return select(*columns, team.c.name.label("team")).join(team, team.c.id == video.c.team_id)
 
 
-def _video_row(row: Row[Any]) -> VideoRow:
+def video_row(row: Row[Any]) -> VideoRow:
+    """A row of `videos_query`."""
     m = row._mapping
     return VideoRow(
         id=m["id"],

@@ -12,15 +12,8 @@ from pipeline.db.engine import transaction
 from pipeline.db.leases import Lease
 from pipeline.db.runs import move_waiting_runs
 from pipeline.db.uploads import add_name, repin
-from pipeline.db.videos import (
-    IndexedVideo,
-    VideoRow,
-    claim_ingest,
-    find_content,
-    mark_ready,
-    mark_rejected,
-    select_video,
-)
+from pipeline.db.video_search import find_content
+from pipeline.db.videos import IndexedVideo, VideoRow, claim_ingest, mark_ready, mark_rejected, select_video
 from pipeline.errors import DecodeFailed, DuplicateContent, SourceGone, VideoRejected
 from pipeline.logs import get_logger, log_context
 from pipeline.services.dispatch import dispatch

@@ -27,7 +27,8 @@ from pipeline.db.run_ends import insert_failed_run
 from pipeline.db.runs import find_standing_runs, insert_runs
 from pipeline.db.teams import ensure_team, lock_team
 from pipeline.db.uploads import NewVideo, add_name, insert_refused, insert_videos, mark_all_stored, upload_removed
-from pipeline.db.videos import VideoRow, find_contents, find_object, lock_for_runs, select_video
+from pipeline.db.video_search import find_contents, find_object
+from pipeline.db.videos import VideoRow, lock_for_runs, select_video
 from pipeline.errors import PoselineError, UnknownTeam, UsageError, VideoRejected
 from pipeline.inference.zoo import FoundModel
 from pipeline.services.capabilities import missing_capability

@@ -16,13 +16,11 @@ from pipeline.db.chunks import GivenUp, count_chunks, count_computed_with, count
 from pipeline.db.comparisons import select_comparison
 from pipeline.db.engine import transaction
 from pipeline.db.promotions import PromotionRow, select_decision
-from pipeline.db.run_ends import mark_cancelled
 from pipeline.db.run_search import find_by_id, find_by_video_name, select_runs, select_runs_by_id
 from pipeline.db.videos import VideoRow, select_video
 from pipeline.db.workers import select_workers
 from pipeline.errors import NotFound
 from pipeline.services.capabilities import blocking_reason
-from pipeline.services.dispatch import dispatch
 from pipeline.services.suspects import SUSPECT_DEATHS
 from pipeline.services.system import System
 from pipeline.services.teams import require_team
@@ -87,19 +85,6 @@ class RunDetail:
             },
             "comparison": self.against and {"against_run_id": str(self.against[0]), **self.against[1].in_short()},
         }
-
-
-@dataclass(frozen=True)
-class Cancellation:
-    """A run after it was cancelled, and whether that changed it."""
-
-    run_id: UUID
-    state: RunState
-    was_open: bool
-
-    def to_dict(self) -> dict[str, object]:
-        """The cancellation as JSON fields."""
-        return {"run_id": str(self.run_id), "state": self.state, "was_open": self.was_open}
 
 
 #: Which run of a video to take if it has several: the video's current one, the newest, or the newest that is open, or
@@ -236,20 +221,6 @@ def poll_runs(system: System, run_ids: Collection[UUID], *, team: str | None) ->
         reasons = {run_id: blocking_reason(connection, run_id) for run_id in open_ids}
         known = {run_id: reason for run_id, reason in reasons.items() if reason is not None}
         return RunsPoll(runs, any(worker.draining_at is None for worker in select_workers(connection)), known)
-
-
-def cancel_run(system: System, run_id: UUID, *, team: str | None) -> Cancellation:
-    """End an open run without results. A run that has ended stays as it is.
-
-    Raises:
-        NotFound: there is no such run, or it is another team's.
-    """
-    with transaction(system.engine) as connection:
-        db.select_run(connection, run_id, team=team)
-        was_open = mark_cancelled(connection, run_id)
-        cancellation = Cancellation(run_id, db.select_run(connection, run_id, team=team).state, was_open)
-    dispatch(system)  # its chunks that were sent made up a part of the window
-    return cancellation
 
 
 def to_dict(run: Run) -> dict[str, object]:

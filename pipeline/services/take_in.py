@@ -39,7 +39,7 @@ from pipeline.services.upload_steps import (
     printable,
     restore,
 )
-from pipeline.storage.objects import PART_BYTES
+from pipeline.storage.s3_client import PART_BYTES
 from pipeline.video.reader import check
 from pipeline.video.source import FileSource
 

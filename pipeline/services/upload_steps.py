@@ -11,7 +11,8 @@ from pipeline.core.object_keys import is_own_key, restored_video_key
 from pipeline.core.objects import StoredObject
 from pipeline.db.engine import transaction
 from pipeline.db.uploads import delete_upload, lock_upload, repin, upload_exists, upload_removed
-from pipeline.db.videos import VideoRow, has_size
+from pipeline.db.video_search import has_size
+from pipeline.db.videos import VideoRow
 from pipeline.errors import ServiceUnavailable, SourceGone, UsageError, VideoRejected
 from pipeline.services.system import System
 

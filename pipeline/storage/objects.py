@@ -6,16 +6,12 @@ Signatures are always v4: on custom endpoints boto3 falls back to v2, whose pres
 from __future__ import annotations
 
 import shutil
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from functools import cache
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol, cast
 
-import boto3
-from boto3.s3.transfer import ProgressCallbackInvoker, TransferConfig, create_transfer_manager
-from botocore.config import Config
+from boto3.s3.transfer import ProgressCallbackInvoker
 from botocore.exceptions import ClientError
 
 from pipeline.core.objects import StoredObject
@@ -23,6 +19,7 @@ from pipeline.errors import ServiceUnavailable, UsageError
 from pipeline.settings import Settings
 from pipeline.storage.blocks import BlockCache
 from pipeline.storage.listing import Listing, version_of
+from pipeline.storage.s3_client import PART_BYTES, build_client, build_transfers
 from pipeline.storage.store_errors import (
     BucketMissing,
     ObjectMissing,
@@ -34,12 +31,8 @@ from pipeline.storage.versions import ObjectVersions
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-    from s3transfer.manager import TransferManager
 
-PART_BYTES = 8 * 2**20
 _PIECE_BYTES = 2**20
-#: A session may be shared among threads, but for making clients.
-_sessions = threading.Lock()
 _PARTS_AT_ONCE = 8
 #: Where memory matters more than speed: a part that is sent is in memory.
 _PARTS_SPARING = 2
@@ -62,8 +55,8 @@ class ObjectStore:
         self.blocks = BlockCache()
         self.versions = ObjectVersions(client)
         # Each of several uploads at once.
-        self._transfers = _transfer_manager(client, _PARTS_AT_ONCE)
-        self._sparing_transfers = _transfer_manager(client, _PARTS_SPARING)
+        self._transfers = build_transfers(client, _PARTS_AT_ONCE)
+        self._sparing_transfers = build_transfers(client, _PARTS_SPARING)
 
     def close(self) -> None:
         """Close the connections."""
@@ -262,41 +255,8 @@ def build_object_store(settings: Settings, *, timeout_s: float = 30, attempts: i
     """
     if not settings.s3_endpoint.startswith(("http://", "https://")):
         raise UsageError(f"POSELINE_S3_ENDPOINT is {settings.s3_endpoint!r}, not a URL like http://host:port")
-    with _sessions:
-        client = _session().client(
-            "s3",
-            endpoint_url=settings.s3_endpoint,
-            region_name=settings.s3_region,
-            aws_access_key_id=settings.s3_access_key.get_secret_value(),
-            aws_secret_access_key=settings.s3_secret_key.get_secret_value(),
-            config=Config(
-                signature_version="s3v4",
-                s3={"addressing_style": "path"},
-                connect_timeout=5,
-                read_timeout=timeout_s,
-                retries={"mode": "standard", "total_max_attempts": attempts},
-                max_pool_connections=32,
-            ),
-        )
+    client = build_client(settings, timeout_s, attempts)
     return ObjectStore(client, settings.s3_bucket)
-
-
-@cache
-def _session() -> boto3.session.Session:
-    """One a process: each reads botocore's descriptions of its services anew, 0.1 s of CPU time."""
-    return boto3.session.Session()
-
-
-def _transfer_manager(client: S3Client, parts_at_once: int) -> TransferManager:
-    """Uploads in parts; where one would have more than 10,000, it makes them larger."""
-    config = TransferConfig(
-        multipart_threshold=PART_BYTES,
-        multipart_chunksize=PART_BYTES,
-        max_concurrency=parts_at_once,
-        preferred_transfer_client="classic",
-    )
-    config.max_in_memory_upload_chunks = parts_at_once
-    return create_transfer_manager(client, config)
 
 
 def _pin(source: StoredObject) -> dict[str, Any]:

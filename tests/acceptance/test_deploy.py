@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.cli.main import main
-from pipeline.services.runs import cancel_run
+from pipeline.services.cancel import cancel_run
 from pipeline.services.status import get_status
 from pipeline.services.system import System
 from pipeline.settings import Settings

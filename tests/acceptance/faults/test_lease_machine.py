@@ -29,8 +29,8 @@ from pipeline.db.engine import transaction
 from pipeline.db.leases import release, renew_lease
 from pipeline.db.run_ends import claim_finish, mark_done
 from pipeline.errors import LeaseLost
+from pipeline.services.cancel import cancel_run
 from pipeline.services.reconcile import tick
-from pipeline.services.runs import cancel_run
 from pipeline.services.system import System
 from tests.integration.db.test_chunks import FRAMES, PER_CHUNK, claim, commit, make_run
 from tests.support.harness import sql

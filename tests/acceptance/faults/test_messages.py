@@ -11,10 +11,10 @@ from celery import Celery
 from redis import Redis
 
 from pipeline.queue import CONTROL, DETECT, FRAMES, build_celery
+from pipeline.services.cancel import cancel_run
 from pipeline.services.ingest import ingest_video
 from pipeline.services.reconcile import tick
 from pipeline.services.request import request_run
-from pipeline.services.runs import cancel_run
 from pipeline.services.upload import register_object
 from tests.acceptance.faults.rig import Rig
 from tests.acceptance.faults.standard_checks import standard_checks

@@ -24,7 +24,8 @@ from pipeline.services.ingest import ingest_video
 from pipeline.services.system import System
 from pipeline.services.teams import add_team
 from pipeline.settings import Settings
-from pipeline.storage.objects import PART_BYTES, ObjectStore
+from pipeline.storage.objects import ObjectStore
+from pipeline.storage.s3_client import PART_BYTES
 from tests.support.commands import printed, said
 from tests.support.harness import processes, sql, wait_until
 from tests.support.video_maker import make_video

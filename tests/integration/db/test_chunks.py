@@ -21,9 +21,9 @@ from pipeline.db.engine import transaction
 from pipeline.db.frames import FrameRow, FrameSpool, copy_frames, encode_frames, iter_frame_rows
 from pipeline.db.leases import release, renew_lease
 from pipeline.errors import LeaseLost
+from pipeline.services.cancel import cancel_run
 from pipeline.services.frame_removal import remove_frames
 from pipeline.services.reconcile import tick
-from pipeline.services.runs import cancel_run
 from pipeline.services.system import System
 from tests.support.harness import report_worker, run_of, sql, wait_until
 

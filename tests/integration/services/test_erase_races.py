@@ -34,7 +34,8 @@ from pipeline.services.system import System
 from pipeline.services.teams import list_teams
 from pipeline.services.upload import upload_file
 from pipeline.settings import Settings
-from pipeline.storage.objects import PART_BYTES, ObjectStore
+from pipeline.storage.objects import ObjectStore
+from pipeline.storage.s3_client import PART_BYTES
 from tests.support.erased import erase, is_gone, receipt
 from tests.support.fail_points import OPERATIONS, made_up
 from tests.support.harness import ask, cut, processes, sql, wait_done, wait_until

@@ -21,6 +21,7 @@ from pipeline.db.uploads import insert_video, repin
 from pipeline.db.videos import claim_ingest
 from pipeline.errors import LeaseLost, RunFailed, SourceGone, VideoRejected
 from pipeline.inference.engines.placement import Placement
+from pipeline.services.cancel import cancel_run
 from pipeline.services.detect import detect_chunk
 from pipeline.services.finish import finish_run
 from pipeline.services.ingest import ingest_video
@@ -28,7 +29,6 @@ from pipeline.services.leased_work import WorkKind, leased_work
 from pipeline.services.model_cache import ModelCache
 from pipeline.services.plan import plan_runs
 from pipeline.services.reconcile import tick
-from pipeline.services.runs import cancel_run
 from pipeline.services.system import System
 from pipeline.services.upload import upload_file
 from tests.conftest import opened

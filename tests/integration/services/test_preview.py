@@ -16,11 +16,11 @@ from pipeline.db.engine import transaction
 from pipeline.db.videos import select_video
 from pipeline.errors import OwnPreview, RunFailed, VideoRejected
 from pipeline.inference.engines.placement import Placement
+from pipeline.services.cancel import cancel_run
 from pipeline.services.detect import detect_chunk
 from pipeline.services.ingest import ingest_video
 from pipeline.services.model_cache import ModelCache
 from pipeline.services.preview import draw_thumbnail, preview_run
-from pipeline.services.runs import cancel_run
 from pipeline.services.system import System
 from pipeline.services.upload import register_object, upload_file
 from tests.support.analysis import MODEL, analyse, put_model

@@ -18,13 +18,13 @@ from pipeline.db.outlived import outlived_ids, select_outlived
 from pipeline.db.retention import select_rules
 from pipeline.errors import OriginalRemoved, UnknownTeam
 from pipeline.inference.catalogue import BUNDLED_MODEL
+from pipeline.services.cancel import cancel_run
 from pipeline.services.preview.footage import open_footage
 from pipeline.services.reconcile import tick
 from pipeline.services.request import request_run
 from pipeline.services.retention import iter_what_would_go, list_retention, set_retention
 from pipeline.services.retention_sweep import apply_rule, run_retention
 from pipeline.services.retry import retry
-from pipeline.services.runs import cancel_run
 from pipeline.services.system import System
 from pipeline.services.upload import upload_file
 from pipeline.services.verify import verify_run

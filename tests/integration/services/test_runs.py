@@ -21,9 +21,10 @@ from pipeline.db.videos import select_video
 from pipeline.db.workers import DeviceRow, report_worker
 from pipeline.errors import InvalidWeights, NotFound, RunFailed, UnknownTeam
 from pipeline.queue import QUEUES
+from pipeline.services.cancel import cancel_run
 from pipeline.services.export import export_run
 from pipeline.services.preview import preview_run
-from pipeline.services.runs import cancel_run, find_run, get_run, list_runs, poll_runs
+from pipeline.services.runs import find_run, get_run, list_runs, poll_runs
 from pipeline.services.status import get_status
 from pipeline.services.system import System
 from pipeline.services.teams import add_team

@@ -6,7 +6,7 @@ import tempfile
 import tracemalloc
 
 from pipeline.services.system import System
-from pipeline.storage.objects import PART_BYTES
+from pipeline.storage.s3_client import PART_BYTES
 
 PARTS = 12
 
