@@ -23,13 +23,7 @@ from pipeline.errors import ServiceUnavailable, UsageError
 from pipeline.settings import Settings
 from pipeline.storage.blocks import BlockCache
 from pipeline.storage.listing import Listing, version_of
-from pipeline.storage.store_errors import (
-    BucketMissing,
-    ObjectMissing,
-    error_code,
-    pinned_errors,
-    store_errors,
-)
+from pipeline.storage.store_errors import BucketMissing, ObjectMissing, error_code, pinned_errors, store_errors
 from pipeline.storage.versions import ObjectVersions
 
 if TYPE_CHECKING:
