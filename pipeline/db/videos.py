@@ -200,11 +200,7 @@ def lock_for_run(connection: Connection, video_id: UUID) -> UUID:
 
 
 def select_frame_index(connection: Connection, video_id: UUID) -> FrameIndex:
-    """The frame index of a ready video.
-
-    Raises:
-        NotFound: the video was erased.
-    """
+    """The frame index of a ready video; `NotFound` is raised where it was erased."""
     row = connection.execute(select(video.c.frame_index).where(video.c.id == video_id)).first()
     if row is None:
         raise NotFound(f"there is no video {video_id}; it was erased")
