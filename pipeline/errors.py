@@ -20,6 +20,7 @@ PoselineError                   exit 1
 ├── VideoRejected               the upload is not a video that can be analysed
 │   └── OwnPreview              it is a video that Poseline drew
 ├── SourceGone                  the stored object changed or went away since it was ingested
+│   └── OriginalRemoved         its team keeps originals for a time that is over
 ├── DecodeFailed                the decoder crashed, hung, or exceeded a limit
 │   ├── DecoderKilled           something else than the decoder ended it: the system, for want of memory, or a person
 │   └── DecoderUnavailable      no decoder could be started, or the process that starts them ended
@@ -164,6 +165,10 @@ class OwnPreview(VideoRejected):
 
 class SourceGone(PoselineError):
     """The stored video changed or went away since it was ingested; upload it again."""
+
+
+class OriginalRemoved(SourceGone):
+    """The original was removed by its team's retention; upload it again."""
 
 
 class DecodeFailed(PoselineError):

@@ -63,6 +63,8 @@ SECTIONS = {
         "pause": Entry("pause:pause", "Send no more work of a team or lane to workers."),
         "resume": Entry("pause:resume", "Go on with a team or lane."),
         "teams": Entry("teams:teams", "List and add teams, set their weights and limits."),
+        "retention": Entry("retention:retention", "Show or set how long teams keep what."),
+        "erase": Entry("erase:erase", "Erase videos, a person or a team for good, with a receipt."),
     },
 }
 #: Where a call's arguments are in the context's `meta`.

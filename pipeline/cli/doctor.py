@@ -30,6 +30,7 @@ from pipeline.local import stack
 from pipeline.local.stack import ServiceStatus
 from pipeline.services.pause import in_words
 from pipeline.services.pressure import list_pressure
+from pipeline.services.watch.manage import list_watches
 from pipeline.settings import check_variables, configured_by_environment
 from pipeline.storage.objects import build_object_store
 
@@ -78,6 +79,7 @@ def doctor(console: Console) -> None:
             "workers": ("worker", lambda: _workers(console)),
             "beat": ("beat", lambda: _beat(console)),
             "room": ("postgres", lambda: _room(console)),
+            "watches": ("postgres", lambda: _watches(console)),
         }
         found += [_result(name, check, states.get(service)) for name, (service, check) in servers.items()]
         if "supervisor" in states:
@@ -232,3 +234,14 @@ def _room(console: Console) -> str:
     if short:
         raise DoctorFailed(f"no videos are taken in {in_words(short[0].since)}: {short[0].reason}")
     return "disks, object store and database have room for more videos"
+
+
+def _watches(console: Console) -> str:
+    try:
+        watches = list_watches(console.system)
+    except ServiceUnavailable:
+        return "not known: see postgres"
+    for each in watches:
+        if each.error is not None:
+            raise DoctorFailed(f"{each.location} is not listed: {each.error}")
+    return f"{len(watches)} watched, each can be listed" if watches else "no bucket is watched"

@@ -68,6 +68,8 @@ def detail_lines(detail: RunDetail) -> list[str]:
             f"  source  {where} is gone or overwritten, found {video.source_gone_at.astimezone():%Y-%m-%d %H:%M}"
         )
         lines.append("          what was analysed stays; put it back, or upload the video, to analyse it again")
+    if video.original_removed_at is not None:
+        lines.append(f"  source  removed on {video.original_removed_at.astimezone():%Y-%m-%d} by the team's retention")
     if run.tags:
         lines.append(f"  tags    {format_tags(run.tags)}")
     if run.deadline is not None:

@@ -52,6 +52,8 @@ def _found(counts: Mapping[str, Any]) -> Iterator[str]:
     duplicates = counts.get("duplicate", 0)
     same = f", and {_count(duplicates, 'object')} with the content of another" if duplicates else ""
     yield f"  taken in  {_count(counts.get('taken', 0), 'video')}{same}"
+    if counts.get("erased"):
+        yield f"  erased, and not taken in again: {counts['erased']:,}"
     for outcome, words in _NOT_TAKEN.items():
         if counts.get(outcome):
             yield f"  {words}: {counts[outcome]:,}"

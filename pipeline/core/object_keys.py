@@ -9,9 +9,14 @@ from uuid import UUID
 OWN_PREFIXES = frozenset({"teams", "runs", "models"})
 
 
+def team_folder(team_id: UUID) -> str:
+    """The folder of everything that a team uploaded."""
+    return f"teams/{team_id}"
+
+
 def video_key(team_id: UUID, video_id: UUID) -> str:
     """Where an uploaded video is stored."""
-    return f"teams/{team_id}/videos/{video_id}"
+    return f"{team_folder(team_id)}/videos/{video_id}"
 
 
 def restored_video_key(video_id: UUID) -> str:
@@ -19,9 +24,14 @@ def restored_video_key(video_id: UUID) -> str:
     return f"teams/restored/{video_id}"
 
 
+def run_folder(run_id: UUID) -> str:
+    """The folder of everything that is stored of a run."""
+    return f"runs/{run_id}"
+
+
 def export_key(run_id: UUID) -> str:
     """Where the JSON Lines export of a run is stored."""
-    return f"runs/{run_id}/poses.jsonl"
+    return f"{run_folder(run_id)}/poses.jsonl"
 
 
 def weights_key(sha256: str) -> str:

@@ -29,11 +29,12 @@ Outcome = Literal[
     "empty",
     "archived",  # it has to be restored before it can be read
     "unreadable",  # the object store refuses to give it
+    "erased",  # its video was erased, and is not to come back
     "own",  # Poseline wrote it
     "folder",
 ]
 #: What is no video, and nothing that a person would miss.
-UNREMARKABLE: Collection[Outcome] = ("taken", "duplicate", "folder", "own")
+UNREMARKABLE: Collection[Outcome] = ("taken", "duplicate", "erased", "folder", "own")
 
 _ARCHIVED = ("GLACIER", "DEEP_ARCHIVE")
 

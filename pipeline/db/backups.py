@@ -7,7 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
+from psycopg.errors import LockNotAvailable
 from sqlalchemy import Connection, Engine, func, select, text, update
+from sqlalchemy.exc import OperationalError
 
 from pipeline.core.backup import CopiedObject
 from pipeline.core.model_spec import ModelSpec
@@ -21,6 +23,8 @@ from pipeline.errors import PoselineError, UsageError
 
 _LOCK = advisory_key("poseline.backup")
 _ROWS = 1000
+#: Whoever removes objects holds the lock for less; another backup for longer.
+_SWEEPS_END_IN_S = 3
 
 
 @dataclass(frozen=True)
@@ -47,8 +51,13 @@ def keeping_objects(engine: Engine) -> Iterator[Connection]:
     """
     with database_errors(), engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("SET idle_session_timeout = 0"))
-        if not connection.execute(select(func.pg_try_advisory_lock(_LOCK))).scalar_one():
-            raise UsageError("another backup is being made, or objects are being removed; try again when it has ended")
+        connection.execute(text(f"SET lock_timeout = '{_SWEEPS_END_IN_S}s'"))
+        try:
+            connection.execute(select(func.pg_advisory_lock(_LOCK)))
+        except OperationalError as error:
+            if not isinstance(error.orig, LockNotAvailable):
+                raise
+            raise UsageError("another backup is being made; repeat the command when it has ended") from error
         try:
             yield connection
         finally:
@@ -92,7 +101,11 @@ def iter_objects(taken: Snapshot, own_bucket: str) -> Iterator[CopiedObject]:
             func.max(video.c.size_bytes).label("size_bytes"),
             func.row_number().over(partition_by=pin[:2], order_by=newest_first).label("number"),
         )
-        .where(video.c.state.in_([VideoState.STORED, VideoState.READY]), video.c.etag.is_not(None))
+        .where(
+            video.c.state.in_([VideoState.STORED, VideoState.READY]),
+            video.c.etag.is_not(None),
+            video.c.original_removed_at.is_(None),
+        )
         .group_by(*pin)
     )
     for row in connection.execute(videos):

@@ -185,6 +185,7 @@ def select_candidates(
         .where(
             is_selected(scope.selection, scope.team_id, now, worse_models),
             ~_has_run(scope.model_fingerprint, scope.schedule_id),
+            video.c.original_removed_at.is_(None),
         )
         .order_by(video.c.created_at, video.c.id)
         .limit(limit)

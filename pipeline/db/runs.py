@@ -15,6 +15,7 @@ from pipeline.core.chunk_plan import ChunkPlan
 from pipeline.core.model_spec import ModelSpec
 from pipeline.core.states import ChunkState, RunState, VideoState
 from pipeline.db.chunks import insert_chunks
+from pipeline.db.originals import no_new_run
 from pipeline.db.tables import chunk, lane, model, run, team, video
 from pipeline.db.teams import of_team
 from pipeline.db.transitions import move_to
@@ -61,6 +62,7 @@ class RunRow:
     started_at: datetime | None
     finished_at: datetime | None
     paused_at: datetime | None
+    export_removed_at: datetime | None
     promotion: str
     is_current: bool
 
@@ -89,9 +91,15 @@ def insert_run(
 
     Args:
         retry_of: a done run of the same video and model, beside which this one is made.
+
+    Raises:
+        OriginalRemoved: there is none, and the video's original was removed by its team's rule.
+        NotFound: the video was erased.
     """
     params = {} if retry_of is None else {"retry_of": str(retry_of)}
     made = insert_runs(connection, [video_id], model_fingerprint, lane=lane, deadline=deadline, params=params)
+    if video_id not in made:
+        raise no_new_run(connection, video_id)
     return made[video_id]
 
 
@@ -104,7 +112,8 @@ def insert_runs(
     deadline: datetime | None = None,
     params: Mapping[str, str] | None = None,
 ) -> dict[UUID, tuple[UUID, bool]]:
-    """As `insert_run` for many videos, by their ids. One that is to be analysed again at night is raised to `lane`."""
+    """As `insert_run` for many videos, by their ids, without those that have none and whose original was removed. One
+    that is to be analysed again at night is raised to `lane`."""
     precision = select(model.c.precision).where(model.c.fingerprint == model_fingerprint).scalar_subquery()
     values = {
         "video_id": video.c.id,
@@ -116,7 +125,13 @@ def insert_runs(
         "params": literal(dict(params or {}), run.c.params.type),
         "state": literal(RunState.WAITING),
     }
-    wanted = select(*values.values()).where(video.c.id.in_(video_ids)).order_by(video.c.id)
+    # Locked, so that no original is removed while its run is made.
+    wanted = (
+        select(*values.values())
+        .where(video.c.id.in_(video_ids), video.c.original_removed_at.is_(None))
+        .order_by(video.c.id)
+        .with_for_update(read=True, of=video)
+    )
     made = connection.execute(
         insert(run).from_select(list(values), wanted).on_conflict_do_nothing().returning(run.c.id, run.c.video_id)
     )
@@ -235,6 +250,11 @@ def select_run(connection: Connection, run_id: UUID, *, team: str | None) -> Run
     if not rows:
         raise NotFound(f"there is no run {run_id}; `poseline runs` lists what there is")
     return rows[0]
+
+
+def run_exists(connection: Connection, run_id: UUID) -> bool:
+    """Whether there is a run of that id."""
+    return connection.execute(select(run.c.id).where(run.c.id == run_id)).first() is not None
 
 
 def runs_query() -> Select[Any]:

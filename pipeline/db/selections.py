@@ -28,7 +28,8 @@ def with_current_run() -> FromClause:
 def is_selected(
     selection: Selection, team_id: UUID | None, now: datetime, worse_models: Collection[str]
 ) -> ColumnElement[bool]:
-    """SQL: whether a video of `with_current_run` is ready, that team's, and fits all conditions.
+    """SQL: whether a video of `with_current_run` is ready, still has its original, is that team's, and fits all
+    conditions.
 
     Args:
         team_id: None for all teams.
@@ -36,7 +37,7 @@ def is_selected(
     """
     team: ColumnElement[bool] = true() if team_id is None else video.c.team_id == team_id
     conditions = [_holds(condition, now, worse_models) for condition in selection.conditions]
-    return and_(video.c.state == str(VideoState.READY), team, *conditions)
+    return and_(video.c.state == str(VideoState.READY), video.c.original_removed_at.is_(None), team, *conditions)
 
 
 def _holds(condition: Condition, now: datetime, worse_models: Collection[str]) -> ColumnElement[bool]:

@@ -63,6 +63,7 @@ team = Table(
     Column("created_at", _now(), nullable=False, server_default=func.now()),
     Column("paused_at", _now()),
     Column("max_slots", Integer),
+    Column("erasure_id", Uuid, ForeignKey("erasure.id")),
 )
 
 #: The queue's lanes; those of a lower rank come first, and each keeps its share of the chunks sent.
@@ -119,6 +120,8 @@ video = Table(
     Column("created_at", _now(), nullable=False, server_default=func.now()),
     *_lease_columns(),
     Column("source_gone_at", _now()),
+    Column("original_at", _now(), nullable=False, server_default=func.now()),
+    Column("original_removed_at", _now()),
     Index(CONTENT_INDEX, "team_id", "sha256", unique=True, postgresql_where=text("state = 'ready'")),
     Index("video_hash", "team_id", "sha256"),
     Index("video_current", "current_run_id"),
@@ -141,6 +144,10 @@ video = Table(
     ),
     Index("video_source_gone", "bucket", "object_key", postgresql_where=text("source_gone_at is not null")),
     Index("video_duplicates", "duplicate_of", postgresql_where=text("duplicate_of is not null")),
+    Index(
+        *("video_original", "team_id", "original_at"),
+        postgresql_where=text("owned and state = 'ready' and original_removed_at is null"),
+    ),
 )
 
 run = Table(
@@ -171,6 +178,21 @@ run = Table(
     Column("held", Boolean, nullable=False, server_default=text("false")),
     Column("chunk_limit", Integer),
     Column("promotion", Text, nullable=False, server_default="automatic"),
+    Column("export_removed_at", _now()),
+    Column("not_current_since", _now()),
+    Index("run_video", "video_id"),
+    Index(
+        *("run_export", "team_id", "finished_at"),
+        postgresql_where=text("state = 'done' and export_removed_at is null"),
+    ),
+    Index(
+        *("run_not_current", "team_id", "not_current_since"),
+        postgresql_where=text("not_current_since is not null"),
+    ),
+    Index(
+        *("run_without_results", "team_id", "finished_at"),
+        postgresql_where=text("state in ('failed', 'cancelled')"),
+    ),
     Index("run_pass", "pass_id", postgresql_where=text("pass_id is not null")),
     Index("run_held", "pass_id", postgresql_where=text("held")),
     Index(
@@ -400,6 +422,18 @@ watch_hint = Table(
     Index("watch_hint_due", "watch_id", "look_at"),
 )
 
+#: Runs that were deleted, and how far their frames have been.
+frame_removal = Table(
+    "frame_removal",
+    metadata,
+    Column("run_id", Uuid, primary_key=True),
+    Column("requested_at", _now(), nullable=False, server_default=func.clock_timestamp()),
+    Column("next_frame", Integer, nullable=False, server_default="0"),
+    Column("last_frame", Integer),
+    Column("removed", BigInteger, nullable=False, server_default="0"),
+    Index("frame_removal_order", "requested_at", "run_id"),
+)
+
 #: How many days a team keeps what; what is not named is kept for ever.
 retention = Table(
     "retention",
@@ -407,6 +441,8 @@ retention = Table(
     Column("team_id", Uuid, ForeignKey("team.id", ondelete="CASCADE"), primary_key=True),
     Column("kind", Text, primary_key=True),
     Column("days", Integer, nullable=False),
+    Column("next_at", _now(), nullable=False, server_default=func.now()),
+    Index("retention_due", "next_at"),
 )
 
 #: What was erased for good, and the receipt of it.
@@ -414,11 +450,33 @@ erasure = Table(
     "erasure",
     metadata,
     Column("id", Uuid, primary_key=True, server_default=func.gen_random_uuid()),
-    Column("target", Text, nullable=False),
+    Column("scope", Text, nullable=False),
+    Column("asked_sha256", Text, nullable=False),
+    Column("by", Text, nullable=False),
     Column("requested_at", _now(), nullable=False, server_default=func.now()),
     Column("finished_at", _now()),
     Column("receipt", JSONB, nullable=False, server_default=text("'{}'")),
+    Index("erasure_open", "requested_at", postgresql_where=text("finished_at is null")),
 )
+
+#: What an erasure has to do, and what it found of each; `look_at`: when to look whether it has come back.
+erasure_item = Table(
+    "erasure_item",
+    metadata,
+    Column("erasure_id", Uuid, ForeignKey("erasure.id", ondelete="CASCADE"), primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("bucket", Text, primary_key=True, server_default=""),
+    Column("found", JSONB),
+    Column("done_at", _now()),
+    Column("look_at", _now()),
+    Index("erasure_item_open", "erasure_id", "kind", "key", postgresql_where=text("done_at is null")),
+    Index("erasure_item_run", "key", postgresql_where=text("kind = 'run' and done_at is null")),
+    Index("erasure_item_look", "look_at", postgresql_where=text("look_at is not null")),
+)
+
+#: Objects of users, by SHA-256, whose videos were erased: no watch takes them in again.
+erased_source = Table("erased_source", metadata, Column("sha256", Text, primary_key=True))
 
 state_transition = Table(
     "state_transition",

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Select, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from pipeline.db.tables import team
+from pipeline.errors import UnknownTeam
 
 
 @dataclass(frozen=True)
@@ -29,9 +30,16 @@ class TeamRow:
 
 
 def ensure_team(connection: Connection, name: str) -> UUID:
-    """The id of the team of that name, created if needed."""
+    """The id of the team of that name, created if needed.
+
+    Raises:
+        UnknownTeam: it is being erased.
+    """
     connection.execute(insert(team).values(name=name).on_conflict_do_nothing())
-    team_id: UUID = connection.execute(select(team.c.id).where(team.c.name == name)).scalar_one()
+    row = connection.execute(select(team.c.id, team.c.erasure_id).where(team.c.name == name)).one()
+    if row.erasure_id is not None:
+        raise UnknownTeam(f"team {name!r} is being erased; nothing of it is taken in any more")
+    team_id: UUID = row.id
     return team_id
 
 

@@ -138,7 +138,9 @@ def mark_stored(connection: Connection, video_id: UUID, source: StoredObject) ->
 
 def upload_removed() -> NotFound:
     """The error for an upload that was removed before it was complete."""
-    return NotFound("the upload took too long and was removed; upload it again, or raise POSELINE_UPLOAD_EXPIRY_S")
+    return NotFound(
+        "the upload took too long or was erased, and was removed; upload it again, or raise POSELINE_UPLOAD_EXPIRY_S"
+    )
 
 
 def mark_all_stored(
@@ -174,9 +176,12 @@ def mark_all_stored(
     return set(connection.execute(statement).scalars())
 
 
-def repin(connection: Connection, video_id: UUID, source: StoredObject, *, owned: bool = True) -> None:
-    """Pin a video to another object with the same content: one that was uploaded again and is ours, or its owner's."""
-    connection.execute(
+def repin(connection: Connection, video_id: UUID, source: StoredObject, *, owned: bool = True) -> bool:
+    """Pin a video to another object with the same content: one that was uploaded again and is ours, or its owner's.
+
+    Returns whether there still is such a video.
+    """
+    pinned = connection.execute(
         update(video)
         .where(video.c.id == video_id)
         .values(
@@ -186,9 +191,17 @@ def repin(connection: Connection, video_id: UUID, source: StoredObject, *, owned
             etag=source.etag,
             version_id=source.version_id,
             size_bytes=source.size_bytes,
+            original_at=func.clock_timestamp(),
+            original_removed_at=None,
             source_gone_at=null(),
         )
     )
+    return pinned.rowcount == 1
+
+
+def upload_exists(connection: Connection, video_id: UUID) -> bool:
+    """Whether there is a video of that id, complete or not."""
+    return connection.execute(select(video.c.id).where(video.c.id == video_id)).first() is not None
 
 
 def lock_upload(connection: Connection, video_id: UUID) -> bool:

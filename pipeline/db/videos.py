@@ -17,6 +17,7 @@ from pipeline.core.objects import StoredObject
 from pipeline.core.states import VideoState
 from pipeline.db.engine import violated_constraint
 from pipeline.db.leases import UNLEASED, Lease, lease_values
+from pipeline.db.originals import original_removed
 from pipeline.db.run_ends import fail_waiting_runs
 from pipeline.db.tables import CONTENT_INDEX, team, video
 from pipeline.db.teams import of_team
@@ -47,6 +48,7 @@ class VideoRow:
     last_pts: int | None
     notes: tuple[str, ...]
     tags: Mapping[str, str]
+    original_removed_at: datetime | None = None
     source_gone_at: datetime | None = None
 
     @property
@@ -55,6 +57,18 @@ class VideoRow:
         assert self.width is not None
         assert self.height is not None
         return self.width, self.height
+
+    @property
+    def original(self) -> StoredObject:
+        """The stored video that was analysed, of one that is ready.
+
+        Raises:
+            OriginalRemoved: it was removed by its team's rule.
+        """
+        if self.original_removed_at is not None:
+            raise original_removed(self.name, self.original_removed_at)
+        assert self.source is not None
+        return self.source
 
 
 @dataclass(frozen=True)
@@ -174,9 +188,12 @@ def lock_for_run(connection: Connection, video_id: UUID) -> UUID:
     """As `lock_for_runs`, for one video.
 
     Raises:
+        NotFound: it was erased.
         VideoRejected: it cannot be analysed.
     """
-    found = lock_for_runs(connection, [video_id]).get(video_id, video_id)
+    found = lock_for_runs(connection, [video_id]).get(video_id)
+    if found is None:
+        raise NotFound(f"there is no video {video_id}; it was erased")
     if isinstance(found, VideoRejected):
         raise found
     return found
@@ -197,8 +214,9 @@ def find_contents(connection: Connection, wanted: Collection[tuple[UUID, str]]) 
     return {(row.team_id, row.sha256): _video_row(row) for row in rows}
 
 
-def has_size(connection: Connection, team_id: UUID, size_bytes: int) -> bool:
+def has_size(connection: Connection, team_name: str, size_bytes: int) -> bool:
     """Whether a team has a video of that size."""
+    team_id = select(team.c.id).where(team.c.name == team_name).scalar_subquery()
     same = select(video.c.id).where(video.c.team_id == team_id, video.c.size_bytes == size_bytes).limit(1)
     return connection.execute(same).first() is not None
 
@@ -238,10 +256,15 @@ def find_object(connection: Connection, team_name: str, source: StoredObject) ->
 
 
 def select_frame_index(connection: Connection, video_id: UUID) -> FrameIndex:
-    """The frame index of a ready video."""
-    return FrameIndex.from_bytes(
-        connection.execute(select(video.c.frame_index).where(video.c.id == video_id)).scalar_one()
-    )
+    """The frame index of a ready video.
+
+    Raises:
+        NotFound: the video was erased.
+    """
+    row = connection.execute(select(video.c.frame_index).where(video.c.id == video_id)).first()
+    if row is None:
+        raise NotFound(f"there is no video {video_id}; it was erased")
+    return FrameIndex.from_bytes(row.frame_index)
 
 
 def _videos() -> Select[Any]:
@@ -274,5 +297,6 @@ def _video_row(row: Row[Any]) -> VideoRow:
         last_pts=m["last_pts"],
         notes=tuple(m["notes"]),
         tags=m["tags"],
+        original_removed_at=m["original_removed_at"],
         source_gone_at=m["source_gone_at"],
     )

@@ -7,20 +7,22 @@ from __future__ import annotations
 
 import tempfile
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from uuid import UUID
 
 from sqlalchemy import Connection
 
 from pipeline.core.frame_check import FrameCheck
 from pipeline.core.frame_index import FrameIndex
-from pipeline.core.object_keys import export_key
+from pipeline.core.object_keys import export_key, run_folder
 from pipeline.db.engine import transaction
 from pipeline.db.frames import iter_frame_rows
 from pipeline.db.leases import Lease
 from pipeline.db.run_ends import claim_finish, mark_failed, set_export_key
-from pipeline.db.runs import select_run
+from pipeline.db.runs import run_exists, select_run
 from pipeline.db.videos import select_frame_index, select_video
-from pipeline.errors import RunFailed, SourceGone
+from pipeline.errors import RunFailed, ServiceUnavailable, SourceGone
 from pipeline.logs import get_logger, log_context
 from pipeline.services.frame_pass import Tally, iter_pass
 from pipeline.services.leased_work import LeasedWork, WorkKind, leased_work
@@ -51,15 +53,30 @@ def finish_run(system: System, run_id: UUID, worker: str, stopping: threading.Ev
             return
         assert work.claimed.video.source is not None
         system.store.check_unchanged(work.claimed.video.source)
-        tally, failure = _check_and_export(system, work)
-        summary = tally.summary(work.claimed.index, work.claimed.run.chunks_total)
-        if failure is not None:
-            with work.commit() as connection:
-                mark_failed(connection, work.claimed.lease, failure, summary)
-            log.error("run_failed", reason=failure, **summary)
-            raise RunFailed(failure)
-        end_done(system, work, summary)
+        with _leaving_nothing_of_erased(system, run_id):
+            tally, failure = _check_and_export(system, work)
+            summary = tally.summary(work.claimed.index, work.claimed.run.chunks_total)
+            if failure is not None:
+                with work.commit() as connection:
+                    mark_failed(connection, work.claimed.lease, failure, summary)
+                log.error("run_failed", reason=failure, **summary)
+                raise RunFailed(failure)
+            end_done(system, work, summary)
         log.info("run_done", **summary)
+
+
+@contextmanager
+def _leaving_nothing_of_erased(system: System, run_id: UUID) -> Iterator[None]:
+    """Remove the export that the block may have stored, where its run was erased meanwhile."""
+    try:
+        yield
+    except Exception:
+        with suppress(ServiceUnavailable):
+            with transaction(system.engine) as connection:
+                is_there = run_exists(connection, run_id)
+            if not is_there:
+                system.store.versions.remove(system.store.bucket, run_folder(run_id))
+        raise
 
 
 def _check_and_export(system: System, work: LeasedWork[Finishing]) -> tuple[Tally, str | None]:

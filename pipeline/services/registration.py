@@ -21,13 +21,14 @@ from pipeline.core.shared_turns import SharedTurns
 from pipeline.core.tags import Tags
 from pipeline.db.engine import transaction
 from pipeline.db.models import ensure_model
+from pipeline.db.originals import no_new_run
 from pipeline.db.pressure import Pressure, select_pressure
 from pipeline.db.run_ends import insert_failed_run
 from pipeline.db.runs import find_standing_runs, insert_runs
 from pipeline.db.teams import ensure_team, lock_team
 from pipeline.db.uploads import NewVideo, add_name, insert_refused, insert_videos, mark_all_stored, upload_removed
 from pipeline.db.videos import VideoRow, find_contents, find_object, lock_for_runs, select_video
-from pipeline.errors import PoselineError, UsageError, VideoRejected
+from pipeline.errors import PoselineError, UnknownTeam, UsageError, VideoRejected
 from pipeline.inference.zoo import FoundModel
 from pipeline.services.capabilities import missing_capability
 from pipeline.services.dispatch import dispatch, dispatch_videos
@@ -116,6 +117,7 @@ class Registration:
         self._system = system
         self._spec = None if model is None else model.spec
         self._lane, self._deadline = lane, deadline
+        self._teams: dict[str, UUID] = {}
         if model is not None:
             store_weights(system, model, progress)
             with transaction(system.engine) as connection:
@@ -135,6 +137,7 @@ class Registration:
             return
         with transaction(self._system.engine) as connection:
             lock_team(connection, team)
+            self._team(connection, team)
             bucket = self._system.store.bucket
             video_id = insert_refused(connection, team, name, bucket=bucket, size_bytes=size_bytes, reason=reason)
             insert_failed_run(connection, video_id, self._spec.fingerprint, reason)
@@ -143,7 +146,7 @@ class Registration:
         """Find each video by its content or object; enter those that are new, but no upload while there is no room."""
         entries: dict[int, Entry | Exception] = {}
         with transaction(self._system.engine) as connection:
-            teams = {name: ensure_team(connection, name) for name in sorted({one.team for one in arrivals})}
+            teams = {name: self._team(connection, name) for name in sorted({one.team for one in arrivals})}
             known = self._find(connection, arrivals, teams)
             merged = merge_tags(connection, {known[at].id: one.tags for at, one in enumerate(arrivals) if at in known})
             for at, found in known.items():
@@ -162,6 +165,17 @@ class Registration:
             made = insert_videos(connection, self._system.store.bucket, rows)
             entries |= {at: Entry(*ids, short_of=short_of) for at, ids in zip(fresh, made, strict=True)}
         return [entries[at] for at in range(len(arrivals))]
+
+    def _team(self, connection: Connection, name: str) -> UUID:
+        """The id of a team. One that was erased since it was first asked for is not made anew.
+
+        Raises:
+            UnknownTeam: it was erased, or is being erased.
+        """
+        team_id = ensure_team(connection, name)
+        if self._teams.setdefault(name, team_id) != team_id:
+            raise UnknownTeam(f"team {name!r} was erased; `poseline teams add` makes another of that name")
+        return team_id
 
     def _find(
         self, connection: Connection, arrivals: Sequence[Arrival], teams: Mapping[str, UUID]
@@ -213,7 +227,7 @@ class Registration:
                 run_id, new = runs[target]
                 answers[video_id] = RequestedRun(run_id, target, existed=not new)
             else:
-                answers[video_id] = UsageError(missing)
+                answers[video_id] = UsageError(missing) if missing else no_new_run(connection, target)
         return answers
 
     def _send(self, video_ids: Collection[UUID]) -> None:

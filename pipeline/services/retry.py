@@ -184,7 +184,7 @@ def _analyse_again(system: System, run: RunRow, because: str = "") -> Retry:
     if again and video.source is None:
         raise UsageError(f"{printable(run.video)} was refused before it was stored ({video.reason}); upload it again")
     if video.source is not None:
-        system.store.check_unchanged(video.source)
+        system.store.check_unchanged(video.original)
     with transaction(system.engine) as connection:
         if again:
             db.reingest(connection, video.id)

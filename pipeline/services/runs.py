@@ -70,6 +70,7 @@ class RunDetail:
             "codec": video.codec,
             "sha256": video.sha256,
             "source_gone_at": video.source_gone_at.isoformat() if video.source_gone_at else None,
+            "original_removed_at": video.original_removed_at and video.original_removed_at.isoformat(),
             "first_pts": video.first_pts,
             "time_base": str(video.time_base) if video.time_base else None,
             "frames_to_decode": run.frames_to_decode,

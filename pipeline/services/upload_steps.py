@@ -10,8 +10,7 @@ from uuid import UUID
 from pipeline.core.object_keys import is_own_key, restored_video_key
 from pipeline.core.objects import StoredObject
 from pipeline.db.engine import transaction
-from pipeline.db.teams import ensure_team
-from pipeline.db.uploads import delete_upload, lock_upload, repin
+from pipeline.db.uploads import delete_upload, lock_upload, repin, upload_exists, upload_removed
 from pipeline.db.videos import VideoRow, has_size
 from pipeline.errors import ServiceUnavailable, SourceGone, UsageError, VideoRejected
 from pipeline.services.system import System
@@ -20,7 +19,11 @@ _TEAM_CHARACTERS = 64
 
 
 def restore(system: System, path: Path, known: VideoRow, on_bytes: Callable[[int], None]) -> None:
-    """Upload a known video's object again where it was removed or overwritten: the content is the same."""
+    """Upload a known video's object again where it was removed or overwritten: the content is the same.
+
+    Raises:
+        NotFound: the video was erased meanwhile; nothing of it is left.
+    """
     assert known.source is not None
     try:
         system.store.check_unchanged(known.source)
@@ -28,13 +31,16 @@ def restore(system: System, path: Path, known: VideoRow, on_bytes: Callable[[int
         key = known.source.key if known.owned else restored_video_key(known.id)
         stored = system.store.put_file(path, key, on_bytes)
         with transaction(system.engine) as connection:
-            repin(connection, known.id, stored)
+            if repin(connection, known.id, stored):
+                return
+        system.store.versions.remove(stored.bucket, key)
+        raise upload_removed() from None
 
 
 def has_size_of(system: System, team: str, size_bytes: int) -> bool:
     """Whether a team has a video of that size."""
     with transaction(system.engine) as connection:
-        return has_size(connection, ensure_team(connection, team), size_bytes)
+        return has_size(connection, team, size_bytes)
 
 
 def find_object_at(system: System, url: str) -> StoredObject:
@@ -91,11 +97,15 @@ def forget_upload(system: System, video_id: UUID, key: str) -> bool:
     """Remove the row and object of an upload that failed. Returns whether that was possible now; if not, the
     reconciler does it later.
 
-    The row is locked meanwhile, so that an upload that did succeed keeps its object.
+    The row is locked meanwhile, so that an upload that did succeed keeps its object. Where the video was erased there
+    is no row, and what arrived in the store since then is removed.
     """
     with suppress(ServiceUnavailable):
         with transaction(system.engine) as connection:
             if not lock_upload(connection, video_id):
+                if not upload_exists(connection, video_id):
+                    system.store.versions.remove(system.store.bucket, key)
+                    return True
                 return False
             system.store.delete(key)
             delete_upload(connection, video_id)

@@ -22,7 +22,7 @@ from pipeline.db.frames import iter_frame_rows
 from pipeline.db.run_search import select_current_runs
 from pipeline.db.runs import RunRow, select_run
 from pipeline.db.videos import VideoRow, select_frame_index, select_video
-from pipeline.errors import RunFailed, ServiceUnavailable, SourceGone, VideoRejected
+from pipeline.errors import OriginalRemoved, RunFailed, ServiceUnavailable, SourceGone, VideoRejected
 from pipeline.services.frame_pass import Tally, iter_pass
 from pipeline.services.local_copy import local_copy
 from pipeline.services.pose_writers import JsonLines
@@ -111,9 +111,12 @@ def _recorded_index(connection: Connection, video_id: UUID) -> FrameIndex | None
 
 def _check_video(system: System, video: VideoRow, recorded: FrameIndex | None) -> tuple[list[Check], FrameIndex | None]:
     """Check the stored object and index it again; None where the video that was analysed is gone."""
-    assert video.source is not None
     try:
-        with local_copy(system, video.source) as whole:
+        source = video.original
+    except OriginalRemoved as error:
+        return [Check("video", True, f"not compared: {error.message}")], None
+    try:
+        with local_copy(system, source) as whole:
             sha256 = whole.sha256()
             if sha256 != video.sha256:
                 was = (video.sha256 or "unknown")[:12]
@@ -125,7 +128,7 @@ def _check_video(system: System, video: VideoRow, recorded: FrameIndex | None) -
                 return [same, Check("index", False, f"cannot be made again: {error.message}")], None
     except SourceGone as error:
         with suppress(ServiceUnavailable):  # as where keys may read objects, but ask for no bucket
-            system.store.check_bucket(video.source.bucket)
+            system.store.check_bucket(source.bucket)
         return [Check("video", False, error.message)], None
     return [same, _compare(recorded, info.index), _compare_properties(video, info)], info.index
 
@@ -180,11 +183,14 @@ def _check_frames(system: System, run: RunRow, index: FrameIndex) -> tuple[Check
     if wrong and findings.clean:
         found += f"; the summary has {', '.join(wrong)}"
     rows = Check("frames", findings.clean and not wrong, found)
-    return rows, _check_export(system, run.id, digest.sha256.hexdigest())
+    return rows, _check_export(system, run, digest.sha256.hexdigest())
 
 
-def _check_export(system: System, run_id: UUID, sha256: str) -> Check:
-    key = export_key(run_id)
+def _check_export(system: System, run: RunRow, sha256: str) -> Check:
+    key = export_key(run.id)
+    if run.export_removed_at is not None:
+        when = f"removed on {run.export_removed_at:%Y-%m-%d} by the team's retention"
+        return Check("export", True, f"not compared: {when}; `poseline export` makes one")
     stored = hashlib.sha256()
     try:
         for piece in system.store.iter_whole(system.store.head(key)):

@@ -28,6 +28,7 @@ from pipeline.storage.store_errors import (
     pinned_errors,
     store_errors,
 )
+from pipeline.storage.versions import ObjectVersions
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -55,6 +56,7 @@ class ObjectStore:
         self.listing = Listing(client)
         self.bucket = bucket
         self.blocks = BlockCache()
+        self.versions = ObjectVersions(client)
         # Each of several uploads at once.
         self._transfers = _transfer_manager(client, _PARTS_AT_ONCE)
         self._sparing_transfers = _transfer_manager(client, _PARTS_SPARING)

@@ -115,7 +115,8 @@ def wrong_parts(capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
     assert main(["doctor", "--json"]) == 1
     found = json.loads(capsys.readouterr().out)
     parts = [line["part"] for line in found]
-    assert parts[-8:] == ["variables", "settings", "postgres", "redis", "store", "workers", "beat", "room"]
+    assert parts[-9:-4] == ["variables", "settings", "postgres", "redis", "store"]
+    assert parts[-4:] == ["workers", "beat", "room", "watches"]
     return {line["part"]: line["message"] for line in found if not line["ok"]}
 
 

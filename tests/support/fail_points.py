@@ -25,11 +25,14 @@ from sqlalchemy.engine.default import DefaultDialect
 
 from pipeline.core.poses import FramePoses
 from pipeline.db.engine import transaction
+from pipeline.db.erasures import select_unfinished
 from pipeline.db.frames import FrameRow
 from pipeline.db.tables import run
 from pipeline.inference.engines.placement import Placement
 from pipeline.services import detect
 from pipeline.services.dispatch import dispatch
+from pipeline.services.erase.targets import begin_erasure, find_asked
+from pipeline.services.erase.work import go_on
 from pipeline.services.finish import finish_run
 from pipeline.services.model_cache import ModelCache
 from pipeline.services.plan import plan_runs
@@ -78,6 +81,21 @@ OPERATIONS: dict[str, Callable[[System, UUID], object]] = {
 }
 
 
+def erase_video_of(system: System, run_id: UUID) -> None:
+    """Erase the video of a run, or go on with an erasure that was begun."""
+    with transaction(system.engine) as connection:
+        begun = select_unfinished(connection)
+        video_id = connection.execute(select(run.c.video_id).where(run.c.id == run_id)).scalar_one_or_none()
+    if video_id is not None and not begun:
+        begun = [begin_erasure(system, find_asked(system, [str(video_id)], team=None, tags={}), "a test")]
+    for erasure_id in begun:
+        go_on(system, erasure_id)
+
+
+#: What else is killed, of a run that is done.
+AFTERWARDS: dict[str, Callable[[System, UUID], object]] = {"erase": erase_video_of}
+
+
 class FailPoints:
     """Forks a process for each kill from one that has everything imported and every statement compiled."""
 
@@ -116,7 +134,8 @@ def fail_points(settings: Settings) -> Iterator[FailPoints]:
 
 def _serve() -> None:
     system = build_system(load_settings(Path(os.environ["POSELINE_HOME"])), pool_size=2)
-    for operation in OPERATIONS.values():
+    every = OPERATIONS | AFTERWARDS
+    for operation in every.values():
         operation(system, uuid4())  # of a run that does not exist: it does nothing, and is quick from now on
     system.engine.dispose()
     for line in sys.stdin:
@@ -125,7 +144,7 @@ def _serve() -> None:
         if child == 0:
             system.engine.dispose(close=False)
             _die_at(point)
-            OPERATIONS[operation](system, UUID(run_id))
+            every[operation](system, UUID(run_id))
             os._exit(0)
         print(f"ended {os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])}", flush=True)  # noqa: T201
 

@@ -53,9 +53,12 @@ class Footage:
 
     @property
     def source(self) -> ObjectSource:
-        """The stored video's bytes."""
-        assert self.video.source is not None
-        return ObjectSource(self.system.store, self.video.source)
+        """The stored video's bytes.
+
+        Raises:
+            OriginalRemoved: they were removed by the team's rule.
+        """
+        return ObjectSource(self.system.store, self.video.original)
 
     def frame(self, row: FrameRow) -> Frame | None:
         """The picture of one frame, whole; None where the decoder does not give it."""

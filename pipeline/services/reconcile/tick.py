@@ -16,6 +16,7 @@ from pipeline.services.reconcile.expired_leases import (
     reclaim_runs,
     reclaim_videos,
 )
+from pipeline.services.reconcile.keeping import finish_erasures_begun, remove_frames_of_deleted_runs, remove_outlived
 from pipeline.services.reconcile.messages import resend_lost_messages
 from pipeline.services.reconcile.objects import remove_orphaned_objects
 from pipeline.services.reconcile.plans import plan_ready_runs
@@ -40,6 +41,9 @@ SWEEPS = (
     advance_passes,
     dispatch,
     go_on_with_watches,
+    remove_frames_of_deleted_runs,
+    remove_outlived,
+    finish_erasures_begun,
 )
 
 

@@ -33,6 +33,18 @@ class Findings:
         """Count something that is no outcome of an object."""
         self._counts[what] = round(self._counts.get(what, 0) + number, 3)
 
+    @property
+    def page_keys(self) -> int | None:
+        """How many keys the next page should have; None for as many as the store gives."""
+        found: int | None = self._counts.get("page_keys")
+        return found
+
+    @page_keys.setter
+    def page_keys(self, number: int | None) -> None:
+        self._counts.pop("page_keys", None)
+        if number is not None:
+            self._counts["page_keys"] = number
+
     def show(self, what: str, key: str, why: str) -> None:
         """Keep an example, if there are few yet; of refused videos one of each reason."""
         some = self._examples.setdefault(what, [])

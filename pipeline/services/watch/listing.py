@@ -55,9 +55,10 @@ class Listing:
 
     def _page(self) -> bool:
         """List one page. Returns whether the listing is complete, or it is over."""
-        began_s = time.monotonic()
+        began_s, taken = time.monotonic(), self.taken
         watch, store = self._watch, self._system.store
-        page = store.listing.page(watch.bucket, watch.prefix, watch.after_key, PAGE_KEYS)
+        most = self._findings.page_keys or PAGE_KEYS
+        page = store.listing.page(watch.bucket, watch.prefix, watch.after_key, most)
         keys = [one.key for one in page.objects]
         order = order_of(keys, watch.after_key, watch.key_order)
         last = None if page.is_last else keys[-1]
@@ -73,6 +74,8 @@ class Listing:
         self._findings.count("gone", check_sources(self._system, lost))  # first: a slice moves the place on
         if not self._take_slices(page, known):
             return True
+        if self.taken == taken:
+            self._findings.page_keys = None
         self._findings.count("pages")
         self._findings.count("busy_s", time.monotonic() - began_s)
         self._write_page(page)
@@ -91,6 +94,8 @@ class Listing:
                 self._note(found, judged, waits)
             if judged.back is not None:
                 back.append(judged.back)
+            if len(new) == SLICE:
+                self._findings.page_keys = 2 * SLICE  # what a tick can take in; the rest would be listed again
             if len(new) == SLICE or (at == len(page.objects) and (new or waits or back)):
                 self._take(new, waits, back, found.key)
                 new, waits, back = [], {}, []
@@ -110,6 +115,8 @@ class Listing:
             key = each.new.listed.key
             if each.source is not None:
                 self._findings.add("taken", key)
+            elif each.erased:
+                self._findings.add("erased", key)
             elif each.refusal:
                 self._findings.add("unreadable", key, each.refusal)
             elif each.changed:

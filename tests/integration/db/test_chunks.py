@@ -21,6 +21,7 @@ from pipeline.db.engine import transaction
 from pipeline.db.frames import FrameRow, FrameSpool, copy_frames, encode_frames, iter_frame_rows
 from pipeline.db.leases import release, renew_lease
 from pipeline.errors import LeaseLost
+from pipeline.services.frame_removal import remove_frames
 from pipeline.services.reconcile import tick
 from pipeline.services.runs import cancel_run
 from pipeline.services.system import System
@@ -141,7 +142,12 @@ def test_frames_go_with_their_run_though_a_chunk_is_just_ending(system: System) 
         deleted.result(10)
     with pytest.raises(LeaseLost):
         commit(system, too_late)
+    assert sql(system, "SELECT DISTINCT run_id FROM frame WHERE run_id NOT IN (SELECT run_id FROM frame_removal)") == [
+        (other,)
+    ]
+    remove_frames(system)
     assert sql(system, "SELECT DISTINCT run_id FROM frame") == [(other,)]
+    assert sql(system, "SELECT 1 FROM frame_removal") == []
 
 
 def test_a_chunk_is_claimed_once(system: System) -> None:

@@ -5,12 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from pipeline.core.objects import StoredObject
+from pipeline.db.engine import transaction
+from pipeline.db.erased_sources import TeamObject, note_erased_source
+from pipeline.db.videos import select_video
 from pipeline.errors import SourceGone
 from pipeline.services.ingest import ingest_video
 from pipeline.services.system import System
 from pipeline.services.teams import add_team
+from pipeline.services.watch.manage import hint
 from tests.support.harness import cut, sql, wait_until
 from tests.support.paths import DEMO_CLIP
 from tests.support.watched_bucket import WatchedPrefix
@@ -186,4 +191,24 @@ def test_a_deleted_object_is_said_to_be_gone_until_it_is_back(
     assert bucket.list_all()["new"] == 0
     assert bucket.status().gone == 1
     bucket.put("u18/a-b/1.mp4", b"another")
+    assert bucket.list_all()["new"] == 1
+
+
+def test_what_was_erased_is_not_taken_in_again(system: System, bucket: WatchedPrefix) -> None:
+    bucket.put("u18/2026/a.mp4", b"erased")
+    bucket.watch()
+    bucket.list_all()
+    with transaction(system.engine) as connection:
+        [(video_id, team_id)] = connection.execute(text("SELECT id, team_id FROM video")).all()
+        source = select_video(connection, video_id, team="u18").source
+        assert source is not None
+        note_erased_source(connection, TeamObject(team_id, source.bucket, source.key, source.etag))
+        connection.execute(text("DELETE FROM run"))
+        connection.execute(text("DELETE FROM video"))
+    found = bucket.list_all()
+    assert (found["seen"], found["erased"], found["taken"]) == (1, 1, 0)
+    hint(system, [f"s3://{source.bucket}/{source.key}"])
+    bucket.tick()
+    assert sql(system, VIDEOS) == []
+    bucket.put("u18/2026/a.mp4", b"another")
     assert bucket.list_all()["new"] == 1

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from pipeline.cli.console import Console
+from pipeline.cli.doctor import DoctorFailed, _watches
 from pipeline.services.system import System
 from pipeline.services.teams import add_team
 from tests.support.commands import printed, said
@@ -74,6 +77,10 @@ def test_every_command_as_json(system: System, bucket: WatchedPrefix, capsys: py
     assert printed(capsys, "show", "final_03")["source_gone_at"] is not None
     assert "is gone or overwritten" in said(capsys, "show", "final_03")
     assert "gone      the objects of 1 video; their results stay" in said(capsys, "watch", "status")
+    sql(system, "UPDATE watch SET error = 'the object store refuses access', error_at = now()")
+    assert "the object store refuses access (it is tried again)" in said(capsys, "watch", "status")
+    with closing(Console()) as console, pytest.raises(DoctorFailed, match="is not listed: the object store refuses"):
+        _watches(console)
     assert printed(capsys, "watch", "remove", bucket.location)["watch_id"] == added["watch_id"]
     assert printed(capsys, "watch", "list") == []
 

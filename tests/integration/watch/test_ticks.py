@@ -65,7 +65,7 @@ def test_a_listing_that_was_killed_goes_on_where_it_was(system: System, bucket: 
     place = "SELECT after_key FROM watch"
     places = []
     environ = {**environment(system.settings), "POSELINE_TICK_S": "0.001", "POSELINE_LEASE_S": "0.2"}
-    for _ in range(3):
+    for _ in range(2):
         [(before,)] = sql(system, place)
         with (tmp_path / "ticks.log").open("ab") as log:
             ticking = subprocess.Popen(
