@@ -1,7 +1,8 @@
 """Which run is a video's current one, and the history of how it came to be.
 
 `video.current_run_id` is the truth. It changes only here, in one transaction with a row of history, with the video's
-row locked. A run's row is locked before its video's, as by whoever finishes it.
+row locked. The rows of runs are locked after that, for a trigger notes in them since when they are not current; whoever
+finishes a run has its row locked before, and nobody promotes a run that is not done.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ def select_current(connection: Connection, video_id: UUID) -> UUID | None:
 
 def lock_state(connection: Connection, run_id: UUID) -> RunState | None:
     """Keep a run from being deleted or changed until the transaction ends. Returns its state, None where it is gone."""
-    state = connection.execute(select(run.c.state).where(run.c.id == run_id).with_for_update(read=True)).scalar()
+    state = connection.execute(select(run.c.state).where(run.c.id == run_id).with_for_update(key_share=True)).scalar()
     return None if state is None else RunState(state)
 
 

@@ -25,8 +25,6 @@ from pipeline.services.teams import require_team
 from pipeline.services.upload_steps import printable
 
 _LONGEST_BY = 200
-#: A video whose history changes under a rollback is looked at anew so often.
-_TRIES = 5
 
 
 @dataclass(frozen=True)
@@ -93,8 +91,9 @@ def promote(system: System, name: str, *, team: str | None, by: str, reason: str
     run_id = find_run(system, name, team=team, prefer="done")
     with transaction(system.engine) as connection:
         run = select_run(connection, run_id, team=team)
-        _require_results(connection, run)
+        _require_done(run)
         before = db.lock_current(connection, run.video_id)
+        _require_results(connection, run)
         if before != run_id:
             db.make_current(connection, run.video_id, run_id, by=by, reason=why)
     about = f"run {short_id(run_id)} ({run.model_name})"
@@ -113,7 +112,8 @@ def rollback(system: System, name: str, *, team: str | None, by: str, reason: st
     """
     by, why = checked_by(by), _checked_reason(reason, "rolled back")
     video_id = find_video(system, name, team=team)
-    return _retrying(system, video_id, by, why, ())
+    with transaction(system.engine) as connection:
+        return _roll_back(connection, video_id, by, why, ())
 
 
 def iter_rollback(
@@ -180,65 +180,57 @@ def _checked_reason(reason: str | None, default: str) -> str:
     return text or default
 
 
-def _require_results(connection: Connection, run: RunRow) -> None:
+def _require_done(run: RunRow) -> None:
     short = short_id(run.id)
     if run.state in {RunState.FAILED, RunState.CANCELLED}:
         why = f" ({run.reason})" if run.reason and run.reason != run.state else ""
         raise UsageError(f"run {short} is {run.state}{why} and has no results; `poseline retry {short}` tries it again")
     if run.state is not RunState.DONE:
         raise UsageError(f"run {short} is {run.state}; promote it once it is done: `poseline show {short}`")
+
+
+def _require_results(connection: Connection, run: RunRow) -> None:
+    short = short_id(run.id)
     if db.lock_state(connection, run.id) is None or (run.frames and not has_frames(connection, run.id)):
         raise UsageError(f"run {short} was erased; analyse the video by {run.model_name} again")
 
 
 def _rolled_back_or_refused(system: System, video_id: UUID, by: str, why: str, passes: tuple[UUID, ...]) -> Change:
     try:
-        return _retrying(system, video_id, by, why, passes)
+        with transaction(system.engine) as connection:
+            return _roll_back(connection, video_id, by, why, passes)
     except UsageError as error:
         with transaction(system.engine) as connection:
             current = db.select_current(connection, video_id)
         return Change(video_id, error.message.partition(":")[0], "refused", current, None, by, error.message)
 
 
-def _retrying(system: System, video_id: UUID, by: str, why: str, passes: tuple[UUID, ...]) -> Change:
-    for _ in range(_TRIES):
-        with transaction(system.engine) as connection:
-            change = _roll_back(connection, video_id, by, why, passes)
-        if change is not None:
-            return change
-    raise UsageError("another command promotes runs of this video at this moment; try again")
-
-
-def _roll_back(connection: Connection, video_id: UUID, by: str, why: str, passes: tuple[UUID, ...]) -> Change | None:
-    """One step back, or as many as lead out of these passes. None where the history changed meanwhile: nothing is done.
+def _roll_back(connection: Connection, video_id: UUID, by: str, why: str, passes: tuple[UUID, ...]) -> Change:
+    """One step back, or as many as lead out of these passes.
 
     Raises:
-        UsageError: there is no such run before.
+        UsageError: there is no such run before; the transaction must be rolled back.
     """
-    video = select_video(connection, video_id, team=None)
-    name, first, last = printable(video.name), None, None
-    while True:
+    current = db.lock_current(connection, video_id)
+    name = printable(select_video(connection, video_id, team=None).name)
+    if current is None:
+        raise UsageError(f"{name}: it has no current run yet, so there is nothing to go back from")
+    first = current
+    while not passes or db.select_pass_of(connection, current) in passes:
         entry = db.select_undoable(connection, video_id)
         target = None if entry is None else entry.previous_run_id
         state = None if target is None else db.lock_state(connection, target)
-        current = db.lock_current(connection, video_id)
-        if last is None and db.select_undoable(connection, video_id) != entry:
-            return None
-        if current is None:
-            raise UsageError(f"{name}: it has no current run yet, so there is nothing to go back from")
-        if passes and db.select_pass_of(connection, current) not in passes:
-            break
         _require_way_back(connection, video_id, name, current, entry, state)
         assert entry is not None
         assert target is not None
         db.make_current(connection, video_id, target, by=by, reason=why, undoes=entry.id)
-        first, last = first or current, target
+        current = target
         if not passes:
             break
-    if first is None or last is None:
-        return Change(video_id, name, "none", current, None, by, f"{name}: its current run is another; nothing changed")
-    message = f"run {short_id(last)} is current again instead of run {short_id(first)}"
-    return Change(video_id, name, "rolled_back", last, first, by, message)
+    if current == first:
+        return Change(video_id, name, "none", current, None, by, "its current run is another already; nothing changed")
+    message = f"run {short_id(current)} is current again instead of run {short_id(first)}"
+    return Change(video_id, name, "rolled_back", current, first, by, message)
 
 
 def _require_way_back(
