@@ -4,33 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Engine, Text, cast, select, true
+from sqlalchemy import Engine, Text, cast, select, true
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, distinct_on
 
 from pipeline.core.states import RunState
 from pipeline.db.engine import database_errors
-from pipeline.db.tables import comparison, model, pass_, promotion, run, schedule, team, video
+from pipeline.db.tables import comparison, promotion, run, team, video
 from pipeline.db.teams import of_team
 
 _FETCH_ROWS = 500
 #: Of a comparison, what is large and is not in a report.
 _LEFT_OUT = ("joints", "changed_most", "oks_histogram", "keypoint_names")
-
-
-@dataclass(frozen=True)
-class PassRow:
-    """One pass: what it asked for, and when it was open."""
-
-    id: UUID
-    name: str
-    model: str
-    promotion: str
-    opened_at: datetime
-    closed_at: datetime | None
 
 
 @dataclass(frozen=True)
@@ -55,28 +42,6 @@ class CampaignRun:
     by: str | None
     against_run_id: UUID | None
     figures: Mapping[str, Any] | None
-
-
-def find_schedule(connection: Connection, name: str) -> UUID | None:
-    """The id of the schedule of that name; None where there is none."""
-    found: UUID | None = connection.execute(select(schedule.c.id).where(schedule.c.name == name)).scalar_one_or_none()
-    return found
-
-
-def select_passes(connection: Connection, passes: Sequence[UUID]) -> list[PassRow]:
-    """These passes, the oldest first."""
-    rows = connection.execute(
-        select(
-            pass_.c.id,
-            pass_.c.name,
-            model.c.name.label("model"),
-            *(pass_.c.promotion, pass_.c.opened_at, pass_.c.closed_at),
-        )
-        .join(model, model.c.fingerprint == pass_.c.model_fingerprint)
-        .where(pass_.c.id.in_(passes))
-        .order_by(pass_.c.opened_at, pass_.c.id)
-    )
-    return [PassRow(**row) for row in rows.mappings()]
 
 
 def iter_campaign_runs(engine: Engine, passes: Sequence[UUID], *, team_name: str | None) -> Iterator[CampaignRun]:

@@ -30,11 +30,14 @@ from pipeline.core.selection import Selection
 from pipeline.core.states import ChunkState, RunState
 from pipeline.db.selections import is_selected, with_current_run
 from pipeline.db.tables import chunk, model, pass_, run, schedule, team, video
+from pipeline.errors import NotFound
 
 #: Why a pass ended: all was analysed, its window closed, its budget is used up, the next slot came, its schedule was
 #: disabled, changed or removed, or it was not begun because nobody was there during its window.
 Ended = Literal["all done", "window closed", "budget used up", "next slot", "stopped", "missed"]
 
+#: Fewer characters of an id name nothing.
+_SHORTEST_ID = 4
 _ANALYSED = (str(RunState.QUEUED), str(RunState.RUNNING))
 _OPEN = (str(RunState.WAITING), *_ANALYSED, str(RunState.FINISHING))
 _UNSUCCESSFUL = (str(RunState.FAILED), str(RunState.CANCELLED))
@@ -153,15 +156,23 @@ def select_passes(
     return read_passes(connection, statement)
 
 
-def find_passes(connection: Connection, name_or_id: str, *, team_name: str | None) -> list[PassRow]:
-    """Passes of that name, or else whose id begins so, the newest first; of that team only unless it is None."""
+def find_passes(connection: Connection, name_or_id: str, *, team_name: str | None = None) -> list[PassRow]:
+    """Passes of that name, or else whose id begins so, the newest first; of that team only unless it is None.
+
+    Raises:
+        NotFound: there is none.
+    """
     statement = _query().order_by(pass_.c.opened_at.desc(), pass_.c.id)
     if team_name is not None:
         statement = statement.where(team.c.name == team_name)
-    if found := read_passes(connection, statement.where(pass_.c.name == name_or_id)):
-        return found
-    compact, wanted = func.replace(cast(pass_.c.id, Text), "-", ""), name_or_id.lower().replace("-", "")
-    return read_passes(connection, statement.where(compact.startswith(wanted, autoescape=True))) if wanted else []
+    found = read_passes(connection, statement.where(pass_.c.name == name_or_id))
+    compact = name_or_id.lower().replace("-", "")
+    if not found and len(compact) >= _SHORTEST_ID:
+        starts = func.replace(cast(pass_.c.id, Text), "-", "").startswith(compact, autoescape=True)
+        found = read_passes(connection, statement.where(starts))
+    if not found:
+        raise NotFound(f"there is no pass {name_or_id!r}; `poseline schedule passes` lists them")
+    return found
 
 
 def select_candidates(

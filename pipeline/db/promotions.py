@@ -13,14 +13,13 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Select, Text, cast, false, func, insert, or_, select, update
+from sqlalchemy import Connection, Select, insert, select, update
 
 from pipeline.core.states import RunState
-from pipeline.db.tables import model, pass_, promotion, run, schedule, team, video
+from pipeline.db.tables import model, promotion, run, team, video
 from pipeline.errors import NotFound
 
 #: Of a pass: by fewer characters it is not meant.
-_SHORTEST_ID = 4
 
 
 @dataclass(frozen=True)
@@ -137,29 +136,6 @@ def select_pass_of(connection: Connection, run_id: UUID) -> UUID | None:
     """The pass that asked for a run, None for any other."""
     found: UUID | None = connection.execute(select(run.c.pass_id).where(run.c.id == run_id)).scalar_one_or_none()
     return found
-
-
-def find_passes(
-    connection: Connection, *, schedule_name: str | None = None, pass_name: str | None = None
-) -> list[UUID]:
-    """The ids of the passes of a schedule, or those of that name, or whose id begins so, the newest first.
-
-    Raises:
-        NotFound: there is no such schedule, or no such pass.
-    """
-    statement = select(pass_.c.id).order_by(pass_.c.opened_at.desc())
-    if schedule_name is not None:
-        found = connection.execute(select(schedule.c.id).where(schedule.c.name == schedule_name)).scalar()
-        if found is None:
-            raise NotFound(f"there is no schedule {schedule_name!r}; `poseline schedule list` lists them")
-        return list(connection.execute(statement.where(pass_.c.schedule_id == found)).scalars())
-    compact = (pass_name or "").lower().replace("-", "")
-    starts = func.replace(cast(pass_.c.id, Text), "-", "").startswith(compact, autoescape=True)
-    is_id = starts if len(compact) >= _SHORTEST_ID else false()
-    passes = list(connection.execute(statement.where(or_(pass_.c.name == pass_name, is_id))).scalars())
-    if not passes:
-        raise NotFound(f"there is no pass {pass_name!r}; `poseline schedule show` lists those of a schedule")
-    return passes
 
 
 def select_current_of_passes(connection: Connection, passes: Sequence[UUID], *, team_name: str | None) -> list[UUID]:

@@ -6,13 +6,17 @@ import heapq
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy import Connection
+
 from pipeline.core.states import RunState, is_final
-from pipeline.db.campaigns import CampaignRun, PassRow, find_schedule, iter_campaign_runs, select_passes
+from pipeline.db.campaigns import CampaignRun, iter_campaign_runs
 from pipeline.db.engine import transaction
-from pipeline.db.promotions import find_passes
+from pipeline.db.passes import PassRow, find_passes, select_passes
+from pipeline.db.schedules import select_schedule
 from pipeline.errors import NotFound
 from pipeline.services.system import System
 from pipeline.services.teams import require_team
@@ -48,6 +52,18 @@ class Worst:
 
 
 @dataclass(frozen=True)
+class CampaignPass:
+    """One pass: what it asked for, and when it was open."""
+
+    id: UUID
+    name: str
+    model: str
+    promotion: str
+    opened_at: datetime
+    closed_at: datetime | None
+
+
+@dataclass(frozen=True)
 class CampaignReport:
     """The figures of a schedule or a pass.
 
@@ -66,7 +82,7 @@ class CampaignReport:
     """
 
     title: str
-    passes: tuple[PassRow, ...]
+    passes: tuple[CampaignPass, ...]
     videos: int
     by_state: dict[str, int]
     promoted: int
@@ -103,19 +119,28 @@ def report_on(system: System, name: str, *, team: str | None) -> CampaignReport:
     if team is not None:
         require_team(system, team)
     with transaction(system.engine) as connection:
-        is_schedule = find_schedule(connection, name) is not None
-        try:
-            found = find_passes(connection, **{"schedule_name" if is_schedule else "pass_name": name})
-        except NotFound as error:
-            raise NotFound(
-                f"there is no schedule or pass {name!r}; `poseline schedule list` lists the schedules"
-            ) from error
-        passes = select_passes(connection, found)
-    runs = iter_campaign_runs(system.engine, found, team_name=team)
-    return _summed(f"{'schedule' if is_schedule else 'pass'} {name}", passes, runs)
+        kind, found = _find(connection, name)
+    passes = [CampaignPass(one.id, one.name, one.model, one.promotion, one.opened_at, one.closed_at) for one in found]
+    runs = iter_campaign_runs(system.engine, [one.id for one in found], team_name=team)
+    return _summed(f"{kind} {name}", reversed(passes), runs)
 
 
-def _summed(title: str, passes: Iterable[PassRow], runs: Iterable[CampaignRun]) -> CampaignReport:
+def _find(connection: Connection, name: str) -> tuple[str, list[PassRow]]:
+    """Whether that is a schedule or a pass, and the passes, the newest first."""
+    try:
+        schedule = select_schedule(connection, name, team_name=None)
+        return "schedule", select_passes(connection, schedule_id=schedule.id)
+    except NotFound:
+        pass
+    try:
+        return "pass", find_passes(connection, name)
+    except NotFound as error:
+        raise NotFound(
+            f"there is no schedule or pass {name!r}; `poseline schedule list` lists the schedules"
+        ) from error
+
+
+def _summed(title: str, passes: Iterable[CampaignPass], runs: Iterable[CampaignRun]) -> CampaignReport:
     by_state: Counter[str] = Counter()
     measures: Counter[str] = Counter()
     sums: Counter[str] = Counter()

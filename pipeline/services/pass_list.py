@@ -10,7 +10,7 @@ from pipeline.db.engine import transaction
 from pipeline.db.held_runs import select_held_of_pass
 from pipeline.db.pass_figures import sum_up_pass
 from pipeline.db.passes import PassRow, find_passes, lock_open_pass, select_passes
-from pipeline.errors import NotFound, ServiceUnavailable, UsageError
+from pipeline.errors import ServiceUnavailable, UsageError
 from pipeline.services.passes import cancel_each, close_pass
 from pipeline.services.system import System
 
@@ -61,10 +61,7 @@ def find_pass(system: System, name_or_id: str, *, team: str | None) -> PassRow:
         NotFound: there is none.
     """
     with transaction(system.engine) as connection:
-        found = find_passes(connection, name_or_id, team_name=team)
-    if not found:
-        raise NotFound(f"there is no pass {name_or_id!r}; `poseline schedule passes` lists them")
-    return found[0]
+        return find_passes(connection, name_or_id, team_name=team)[0]
 
 
 def list_passes(
