@@ -34,6 +34,7 @@ PASSES = """
 CREATE TABLE pass (
     id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
     schedule_id uuid REFERENCES schedule (id) ON DELETE SET NULL,
+    schedule_name text,
     name text NOT NULL,
     slot_at timestamptz,
     slots_missed integer NOT NULL DEFAULT 0,
@@ -56,6 +57,7 @@ CREATE TABLE pass (
     result jsonb
 );
 CREATE UNIQUE INDEX pass_slot ON pass (schedule_id, slot_at);
+CREATE INDEX pass_schedule_name ON pass (schedule_name, opened_at);
 CREATE INDEX pass_open ON pass (opened_at) WHERE closed_at IS NULL;
 """
 

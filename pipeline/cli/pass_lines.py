@@ -8,6 +8,7 @@ from pipeline.cli.console import Console
 from pipeline.cli.progress import in_time
 from pipeline.services.pass_estimate import Estimate
 from pipeline.services.pass_list import PassProgress
+from pipeline.services.runs import short_id
 from pipeline.services.upload_steps import printable
 
 _SHOWN = 20
@@ -16,10 +17,15 @@ _SHOWN = 20
 def print_passes(console: Console, passes: Sequence[PassProgress]) -> None:
     """Print a table of passes."""
     console.table(
-        ("pass", "model", "opened", "videos", "done", "failed", "left", "frames", "ended"),
+        ("id", "pass", "model", "opened", "videos", "done", "failed", "left", "frames", "ended"),
         [
             (
-                *(printable(each.one.name), each.one.model, f"{each.one.opened_at.astimezone():%m-%d %H:%M}"),
+                *(
+                    short_id(each.one.id),
+                    printable(each.one.name),
+                    each.one.model,
+                    f"{each.one.opened_at.astimezone():%m-%d %H:%M}",
+                ),
                 *(each.counts[name] for name in ("videos", "done", "failed")),
                 each.counts["open"] + each.counts["held"],
                 f"{each.counts['frames']:,}",
@@ -41,15 +47,14 @@ def estimate_lines(console: Console, estimate: Estimate) -> list[str]:
     lines = []
     if len(estimate.videos) > _SHOWN:
         lines.append(f"and {len(estimate.videos) - _SHOWN:,} more; --json names them")
-    if estimate.held_videos:
+    if estimate.begun_videos:
         lines.append(
-            f"before these, {estimate.held_videos:,} videos that an earlier pass did not get to the end of, "
-            f"{estimate.held_frames:,} frames"
+            f"first of all {_videos(estimate.begun_videos)} that a pass began: {estimate.begun_frames:,} frames"
         )
-    total = estimate.held_videos + len(estimate.videos)
-    lines.append(f"{total:,} {'video' if total == 1 else 'videos'}, {estimate.frames:,} frames by {estimate.model}")
+    total = estimate.begun_videos + len(estimate.videos)
+    lines.append(f"{_videos(total)}, {estimate.frames:,} frames by {estimate.model}")
     if not estimate.frames:
-        return ["nothing to do: every such video has a run by this model"]
+        return [nothing_line(estimate)]
     if estimate.hours is not None:
         lines.append(
             f"about {in_time(estimate.hours * 3600)} on {estimate.slots} slots with nothing else to do, at "
@@ -60,6 +65,17 @@ def estimate_lines(console: Console, estimate: Estimate) -> list[str]:
     else:
         lines.append(f"how long that takes is not known: {estimate.model} has not run here yet; try --sample 3")
     return lines
+
+
+def nothing_line(estimate: Estimate) -> str:
+    """Why there is nothing to analyse."""
+    if not estimate.selected:
+        return "no video is selected; `poseline runs` lists what there is"
+    return f"nothing to do: {_videos(estimate.selected)} selected, with a run by {estimate.model} each"
+
+
+def _videos(count: int) -> str:
+    return "1 video" if count == 1 else f"{count:,} videos"
 
 
 def _ending(each: PassProgress) -> str:

@@ -8,12 +8,13 @@ from typing import Any
 import click
 
 from pipeline.cli.console import Console, common, pass_console
-from pipeline.cli.pass_lines import estimate_lines
+from pipeline.cli.pass_lines import estimate_lines, nothing_line
 from pipeline.cli.progress import Bar
 from pipeline.cli.selecting import select_videos, selection_of
 from pipeline.core.tags import Tags
 from pipeline.errors import RunFailed, ServiceUnavailable, UsageError
 from pipeline.services import reprocess as service
+from pipeline.services.pass_estimate import Estimate
 from pipeline.services.pass_list import PassProgress, get_pass
 
 _POLL_S = 1.0
@@ -25,8 +26,8 @@ _OUTAGE_S = 30.0
 @click.option("--model", required=True, metavar="NAME", help="By which model.")
 @select_videos
 @click.option("--team", help="Only this team's videos.")
-@click.option("--limit", type=click.IntRange(1), metavar="N", help="At most so many, the first uploaded first.")
-@click.option("--sample", type=click.IntRange(1), metavar="N", help="So many at random, to decide by.")
+@click.option("--limit", type=click.IntRange(1, 10**9), metavar="N", help="At most so many, the first uploaded first.")
+@click.option("--sample", type=click.IntRange(1, 10**9), metavar="N", help="So many at random, to decide by.")
 @click.option(
     "--promotion",
     "promotion",
@@ -70,6 +71,10 @@ def reprocess(
         return
     with Bar(console, "preparing the model", None) as bar:
         opened = service.reprocess(console.system, wanted, bar)
+    if isinstance(opened, Estimate):
+        if not console.print_json({"pass_id": None, **opened.to_dict()}):
+            console.print(nothing_line(opened))
+        return
     ended = opened if no_wait else _wait(console, opened)
     if not console.print_json(ended.to_dict()):
         _print(console, ended, no_wait=no_wait)

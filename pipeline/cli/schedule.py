@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 import click
@@ -55,6 +56,8 @@ def _options(command: click.decorators.FC) -> click.decorators.FC:
 def _read(
     conditions: tuple[str, ...], tags: Tags, only_worse: bool, window: float | None, **given: Any
 ) -> dict[str, Any]:
+    if given["team"] == "":
+        raise UsageError("--team names no team")
     selects = bool(conditions or tags or only_worse)
     return {
         "window_s": None if window is None else round(window),
@@ -87,7 +90,8 @@ def add(console: Console, /, name: str, disabled: bool, **given: Any) -> None:
     poseline schedule add season --cron '0 22 * * *' --window 8h --model rtmo-m --where tag.season=2025
     """
     options = _read(**given)
-    options["timezone"] = options["timezone"] or get_localzone_name()
+    if options["timezone"] is None:
+        options["timezone"] = get_localzone_name()
     with Bar(console, "preparing the model", None) as bar:
         added = service.add_schedule(
             console.system, name, ScheduleOptions(**options), enabled=not disabled, progress=bar
@@ -174,8 +178,7 @@ def show(console: Console, name: str, team: str | None) -> None:
 @pass_console
 def passes(console: Console, name: str | None, team: str | None, every: bool) -> None:
     """List the last passes, of a schedule or of all, also those that `poseline reprocess` asked for."""
-    of = None if name is None else service.get_schedule(console.system, name, team=team).id
-    found = list_passes(console.system, schedule_id=of, team=team, limit=None if every else _SHOWN)
+    found = list_passes(console.system, schedule=name, team=team, limit=None if every else _SHOWN)
     if not console.print_json([each.to_dict() for each in found]):
         if found:
             print_passes(console, found)
@@ -213,7 +216,7 @@ def run_now(console: Console, name: str, team: str | None) -> None:
     one = service.run_now(console.system, name, team=team)
     progress = PassProgress(*get_pass(console.system, one.id))
     if not console.print_json(progress.to_dict()):
-        console.print(f"pass {one.name!r} is open; `poseline schedule show {name}` shows how far it is")
+        console.print(f"pass {one.name!r} is open; `poseline schedule show {shlex.quote(name)}` shows how far it is")
 
 
 @schedule.command("dry-run")
@@ -266,7 +269,7 @@ def _open_pass(console: Console, name: str, team: str | None) -> Any:
         found = service.get_schedule(console.system, name, team=team)
     except NotFound:
         return find_pass(console.system, name, team=team)
-    newest = list_passes(console.system, schedule_id=found.id, limit=1)
+    newest = list_passes(console.system, schedule=found.name, limit=1)
     if not newest or newest[0].one.closed_at is not None:
         raise UsageError(f"{name} has no open pass")
     return newest[0].one

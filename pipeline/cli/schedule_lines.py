@@ -36,7 +36,7 @@ def schedule_lines(found: Schedule) -> list[str]:
 def left_line(report: ScheduleReport) -> str:
     """What a schedule has left to do, and how many nights that takes."""
     left, nights = report.left, report.nights_left
-    videos = left.held_videos + len(left.videos)
+    videos = left.begun_videos + len(left.videos)
     if not videos:
         return "left:     nothing; every such video has a run by this model"
     amount = f"left:     {videos:,} {'video' if videos == 1 else 'videos'}, {left.frames:,} frames"

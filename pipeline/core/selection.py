@@ -123,6 +123,6 @@ def _share(text: str, value: str) -> float:
     if (parts := _SHARE.fullmatch(value)) is None:
         raise ValueError(f"{text!r}: write a share such as 5% or 0.05")
     number = float(parts[1]) / (100 if parts[2] else 1)
-    if number > 1:
+    if number > 1 or (parts[1] == "1" and not parts[2]):
         raise ValueError(f"{text!r}: write a share from 0 to 1, or in percent")
     return number

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, and_, func, select
+from sqlalchemy import ColumnElement, Connection, func, select
 
 from pipeline.core.states import ChunkState, RunState
 from pipeline.db.chunks import ANALYSED
@@ -53,8 +53,13 @@ def _sum_waiting_frames(connection: Connection, *which: ColumnElement[bool]) -> 
     return int(connection.execute(statement).scalar_one())
 
 
-def sum_up_held(connection: Connection, schedule_id: UUID) -> tuple[int, int]:
-    """What waits for a schedule's next pass: runs, and their frames that nobody has begun."""
-    held = and_(run.c.held, run.c.pass_id.in_(select(pass_.c.id).where(pass_.c.schedule_id == schedule_id)))
-    runs = connection.execute(select(func.count()).select_from(run).where(held, run.c.state.in_(ANALYSED))).scalar_one()
-    return runs, _sum_waiting_frames(connection, held)
+def sum_up_begun(connection: Connection, schedule_id: UUID) -> tuple[int, int]:
+    """What a schedule's passes have begun and not ended: runs, and their frames that no worker has begun."""
+    own = run.c.pass_id.in_(select(pass_.c.id).where(pass_.c.schedule_id == schedule_id))
+    runs = select(func.count()).select_from(run).where(own, run.c.state.in_(ANALYSED))
+    waiting = (
+        select(func.coalesce(func.sum(chunk.c.frames), 0))
+        .join(run, run.c.id == chunk.c.run_id)
+        .where(own, run.c.state.in_(ANALYSED), chunk.c.state.in_([ChunkState.READY, ChunkState.QUEUED]))
+    )
+    return connection.execute(runs).scalar_one(), int(connection.execute(waiting).scalar_one())

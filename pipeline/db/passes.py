@@ -29,7 +29,7 @@ from pipeline.core.budget import Budget
 from pipeline.core.selection import Selection
 from pipeline.core.states import ChunkState, RunState
 from pipeline.db.selections import is_selected, with_current_run
-from pipeline.db.tables import chunk, model, pass_, run, schedule, team, video
+from pipeline.db.tables import chunk, model, pass_, run, team, video
 from pipeline.errors import NotFound
 
 #: Why a pass ended: all was analysed, its window closed, its budget is used up, the next slot came, its schedule was
@@ -66,7 +66,7 @@ class PassRow:
     """One pass.
 
     Args:
-        schedule: name of the schedule that it is of; None where it was asked for by hand, or that was removed.
+        schedule: name of the schedule that it is of; None where it was asked for by hand.
         slots_missed: before its slot, by a machine that slept.
         video_ids: the videos that it is limited to; None where the selection alone says which.
         after: the place in the list of videos, by when they were taken in: creation time and id of the last one given.
@@ -141,14 +141,21 @@ def select_passes(
     connection: Connection,
     *,
     schedule_id: UUID | None = None,
+    schedule_name: str | None = None,
     pass_id: UUID | None = None,
     team_name: str | None = None,
     limit: int | None = None,
 ) -> list[PassRow]:
-    """Passes, the newest first, of that team only unless it is None."""
+    """Passes, the newest first, of that team only unless it is None.
+
+    Args:
+        schedule_name: also where the schedule was removed.
+    """
     statement = _query().order_by(pass_.c.opened_at.desc(), pass_.c.id).limit(limit)
     if schedule_id is not None:
         statement = statement.where(pass_.c.schedule_id == schedule_id)
+    if schedule_name is not None:
+        statement = statement.where(pass_.c.schedule_name == schedule_name)
     if pass_id is not None:
         statement = statement.where(pass_.c.id == pass_id)
     if team_name is not None:
@@ -206,6 +213,12 @@ def select_candidates(
     if after is not None:
         statement = statement.where(tuple_(video.c.created_at, video.c.id) > tuple_(*after))
     return [Candidate(*row) for row in connection.execute(statement)]
+
+
+def count_selected(connection: Connection, scope: Scope, now: datetime, worse_models: Collection[str]) -> int:
+    """How many videos are selected, whether they have a run by the model or not."""
+    where = is_selected(scope.selection, scope.team_id, now, worse_models)
+    return connection.execute(select(func.count()).select_from(with_current_run()).where(where)).scalar_one()
 
 
 def select_ready_chunks(connection: Connection, run_id: UUID) -> list[tuple[int, int]]:
@@ -267,9 +280,8 @@ def frames_per_s() -> ColumnElement[float]:
 
 def _query() -> Select[Any]:
     return (
-        select(pass_, schedule.c.name.label("schedule"), model.c.name.label("model"), team.c.name.label("team"))
+        select(pass_, pass_.c.schedule_name.label("schedule"), model.c.name.label("model"), team.c.name.label("team"))
         .join(model, model.c.fingerprint == pass_.c.model_fingerprint)
-        .outerjoin(schedule, schedule.c.id == pass_.c.schedule_id)
         .outerjoin(team, team.c.id == pass_.c.team_id)
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +14,7 @@ from sqlalchemy.exc import IntegrityError
 
 from pipeline.core.selection import Selection
 from pipeline.db.engine import violated_constraint
+from pipeline.db.passes import PassRow, select_passes
 from pipeline.db.tables import model, schedule, team
 from pipeline.errors import NotFound, UsageError
 
@@ -60,7 +62,9 @@ def insert_schedule(connection: Connection, name: str, values: Mapping[str, Any]
     except IntegrityError as error:
         if violated_constraint(error) != "schedule_name_key":
             raise
-        raise UsageError(f"there is a schedule {name!r} already; `poseline schedule edit {name}` changes it") from error
+        raise UsageError(
+            f"there is a schedule {name!r} already; `poseline schedule edit {shlex.quote(name)}` changes it"
+        ) from error
     return added
 
 
@@ -95,6 +99,20 @@ def select_schedule(connection: Connection, name: str, *, team_name: str | None,
     if not found:
         raise NotFound(f"there is no schedule {name!r}; `poseline schedule list` lists them")
     return found[0]
+
+
+def select_schedule_passes(
+    connection: Connection, name: str, *, team_name: str | None = None, limit: int | None = None
+) -> list[PassRow]:
+    """The passes of a schedule by its name, the newest first; also of one that was removed.
+
+    Raises:
+        NotFound: there is none of that name, and never was.
+    """
+    found = select_passes(connection, schedule_name=name, team_name=team_name, limit=limit)
+    if not found:
+        select_schedule(connection, name, team_name=team_name)
+    return found
 
 
 def lock_due_schedules(connection: Connection, now: datetime) -> list[ScheduleRow]:

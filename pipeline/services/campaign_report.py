@@ -15,8 +15,8 @@ from sqlalchemy import Connection
 from pipeline.core.states import RunState, is_final
 from pipeline.db.campaigns import CampaignRun, iter_campaign_runs
 from pipeline.db.engine import transaction
-from pipeline.db.passes import PassRow, find_passes, select_passes
-from pipeline.db.schedules import select_schedule
+from pipeline.db.passes import PassRow, find_passes
+from pipeline.db.schedules import select_schedule_passes
 from pipeline.errors import NotFound
 from pipeline.services.system import System
 from pipeline.services.teams import require_team
@@ -128,8 +128,7 @@ def report_on(system: System, name: str, *, team: str | None) -> CampaignReport:
 def _find(connection: Connection, name: str) -> tuple[str, list[PassRow]]:
     """Whether that is a schedule or a pass, and the passes, the newest first."""
     try:
-        schedule = select_schedule(connection, name, team_name=None)
-        return "schedule", select_passes(connection, schedule_id=schedule.id)
+        return "schedule", select_schedule_passes(connection, name)
     except NotFound:
         pass
     try:

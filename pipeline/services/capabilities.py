@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -63,7 +64,8 @@ def hold_line(hold: Hold) -> str:
     if hold.schedule is None:
         return "its pass was stopped; ask for it with `poseline analyze`"
     if not hold.enabled:
-        return f"its schedule {hold.schedule} is disabled; `poseline schedule enable {hold.schedule}` goes on with it"
+        fix = f"`poseline schedule enable {shlex.quote(hold.schedule)}` goes on with it"
+        return f"its schedule {hold.schedule} is disabled; {fix}"
     return f"it waits for the next pass of the schedule {hold.schedule}{next_pass}"
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from pipeline.core.budget import Budget
 from pipeline.db.engine import transaction
-from pipeline.db.pass_figures import sum_up_held
-from pipeline.db.passes import Candidate, Scope, select_candidates
+from pipeline.db.pass_figures import sum_up_begun
+from pipeline.db.passes import Candidate, Scope, count_selected, select_candidates
 from pipeline.db.queue_state import select_model_pace
 from pipeline.db.workers import select_workers
 from pipeline.inference.guide import worse_models
@@ -25,8 +25,9 @@ class Estimate:
     """What a pass would do.
 
     Args:
-        videos: that it would take, in order, behind those that wait.
-        held_videos, held_frames: that wait because an earlier pass did not get to their end.
+        selected: how many videos are, with a run by this model or without.
+        videos: that it would take, in order, behind those that were begun.
+        begun_videos, begun_frames: that a pass has begun and not ended.
         frames: of all of them.
         video_s: length of `videos`.
         frames_per_s: of all workers there are now, as measured of this model lately; None where it never ran here or
@@ -35,9 +36,10 @@ class Estimate:
     """
 
     model: str
+    selected: int
     videos: Sequence[Candidate]
-    held_videos: int
-    held_frames: int
+    begun_videos: int
+    begun_frames: int
     frames: int
     video_s: float
     slots: int
@@ -51,12 +53,13 @@ class Estimate:
         """The estimate as JSON fields."""
         return {
             "model": self.model,
+            "selected": self.selected,
             "videos": [
                 {"video_id": str(one.video_id), "video": one.name, "team": one.team, "frames": one.frames}
                 for one in self.videos
             ],
-            "held_videos": self.held_videos,
-            "held_frames": self.held_frames,
+            "begun_videos": self.begun_videos,
+            "begun_frames": self.begun_frames,
             "frames": self.frames,
             "video_hours": round(self.video_s / 3600, 3),
             "slots": self.slots,
@@ -69,12 +72,12 @@ def estimate_next_pass(system: System, schedule: Schedule, *, every: bool = Fals
     """What the next pass of a schedule would take within its budget; all nights together where `every` is true."""
     scope = scope_of(schedule)
     with transaction(system.engine) as connection:
-        held_videos, held_frames = sum_up_held(connection, schedule.id)
+        begun_videos, begun_frames = sum_up_begun(connection, schedule.id)
         videos = select_candidates(connection, scope, system.clock(connection), worse_models(scope.model))
     budget = Budget(schedule.budget_frames, schedule.budget_video_s)
     if not every:
-        videos = _within(budget.less(held_frames, _USUAL_FRAMES_PER_S), videos)
-    return estimate_videos(system, scope, videos, held_videos, held_frames)
+        videos = _within(budget.less(begun_frames, _USUAL_FRAMES_PER_S), videos)
+    return estimate_videos(system, scope, videos, begun_videos, begun_frames)
 
 
 def scope_of(schedule: Schedule) -> Scope:
@@ -83,18 +86,20 @@ def scope_of(schedule: Schedule) -> Scope:
 
 
 def estimate_videos(
-    system: System, scope: Scope, videos: Sequence[Candidate], held_videos: int = 0, held_frames: int = 0
+    system: System, scope: Scope, videos: Sequence[Candidate], begun_videos: int = 0, begun_frames: int = 0
 ) -> Estimate:
     """How long it takes to analyse these videos, by the workers there are now."""
     with transaction(system.engine) as connection:
         slots = sum(worker.slots for worker in select_workers(connection) if worker.draining_at is None)
+        selected = count_selected(connection, scope, system.clock(connection), worse_models(scope.model))
         slot_s_per_frame = select_model_pace(connection, scope.model_fingerprint)
     return Estimate(
         scope.model,
+        selected,
         videos,
-        held_videos,
-        held_frames,
-        held_frames + sum(one.frames for one in videos),
+        begun_videos,
+        begun_frames,
+        begun_frames + sum(one.frames for one in videos),
         sum(one.frames / one.frames_per_s for one in videos),
         slots,
         slots / slot_s_per_frame if slots and slot_s_per_frame else None,

@@ -10,6 +10,7 @@ from pipeline.db.engine import transaction
 from pipeline.db.held_runs import select_held_of_pass
 from pipeline.db.pass_figures import sum_up_pass
 from pipeline.db.passes import PassRow, find_passes, lock_open_pass, select_passes
+from pipeline.db.schedules import select_schedule_passes
 from pipeline.errors import ServiceUnavailable, UsageError
 from pipeline.services.passes import cancel_each, close_pass
 from pipeline.services.system import System
@@ -65,11 +66,18 @@ def find_pass(system: System, name_or_id: str, *, team: str | None) -> PassRow:
 
 
 def list_passes(
-    system: System, *, schedule_id: UUID | None = None, team: str | None = None, limit: int | None = None
+    system: System, *, schedule: str | None = None, team: str | None = None, limit: int | None = None
 ) -> list[PassProgress]:
-    """Passes, the newest first."""
+    """Passes, the newest first; of a schedule by its name, also of one that was removed, unless that is None.
+
+    Raises:
+        NotFound: there is no such schedule, and never was.
+    """
     with transaction(system.engine) as connection:
-        passes = select_passes(connection, schedule_id=schedule_id, team_name=team, limit=limit)
+        if schedule is None:
+            passes = select_passes(connection, team_name=team, limit=limit)
+        else:
+            passes = select_schedule_passes(connection, schedule, team_name=team, limit=limit)
         return [PassProgress(one, sum_up_pass(connection, one)) for one in passes]
 
 

@@ -104,6 +104,7 @@ def open_pass(
         connection,
         {
             "schedule_id": schedule.id,
+            "schedule_name": schedule.name,
             "name": pass_name(schedule, slot_at),
             "slot_at": slot_at,
             "slots_missed": missed,
@@ -135,7 +136,8 @@ def cancel_each(system: System, run_ids: Iterable[UUID]) -> int:
 
 def pass_name(schedule: ScheduleRow, slot_at: datetime) -> str:
     """What a pass is called: its schedule, and its slot in the schedule's time zone."""
-    return f"{schedule.name} {slot_at.astimezone(Cron(schedule.cron, schedule.timezone).zone):%Y-%m-%d %H:%M}"
+    local = slot_at.astimezone(Cron(schedule.cron, schedule.timezone).zone)
+    return f"{schedule.name} {local:%Y-%m-%d %H:%M}" + (f"{local::%S}" if local.second else "")
 
 
 def close_open_passes(connection: Connection, schedule_id: UUID, ended: Ended, now: datetime) -> list[PassRow] | None:
@@ -155,7 +157,11 @@ def _open_due(system: System) -> list[Change]:
         now = system.clock(connection)
         for schedule in lock_due_schedules(connection, now):
             assert schedule.next_slot_at is not None
-            due = Cron(schedule.cron, schedule.timezone).due(schedule.next_slot_at, now)
+            try:
+                due = Cron(schedule.cron, schedule.timezone).due(schedule.next_slot_at, now)
+            except ValueError as error:  # such as a zone that this machine does not know
+                log.error("schedule_invalid", schedule=schedule.name, reason=str(error))
+                continue
             if due is not None:
                 changes += _open_slot(connection, schedule, due, now)
     return changes
@@ -203,7 +209,7 @@ def _give(connection: Connection, system: System, one: PassRow, now: datetime, r
     if no_more is None and room > 0:
         candidates = select_candidates(connection, one.scope, now, worse_models(one.model), limit=room, after=after)
         for candidate in candidates:
-            if budget.room_frames(candidate.frames_per_s) < 1:
+            if budget.frames_given and budget.room_frames(candidate.frames_per_s) < 1:
                 no_more = _BUDGET
                 break
             after = candidate.created_at, candidate.video_id
@@ -237,6 +243,8 @@ def _give_run(
     """Give a pass a run, as many of its chunks as fit. Returns what is left, and whether all of them did."""
     chunks = select_ready_chunks(connection, run_id)
     fitting = count_fitting([frames for _, frames in chunks], budget.room_frames(frames_per_s))
+    if chunks and not fitting and not budget.frames_given:
+        fitting = 1  # or a budget that is smaller than a chunk would never be enough
     fits = fitting == len(chunks)
     give_run(connection, run_id, one.id, one.promotion, None if fits else chunks[fitting][0])
     return budget.less(sum(frames for _, frames in chunks[:fitting]), frames_per_s), fits

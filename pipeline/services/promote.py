@@ -14,10 +14,10 @@ from pipeline.core.states import RunState
 from pipeline.db import promotions as db
 from pipeline.db.engine import transaction
 from pipeline.db.frames import has_frames
-from pipeline.db.passes import find_passes, select_passes
+from pipeline.db.passes import find_passes
 from pipeline.db.promotions import PromotionRow
 from pipeline.db.runs import RunRow, select_run
-from pipeline.db.schedules import select_schedule
+from pipeline.db.schedules import select_schedule_passes
 from pipeline.db.videos import select_video
 from pipeline.errors import UsageError
 from pipeline.services.find_video import find_video
@@ -143,8 +143,7 @@ def iter_rollback(
     why = _checked_reason(reason, f"rolled back: {schedule_name or pass_name}")
     with transaction(system.engine) as connection:
         if schedule_name is not None:
-            schedule = select_schedule(connection, schedule_name, team_name=None)
-            passes = [one.id for one in select_passes(connection, schedule_id=schedule.id)]
+            passes = [one.id for one in select_schedule_passes(connection, schedule_name)]
         else:
             passes = [one.id for one in find_passes(connection, pass_name or "")]
         found = db.select_current_of_passes(connection, passes, team_name=team)

@@ -6,17 +6,15 @@ import random
 from dataclasses import dataclass
 
 from pipeline.core.progress import SILENT, Progress
-from pipeline.core.promotion import parse_rule
 from pipeline.core.selection import Selection
 from pipeline.db.engine import transaction
 from pipeline.db.passes import Candidate, Scope, insert_pass, select_candidates
-from pipeline.errors import UsageError
 from pipeline.inference.guide import worse_models
 from pipeline.services.pass_estimate import Estimate, estimate_videos
 from pipeline.services.pass_list import PassProgress, get_pass
 from pipeline.services.passes import Change, advance_pass, tell
 from pipeline.services.prepared_model import prepare_model
-from pipeline.services.schedules import check_selection
+from pipeline.services.schedules import check_rule, check_selection
 from pipeline.services.system import System
 from pipeline.services.teams import team_id_of
 
@@ -52,23 +50,19 @@ def estimate(system: System, wanted: Wanted) -> Estimate:
     return estimate_videos(system, scope, _choose(system, wanted, scope))
 
 
-def reprocess(system: System, wanted: Wanted, progress: Progress = SILENT) -> PassProgress:
-    """Open a pass that takes what is selected now.
+def reprocess(system: System, wanted: Wanted, progress: Progress = SILENT) -> PassProgress | Estimate:
+    """Open a pass that takes what is selected now. Returns it; where there is nothing to do, the empty estimate.
 
     Raises:
         UnknownModel: there is no such model.
         InvalidWeights: its weights are not on this machine, have changed, or are not those that the team pinned.
         UnknownTeam: there is no such team.
-        UsageError: the rule is none, or nothing is selected.
+        UsageError: the rule is none.
     """
-    try:
-        rule = str(parse_rule(wanted.promotion))
-    except ValueError as error:
-        raise UsageError(str(error)) from error
     scope = _scope(system, wanted, progress)
     videos = _choose(system, wanted, scope)
     if not videos:
-        raise UsageError(f"no video to analyse: {wanted.selection} that has no run by {wanted.model} yet")
+        return estimate_videos(system, scope, videos)
     with transaction(system.engine) as connection:
         now = system.clock(connection)
         name = f"reprocess {scope.model} {now:%Y-%m-%d %H:%M:%S}"
@@ -79,7 +73,7 @@ def reprocess(system: System, wanted: Wanted, progress: Progress = SILENT) -> Pa
                 "team_id": scope.team_id,
                 "selection": wanted.selection.to_list(),
                 "model_fingerprint": scope.model_fingerprint,
-                "promotion": rule,
+                "promotion": check_rule(wanted.promotion),
                 "video_ids": [one.video_id for one in videos],
                 "opened_at": now,
             },
@@ -94,6 +88,7 @@ def _scope(system: System, wanted: Wanted, progress: Progress) -> Scope:
     check_selection(wanted.selection, wanted.model)
     team_id = team_id_of(system, wanted.team)
     spec = prepare_model(system, wanted.model, progress)
+    check_rule(wanted.promotion, spec)
     return Scope(spec.fingerprint, spec.full_name, wanted.selection, team_id)
 
 

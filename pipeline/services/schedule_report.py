@@ -10,6 +10,7 @@ from typing import Any
 
 from pipeline.core.cron import Cron
 from pipeline.db.engine import transaction
+from pipeline.db.passes import PassRow
 from pipeline.services.pass_estimate import Estimate, estimate_next_pass
 from pipeline.services.pass_list import PassProgress, list_passes
 from pipeline.services.schedules import Schedule
@@ -57,7 +58,7 @@ class ScheduleReport:
         """The schedule and how far it is as JSON fields."""
         return {
             **schedule_to_dict(self.schedule),
-            "videos_left": self.left.held_videos + len(self.left.videos),
+            "videos_left": self.left.begun_videos + len(self.left.videos),
             "frames_left": self.left.frames,
             "frames_per_night": self.frames_per_night and round(self.frames_per_night),
             "frames_new_per_night": round(self.frames_new_per_night),
@@ -90,7 +91,7 @@ def schedule_to_dict(schedule: Schedule) -> dict[str, Any]:
 def report_schedule(system: System, schedule: Schedule) -> ScheduleReport:
     """How far a schedule is."""
     left = estimate_next_pass(system, schedule, every=True)
-    passes = list_passes(system, schedule_id=schedule.id, limit=_PASSES_SHOWN)
+    passes = list_passes(system, schedule=schedule.name, limit=_PASSES_SHOWN)
     with transaction(system.engine) as connection:
         now = system.clock(connection)
     return ScheduleReport(
@@ -102,7 +103,7 @@ def _frames_per_night(schedule: Schedule, left: Estimate, passes: Sequence[PassP
     full: list[int] = [
         each.counts["frames"]
         for each in passes
-        if each.one.closed_at is not None and each.one.ended not in {"missed", "stopped", "all done"}
+        if each.one.ended in {"window closed", "budget used up", "next slot"} and _is_like(each.one, schedule)
     ]
     if full:
         return sum(full) / len(full)
@@ -110,8 +111,17 @@ def _frames_per_night(schedule: Schedule, left: Estimate, passes: Sequence[PassP
     if left.frames_per_s and schedule.window_s:
         limits.append(left.frames_per_s * schedule.window_s)
     if schedule.budget_video_s and left.video_s:
-        limits.append(schedule.budget_video_s * (left.frames - left.held_frames) / left.video_s)
+        limits.append(schedule.budget_video_s * (left.frames - left.begun_frames) / left.video_s)
     return min(limits, default=None)
+
+
+def _is_like(one: PassRow, schedule: Schedule) -> bool:
+    """Whether a pass was of the schedule as it is now."""
+    limits = one.budget.frames, one.budget.video_s
+    return one.model_fingerprint == schedule.model_fingerprint and limits == (
+        schedule.budget_frames,
+        schedule.budget_video_s,
+    )
 
 
 def _new_per_night(schedule: Schedule, left: Estimate, now: datetime) -> float:

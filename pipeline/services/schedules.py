@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
@@ -10,12 +11,14 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from pipeline.core.cron import Cron
+from pipeline.core.model_spec import ModelSpec
 from pipeline.core.progress import SILENT, Progress
 from pipeline.core.promotion import parse_rule
 from pipeline.core.selection import Selection
 from pipeline.db import schedules as db
 from pipeline.db.engine import transaction
 from pipeline.db.held_runs import select_held_runs
+from pipeline.db.models import select_model_spec
 from pipeline.db.passes import PassRow, select_passes
 from pipeline.errors import ServiceUnavailable, UsageError
 from pipeline.inference.guide import published_ap
@@ -77,7 +80,12 @@ def add_schedule(
 
 
 def list_schedules(system: System, *, team: str | None) -> list[Schedule]:
-    """The schedules, by name."""
+    """The schedules, by name.
+
+    Raises:
+        UnknownTeam: there is no such team.
+    """
+    team_id_of(system, team)
     with transaction(system.engine) as connection:
         return db.select_schedules(connection, team_name=team)
 
@@ -107,8 +115,11 @@ def edit_schedule(
     values = _values(system, options, progress)
     with transaction(system.engine) as connection:
         before = db.select_schedule(connection, name, team_name=team, lock=True)
+        if options.promotion is not None and options.model is None:
+            spec = ModelSpec.from_dict(select_model_spec(connection, before.model_fingerprint))
+            check_rule(options.promotion, spec)
         if options.cron is not None or options.timezone is not None:
-            cron = _cron(options.cron or before.cron, options.timezone or before.timezone)
+            cron = _cron(values.get("cron", before.cron), values.get("timezone", before.timezone))
             values["next_slot_at"] = cron.next_after(system.clock(connection))
         db.update_schedule(connection, before.id, values)
         other_model = values.get("model_fingerprint", before.model_fingerprint) != before.model_fingerprint
@@ -163,7 +174,7 @@ def run_now(system: System, name: str, *, team: str | None) -> PassRow:
         newest = select_passes(connection, schedule_id=found.id, limit=1)
         if newest and newest[0].closed_at is None:
             raise UsageError(
-                f"the pass {newest[0].name!r} is open; `poseline schedule show {name}` shows how far it is"
+                f"the pass {newest[0].name!r} is open; `poseline schedule show {shlex.quote(name)}` shows how far it is"
             )
         now = system.clock(connection)
         pass_id = open_pass(connection, found, now, now)
@@ -187,27 +198,48 @@ def check_selection(selection: Selection, model: str) -> None:
         )
 
 
+def check_rule(text: str, model: ModelSpec | None = None) -> str:
+    """A rule as it is stored.
+
+    Raises:
+        UsageError: it is none, or is on a keypoint that the model does not have, so that it would never hold.
+    """
+    try:
+        rule = parse_rule(text)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    for condition in rule.conditions:
+        if model is not None and condition.joint is not None and condition.joint not in model.keypoint_names:
+            raise UsageError(
+                f"{condition}: {model.name} has no keypoint {condition.joint!r}; its keypoints are "
+                f"{', '.join(model.keypoint_names)}"
+            )
+    return str(rule)
+
+
 def _values(system: System, options: ScheduleOptions, progress: Progress) -> dict[str, Any]:
     """The columns that the options change; the model is kept for the workers."""
     values: dict[str, Any] = {}
     if options.cron is not None or options.timezone is not None:
-        _cron(options.cron or "* * * * *", options.timezone or "UTC")
+        every_minute = "* * * * *"
+        _cron(every_minute if options.cron is None else options.cron, "UTC")
+        _cron(every_minute, "UTC" if options.timezone is None else options.timezone)
         values |= _without_none({"cron": options.cron, "timezone": options.timezone})
     for name in ("window_s", "budget_frames", "budget_video_s"):
         if (value := getattr(options, name)) is not None:
             values[name] = value or None
     if options.promotion is not None:
-        try:
-            values["promotion"] = str(parse_rule(options.promotion))
-        except ValueError as error:
-            raise UsageError(str(error)) from error
+        values["promotion"] = check_rule(options.promotion)
     if options.selection is not None:
         values["selection"] = options.selection.to_list()
     if options.team is not None:
         values["team_id"] = team_id_of(system, options.team or None)
     if options.model is not None:
         check_selection(options.selection or Selection(), options.model)
-        values["model_fingerprint"] = prepare_model(system, options.model, progress).fingerprint
+        spec = prepare_model(system, options.model, progress)
+        values["model_fingerprint"] = spec.fingerprint
+        if options.promotion is not None:
+            check_rule(options.promotion, spec)
     return values
 
 

@@ -142,8 +142,9 @@ def make_pass(
         )
     [(pass_id,)] = sql(
         system,
-        "INSERT INTO pass (schedule_id, name, model_fingerprint, promotion, opened_at) VALUES "
-        "((SELECT id FROM schedule WHERE name = :schedule), :name, 'fingerprint of ' || :model, :rule, now()) "
+        "INSERT INTO pass (schedule_id, schedule_name, name, model_fingerprint, promotion, opened_at) "
+        "VALUES ((SELECT id FROM schedule WHERE name = :schedule), :schedule, :name, 'fingerprint of ' || :model, "
+        ":rule, now()) "
         "RETURNING id",
         **values,
     )

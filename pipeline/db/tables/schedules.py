@@ -47,6 +47,7 @@ pass_ = Table(
     metadata,
     Column("id", Uuid, primary_key=True, server_default=func.gen_random_uuid()),
     Column("schedule_id", Uuid, ForeignKey("schedule.id", ondelete="SET NULL")),
+    Column("schedule_name", Text),
     Column("name", Text, nullable=False),
     Column("slot_at", timestamp()),
     Column("slots_missed", Integer, nullable=False, server_default="0"),
@@ -68,5 +69,6 @@ pass_ = Table(
     Column("video_s_given", Float, nullable=False, server_default="0"),
     Column("result", JSONB),
     Index("pass_slot", "schedule_id", "slot_at", unique=True),
+    Index("pass_schedule_name", "schedule_name", "opened_at"),
     Index("pass_open", "opened_at", postgresql_where=text("closed_at is null")),
 )

@@ -25,7 +25,7 @@ EXAMPLES = re.findall(r"^\$ (poseline .*)\n((?:(?!\$ |```).*\n)*)", PAGE, re.M)
 def without_what_differs(text: str) -> list[str]:
     """The words of an output, without times."""
     text = "\n".join(line for line in text.splitlines() if "[info" not in line)
-    return re.sub(r"(\w{3} )?(\d{4}-)?\d\d-\d\d \d\d:\d\d(:\d\d)?", "…", text).split()
+    return re.sub(r"(\w{3} )?(\d{4}-)?\d\d-\d\d \d\d:\d\d(:\d\d)?|\b[0-9a-f]{8}\b", "…", text).split()
 
 
 def test_every_example_prints_what_the_page_says(system: System, capsys: pytest.CaptureFixture[str]) -> None:

@@ -120,8 +120,47 @@ def test_reprocess_waits_for_its_end(system: System, capsys: pytest.CaptureFixtu
     assert "has ended: stopped" in said(capsys, "schedule", "stop", left["name"], code=2)
 
 
-def test_reprocess_without_a_video_says_so(system: System, capsys: pytest.CaptureFixture[str]) -> None:
-    fill_videos(system, videos=1)
-    told = said(capsys, "reprocess", "--model", BUNDLED_MODEL, "--where", "age>400d", code=2)
-    assert "no video to analyse: age>400d" in told
-    assert sql(system, "SELECT count(*) FROM pass") == [(0,)]
+def test_reprocess_with_nothing_to_do_says_why(system: System, capsys: pytest.CaptureFixture[str]) -> None:
+    fill_videos(system, videos=2)
+    nothing = ("reprocess", "--model", BUNDLED_MODEL, "--where", "age>400d")
+    assert "no video is selected" in said(capsys, *nothing)
+    assert "no video is selected" in said(capsys, *nothing, "--dry-run")
+    assert printed(capsys, *nothing)["pass_id"] is None
+    sql(system, "UPDATE video SET state = state")
+    printed(capsys, "reprocess", "--model", BUNDLED_MODEL, "--no-wait")
+    assert "nothing to do: 2 videos selected, with a run by movenet-multipose-384 each" in said(
+        capsys, "reprocess", "--model", BUNDLED_MODEL
+    )
+    assert sql(system, "SELECT count(*) FROM pass") == [(1,)]
+
+
+@pytest.mark.parametrize(
+    ("args", "why"),
+    [
+        (("--cron", ""), "no cron expression"),
+        (("--timezone", ""), "no time zone"),
+        (("--timezone", "localtime"), "no time zone"),
+        (("--team", ""), "names no team"),
+        (("--promotion", "drift.left_toe<=2%"), "no keypoint 'left_toe'"),
+    ],
+)
+def test_an_edit_that_is_wrong_changes_nothing(
+    system: System, capsys: pytest.CaptureFixture[str], args: tuple[str, ...], why: str
+) -> None:
+    before = printed(capsys, "schedule", "add", "my season", *NIGHTLY)
+    assert why in said(capsys, "schedule", "edit", "my season", *args, code=2)
+    assert printed(capsys, "schedule", "list") == [before]
+    assert "`poseline schedule edit 'my season'`" in said(capsys, "schedule", "add", "my season", *NIGHTLY, code=2)
+
+
+def test_a_removed_schedule_is_reported_on(system: System, capsys: pytest.CaptureFixture[str]) -> None:
+    fill_videos(system, videos=1, frames=60)
+    add_worker(system, 1)
+    printed(capsys, "schedule", "add", "season", *NIGHTLY)
+    printed(capsys, "schedule", "run-now", "season")
+    analyse(system)
+    advance_passes(system)
+    printed(capsys, "schedule", "remove", "season")
+    assert printed(capsys, "report", "season")["videos"] == 1
+    assert len(printed(capsys, "schedule", "passes", "season")) == 1
+    assert printed(capsys, "rollback", "--schedule", "season") == []

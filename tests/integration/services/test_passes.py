@@ -136,6 +136,27 @@ def test_a_night_keeps_to_its_budget(night: System, clock: Clock, budget: dict[s
     assert states(night) == {"done": 3}
 
 
+def test_a_budget_below_a_chunk_is_a_chunk_a_night(night: System, clock: Clock) -> None:
+    fill_videos(night, videos=1, frames=60)
+    add_schedule(night, "nightly", options(budget_frames=10))
+    for day in (1, 2):
+        clock.move_to(f"2027-03-0{day}T22:00")
+        advance_passes(night)
+        analyse(night)
+        advance_passes(night)
+    assert [(ended, frames) for _, ended, _, frames in passes(night)] == [("budget used up", 30), ("all done", 30)]
+
+
+def test_one_schedule_that_is_none_keeps_no_other_from_its_slot(night: System, clock: Clock) -> None:
+    fill_videos(night, videos=1, frames=60)
+    for name in ("a", "b", "c"):
+        add_schedule(night, name, NIGHTLY)
+    sql(night, "UPDATE schedule SET timezone = 'Mars/Base' WHERE name = 'b'")
+    clock.move_to("2027-03-01T22:00")
+    advance_passes(night)
+    assert sorted(name[0] for name, *_ in passes(night)) == ["a", "c"]
+
+
 def test_flower_shows_a_pass_by_its_name(night: System, clock: Clock) -> None:
     fill_videos(night, videos=1, frames=60)
     add_schedule(night, "nightly", NIGHTLY)
