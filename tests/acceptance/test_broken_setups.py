@@ -16,6 +16,7 @@ from redis import Redis
 from sqlalchemy import make_url
 
 from pipeline.cli.main import main
+from pipeline.inference.catalogue import BUNDLED_MODEL
 from pipeline.services.system import System
 from pipeline.settings import Settings
 from tests.conftest import admin_url
@@ -44,6 +45,16 @@ ON_POSTGRES = (
     ("teams",),
     ("teams", "add", "a"),
     ("teams", "set", "a", "--weight", "2"),
+    ("compare", RUN),
+    ("promote", RUN),
+    ("rollback", RUN),
+    ("history", RUN),
+    ("report", "nightly"),
+    ("reprocess", "--model", BUNDLED_MODEL),
+    ("schedule", "list"),
+    ("watch", "list"),
+    ("retention", "show"),
+    ("erase", "--list"),
     ("worker",),
     ("beat",),
 )
@@ -61,6 +72,8 @@ OTHERS = (
     ("db", "upgrade"),
     ("db", "url"),
     ("store", "init"),
+    ("backup", "x.backup"),
+    ("restore", "x.backup"),
 )
 
 

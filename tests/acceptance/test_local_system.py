@@ -23,6 +23,7 @@ import pytest
 
 from pipeline.cli import main as cli
 from pipeline.core.object_keys import export_key
+from pipeline.inference.catalogue import BUNDLED_MODEL
 from pipeline.settings import Settings, load_settings
 from pipeline.storage.objects import build_object_store
 from tests.conftest import opened
@@ -211,10 +212,37 @@ PRINTING = {
     "teams": (),
     "teams add": ("u18",),
     "teams set": ("u18", "--weight", "2"),
+    "reprocess": ("--model", BUNDLED_MODEL, "--where", "age>400d"),
+    "schedule add": ("nightly", "--cron", "0 22 * * *", "--model", BUNDLED_MODEL, "--where", "age>400d"),
+    "schedule edit": ("nightly", "--window", "8h"),
+    "schedule list": (),
+    "schedule show": ("nightly",),
+    "schedule dry-run": ("nightly",),
+    "schedule run-now": ("nightly",),
+    "schedule passes": (),
+    "schedule disable": ("nightly",),
+    "schedule enable": ("nightly",),
+    "report": ("nightly",),
+    "schedule remove": ("nightly",),
+    "watch": (),
+    "watch add": ("s3://poseline/incoming/", "--pattern", "{name}", "--team", "demo"),
+    "watch list": (),
+    "watch status": (),
+    "watch hint": ("s3://poseline/incoming/final.mp4",),
+    "watch remove": ("s3://poseline/incoming/",),
+    "retention set": ("u18", "exports", "365d"),
+    "retention show": (),
+    "retention dry-run": (),
+    "retention run": (),
+    "erase": ("--team", "u18", "--yes"),
+    "backup": ("backup",),
 }
-#: Those that do not end, need images, minutes, a second run, a pass or a worker's name, or end the stack of the other
-#: tests, which call it themselves.
-OTHERS = {"worker", "beat", "flower", "eval", "bench", "models fetch", "down", "drain", "rollback", "report"}
+#: Those that do not end, need images, minutes, a second run, an open pass, an empty home or a worker's name, or end the
+#: stack of the other tests, which call it themselves.
+OTHERS = {
+    *("worker", "beat", "flower", "eval", "bench", "models fetch", "down", "drain", "rollback"),
+    *("schedule stop", "restore"),
+}
 
 
 def test_every_command_prints_json(
