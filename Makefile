@@ -44,9 +44,8 @@ lint: $(TOOLS)  ## Check style.
 types: $(TOOLS)  ## Check types.
 	$(BIN)/mypy
 
-# In the order of the files, so that the long ones, which stand first, do not end last.
 unit: $(TOOLS)
-	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile
 
 soak: $(TOOLS)  ## Run the long tests: 20,000 damaged files, 500 kills, half an hour of chaos, an hour of video.
 	POSELINE_SOAK=2000 $(BIN)/python -m pytest --timeout 7200 tests/soak tests/unit/video/test_properties.py tests/integration/services/test_bytes_read.py tests/acceptance/test_exactness.py tests/acceptance/faults/test_lease_machine.py tests/acceptance/faults/test_erase_killed.py
