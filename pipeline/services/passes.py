@@ -98,8 +98,7 @@ def open_pass(
     connection: Connection, schedule: ScheduleRow, slot_at: datetime, now: datetime, missed: int = 0
 ) -> UUID | None:
     """Open a schedule's pass for a slot; None where there is one."""
-    closes_at = None if schedule.window_s is None else slot_at + timedelta(seconds=schedule.window_s)
-    too_late = closes_at is not None and closes_at <= now
+    too_late = _is_over(schedule, slot_at, now)
     return insert_pass(
         connection,
         {
@@ -115,11 +114,20 @@ def open_pass(
             "budget_video_s": schedule.budget_video_s,
             "promotion": schedule.promotion,
             "opened_at": now,
-            "closes_at": closes_at,
+            "closes_at": _closes_at(schedule, slot_at),
             "closed_at": now if too_late else None,
             "ended": "missed" if too_late else None,
         },
     )
+
+
+def _closes_at(schedule: ScheduleRow, slot_at: datetime) -> datetime | None:
+    return None if schedule.window_s is None else slot_at + timedelta(seconds=schedule.window_s)
+
+
+def _is_over(schedule: ScheduleRow, slot_at: datetime, now: datetime) -> bool:
+    closes_at = _closes_at(schedule, slot_at)
+    return closes_at is not None and closes_at <= now
 
 
 def cancel_each(system: System, run_ids: Iterable[UUID]) -> int:
@@ -175,8 +183,9 @@ def _open_slot(connection: Connection, schedule: ScheduleRow, due: Due, now: dat
     pass_id, name = open_pass(connection, schedule, due.slot, now, due.missed), pass_name(schedule, due.slot)
     changes = [Change(one.name, one.id, "next slot") for one in closed]
     if pass_id is not None:
-        log.info("pass_opened", schedule=schedule.name, slot=due.slot.isoformat(), missed=due.missed)
-        changes.append(Change(name, pass_id, "opened"))
+        event = "missed" if _is_over(schedule, due.slot, now) else "opened"
+        log.info("slot_due", schedule=schedule.name, slot=due.slot.isoformat(), missed=due.missed, outcome=event)
+        changes.append(Change(name, pass_id, event))
     return changes
 
 

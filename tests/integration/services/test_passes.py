@@ -164,7 +164,9 @@ def test_flower_shows_a_pass_by_its_name(night: System, clock: Clock) -> None:
     advance_passes(night)
     clock.move_to("2027-03-02T06:00")
     advance_passes(night)
-    [(pass_id,)] = sql(night, "SELECT id FROM pass")
+    clock.move_to("2027-03-03T07:00")
+    advance_passes(night)
+    [(pass_id,), (missed_id,)] = sql(night, "SELECT id FROM pass ORDER BY slot_at")
     with Redis.from_url(night.settings.broker_url.get_secret_value()) as redis:
         messages = [json.loads(each) for each in redis.lrange(f"poseline:{CONTROL}", 0, -1)]
     tasks = [(each["headers"]["task"], json.loads(base64.b64decode(each["body"]))[0]) for each in reversed(messages)]
@@ -172,6 +174,7 @@ def test_flower_shows_a_pass_by_its_name(night: System, clock: Clock) -> None:
     assert tasks == [
         ("poseline.pass", [name, str(pass_id), "opened"]),
         ("poseline.pass", [name, str(pass_id), "window closed"]),
+        ("poseline.pass", ["nightly 2027-03-02 22:00", str(missed_id), "missed"]),
     ]
 
 
