@@ -90,6 +90,7 @@ def forecast(
     window: int,
     under_way: Sequence[OpenChunk] = (),
     turn: int = 0,
+    tick_s: float = math.inf,
 ) -> dict[UUID, float]:
     """Seconds from now until each run's last frame is analysed.
 
@@ -101,11 +102,12 @@ def forecast(
         window: how many chunks wait in Redis at most.
         under_way: chunks that are sent or being analysed, in the order in which they were sent.
         turn: how many were sent before now.
+        tick_s: how often the window is filled also when more than half of it waits.
 
     Returns:
         By run; those that nothing would ever be sent of are not in it.
     """
-    return _Forecast(runs, lanes, weights, caps, slots, window, under_way, turn).run() if slots else {}
+    return _Forecast(runs, lanes, weights, caps, slots, window, under_way, turn, tick_s).run() if slots else {}
 
 
 class _Forecast:
@@ -119,6 +121,7 @@ class _Forecast:
         window: int,
         under_way: Sequence[OpenChunk],
         turn: int,
+        tick_s: float,
     ) -> None:
         runs = list(runs)
         few = sum(run.chunks for run in runs) <= _FEW_CHUNKS
@@ -130,6 +133,8 @@ class _Forecast:
         self._window = max(round(window / self._at_once), 1)
         self._piece_caps = {team: max(cap // self._at_once, 1) for team, cap in caps.items()}
         self._turn = turn
+        self._tick_s = tick_s if few else math.inf
+        self._next_tick_s = self._tick_s
         self._now_s = 0.0
         self._left: Counter[UUID] = Counter()
         self._waiting: dict[QueueKey, deque[_Ready]] = defaultdict(deque)
@@ -144,8 +149,9 @@ class _Forecast:
     def run(self) -> dict[UUID, float]:
         ends_s: dict[UUID, float] = {}
         while True:
-            if 2 * (len(self._first) + len(self._sent) - 1) < self._window:
+            if 2 * (len(self._first) + len(self._sent) - 1) < self._window or self._now_s >= self._next_tick_s:
                 self._refill()
+                self._next_tick_s = self._now_s + self._tick_s
             while (self._first or self._sent) and len(self._working) < self._slots:
                 self._start((self._first or self._sent).popleft())
             if not self._working:
@@ -213,7 +219,7 @@ class _Forecast:
             self._lanes,
             self._weights,
             self._piece_caps,
-            self._window - len(self._first) - len(self._sent),
+            max(self._window - len(self._first) - len(self._sent), 0),
             parts,
             self._turn,
         )

@@ -9,7 +9,6 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from pipeline.core.fair_share import Lane
-from pipeline.core.forecast import OpenChunk
 from pipeline.core.states import RunState
 
 #: What was measured longer ago than this says little of now.
@@ -63,6 +62,8 @@ class Pace:
     Args:
         slot_s: the time they took on their slots, together.
         measured_s: since the first of these chunks began, of all runs.
+        steady_s: since the first quarter of them had begun; before it slots may have had nothing to do.
+        busy_s: what the slots spent on chunks in that time, also on those that are not done, of all runs together.
     """
 
     run_id: UUID
@@ -72,6 +73,23 @@ class Pace:
     frames: int
     slot_s: float
     measured_s: float
+    steady_s: float
+    busy_s: float
+
+
+@dataclass(frozen=True)
+class ChunkUnderWay:
+    """A chunk that is sent or being analysed.
+
+    Args:
+        frames_done: at its last heartbeat.
+        running_s: since it was claimed; None where it waits in Redis.
+    """
+
+    run_id: UUID
+    frames: int
+    frames_done: int
+    running_s: float | None
 
 
 _OPEN_RUNS = text("""
@@ -92,7 +110,8 @@ ORDER BY lane.rank, team.name, run.state = 'waiting', run.rank, run.due_at, run.
 """)
 
 _CHUNKS_UNDER_WAY = text("""
-SELECT run_id, chunk.frames - chunk.frames_done AS frames, chunk.state = 'running' AS running
+SELECT run_id, chunk.frames, chunk.frames_done,
+       CASE WHEN chunk.state = 'running' THEN extract(epoch FROM clock_timestamp() - chunk.started_at) END AS running_s
 FROM chunk JOIN run ON run.id = run_id
 WHERE chunk.state IN ('queued', 'running') AND run.state IN ('queued', 'running')
 ORDER BY chunk.queued_at
@@ -103,12 +122,27 @@ WITH recent AS (
     SELECT run_id, frames, started_at, finished_at FROM chunk
     WHERE finished_at > clock_timestamp() - make_interval(secs => :recent_s) AND state = 'done'
     ORDER BY finished_at DESC LIMIT :most
+), since AS (
+    SELECT clock_timestamp() AS now, min(started_at) AS first,
+           percentile_disc(0.25) WITHIN GROUP (ORDER BY started_at) AS steady FROM recent
+), busy AS (
+    SELECT coalesce(sum(extract(
+               epoch FROM least(spent.until, since.now) - greatest(spent.started_at, since.steady)
+           )), 0)::double precision AS busy_s
+    FROM since, (
+        SELECT started_at, finished_at AS until FROM recent
+        UNION ALL
+        SELECT chunk.started_at, 'infinity' FROM chunk JOIN run ON run.id = chunk.run_id
+        WHERE chunk.state = 'running' AND run.state = 'running'
+    ) AS spent
+    WHERE spent.until > since.steady
 )
 SELECT run_id, model_fingerprint, lane, team_id, sum(frames) AS frames,
        sum(extract(epoch FROM recent.finished_at - recent.started_at))::double precision AS slot_s,
-       (SELECT extract(epoch FROM clock_timestamp() - min(started_at)) FROM recent)::double precision AS measured_s
-FROM recent JOIN run ON run.id = recent.run_id
-GROUP BY run_id, model_fingerprint, lane, team_id
+       extract(epoch FROM since.now - since.first)::double precision AS measured_s,
+       extract(epoch FROM since.now - since.steady)::double precision AS steady_s, busy_s
+FROM recent JOIN run ON run.id = recent.run_id, since, busy
+GROUP BY run_id, model_fingerprint, lane, team_id, since.now, since.first, since.steady, busy_s
 """)
 
 
@@ -129,9 +163,13 @@ def select_open_runs(connection: Connection) -> list[QueuedRun]:
     return [QueuedRun(**{**row, "state": RunState(row["state"])}) for row in rows]
 
 
-def select_chunks_under_way(connection: Connection) -> list[OpenChunk]:
+def select_chunks_under_way(connection: Connection) -> list[ChunkUnderWay]:
     """The chunks that are sent or being analysed, in the order in which they were sent."""
-    return [OpenChunk(**row) for row in connection.execute(_CHUNKS_UNDER_WAY).mappings()]
+    rows = connection.execute(_CHUNKS_UNDER_WAY)
+    return [
+        ChunkUnderWay(row.run_id, row.frames, row.frames_done, None if row.running_s is None else float(row.running_s))
+        for row in rows
+    ]
 
 
 def select_paces(connection: Connection) -> list[Pace]:

@@ -10,12 +10,13 @@ from typing import Any
 from uuid import UUID
 
 from pipeline.core.fair_share import QueueKey
-from pipeline.core.forecast import OpenRun, forecast
+from pipeline.core.forecast import OpenChunk, OpenRun, forecast
 from pipeline.core.states import RunState
 from pipeline.core.tags import Tags
 from pipeline.db.engine import transaction
 from pipeline.db.pressure import select_pressure
 from pipeline.db.queue_state import (
+    ChunkUnderWay,
     LaneRow,
     Pace,
     QueuedRun,
@@ -29,12 +30,11 @@ from pipeline.db.queue_state import (
 from pipeline.db.run_search import find_open_runs
 from pipeline.db.workers import select_workers
 from pipeline.errors import UsageError
+from pipeline.services.queue_costs import Costs
 from pipeline.services.system import System
 from pipeline.services.teams import require_team
 
 _MOST_KEPT = 0.9
-#: Slots that were idle for longer than they worked had nothing to do, and say nothing of what is to come.
-_MOST_OVERHEAD = 2.0
 
 
 @dataclass(frozen=True)
@@ -155,22 +155,38 @@ def get_queue(system: System, *, team: str | None = None, tags: Tags | None = No
         tagged = find_open_runs(connection, tags) if tags else {run.id for run in every}
     now = datetime.now(UTC)
     frames_left = _frames_left(every)
-    costs = _Costs(paces, slots)
-    open_runs = []
-    for run in every:
-        cost = costs.of(run)
-        if not run.paused and cost is not None and frames_left[run.id] is not None:
-            queue = QueueKey(run.lane, str(run.team_id))
-            open_runs.append(OpenRun(run.id, queue, frames_left[run.id] or 0, cost, max(run.chunks_left, 1)))
-    ends_s = forecast(
+    costs = Costs(paces, slots)
+    cost_of = {
+        run.id: cost
+        for run in every
+        if not run.paused and not _is_analysed(run) and frames_left[run.id] is not None and (cost := costs.of(run))
+    }
+    sent = [(one, _open_chunk(one, cost_of[one.run_id])) for one in under_way if one.run_id in cost_of]
+    since_heartbeat: dict[UUID, int] = defaultdict(int)
+    for one, open_chunk in sent:
+        since_heartbeat[one.run_id] += one.frames - one.frames_done - open_chunk.frames
+    open_runs = [
+        OpenRun(
+            run.id,
+            QueueKey(run.lane, str(run.team_id)),
+            (frames_left[run.id] or 0) - since_heartbeat[run.id],
+            cost_of[run.id],
+            run.chunks_left,
+        )
+        for run in every
+        if run.id in cost_of
+    ]
+    analysed = {run.id: 0.0 for run in every if _is_analysed(run)}
+    ends_s = analysed | forecast(
         open_runs,
         [row.lane for row in lanes],
         {str(run.team_id): run.weight for run in every},
         {str(run.team_id): run.max_slots for run in every if run.max_slots is not None},
         slots,
         system.settings.window(slots),
-        under_way,
+        [open_chunk for _, open_chunk in sent],
         turn,
+        system.settings.tick_s,
     )
     shown = [run for run in every if team in {None, run.team} and run.id in tagged]
     runs = [_run_forecast(run, frames_left[run.id], ends_s.get(run.id), now) for run in shown]
@@ -198,32 +214,15 @@ def set_share(system: System, lane: str, share: float) -> QueueReport:
     return get_queue(system)
 
 
-class _Costs:
-    """Seconds of a slot for one frame, from the chunks that ended lately: of a run, else of its model.
+def _is_analysed(run: QueuedRun) -> bool:
+    """Whether nothing of it goes through the queue any more; it finishes at once."""
+    return run.state is RunState.FINISHING or not run.chunks_left
 
-    A team's footage is alike, so of the model's chunks those of the run's own team come first. What the slots spent
-    between chunks is laid on these.
 
-    Args:
-        slots: of all workers.
-    """
-
-    def __init__(self, paces: Sequence[Pace], slots: int) -> None:
-        busy_s = sum(pace.slot_s for pace in paces)
-        overhead = slots * paces[0].measured_s / busy_s if busy_s else 1.0
-        self._overhead = overhead if 1 <= overhead <= _MOST_OVERHEAD else 1.0
-        self._spent: dict[object, tuple[float, int]] = defaultdict(lambda: (0.0, 0))
-        for pace in paces:
-            for key in (pace.run_id, (pace.model_fingerprint, pace.team_id), pace.model_fingerprint, None):
-                slot_s, frames = self._spent[key]
-                self._spent[key] = slot_s + pace.slot_s, frames + pace.frames
-
-    def of(self, run: QueuedRun) -> float | None:
-        for key in (run.id, (run.model_fingerprint, run.team_id), run.model_fingerprint, None):
-            slot_s, frames = self._spent.get(key, (0.0, 0))
-            if frames:
-                return self._overhead * slot_s / frames
-        return None
+def _open_chunk(one: ChunkUnderWay, slot_s_per_frame: float) -> OpenChunk:
+    """Heartbeats tell late how far it is; its pace tells what it must have done since."""
+    done = max(one.frames_done, (one.running_s or 0.0) / slot_s_per_frame)
+    return OpenChunk(one.run_id, max(round(one.frames - done), 0), one.running_s is not None)
 
 
 def _frames_left(runs: Sequence[QueuedRun]) -> Mapping[UUID, int | None]:

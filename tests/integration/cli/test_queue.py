@@ -75,6 +75,29 @@ def test_a_deadline_that_will_be_missed_is_said(
     assert not run["late"]
 
 
+def test_what_is_analysed_takes_no_slot_and_what_runs_only_what_is_left(
+    configured: Settings, system: System, capsys: pytest.CaptureFixture[str]
+) -> None:
+    analysed, runs = make_run(system, "a", frames=30), make_run(system, "b", frames=60)
+    add_worker(system, 1)
+    for idx in range(3):
+        claimed = claim(system, analysed, idx)
+        assert claimed is not None
+        commit(system, claimed)
+    # One after the other, as one slot does it.
+    sql(
+        system,
+        "UPDATE chunk SET started_at = now() - (4 - idx) * interval '40 s' + interval '10 s', "
+        "finished_at = now() - (3 - idx) * interval '40 s' + interval '10 s' WHERE state = 'done'",
+    )
+    assert claim(system, runs, 0) is not None
+    sql(system, "UPDATE chunk SET started_at = now() - interval '30 s' WHERE state = 'running'")
+    done = {run["run_id"]: run["done_in_s"] for run in shown(capsys)["runs"]}
+    assert done[str(analysed)] == 0
+    # Of 6 chunks of 40 s one has run for 30.
+    assert done[str(runs)] == pytest.approx(5 * 40 + 10, rel=0.05)
+
+
 def test_videos_that_are_not_ingested_are_counted(
     configured: Settings, system: System, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
