@@ -2,6 +2,16 @@
 
 from __future__ import annotations
 
+from pipeline.db.tables.accounts import (
+    account,
+    api_key,
+    audit,
+    membership,
+    one_time_link,
+    share,
+    sign_in_failure,
+    web_session,
+)
 from pipeline.db.tables.columns import metadata
 from pipeline.db.tables.keeping import erased_source, erasure, erasure_item, frame_removal, retention
 from pipeline.db.tables.processes import pressure, state_transition, worker, worker_death
@@ -12,6 +22,9 @@ from pipeline.db.tables.work import CONTENT_INDEX, chunk, frame, lane, model, ru
 
 __all__ = [
     "CONTENT_INDEX",
+    "account",
+    "api_key",
+    "audit",
     "chunk",
     "comparison",
     "erased_source",
@@ -20,19 +33,24 @@ __all__ = [
     "frame",
     "frame_removal",
     "lane",
+    "membership",
     "metadata",
     "model",
+    "one_time_link",
     "pass_",
     "pressure",
     "promotion",
     "retention",
     "run",
     "schedule",
+    "share",
+    "sign_in_failure",
     "state_transition",
     "team",
     "video",
     "watch",
     "watch_hint",
+    "web_session",
     "worker",
     "worker_death",
 ]
