@@ -14,7 +14,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no
 LOCKED := --universal --python-version 3.11 --generate-hashes --custom-compile-command 'make lock'
 # Node comes as a wheel; npm and the programs that it installs find it on the PATH.
 IN_WEB := cd $(WEB) && PATH="$(CURDIR)/$(BIN):$$PATH"
-NPM_CI := npm ci --no-audit --no-fund --loglevel error
+NPM_CI := npm ci --loglevel error
 # Each process starts servers of its own.
 TEST_PROCESSES ?= 2
 
@@ -88,7 +88,7 @@ lock: $(READY)  ## Renew the locks from pyproject.toml (needs uv) and package.js
 	uv pip compile pyproject.toml --group dev $(LOCKED) --output-file requirements-dev.lock
 	cp requirements-dev.lock requirements.lock
 	uv pip compile pyproject.toml --group build $(LOCKED) --output-file requirements.lock
-	$(IN_WEB) npm install --package-lock-only --no-audit --no-fund
+	$(IN_WEB) npm install --package-lock-only
 
 clean:  ## Stop the local stack and remove what was installed (its data stays).
 	@test ! -x $(BIN)/poseline || $(BIN)/poseline down
