@@ -19,6 +19,8 @@ NPM_CI := npm ci --loglevel error
 TEST_PROCESSES ?= 2
 
 .DEFAULT_GOAL := help
+# Two steps that write to .venv or node_modules at once would break both.
+.NOTPARALLEL:
 .PHONY: help install tools web demo test lint types unit soak bench lock clean
 
 help:  ## List the commands.

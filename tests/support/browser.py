@@ -16,6 +16,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.support.paths import ROOT
 
+AXE = ROOT / "pipeline" / "web" / "node_modules" / "axe-core" / "axe.min.js"
 UNPACKED = ROOT / "pipeline" / "web" / "node_modules" / ".browser"
 #: Widths of a desk and of a phone in portrait, in CSS pixels, with their heights.
 DESK, PHONE = (1440, 900), (390, 844)
@@ -74,6 +75,17 @@ class Visit:
     def asked_elsewhere(self, origin: str) -> list[str]:
         """The requests to any other place than this origin."""
         return [url for url in self.asked if not url.startswith((f"{origin}/", f"blob:{origin}/"))]
+
+    def barriers(self) -> list[str]:
+        """What axe-core calls serious or critical for people who see, hear or move otherwise; with the element."""
+        self.page.evaluate(AXE.read_text())
+        found = self.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+        return [
+            f"{violation['id']}: {node['html']}"
+            for violation in found["violations"]
+            if violation["impact"] in {"serious", "critical"}
+            for node in violation["nodes"]
+        ]
 
     def shot(self, to: Path) -> bytes:
         """A PNG of the whole page."""

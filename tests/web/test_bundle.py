@@ -7,6 +7,9 @@ import json
 import re
 from pathlib import Path
 
+import pytest
+
+from pipeline.errors import PagesMissing
 from pipeline.web import built_pages
 from tests.support.paths import ROOT
 
@@ -31,6 +34,12 @@ def scripts(entries: dict[str, dict[str, object]], start: str, follow: tuple[str
 
 def gzipped(files: set[str]) -> int:
     return sum(len(gzip.compress((built_pages() / file).read_bytes(), 6)) for file in files)
+
+
+def test_a_checkout_that_has_not_built_them_says_how(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("pipeline.web.__file__", str(tmp_path / "__init__.py"))
+    with pytest.raises(PagesMissing, match="run `make web`"):
+        built_pages()
 
 
 def test_the_scripts_are_small() -> None:

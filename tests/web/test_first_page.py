@@ -24,6 +24,7 @@ def test_the_page_shows_itself_and_asks_no_other_host(
         seen.page.get_by_role("row", name="H.264 yes").wait_for()
         assert seen.page.get_by_role("heading", level=1).inner_text() == "Poseline"
         assert seen.page.get_by_role("alert").count() == 0
+        assert seen.barriers() == []
         # Nothing to scroll sideways for.
         assert seen.page.evaluate("document.documentElement.scrollWidth") == size[0]
         background = seen.page.evaluate("getComputedStyle(document.body).backgroundColor")
@@ -39,6 +40,22 @@ def test_a_page_over_plain_http_says_what_that_takes_away(browser: Browser, port
         seen.page.goto(f"http://{LAN_HOST}:{port}/")
         assert "open it over HTTPS" in seen.page.get_by_role("alert").inner_text()
         assert [row.inner_text().split()[-1] for row in seen.page.locator("tbody tr").all()] == ["no"] * 4
+
+
+def test_a_button_without_a_name_and_pale_text_are_found(browser: Browser, port: int) -> None:
+    """The control of `barriers`."""
+    with visit(browser) as seen:
+        seen.page.goto(f"http://localhost:{port}/")
+        seen.page.evaluate(
+            """() => {
+                document.querySelector("main").append(document.createElement("button"));
+                const pale = document.createElement("p");
+                pale.textContent = "pale";
+                pale.style.color = "#dddddd";
+                document.querySelector("main").append(pale);
+            }"""
+        )
+        assert [barrier.partition(":")[0] for barrier in sorted(seen.barriers())] == ["button-name", "color-contrast"]
 
 
 @pytest.mark.parametrize("other", ["http://elsewhere.test/x", "http://192.0.2.7/x", "https://elsewhere.test/x"])
