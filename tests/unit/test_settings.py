@@ -22,7 +22,7 @@ def named() -> dict[str, str]:
     paths = [p for place in PLACES for p in (ROOT / place).rglob("*") if p.is_file()] + [ROOT / name for name in FILES]
     found = {}
     for path in paths:
-        if path.suffix in {".onnx", ".npz", ".mp4", ".png", ".jpg", ".pyc", ".gz"}:
+        if "node_modules" in path.parts or path.suffix in {".onnx", ".npz", ".mp4", ".png", ".jpg", ".pyc", ".gz"}:
             continue
         for name in re.findall(r"\bPOSELINE_[A-Z0-9_]+", path.read_text(errors="replace")):
             found[name] = path.relative_to(ROOT).as_posix()

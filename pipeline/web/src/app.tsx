@@ -1,0 +1,47 @@
+import type { Signal } from "@preact/signals";
+import { type Abilities, CODECS } from "./abilities.ts";
+
+export function App({ abilities }: { abilities: Signal<Abilities | undefined> }) {
+  return (
+    <>
+      <header>
+        <h1>Poseline</h1>
+      </header>
+      <main>{abilities.value && <ThisBrowser abilities={abilities.value} />}</main>
+    </>
+  );
+}
+
+function ThisBrowser({ abilities }: { abilities: Abilities }) {
+  return (
+    <section aria-labelledby="this-browser">
+      <h2 id="this-browser">This browser</h2>
+      {!abilities.secure && <InsecureNotice />}
+      <table>
+        <thead>
+          <tr>
+            <th scope="col">Video codec</th>
+            <th scope="col">Exact to the frame</th>
+          </tr>
+        </thead>
+        <tbody>
+          {Object.keys(CODECS).map((codec) => (
+            <tr key={codec}>
+              <th scope="row">{codec}</th>
+              <td>{abilities.decodes.some((decoded) => decoded === codec) ? "yes" : "no"}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </section>
+  );
+}
+
+function InsecureNotice() {
+  return (
+    <p role="alert">
+      This page came over plain HTTP. Browsers then allow no camera, no exact playback and no check of uploads; open it
+      over HTTPS.
+    </p>
+  );
+}

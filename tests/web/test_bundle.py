@@ -1,0 +1,84 @@
+"""What the built pages weigh, what they are made of, and that they were built from these sources."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import PagesMissing
+from pipeline.web import built_pages
+from tests.support.paths import ROOT
+
+FIRST_PAGE_BYTES, WITH_PLAYER_BYTES = 150_000, 250_000
+ENTRY = "index.html"
+
+
+def manifest() -> dict[str, dict[str, object]]:
+    return json.loads((built_pages() / "manifest.json").read_text())
+
+
+def scripts(entries: dict[str, dict[str, object]], start: str, follow: tuple[str, ...]) -> set[str]:
+    """The scripts that one entry brings, over these kinds of imports."""
+    found, open_ = set(), [start]
+    while open_:
+        name = open_.pop()
+        if name not in found:
+            found.add(name)
+            open_ += [more for kind in follow for more in entries[name].get(kind, [])]
+    return {str(entries[name]["file"]) for name in found}
+
+
+def gzipped(files: set[str]) -> int:
+    return sum(len(gzip.compress((built_pages() / file).read_bytes(), 6)) for file in files)
+
+
+def test_a_checkout_that_has_not_built_them_says_how(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("pipeline.web.__file__", str(tmp_path / "__init__.py"))
+    with pytest.raises(PagesMissing, match="run `make web`"):
+        built_pages()
+
+
+def test_the_scripts_are_small() -> None:
+    entries = manifest()
+    first = scripts(entries, ENTRY, ("imports",))
+    assert gzipped(first) < FIRST_PAGE_BYTES
+    assert gzipped(scripts(entries, ENTRY, ("imports", "dynamicImports"))) < WITH_PLAYER_BYTES
+    assert all(re.fullmatch(r"assets/[\w.-]+-[\w-]{8}\.js", file) for file in first)
+
+
+def test_every_file_is_named_by_its_content_and_known_to_the_manifest() -> None:
+    pages = built_pages()
+    entries = manifest()
+    known = {str(entry["file"]) for entry in entries.values()}
+    known |= {str(file) for entry in entries.values() for kind in ("css", "assets") for file in entry.get(kind, [])}
+    assert {path.relative_to(pages).as_posix() for path in (pages / "assets").iterdir()} == known
+    assert {path.name for path in pages.iterdir()} == {"assets", "index.html", "licenses.md", "manifest.json"}
+
+
+def test_the_first_page_holds_no_inline_script_style_or_data() -> None:
+    """The pages' Content-Security-Policy would block them."""
+    html = (built_pages() / "index.html").read_text()
+    assert re.findall(r"<script(?![^>]* src=)|<style|\sstyle=|\son\w+=|data:", html) == []
+    assert [url for url in re.findall(r'(?:src|href)="([^"]+)"', html) if not url.startswith("/assets/")] == []
+
+
+def test_notice_names_what_is_built_into_the_pages() -> None:
+    licences = (built_pages() / "licenses.md").read_text()
+    shipped = set(re.findall(r"^## (\S+) - \S+ \((\S+)\)$", licences, re.M))
+    assert ("preact", "MIT") in shipped
+    notice = (ROOT / "NOTICE").read_text().partition("pipeline/web/dist/assets\n")[2]
+    named = {
+        (name, licence)
+        for names, licence in re.findall(r"^  ([^:\n]+): .*, ([\w.-]+)\.$", notice, re.M)
+        for name in names.split(", ")
+    }
+    assert named == shipped
+
+
+def test_the_pages_are_those_of_the_sources_here() -> None:
+    newest = max(path.stat().st_mtime for path in Path(ROOT / "pipeline" / "web" / "src").rglob("*"))
+    assert (built_pages() / "manifest.json").stat().st_mtime >= newest, "run `make web`"
