@@ -6,7 +6,10 @@ PoselineError                   exit 1
 │   ├── UnknownTeam
 │   ├── UnknownLane
 │   ├── UnknownWorker
-│   └── NotFound
+│   ├── NotFound
+│   ├── NotSignedIn             it is not known who asks
+│   ├── NotAllowed              it is known, and may not do this
+│   └── TooManyAttempts         wrong passwords; it can be tried again later
 ├── ServiceUnavailable          a server that Poseline needs does not answer
 │   ├── StoreFull               the object store has no room
 │   ├── SchemaOutdated          the database has no tables, or another version's
@@ -38,6 +41,7 @@ The docstring of a class is its default message. A message is one line: what is 
 from __future__ import annotations
 
 import errno
+import math
 
 _LONGEST = 1000
 #: A machine out of disk, memory or file descriptors. Any other OSError may be caused by the work itself.
@@ -114,6 +118,27 @@ class UnknownWorker(UsageError):
 
 class NotFound(UsageError):
     """There is no such thing here."""
+
+
+class NotSignedIn(UsageError):
+    """Sign in first."""
+
+
+class NotAllowed(UsageError):
+    """Your role in this team does not allow this; ask one of its owners."""
+
+
+class TooManyAttempts(UsageError):
+    """Too many wrong passwords; wait a little.
+
+    Args:
+        wait_s: until it can be tried again.
+    """
+
+    def __init__(self, wait_s: float) -> None:
+        self.wait_s = wait_s
+        wait = f"{math.ceil(wait_s)} s" if wait_s < 60 else f"{math.ceil(wait_s / 60)} min"
+        super().__init__(f"too many wrong passwords; try again in {wait}")
 
 
 class ServiceUnavailable(PoselineError):

@@ -66,6 +66,14 @@ class Settings(BaseSettings):
 
     models_pins: Path | None = Field(default=None, description="the SHA-256s of models that the team trusts")
 
+    web_port: int = 8080
+    web_url: str | None = Field(
+        default=None, description="https://… under which browsers reach the pages, for links that are printed"
+    )
+    web_trusted_proxies: str = Field(
+        default="127.0.0.1", description="addresses of proxies, separated by commas, whose X-Forwarded headers count"
+    )
+
     flower_port: int = 5555
     flower_user: str = "poseline"
     flower_password: SecretStr | None = None

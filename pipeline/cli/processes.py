@@ -137,14 +137,7 @@ def flower(console: Console, port: int | None, address: str) -> None:
     if settings.flower_password is None:
         raise UsageError("POSELINE_FLOWER_PASSWORD is not set: Flower does not run without a password")
     chosen = port or settings.flower_port
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((address, chosen))
-        except PermissionError as error:
-            raise PortForbidden(forbidden_line(chosen, "--port")) from error
-        except OSError as error:
-            raise PortTaken(f"port {chosen} on {address} is taken; choose another with --port") from error
+    bound(address, chosen).close()
     _become_celery(
         console,
         "flower",
@@ -157,6 +150,41 @@ def flower(console: Console, port: int | None, address: str) -> None:
         # In the environment: every user of the machine can read arguments.
         FLOWER_BASIC_AUTH=f"{settings.flower_user}:{settings.flower_password.get_secret_value()}",
     )
+
+
+@click.command()
+@click.option("--port", type=click.IntRange(1, 65535), help="[default: POSELINE_WEB_PORT]")
+@click.option("--address", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@common
+@pass_console
+def web(console: Console, port: int | None, address: str) -> None:
+    """Run the API and the pages."""
+    from pipeline.api.server import serve  # noqa: PLC0415 - FastAPI, 0.5 s
+    from pipeline.logs import configure_logs  # noqa: PLC0415
+
+    listener = bound(address, port or console.settings.web_port)
+    with transaction(console.system.engine) as connection:
+        check_revision(connection)
+    configure_logs(os.environ.get("POSELINE_LOG_LEVEL", "INFO"), as_json=os.environ.get("POSELINE_LOG_JSON") == "1")
+    serve(console.system, listener, trusted_proxies=console.settings.web_trusted_proxies)
+
+
+def bound(address: str, port: int) -> socket.socket:
+    """A socket that will listen there.
+
+    Raises:
+        PortForbidden, PortTaken: it cannot.
+    """
+    listener = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((address, port))
+    except OSError as error:
+        listener.close()
+        if isinstance(error, PermissionError):
+            raise PortForbidden(forbidden_line(port, "--port")) from error
+        raise PortTaken(f"port {port} on {address} is taken; choose another with --port") from error
+    return listener
 
 
 @click.group()

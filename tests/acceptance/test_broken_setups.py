@@ -57,6 +57,7 @@ ON_POSTGRES = (
     ("erase", "--list"),
     ("worker",),
     ("beat",),
+    ("web", "--port", "49173"),
 )
 ON_STORE = (("analyze", str(DEMO_CLIP)), ("ingest", str(DEMO_CLIP)), ("worker",))
 #: Every other command, but for those that only print help.

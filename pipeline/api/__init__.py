@@ -1,0 +1,1 @@
+"""The API and the pages: each endpoint is one call of a service."""

@@ -1,0 +1,41 @@
+"""The application: its endpoints under `/api/v1`, and the pages."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, FastAPI
+from fastapi.routing import APIRoute
+
+import pipeline
+from pipeline.api import session, teams
+from pipeline.api.access import ACCESS_FIELD
+from pipeline.api.pages import serve_pages
+from pipeline.api.problems import handle_problems
+from pipeline.api.protection import Protection
+from pipeline.services.system import System
+
+PREFIX = "/api/v1"
+_ROUTERS: tuple[APIRouter, ...] = (session.router, teams.router)
+
+
+def build_app(system: System) -> FastAPI:
+    """Build the application over these servers. Nothing is contacted yet."""
+    app = FastAPI(
+        title="Poseline",
+        version=pipeline.__version__,
+        summary="Every person's pose in every frame of every team video.",
+        openapi_url=f"{PREFIX}/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        separate_input_output_schemas=False,
+    )
+    app.state.system = system
+    handle_problems(app)
+    app.add_middleware(Protection)
+    for router in _ROUTERS:
+        app.include_router(router, prefix=PREFIX)
+    for route in app.routes:
+        if isinstance(route, APIRoute) and ACCESS_FIELD not in (route.openapi_extra or {}):
+            raise RuntimeError(f"{route.path} does not say who may call it; declare it with pipeline.api.access")
+    serve_pages(app)
+    return app

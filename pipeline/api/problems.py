@@ -1,0 +1,116 @@
+"""Errors as `application/problem+json` (RFC 9457): the one line that a person reads, with what to do."""
+
+from __future__ import annotations
+
+import math
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from pipeline.errors import (
+    DuplicateContent,
+    NotAllowed,
+    NotFound,
+    NotSignedIn,
+    PoselineError,
+    ServiceUnavailable,
+    SourceGone,
+    TooManyAttempts,
+    UnknownLane,
+    UnknownModel,
+    UnknownTeam,
+    UsageError,
+    VideoRejected,
+)
+from pipeline.logs import get_logger
+
+log = get_logger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+_DOCUMENT = "/api/v1/openapi.json"
+
+#: The first that fits counts.
+_STATUS: tuple[tuple[type[PoselineError], HTTPStatus], ...] = (
+    (NotSignedIn, HTTPStatus.UNAUTHORIZED),
+    (NotAllowed, HTTPStatus.FORBIDDEN),
+    (TooManyAttempts, HTTPStatus.TOO_MANY_REQUESTS),
+    (NotFound, HTTPStatus.NOT_FOUND),
+    (UnknownTeam, HTTPStatus.NOT_FOUND),
+    (UnknownModel, HTTPStatus.NOT_FOUND),
+    (UnknownLane, HTTPStatus.NOT_FOUND),
+    (UsageError, HTTPStatus.BAD_REQUEST),
+    (DuplicateContent, HTTPStatus.CONFLICT),
+    (VideoRejected, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (SourceGone, HTTPStatus.GONE),
+    (ServiceUnavailable, HTTPStatus.SERVICE_UNAVAILABLE),
+)
+
+
+def problem(status: int, detail: str, name: str, headers: dict[str, str] | None = None, **more: Any) -> JSONResponse:
+    """One problem.
+
+    Args:
+        name: of the kind of error, for programs.
+        detail: for people.
+    """
+    body = {"type": f"urn:poseline:{name}", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
+    return JSONResponse({**body, **more}, status, headers, MEDIA_TYPE)
+
+
+def handle_problems(app: FastAPI) -> None:
+    """Answer every error of this application as a problem."""
+    app.add_exception_handler(PoselineError, _poseline)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+def _poseline(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, PoselineError)
+    status = next((status for kind, status in _STATUS if isinstance(error, kind)), HTTPStatus.INTERNAL_SERVER_ERROR)
+    headers = {}
+    if isinstance(error, NotSignedIn):
+        headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, TooManyAttempts):
+        headers["Retry-After"] = str(math.ceil(error.wait_s))
+    if isinstance(error, ServiceUnavailable):
+        headers["Retry-After"] = "5"
+    if status is HTTPStatus.INTERNAL_SERVER_ERROR:
+        log.error("request_failed", path=request.url.path, error=error.message)
+    return problem(status, error.message, _name(type(error)), headers)
+
+
+def _invalid(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    wrong = [
+        {"field": ".".join(str(part) for part in one["loc"][1:]) or str(one["loc"][0]), "problem": one["msg"]}
+        for one in error.errors()
+    ]
+    first = wrong[0]
+    detail = f"{first['field']}: {first['problem']}; {_DOCUMENT} says what this endpoint takes"
+    return problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, "invalid-request", fields=wrong)
+
+
+def _http(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    detail = {
+        HTTPStatus.NOT_FOUND: f"there is nothing at this address; {_DOCUMENT} lists what there is",
+        HTTPStatus.METHOD_NOT_ALLOWED: f"this address does not take this method; {_DOCUMENT} lists what there is",
+    }.get(HTTPStatus(error.status_code), str(error.detail))
+    headers = dict(error.headers or {})
+    return problem(error.status_code, detail, HTTPStatus(error.status_code).phrase.lower().replace(" ", "-"), headers)
+
+
+def _unexpected(request: Request, error: Exception) -> JSONResponse:
+    log.error("request_failed", path=request.url.path, exc_info=error)
+    return problem(
+        HTTPStatus.INTERNAL_SERVER_ERROR, "something went wrong here; the server's log says what", "unexpected-error"
+    )
+
+
+def _name(kind: type[Exception]) -> str:
+    return "".join(f"-{c.lower()}" if c.isupper() else c for c in kind.__name__).lstrip("-")

@@ -1,0 +1,39 @@
+"""Serve the application with uvicorn."""
+
+from __future__ import annotations
+
+import socket
+
+import uvicorn
+
+from pipeline.api.app import build_app
+from pipeline.services.system import System
+
+#: Uploads and event streams are told to end, and then have so long.
+_GRACE_S = 5
+
+
+def serve(system: System, listener: socket.socket, *, trusted_proxies: str) -> None:
+    """Answer requests until this process is told to stop.
+
+    Args:
+        listener: already bound, so that a port that is taken is found before anything else begins.
+        trusted_proxies: addresses, separated by commas, whose `X-Forwarded-…` headers are believed.
+    """
+    uvicorn.Server(server_config(system, trusted_proxies=trusted_proxies)).run([listener])
+
+
+def server_config(system: System, *, trusted_proxies: str = "127.0.0.1") -> uvicorn.Config:
+    """How uvicorn runs the application."""
+    return uvicorn.Config(
+        build_app(system),
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=True,
+        forwarded_allow_ips=trusted_proxies,
+        timeout_graceful_shutdown=_GRACE_S,
+    )

@@ -1,0 +1,77 @@
+"""Sign in and out, and what is refused."""
+
+from __future__ import annotations
+
+import re
+from uuid import UUID
+
+import urllib3
+
+from pipeline.core.roles import Role
+from pipeline.services.system import System
+from tests.support.harness import sql
+from tests.support.web import PASSWORD, Client, make_team, signed_in, with_password
+
+
+def test_a_browser_signs_in_and_out(system: System, origin: str) -> None:
+    with_password(system, "coach@example.org")
+    browser = Client(origin)
+    assert browser.ask("GET", "/session").status == 401
+    wrong = browser.ask("POST", "/session", {"email": "coach@example.org", "password": "wrong"})
+    assert (wrong.status, wrong.headers["content-type"]) == (401, "application/problem+json")
+    nobody = browser.ask("POST", "/session", {"email": "nobody@example.org", "password": PASSWORD})
+    assert nobody.json() == wrong.json()
+    right = browser.ask("POST", "/session", {"email": "Coach@Example.org ", "password": PASSWORD})
+    assert right.status == 200
+    assert "HttpOnly" in right.headers["set-cookie"]
+    assert browser.get("/session")["email"] == "coach@example.org"
+    assert sql(system, "SELECT count(*) FROM web_session WHERE token_sha256 = :token",
+               token=browser.cookies["poseline"]) == [(0,)]  # fmt: skip
+    stolen = dict(browser.cookies)
+    assert browser.ask("DELETE", "/session").status == 204
+    assert Client(origin, cookies=stolen).ask("GET", "/session").status == 401
+
+
+def test_passwords_cannot_be_tried_without_end(system: System, origin: str) -> None:
+    with_password(system, "coach@example.org")
+    browser = Client(origin)
+    answers = [
+        browser.ask("POST", "/session", {"email": "coach@example.org", "password": f"guess {number}"}).status
+        for number in range(8)
+    ]
+    assert answers[:6] == [401] * 6
+    assert answers[-1] == 429
+    refused = browser.ask("POST", "/session", {"email": "coach@example.org", "password": PASSWORD})
+    assert refused.status == 429, "the right one is not told from wrong ones meanwhile"
+    assert int(refused.headers["retry-after"]) >= 1
+
+
+def test_another_sites_page_cannot_do_anything(system: System, origin: str) -> None:
+    browser = signed_in(system, origin, "coach@example.org")
+    for headers in ({"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
+        answer = browser.ask("DELETE", "/session", headers=headers)
+        assert (answer.status, answer.json()["type"]) == (403, "urn:poseline:foreign-request")
+    assert browser.get("/session")["email"] == "coach@example.org"
+
+
+def test_a_team_is_seen_by_its_members_alone(system: System, origin: str) -> None:
+    ours, theirs = make_team(system, "ours"), make_team(system, "theirs")
+    browser = signed_in(system, origin, "coach@example.org", ours=Role.VIEWER)
+    signed_in(system, origin, "other@example.org", theirs=Role.OWNER)
+    assert [team["name"] for team in browser.get("/teams")["items"]] == ["ours"]
+    assert [member["email"] for member in browser.get(f"/teams/{ours}/members")["items"]] == ["coach@example.org"]
+    hidden = browser.ask("GET", f"/teams/{theirs}/members")
+    assert hidden.status == 404
+    assert hidden.json() == browser.ask("GET", f"/teams/{UUID(int=1)}/members").json()
+
+
+def test_pages_are_served_under_their_policy(origin: str) -> None:
+    for path in ("/", "/t/anything/videos"):
+        page = urllib3.request("GET", f"{origin}{path}")
+        assert (page.status, page.headers["cache-control"]) == (200, "no-cache")
+        assert "default-src 'self'" in page.headers["content-security-policy"]
+    asset = re.search(r"/assets/[^\"]+\.js", page.data.decode())
+    assert asset is not None
+    assert "immutable" in urllib3.request("GET", f"{origin}{asset[0]}").headers["cache-control"]
+    missing = urllib3.request("GET", f"{origin}/api/v1/nothing")
+    assert (missing.status, missing.headers["content-type"]) == (404, "application/problem+json")
