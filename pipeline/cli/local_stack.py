@@ -38,18 +38,23 @@ _FINISH_S = 30.0
     type=click.Choice(get_args(Device)),
     help="The worker's device; see `worker --help` [default: that of the running stack, or auto]",
 )
-@click.option("--flower-port", type=click.IntRange(1, 65535), help="[default: a free one]")
+@click.option("--web-port", type=click.IntRange(1, 65535), help="Of the pages [default: 8080 or another free one]")
+@click.option("--flower-port", type=click.IntRange(1, 65535), help="[default: 5555 or another free one]")
 @common
 @pass_console
-def up(console: Console, slots: int | None, device: Device | None, flower_port: int | None) -> None:
-    """Start the local stack: Postgres, Valkey, SeaweedFS, a worker, beat, Flower. What runs already is kept."""
+def up(
+    console: Console, slots: int | None, device: Device | None, web_port: int | None, flower_port: int | None
+) -> None:
+    """Start the local stack: Postgres, Valkey, SeaweedFS, a worker, beat, Flower, the pages. What runs is kept."""
+    ports = {name: port for name, port in (("web", web_port), ("flower", flower_port)) if port is not None}
     if device is not None and device != stack.worker_device(console.home):
         console.progress(f"checking {device}")
         _check(device, console)
     with _finishing_first(console, stack.worker_to_replace(console.home, slots, device)):
-        status = stack.up(console.home, slots=slots, device=device, flower_port=flower_port, on_step=console.progress)
+        status = stack.up(console.home, slots=slots, device=device, wanted_ports=ports, on_step=console.progress)
     if not console.print_json(_to_dict(status)):
         _print_services(console, status)
+        console.print(f"pages: {pages_address(console)}")
         console.print(f"Flower: {flower_address(console)}")
         console.print(console.place.line)
 
@@ -201,6 +206,11 @@ def _message_of(stderr: str) -> str:
         with suppress(ValueError, TypeError, KeyError):
             return str(json.loads(line)["message"])
     return ""
+
+
+def pages_address(console: Console) -> str:
+    """The URL of the pages."""
+    return console.settings.web_url or f"http://localhost:{console.settings.web_port}"
 
 
 def flower_address(console: Console) -> str:

@@ -298,7 +298,7 @@ def test_a_named_port_that_is_taken_is_refused(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(StackError, match=rf"port {port} is taken: .*--flower-port"):
-            up(tmp_path / "home", only=SERVERS, flower_port=port, prepare=ignore)
+            up(tmp_path / "home", only=SERVERS, wanted_ports={"flower": port}, prepare=ignore)
     assert not status(tmp_path / "home").running
 
 
