@@ -246,7 +246,7 @@ def test_down_after_the_supervisor_was_killed_leaves_nothing(home: Path) -> None
     everyone[0].kill()
     assert not down(home).running
     assert still_alive(everyone) == []
-    assert [s.state for s in down(home).services] == ["stopped"] * 6
+    assert [s.state for s in down(home).services] == ["stopped"] * len(SERVERS + PROCESSES)
 
 
 def test_two_homes_run_side_by_side(home: Path, tmp_path: Path) -> None:
