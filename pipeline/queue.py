@@ -36,6 +36,7 @@ QUEUES = (CONTROL, *FRAMES_IN.values())
 INGEST = "poseline.ingest"
 DETECT = "poseline.detect"
 FINISH = "poseline.finish"
+PROXY = "poseline.proxy"
 PASS = "poseline.pass"  # noqa: S105  no password
 TICK = "poseline.tick"
 
@@ -147,6 +148,10 @@ class TaskQueue:
     def send_finish(self, run_id: UUID) -> None:
         """Send the task to finish a run."""
         self._send(FINISH, CONTROL, str(run_id))
+
+    def send_proxy(self, video_id: UUID) -> None:
+        """Send the task to make the copy of a video for browsers."""
+        self._send(PROXY, CONTROL, str(video_id))
 
     def send_pass(self, name: str, pass_id: UUID, event: str) -> None:
         """Send the task to go on with a pass. Its name and what happened are for whoever watches Flower."""

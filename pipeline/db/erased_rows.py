@@ -13,7 +13,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, delete, or_, select, text, update
 
-from pipeline.core.object_keys import restored_video_key, run_folder, video_key
+from pipeline.core.object_keys import proxy_key, restored_video_key, run_folder, video_key
 from pipeline.db.erased_sources import TeamObject, note_erased_source
 from pipeline.db.erasures import Item
 from pipeline.db.tables import chunk, comparison, pass_, promotion, retention, run, schedule, team, video, watch
@@ -62,6 +62,7 @@ def delete_video(connection: Connection, video_id: UUID, bucket: str) -> Gone:
     _forget_in_logs(connection, video_id, runs)
     counts["videos"] = connection.execute(delete(video).where(video.c.id == video_id)).rowcount
     keys = {(bucket, video_key(row.team_id, video_id)), (bucket, restored_video_key(video_id))}
+    keys.add((bucket, proxy_key(row.team_id, video_id)))
     keys |= {(bucket, run_folder(run_id)) for run_id in runs}
     if row.owned and not _is_used(connection, row.bucket, row.object_key):
         keys.add((row.bucket, row.object_key))
