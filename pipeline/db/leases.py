@@ -2,8 +2,9 @@
 
 A video being ingested, a chunk being analysed, a run being finished and a proxy being made are leased in the same way:
 the worker that holds the token owns the row until `lease_until`, renews the lease while it makes progress, and can
-commit only with that token. What went wrong before is counted in three columns: an exception is an error; a worker that lived and did
-not renew hung on the work, which is an expiration; a worker that died is a death, which may have any cause.
+commit only with that token. What went wrong before is counted in three columns: an exception is an error; a worker
+that lived and did not renew hung on the work, which is an expiration; a worker that died is a death, which may have any
+cause.
 """
 
 from __future__ import annotations
