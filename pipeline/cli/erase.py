@@ -20,6 +20,7 @@ from pipeline.services.erase.receipt import to_dict
 from pipeline.services.erase.targets import Asked, begin_erasure, find_asked
 from pipeline.services.erase.work import go_on
 from pipeline.services.teams import in_bytes
+from pipeline.services.upload_steps import printable
 
 #: What is counted, in the order in which it is shown, and the name of one.
 _ROWS = {
@@ -131,7 +132,7 @@ def _say_what_goes(console: Console, asked: Asked) -> None:
         f"{_many(extent.runs, 'run')}, {extent.open_runs} of them under way; {_many(extent.frames, 'frame')}"
     )
     for url in extent.registered:
-        console.print(f"stays, for it is not Poseline's own: {url}")
+        console.print(f"stays, for it is not Poseline's own: {printable(url)}")
 
 
 def _confirm(console: Console, asked: Asked) -> None:

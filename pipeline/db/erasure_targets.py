@@ -112,7 +112,7 @@ def measure(connection: Connection, ids: Collection[UUID] | None, *, team_id: UU
         .where(these, chunk.c.state.in_(analysed))
     ).scalar_one()
     registered = connection.execute(
-        select(video.c.bucket, video.c.object_key).where(these, ~video.c.owned).order_by(video.c.object_key)
+        select(video.c.bucket, video.c.object_key).distinct().where(these, ~video.c.owned).order_by(video.c.object_key)
     )
     left = tuple(f"s3://{row.bucket}/{row.object_key}" for row in registered)
     return Extent(videos, runs, open_runs, int(frames), int(size or 0), left)

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from pipeline.core.objects import StoredObject
 from pipeline.core.video_names import numbered_name
+from pipeline.core.watched_keys import ListedObject
 from pipeline.db.engine import transaction
 from pipeline.db.erased_sources import TeamObject, select_erased_sources
 from pipeline.db.runs import insert_runs
@@ -64,7 +65,7 @@ def pin_all(system: System, bucket: str, objects: Sequence[NewObject]) -> list[P
         BucketMissing, ServiceUnavailable: as the store says.
     """
     refusals: list[StoreRefuses] = []
-    wanted = {TeamObject(new.team_id, bucket, new.listed.key, new.listed.etag): new for new in objects}
+    wanted = {_of_team(new, new.listed): new for new in objects}
     if not wanted:
         return []
     with transaction(system.engine) as connection:
@@ -114,5 +115,5 @@ def _is_same(found: FoundObject, new: NewObject) -> bool:
     return (found.listed.size_bytes, found.listed.etag) == (new.listed.size_bytes, new.listed.etag)
 
 
-def _of_team(new: NewObject, source: StoredObject) -> TeamObject:
-    return TeamObject(new.team_id, source.bucket, source.key, source.etag)
+def _of_team(new: NewObject, found: ListedObject | StoredObject) -> TeamObject:
+    return TeamObject(new.team_id, found.key, found.etag, found.size_bytes)

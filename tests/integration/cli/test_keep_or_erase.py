@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import re
 import shlex
-from io import StringIO
+from io import BytesIO, StringIO
 
 import pytest
 
@@ -128,3 +128,13 @@ REFUSED = {
 def test_what_cannot_be_done_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     for args, line in REFUSED.items():
         assert line in said(capsys, *args, code=2), args
+
+
+def test_a_key_of_somebody_else_writes_nothing_to_the_terminal(
+    system: System, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = system.store.put_stream(BytesIO(b"theirs"), 6, "matches/a\x1b[2J\nb.mp4")
+    stored_video(system, "theirs.mp4", registered=source)
+    for args in (["--dry-run"], ["--yes"]):
+        shown = said(capsys, "erase", "theirs.mp4", *args)
+        assert f"stays, for it is not Poseline's own: s3://{source.bucket}/matches/a?[2J?b.mp4\n" in shown
