@@ -14,7 +14,7 @@ from pipeline.cli.progress import Bar
 from pipeline.cli.tagging import select_by_tag
 from pipeline.core.tags import Tags
 from pipeline.db.erasures import ErasureRow
-from pipeline.errors import UsageError
+from pipeline.errors import ServiceUnavailable, UsageError
 from pipeline.services.erase.check import check_erasures, find_erasure, list_erasures
 from pipeline.services.erase.receipt import to_dict
 from pipeline.services.erase.targets import Asked, begin_erasure, find_asked
@@ -111,7 +111,12 @@ def _erase(
     if not yes:
         _confirm(console, asked)
     erasure_id = begin_erasure(console.system, asked, by or _user())
-    _go_on(console, [erasure_id], asked.extent.videos)
+    try:
+        _go_on(console, [erasure_id], asked.extent.videos)
+    except (KeyboardInterrupt, ServiceUnavailable):
+        resume = console.naming_home(f"`poseline erase --resume {erasure_id}`")
+        console.notice(f"beat goes on with it, for it was begun; or now: {resume}", erasure_id=str(erasure_id))
+        raise
 
 
 def _user() -> str:
