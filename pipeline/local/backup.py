@@ -7,11 +7,13 @@ a new dump and copies only what is not there yet.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 import subprocess
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -43,6 +45,11 @@ def make_backup(settings: Settings, folder: Path, progress: Progress) -> Manifes
         PoselineError: the database cannot be dumped.
     """
     _prepare(folder)
+    with _alone_in(folder):
+        return _make(settings, folder, progress)
+
+
+def _make(settings: Settings, folder: Path, progress: Progress) -> Manifest:
     url = settings.database_url.get_secret_value()
     engine, store = build_engine(url, pool_size=2, application="poseline-backup"), build_object_store(settings)
     try:
@@ -107,15 +114,36 @@ def dump(url: str, taken: Snapshot, to: Path) -> None:
 
 
 def _prepare(folder: Path) -> None:
-    if (folder / MANIFEST).exists():
-        raise UsageError(f"{folder} holds a backup already; name another folder")
+    _check_is_none(folder)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if any(folder.iterdir()) and not (folder / UNFINISHED).exists():
             raise UsageError(f"{folder} is not empty; name a new folder")
-        write_atomically(folder / UNFINISHED, "{}\n")
     except OSError as error:
         raise UsageError(f"{folder} cannot be written: {error.strerror}") from error
+
+
+def _check_is_none(folder: Path) -> None:
+    if (folder / MANIFEST).exists():
+        raise UsageError(f"{folder} holds a backup already; name another folder")
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Keep other backups out of a folder, which would replace each other's files, where its file system can."""
+    try:
+        mark = (folder / UNFINISHED).open("a")
+    except OSError as error:
+        raise UsageError(f"{folder} cannot be written: {error.strerror}") from error
+    with mark:
+        try:
+            fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError(f"another backup is being made into {folder}; name another folder") from None
+        except OSError:  # a file system without locks
+            pass
+        _check_is_none(folder)  # one that ended just now
+        yield
 
 
 def _list(taken: Snapshot, bucket: str, folder: Path) -> Path:
