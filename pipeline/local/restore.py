@@ -27,17 +27,8 @@ from pipeline.storage.objects import ObjectStore, build_object_store
 from pipeline.storage.store_errors import ObjectMissing
 
 #: What a home may hold before it has a stack: what was fetched or computed, and what a file system has of its own.
-_WITHOUT_STACK = {
-    ".gitignore",
-    "engines",
-    "known-files.sqlite",
-    "logs",
-    "lost+found",
-    "models",
-    "run",
-    "scratch",
-    "weights",
-}
+_WITHOUT_STACK = {".gitignore", "engines", "logs", "lost+found", "models", "run", "scratch", "weights"}
+_WITHOUT_STACK |= {f"known-files.sqlite{end}" for end in ("", "-wal", "-shm")}
 
 
 def restore_backup(home: Path, folder: Path, progress: Progress) -> Manifest:

@@ -121,6 +121,8 @@ def test_a_backup_is_restored_with_every_object(
             restore_backup(home, folder, SILENT)
     with pytest.raises(StackError, match="was not restored completely"):
         stack.up(home, only=stack.SERVERS)
+    shown = said(capsys, "--home", str(home), "status", code=1)
+    assert "was not restored completely; repeat `poseline --home" in shown
     page.run("restore")  # goes on
     assert not (home / RESTORING).exists()
     stack.up(home, only=stack.SERVERS)

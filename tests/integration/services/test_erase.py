@@ -193,6 +193,21 @@ def test_a_watch_does_not_take_in_again_what_was_erased(system: System) -> None:
     assert sql(system, "SELECT 1 FROM video") == []
 
 
+def test_a_copy_that_was_not_read_yet_goes_too(system: System) -> None:
+    watched = WatchedPrefix(system)
+    for team in ("u18", "u19"):
+        add_team(system, team)
+        for name, content in (("one", b"same"), ("copy", b"same"), ("other", b"else")):
+            watched.put(f"{team}/2026/{name}.mp4", content)
+    watched.watch()
+    assert watched.list_all()["new"] == 6
+    erase(system, "one.mp4", team="u18")
+    left = "SELECT video.name FROM video JOIN team ON team.id = team_id WHERE team.name = :team ORDER BY 1"
+    assert sql(system, left, team="u18") == [("other.mp4",)]
+    assert len(sql(system, left, team="u19")) == 3
+    assert watched.list_all()["new"] == 0
+
+
 def test_an_object_that_another_video_reads_stays(system: System) -> None:
     one, two = stored_video(system, "one.mp4"), stored_video(system, "two.mp4")
     sql(system, "UPDATE video SET object_key = (SELECT object_key FROM video WHERE id = :two) WHERE id = :one",
