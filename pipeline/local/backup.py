@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pipeline
-from pipeline.core.backup import DUMP, MANIFEST, OBJECTS, UNFINISHED, CopiedObject, Manifest, file_of
+from pipeline.core.backup import DUMP, FOLDER, MANIFEST, OBJECTS, UNFINISHED, CopiedObject, Manifest, file_of
 from pipeline.core.files import replacing, write_atomically
 from pipeline.core.progress import Progress
 from pipeline.db.backups import Snapshot, check_kept, iter_objects, keeping_objects, snapshot
@@ -108,6 +108,7 @@ def run_tool(name: str, arguments: list[str], url: str) -> None:
 def dump(url: str, taken: Snapshot, to: Path) -> None:
     """Dump the database as of a snapshot."""
     with replacing(to) as [part]:
+        _private(part)
         arguments = ["--format=custom", "--no-owner", "--no-privileges", f"--snapshot={taken.id}", f"--file={part}"]
         run_tool("pg_dump", arguments, url)
         _sync(part)
@@ -149,6 +150,7 @@ def _alone_in(folder: Path) -> Iterator[None]:
 def _list(taken: Snapshot, bucket: str, folder: Path) -> Path:
     """Write down what has to be copied, so that the transaction need not stay open for it."""
     to = folder / "wanted.jsonl"
+    _private(to)
     with to.open("w") as file:
         file.writelines(one.to_line() for one in iter_objects(taken, bucket))
     return to
@@ -163,7 +165,9 @@ def iter_list(path: Path) -> Iterator[CopiedObject]:
 
 def _copy_all(store: ObjectStore, wanted: Iterable[CopiedObject], folder: Path, progress: Progress) -> dict[str, int]:
     counts = {"objects": 0, "object_bytes": 0, "missing": 0}
+    (folder / FOLDER).mkdir(mode=0o700, exist_ok=True)
     with replacing(folder / OBJECTS) as [part]:
+        _private(part)
         with part.open("w") as list_:
             for one in wanted:
                 copied = _copy(store, one, folder, progress)
@@ -200,6 +204,11 @@ def _copy(store: ObjectStore, wanted: CopiedObject, folder: Path, progress: Prog
     except SourceGone:  # before this backup: its owner removed it
         return replace(wanted, source=source, missing=True)
     return replace(wanted, source=source, sha256=digest.hexdigest())
+
+
+def _private(path: Path) -> None:
+    """Make a file that only its owner can read, also where others can look into the backup's folder."""
+    path.touch(0o600)
 
 
 def _sync(path: Path) -> None:

@@ -114,6 +114,7 @@ def test_a_backup_is_restored_with_every_object(
     page.run("backup", **environment(system.settings))
     made = read_backup(folder)
     assert (made.objects, made.missing) == (5, 0)  # three videos, an export, the weights
+    assert [each.name for each in folder.iterdir() if each.stat().st_mode & 0o077] == [], "others can read it"
     assert not (folder / UNFINISHED).exists()
     with monkeypatch.context() as patch:
         fails_after(2, patch, "put_file")
