@@ -249,7 +249,7 @@ class TaskQueue:
         return read_beat_report(value, expires_in_ms)
 
     def ping_workers(self, timeout_s: float = 1.0, limit: int | None = None) -> list[str]:
-        """The names of the workers, up to `limit`, that answer through the broker, as `celery inspect ping` sees them."""
+        """The names of the workers, up to `limit`, that answer through the broker, as Celery's `inspect ping` does."""
         # A connection of its own: Kombu's pool may hold one that a restart of Redis has closed, and does not renew it.
         with _broker_errors(), self._app.connection_for_write() as connection:
             replies = self._app.control.ping(timeout=timeout_s, limit=limit, connection=connection) or []

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, get_args
 
 import click
@@ -20,7 +21,7 @@ from pipeline.errors import DeviceUnavailable, ServiceUnavailable
 from pipeline.inference.catalogue import BUNDLED_MODEL
 from pipeline.inference.engines.sessions import Device
 from pipeline.local import stack
-from pipeline.local.home import Home
+from pipeline.local.home import RESTORING, Home
 from pipeline.local.stack import StackStatus
 from pipeline.services.drain import Drain, drain, workers_of_process
 from pipeline.services.pause import in_words, pause_line
@@ -106,7 +107,7 @@ def status(context: click.Context, console: Console) -> None:
                 line = "part of the local stack does not answer; `poseline up` restarts it, logs: "
                 console.print(console.naming_home(line + shown(found.home / "logs")))
             else:
-                console.print(console.naming_home("the local stack is not running; `poseline up` starts it"))
+                console.print(console.naming_home(_how_to_start(found.home)))
         context.exit(1)
     try:
         now = get_status(console.system)
@@ -224,6 +225,12 @@ def flower_address(console: Console) -> str:
 
 def _to_dict(status: StackStatus) -> dict[str, object]:
     return {"home": str(status.home), "running": status.running, "services": [asdict(s) for s in status.services]}
+
+
+def _how_to_start(home: Path) -> str:
+    if (home / RESTORING).exists():
+        return "a backup was not restored completely; repeat `poseline restore`"
+    return "the local stack is not running; `poseline up` starts it"
 
 
 def _print_services(console: Console, status: StackStatus) -> None:

@@ -202,7 +202,7 @@ def test_what_was_erased_is_not_taken_in_again(system: System, bucket: WatchedPr
         [(video_id, team_id)] = connection.execute(text("SELECT id, team_id FROM video")).all()
         source = select_video(connection, video_id, team="u18").source
         assert source is not None
-        note_erased_source(connection, TeamObject(team_id, source.bucket, source.key, source.etag))
+        note_erased_source(connection, TeamObject(team_id, source.bucket, source.key, source.etag, source.size_bytes))
         connection.execute(text("DELETE FROM run"))
         connection.execute(text("DELETE FROM video"))
     found = bucket.list_all()
