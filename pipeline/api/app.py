@@ -6,7 +6,7 @@ from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 
 import pipeline
-from pipeline.api import session, teams
+from pipeline.api import account, audit, invitations, keys, links, session, shares, teams
 from pipeline.api.access import ACCESS_FIELD
 from pipeline.api.pages import serve_pages
 from pipeline.api.problems import handle_problems
@@ -14,7 +14,10 @@ from pipeline.api.protection import Protection
 from pipeline.services.system import System
 
 PREFIX = "/api/v1"
-_ROUTERS: tuple[APIRouter, ...] = (session.router, teams.router)
+_ROUTERS: tuple[APIRouter, ...] = (
+    *(session.router, links.router, account.router),
+    *(teams.router, invitations.router, keys.router, shares.router, audit.router),
+)
 
 
 def build_app(system: System) -> FastAPI:

@@ -14,9 +14,27 @@ from uuid import UUID
 from sqlalchemy import Connection, delete, or_, select, text, update
 
 from pipeline.core.object_keys import proxy_key, restored_video_key, run_folder, video_key
+from pipeline.db.account_changes import delete_account, select_members_of_no_other
+from pipeline.db.audit import forget_account
 from pipeline.db.erased_sources import TeamObject, note_erased_source
 from pipeline.db.erasures import Item
-from pipeline.db.tables import chunk, comparison, pass_, promotion, retention, run, schedule, team, video, watch
+from pipeline.db.one_time_links import delete_links_to
+from pipeline.db.tables import (
+    api_key,
+    audit,
+    chunk,
+    comparison,
+    membership,
+    one_time_link,
+    pass_,
+    promotion,
+    retention,
+    run,
+    schedule,
+    team,
+    video,
+    watch,
+)
 
 
 @dataclass(frozen=True)
@@ -77,7 +95,9 @@ def select_team_videos(connection: Connection, team_id: UUID) -> list[UUID]:
 
 
 def delete_team(connection: Connection, team_id: UUID) -> Gone:
-    """Delete a team that has no videos any more, with its rules, schedules, passes and watched buckets.
+    """Delete a team that has no videos any more, with all that belongs to it.
+
+    Accounts that were in no other team go with it, but those that make teams.
 
     Raises:
         IntegrityError: a video of it came in meanwhile; to be tried again.
@@ -86,7 +106,16 @@ def delete_team(connection: Connection, team_id: UUID) -> Gone:
     connection.execute(select(team.c.id).where(team.c.id == team_id).with_for_update())
     passes = select(pass_.c.id).where(pass_.c.team_id == team_id)
     connection.execute(update(run).where(run.c.pass_id.in_(passes)).values(pass_id=None))
-    for name, table in (("rules", retention), ("passes", pass_), ("schedules", schedule), ("watches", watch)):
+    for only_here in select_members_of_no_other(connection, team_id):
+        delete_links_to(connection, only_here.email)
+        forget_account(connection, only_here.id, only_here.email)
+        delete_account(connection, only_here.id)
+        counts["accounts"] += 1
+    tables = (
+        *(("rules", retention), ("passes", pass_), ("schedules", schedule), ("watches", watch)),
+        *(("members", membership), ("links", one_time_link), ("keys", api_key), ("audit", audit)),
+    )
+    for name, table in tables:
         counts[name] = connection.execute(delete(table).where(table.c.team_id == team_id)).rowcount
     counts["teams"] = connection.execute(delete(team).where(team.c.id == team_id)).rowcount
     return Gone({name: number for name, number in counts.items() if number})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -11,10 +12,11 @@ from sqlalchemy import ColumnElement, Connection, func, or_, select, text, updat
 from pipeline.core.roles import Role
 from pipeline.db.accounts import AccountRow, TeamOf
 from pipeline.db.leases import after
-from pipeline.db.tables import account, api_key, share, team, video, web_session
+from pipeline.db.tables import account, api_key, share, sign_in_failure, team, video, web_session
 
 #: How exactly the last use of a session or key is known: an update each request would be a write each request.
 _SEEN_EVERY_S = 60.0
+_FAILURES_KEPT_S = 86_400.0
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,7 @@ class SharedVideo:
 
     share_id: UUID
     video_id: UUID
+    video: str
     team_id: UUID
     team: str
 
@@ -34,6 +37,21 @@ class KeyRow:
     id: UUID
     name: str
     team: TeamOf
+
+
+@dataclass(frozen=True)
+class SessionRow:
+    """A browser in which an account is signed in.
+
+    Args:
+        client: what the browser calls itself.
+    """
+
+    id: UUID
+    token_sha256: str
+    client: str
+    created_at: datetime
+    seen_at: datetime
 
 
 def insert_session(
@@ -82,7 +100,7 @@ def find_session_account(connection: Connection, sha256: str, keep_s: float) -> 
 def find_session_share(connection: Connection, sha256: str) -> SharedVideo | None:
     """The video of a session that a share's link began, while both are valid."""
     row = connection.execute(
-        select(share.c.id, share.c.video_id, video.c.team_id, team.c.name)
+        select(share.c.id, share.c.video_id, video.c.name.label("video"), video.c.team_id, team.c.name)
         .join(web_session, web_session.c.share_id == share.c.id)
         .join(video, video.c.id == share.c.video_id)
         .join(team, team.c.id == video.c.team_id)
@@ -94,12 +112,28 @@ def find_session_share(connection: Connection, sha256: str) -> SharedVideo | Non
             team.c.erasure_id.is_(None),
         )
     ).first()
-    return None if row is None else SharedVideo(row.id, row.video_id, row.team_id, row.name)
+    return None if row is None else SharedVideo(row.id, row.video_id, row.video, row.team_id, row.name)
 
 
 def delete_session(connection: Connection, sha256: str) -> None:
     """End a session."""
     connection.execute(web_session.delete().where(web_session.c.token_sha256 == sha256))
+
+
+def select_sessions(connection: Connection, account_id: UUID) -> list[SessionRow]:
+    """The sessions of an account, the one used last first."""
+    rows = connection.execute(
+        select(web_session)
+        .where(web_session.c.account_id == account_id, web_session.c.expires_at > func.clock_timestamp())
+        .order_by(web_session.c.seen_at.desc(), web_session.c.id)
+    )
+    return [SessionRow(row.id, row.token_sha256, row.client, row.created_at, row.seen_at) for row in rows]
+
+
+def delete_session_of(connection: Connection, account_id: UUID, session_id: UUID) -> bool:
+    """End one session of an account. Returns whether there was one."""
+    gone = web_session.delete().where(web_session.c.id == session_id, web_session.c.account_id == account_id)
+    return connection.execute(gone).rowcount == 1
 
 
 def delete_sessions_of(connection: Connection, account_id: UUID, *, but: str | None = None) -> None:
@@ -112,8 +146,9 @@ def delete_sessions_of(connection: Connection, account_id: UUID, *, but: str | N
 
 
 def delete_expired(connection: Connection) -> None:
-    """Remove sessions that ended by themselves."""
+    """Remove sessions that ended by themselves, and wrong passwords of another day."""
     connection.execute(web_session.delete().where(web_session.c.expires_at < func.clock_timestamp()))
+    connection.execute(sign_in_failure.delete().where(sign_in_failure.c.last_at < after(-_FAILURES_KEPT_S)))
 
 
 def find_key(connection: Connection, sha256: str) -> KeyRow | None:
