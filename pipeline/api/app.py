@@ -6,15 +6,24 @@ from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 
 import pipeline
-from pipeline.api import session, teams
+from pipeline.api import events, exports, models, runs, session, teams, videos
 from pipeline.api.access import ACCESS_FIELD
+from pipeline.api.feed import Feed
 from pipeline.api.pages import serve_pages
 from pipeline.api.problems import handle_problems
 from pipeline.api.protection import Protection
 from pipeline.services.system import System
 
 PREFIX = "/api/v1"
-_ROUTERS: tuple[APIRouter, ...] = (session.router, teams.router)
+_ROUTERS: tuple[APIRouter, ...] = (
+    session.router,
+    teams.router,
+    videos.router,
+    runs.router,
+    exports.router,
+    models.router,
+    events.router,
+)
 
 
 def build_app(system: System) -> FastAPI:
@@ -30,6 +39,7 @@ def build_app(system: System) -> FastAPI:
         separate_input_output_schemas=False,
     )
     app.state.system = system
+    app.state.feed = Feed(system)
     handle_problems(app)
     app.add_middleware(Protection)
     for router in _ROUTERS:

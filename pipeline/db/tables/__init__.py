@@ -18,7 +18,7 @@ from pipeline.db.tables.processes import pressure, state_transition, worker, wor
 from pipeline.db.tables.schedules import pass_, schedule
 from pipeline.db.tables.versions import comparison, promotion
 from pipeline.db.tables.watches import watch, watch_hint
-from pipeline.db.tables.work import CONTENT_INDEX, chunk, frame, lane, model, run, team, video
+from pipeline.db.tables.work import CONTENT_INDEX, chunk, frame, lane, model, run, run_request, team, video
 
 __all__ = [
     "CONTENT_INDEX",
@@ -42,6 +42,7 @@ __all__ = [
     "promotion",
     "retention",
     "run",
+    "run_request",
     "schedule",
     "share",
     "sign_in_failure",
