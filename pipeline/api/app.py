@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 
 import pipeline
-from pipeline.api import events, exports, models, runs, session, teams, videos
+from pipeline.api import events, exports, models, runs, session, teams, uploads, videos
 from pipeline.api.access import ACCESS_FIELD
 from pipeline.api.feed import Feed
 from pipeline.api.pages import serve_pages
@@ -23,6 +25,7 @@ _ROUTERS: tuple[APIRouter, ...] = (
     exports.router,
     models.router,
     events.router,
+    uploads.router,
 )
 
 
@@ -41,7 +44,9 @@ def build_app(system: System) -> FastAPI:
     app.state.system = system
     app.state.feed = Feed(system)
     handle_problems(app)
-    app.add_middleware(Protection)
+    endpoint = system.settings.s3_public_endpoint
+    store = urlsplit(endpoint) if endpoint else None
+    app.add_middleware(Protection, store_origin=f"{store.scheme}://{store.netloc}" if store else None)
     for router in _ROUTERS:
         app.include_router(router, prefix=PREFIX)
     for route in app.routes:

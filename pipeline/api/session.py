@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Request, Response, status
 from pydantic import BaseModel
 
-from pipeline.api.access import CallerOf, SystemOf, allow_known, allow_public, session_cookie
+from pipeline.api.access import CallerOf, SystemOf, allow_public, session_cookie
 from pipeline.core.roles import Role
-from pipeline.services.accounts.callers import SESSION_S, Caller
+from pipeline.services.accounts.callers import SESSION_S, Caller, caller_of_session
 from pipeline.services.accounts.sign_in import sign_in, sign_out
 
 router = APIRouter(tags=["session"])
@@ -30,22 +31,33 @@ class MyTeam(BaseModel):
     role: Role
 
 
+class Shared(BaseModel):
+    """The video that a share's link opened in this browser."""
+
+    team_id: UUID
+    team: str
+    video_id: UUID
+    video: str
+
+
 class Me(BaseModel):
     """Who the caller is.
 
-    `email` is empty where a key calls.
+    `email` is empty where a key or nobody calls.
     """
 
-    email: str
-    name: str
-    operator: bool
-    teams: list[MyTeam]
+    kind: Literal["nobody", "account", "key"]
+    email: str = ""
+    name: str = ""
+    operator: bool = False
+    teams: list[MyTeam] = []
+    shared: Shared | None = None
 
 
 @router.post("/session", **allow_public())
 def post_session(system: SystemOf, request: Request, response: Response, given: SignIn) -> Me:
     """Sign in. The answer sets the session's cookie."""
-    account, token = sign_in(
+    _, token = sign_in(
         system,
         given.email,
         given.password,
@@ -53,12 +65,12 @@ def post_session(system: SystemOf, request: Request, response: Response, given: 
         client=request.headers.get("user-agent", ""),
     )
     keep_session(request, response, token)
-    return Me(email=account.email, name=account.name, operator=account.operator, teams=[])
+    return me(caller_of_session(system, token))
 
 
-@router.get("/session", **allow_known())
+@router.get("/session", **allow_public())
 def get_session(caller: CallerOf) -> Me:
-    """Who is signed in."""
+    """Who is signed in, also where nobody is."""
     return me(caller)
 
 
@@ -85,7 +97,10 @@ def keep_session(request: Request, response: Response, token: str) -> None:
 def me(caller: Caller) -> Me:
     """The caller as JSON fields."""
     teams = [MyTeam(id=team.id, name=team.name, role=team.role) for team in caller.teams]
-    if caller.account is None:
-        return Me(email="", name=caller.name, operator=False, teams=teams)
-    account = caller.account
-    return Me(email=account.email, name=account.name, operator=account.operator, teams=teams)
+    shared = None if caller.shared is None else Shared.model_validate(caller.shared, from_attributes=True)
+    if caller.account is not None:
+        who = caller.account
+        return Me(kind="account", email=who.email, name=who.name, operator=who.operator, teams=teams, shared=shared)
+    if caller.key is not None:
+        return Me(kind="key", name=caller.name, teams=teams)
+    return Me(kind="nobody", shared=shared)

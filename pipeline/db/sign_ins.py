@@ -23,6 +23,7 @@ class SharedVideo:
 
     share_id: UUID
     video_id: UUID
+    video: str
     team_id: UUID
     team: str
 
@@ -82,7 +83,7 @@ def find_session_account(connection: Connection, sha256: str, keep_s: float) -> 
 def find_session_share(connection: Connection, sha256: str) -> SharedVideo | None:
     """The video of a session that a share's link began, while both are valid."""
     row = connection.execute(
-        select(share.c.id, share.c.video_id, video.c.team_id, team.c.name)
+        select(share.c.id, share.c.video_id, video.c.name.label("video"), video.c.team_id, team.c.name)
         .join(web_session, web_session.c.share_id == share.c.id)
         .join(video, video.c.id == share.c.video_id)
         .join(team, team.c.id == video.c.team_id)
@@ -94,7 +95,7 @@ def find_session_share(connection: Connection, sha256: str) -> SharedVideo | Non
             team.c.erasure_id.is_(None),
         )
     ).first()
-    return None if row is None else SharedVideo(row.id, row.video_id, row.team_id, row.name)
+    return None if row is None else SharedVideo(row.id, row.video_id, row.video, row.team_id, row.name)
 
 
 def delete_session(connection: Connection, sha256: str) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from http import HTTPStatus
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -17,7 +19,21 @@ POLICY = (
 BARE = "/bare.html"
 
 
+_NOBODY = {"kind": "nobody", "email": "", "name": "", "operator": False, "teams": [], "shared": None}
+
+
 class _Handler(SimpleHTTPRequestHandler):
+    def do_GET(self) -> None:
+        if self.path == "/api/v1/session":
+            self.send_response(HTTPStatus.OK)
+            self.end_headers()
+            self.wfile.write(json.dumps(_NOBODY).encode())
+            return
+        # Every address of the pages begins with the same document.
+        if self.path != BARE and not self.path.startswith("/assets/"):
+            self.path = "/"
+        super().do_GET()
+
     def end_headers(self) -> None:
         if self.path != BARE:
             self.send_header("Content-Security-Policy", POLICY)

@@ -18,11 +18,11 @@ def test_the_page_shows_itself_and_asks_no_other_host(
 ) -> None:
     origin = f"http://localhost:{port}"
     with visit(browser, size, dark=dark) as seen:
-        answer = seen.page.goto(f"{origin}/")
+        answer = seen.page.goto(f"{origin}/browser")
         assert answer is not None
         assert answer.headers["content-security-policy"] == POLICY
         seen.page.get_by_role("row", name="H.264 yes").wait_for()
-        assert seen.page.get_by_role("heading", level=1).inner_text() == "Poseline"
+        assert seen.page.get_by_role("heading", level=1).inner_text() == "This browser"
         assert seen.page.get_by_role("alert").count() == 0
         assert seen.barriers() == []
         # Nothing to scroll sideways for.
@@ -32,12 +32,13 @@ def test_the_page_shows_itself_and_asks_no_other_host(
         assert seen.shot(tmp_path / "page.png").startswith(b"\x89PNG")
         assert seen.asked_elsewhere(origin) == []
         assert seen.complaints == []
-        assert {url.removeprefix(origin).split("-")[0] for url in seen.asked} >= {"/", "/assets/index"}
+        assert {url.removeprefix(origin).split("-")[0] for url in seen.asked} >= {"/browser", "/assets/index"}
 
 
 def test_a_page_over_plain_http_says_what_that_takes_away(browser: Browser, port: int) -> None:
     with visit(browser) as seen:
-        seen.page.goto(f"http://{LAN_HOST}:{port}/")
+        seen.page.goto(f"http://{LAN_HOST}:{port}/browser")
+        seen.page.get_by_role("row", name="H.264 no").wait_for()
         assert "open it over HTTPS" in seen.page.get_by_role("alert").inner_text()
         assert [row.inner_text().split()[-1] for row in seen.page.locator("tbody tr").all()] == ["no"] * 4
 
@@ -46,6 +47,7 @@ def test_a_button_without_a_name_and_pale_text_are_found(browser: Browser, port:
     """The control of `barriers`."""
     with visit(browser) as seen:
         seen.page.goto(f"http://localhost:{port}/")
+        seen.page.get_by_label("Password").wait_for()
         seen.page.evaluate(
             """() => {
                 document.querySelector("main").append(document.createElement("button"));

@@ -38,6 +38,7 @@ team = Table(
     Column("paused_at", timestamp()),
     Column("max_slots", Integer),
     Column("erasure_id", Uuid, ForeignKey("erasure.id")),
+    Column("quota_bytes", BigInteger),
 )
 
 #: The queue's lanes; those of a lower rank come first, and each keeps its share of the chunks sent.

@@ -1,47 +1,79 @@
-import type { Signal } from "@preact/signals";
-import { type Abilities, CODECS } from "./abilities.ts";
+/** The page at the browser's address, for who may see it. */
 
-export function App({ abilities }: { abilities: Signal<Abilities | undefined> }) {
-  return (
-    <>
-      <header>
-        <h1>Poseline</h1>
-      </header>
-      <main>{abilities.value && <ThisBrowser abilities={abilities.value} />}</main>
-    </>
-  );
+import type { ComponentType } from "preact";
+import { useEffect, useState } from "preact/hooks";
+import { Frame, NotFound, teamFor } from "./frame.tsx";
+import { type Page, type PageProps, pageAt } from "./pages.ts";
+import { Failure } from "./parts.tsx";
+import { address } from "./router.ts";
+import { loadMe, me, rememberTeam } from "./session.ts";
+import { SignInForm } from "./sign_in_form.tsx";
+
+export function App() {
+  const [error, setError] = useState<unknown>(undefined);
+  useEffect(() => {
+    loadMe().catch(setError);
+  }, []);
+  if (error !== undefined) {
+    return (
+      <Frame title="Poseline">
+        <Failure error={error} />
+      </Frame>
+    );
+  }
+  const found = pageAt(address.value.pathname);
+  const told = me.value;
+  if (!told) {
+    return null;
+  }
+  if (!found) {
+    return <NotFound />;
+  }
+  const { page, params } = found;
+  const team = params.team === undefined ? undefined : teamFor(params.team);
+  const known = told.kind === "account" || (page.for === "team" && team !== undefined);
+  if (page.for !== "anybody" && !known) {
+    return (
+      <Frame title="Sign in">
+        <SignInForm />
+      </Frame>
+    );
+  }
+  return page.for === "team" && !team ? <NotFound /> : <Shown page={page} params={params} team={team} />;
 }
 
-function ThisBrowser({ abilities }: { abilities: Abilities }) {
-  return (
-    <section aria-labelledby="this-browser">
-      <h2 id="this-browser">This browser</h2>
-      {!abilities.secure && <InsecureNotice />}
-      <table>
-        <thead>
-          <tr>
-            <th scope="col">Video codec</th>
-            <th scope="col">Exact to the frame</th>
-          </tr>
-        </thead>
-        <tbody>
-          {Object.keys(CODECS).map((codec) => (
-            <tr key={codec}>
-              <th scope="row">{codec}</th>
-              <td>{abilities.decodes.some((decoded) => decoded === codec) ? "yes" : "no"}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </section>
-  );
-}
-
-function InsecureNotice() {
-  return (
-    <p role="alert">
-      This page came over plain HTTP. Browsers then allow no camera, no exact playback and no check of uploads; open it
-      over HTTPS.
-    </p>
+/** One page, once its code is there. */
+function Shown({ page, params, team }: PageProps & { page: Page }) {
+  const [loaded, setLoaded] = useState<{ page: Page; component: ComponentType<PageProps> }>();
+  const [error, setError] = useState<unknown>(undefined);
+  useEffect(() => {
+    let wanted = true;
+    page.load().then(
+      (module) => wanted && setLoaded({ page, component: module.default }),
+      () => wanted && setError(new Error("This page could not be loaded; Poseline may have been updated. Reload it.")),
+    );
+    return () => {
+      wanted = false;
+    };
+  }, [page]);
+  useEffect(() => {
+    if (team) {
+      rememberTeam(team.id);
+    }
+  }, [team]);
+  if (error !== undefined) {
+    return (
+      <Frame title="Poseline" team={team}>
+        <Failure error={error} />
+      </Frame>
+    );
+  }
+  const Component = loaded?.page === page ? loaded.component : undefined;
+  return Component ? (
+    <Component key={address.value.pathname} params={params} team={team} />
+  ) : (
+    <Frame title="…" team={team}>
+      {null}
+    </Frame>
   );
 }

@@ -1,0 +1,75 @@
+/** The API, called from pages. What goes wrong is thrown as a `Problem`, whose message says what to do. */
+
+export const API = "/api/v1";
+
+/** An answer of `application/problem+json`, or that there was none. */
+export class Problem extends Error {
+  /** The answer's status; 0 where the server was not reached. */
+  readonly status: number;
+  /** What kind of problem it is, such as `urn:poseline:not-found`. */
+  readonly type: string;
+
+  constructor(status: number, type: string, detail: string) {
+    super(detail);
+    this.name = "Problem";
+    this.status = status;
+    this.type = type;
+  }
+}
+
+export interface Options {
+  /** To give up waiting. */
+  readonly signal?: AbortSignal;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** The path of something of a team, with every part escaped: `teamPath(id, "videos", video)`. */
+export function teamPath(team: string, ...parts: readonly string[]): string {
+  return ["/teams", team, ...parts].map((part, index) => (index === 0 ? part : encodeURIComponent(part))).join("/");
+}
+
+export const get = <T>(path: string, options?: Options) => call<T>("GET", path, undefined, options);
+export const post = <T = void>(path: string, body?: unknown, options?: Options) => call<T>("POST", path, body, options);
+export const put = <T = void>(path: string, body?: unknown, options?: Options) => call<T>("PUT", path, body, options);
+export const patch = <T = void>(path: string, body?: unknown, options?: Options) =>
+  call<T>("PATCH", path, body, options);
+export const remove = (path: string, options?: Options) => call<void>("DELETE", path, undefined, options);
+
+/** One request; `body` goes as JSON. Undefined where the answer is empty. */
+async function call<T>(method: string, path: string, body?: unknown, options: Options = {}): Promise<T> {
+  const answer = await fetch(`${API}${path}`, {
+    method,
+    headers: { ...(body === undefined ? {} : { "Content-Type": "application/json" }), ...options.headers },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    ...(options.signal ? { signal: options.signal } : {}),
+  }).catch((error: unknown) => {
+    if (options.signal?.aborted) {
+      throw error;
+    }
+    throw new Problem(0, "urn:poseline:unreachable", "The server does not answer. Is this device online?");
+  });
+  if (!answer.ok) {
+    throw await problemOf(answer);
+  }
+  return (answer.status === 204 ? undefined : await answer.json()) as T;
+}
+
+/** The problem that an answer tells; also of one that does not come from Poseline, such as a proxy's. */
+export async function problemOf(answer: Response): Promise<Problem> {
+  const told: unknown = await answer.json().catch(() => undefined);
+  if (typeof told === "object" && told !== null && "detail" in told && "type" in told) {
+    return new Problem(answer.status, String(told.type), capital(String(told.detail)));
+  }
+  const server = answer.headers.get("server");
+  const who = server ? `The proxy "${server}"` : "Something between this browser and Poseline";
+  return new Problem(answer.status, "urn:poseline:not-ours", `${who} answered ${answer.status}; ask who runs it.`);
+}
+
+/** What to show for anything that was thrown. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+function capital(line: string): string {
+  return line.charAt(0).toUpperCase() + line.slice(1);
+}

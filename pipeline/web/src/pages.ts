@@ -1,0 +1,36 @@
+/** Which address shows which page. A page's code is loaded when it is first opened. */
+
+import type { ComponentType } from "preact";
+import { match, type Params } from "./router.ts";
+import type { Team } from "./session.ts";
+
+/** What every page is given: the parts of its address, and its team where the address names one. */
+export interface PageProps {
+  readonly params: Params;
+  readonly team: Team | undefined;
+}
+
+/** For whom a page is: anybody, who is signed in, or who may see anything of the team in its address. */
+type For = "anybody" | "account" | "team";
+
+export interface Page {
+  readonly path: string;
+  readonly for: For;
+  readonly load: () => Promise<{ readonly default: ComponentType<PageProps> }>;
+}
+
+const PAGES: readonly Page[] = [
+  { path: "/", for: "anybody", load: () => import("./pages/home.tsx") },
+  { path: "/browser", for: "anybody", load: () => import("./pages/browser.tsx") },
+];
+
+/** The page at a path, and the parts of the path. */
+export function pageAt(path: string): { page: Page; params: Params } | undefined {
+  for (const page of PAGES) {
+    const params = match(page.path, path);
+    if (params) {
+      return { page, params };
+    }
+  }
+  return undefined;
+}

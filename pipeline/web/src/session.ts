@@ -1,0 +1,72 @@
+/** Who uses this browser, and what they may do. */
+
+import { signal } from "@preact/signals";
+import { get, remove } from "./api.ts";
+import { navigate } from "./router.ts";
+
+export type Role = "viewer" | "coach" | "owner";
+
+export interface Team {
+  readonly id: string;
+  readonly name: string;
+  readonly role: Role;
+}
+
+export interface Me {
+  readonly kind: "nobody" | "account" | "key";
+  readonly email: string;
+  readonly name: string;
+  readonly operator: boolean;
+  readonly teams: readonly Team[];
+  /** The video that a share's link opened in this browser. */
+  readonly shared: Shared | null;
+}
+
+export interface Shared {
+  readonly team_id: string;
+  readonly team: string;
+  readonly video_id: string;
+  readonly video: string;
+}
+
+/** Undefined until the server has said it. */
+export const me = signal<Me | undefined>(undefined);
+
+/** Ask the server again who this is. */
+export async function loadMe(): Promise<Me> {
+  const told = await get<Me>("/session");
+  me.value = told;
+  return told;
+}
+
+export async function signOut(): Promise<void> {
+  await remove("/session");
+  await loadMe();
+  navigate("/");
+}
+
+const ORDER: readonly Role[] = ["viewer", "coach", "owner"];
+
+/** Whether a role may do what another may. */
+export function includes(role: Role, other: Role): boolean {
+  return ORDER.indexOf(role) >= ORDER.indexOf(other);
+}
+
+/** A team of whoever uses this browser; a share's team, too, with the role that its link gives. */
+export function teamOf(told: Me, id: string): Team | undefined {
+  const shared = told.shared?.team_id === id ? { id, name: told.shared.team, role: "viewer" as const } : undefined;
+  return told.teams.find((team) => team.id === id) ?? shared;
+}
+
+/** The team's page that was open last, or the first team's; where to go after signing in. */
+export function homeOf(told: Me): string {
+  const last = window.localStorage.getItem(LAST_TEAM);
+  const team = told.teams.find((each) => each.id === last) ?? told.teams[0];
+  return team ? `/t/${team.id}/videos` : "/account";
+}
+
+export function rememberTeam(id: string): void {
+  window.localStorage.setItem(LAST_TEAM, id);
+}
+
+const LAST_TEAM = "poseline.team";
