@@ -8,8 +8,24 @@ from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 
 import pipeline
-from pipeline.api import account, audit, invitations, keys, links, session, shares, teams, uploads
+from pipeline.api import (
+    account,
+    audit,
+    events,
+    exports,
+    invitations,
+    keys,
+    links,
+    models,
+    runs,
+    session,
+    shares,
+    teams,
+    uploads,
+    videos,
+)
 from pipeline.api.access import ACCESS_FIELD
+from pipeline.api.feed import Feed
 from pipeline.api.pages import serve_pages
 from pipeline.api.problems import handle_problems
 from pipeline.api.protection import Protection
@@ -19,6 +35,7 @@ PREFIX = "/api/v1"
 _ROUTERS: tuple[APIRouter, ...] = (
     *(session.router, links.router, account.router),
     *(teams.router, invitations.router, keys.router, shares.router, audit.router),
+    *(videos.router, runs.router, exports.router, models.router, events.router),
     uploads.router,
 )
 
@@ -36,6 +53,7 @@ def build_app(system: System) -> FastAPI:
         separate_input_output_schemas=False,
     )
     app.state.system = system
+    app.state.feed = Feed(system)
     handle_problems(app)
     endpoint = system.settings.s3_public_endpoint
     store = urlsplit(endpoint) if endpoint else None

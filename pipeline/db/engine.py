@@ -6,12 +6,12 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
-from typing import TypeVar
+from datetime import UTC, datetime
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg.errors import DeadlockDetected, InsufficientPrivilege, UndefinedColumn, UndefinedTable
-from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select
+from sqlalchemy import Connection, Engine, Select, column, create_engine, event, func, make_url, select, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -77,6 +77,22 @@ def database_time(connection: Connection) -> datetime:
     """What time it is by the database's clock, which all of Poseline goes by."""
     now: datetime = connection.execute(select(func.clock_timestamp())).scalar_one()
     return now
+
+
+def oldest_writer(connection: Connection) -> datetime:
+    """When the oldest transaction began that is not committed and has written something; now, where there is none.
+
+    Whatever was written before then, by the database's clock, can be seen from now on.
+    """
+    began: Select[Any] = (
+        select(func.min(column("xact_start")))
+        .select_from(text("pg_stat_activity"))
+        .where(column("backend_xid").is_not(None), column("datname") == func.current_database())
+    )
+    found: datetime = connection.execute(
+        select(func.least(func.clock_timestamp(), began.scalar_subquery()))
+    ).scalar_one()
+    return found.astimezone(UTC)
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from pipeline.db.tables.schedules import pass_, schedule
 from pipeline.db.tables.uploads import upload, upload_part
 from pipeline.db.tables.versions import comparison, promotion
 from pipeline.db.tables.watches import watch, watch_hint
-from pipeline.db.tables.work import CONTENT_INDEX, chunk, frame, lane, model, run, team, video
+from pipeline.db.tables.work import CONTENT_INDEX, chunk, frame, lane, model, run, run_request, team, video
 
 __all__ = [
     "CONTENT_INDEX",
@@ -45,6 +45,7 @@ __all__ = [
     "proxy",
     "retention",
     "run",
+    "run_request",
     "schedule",
     "share",
     "sign_in_failure",
