@@ -9,7 +9,10 @@ PoselineError                   exit 1
 │   ├── NotFound
 │   ├── NotSignedIn             it is not known who asks
 │   ├── NotAllowed              it is known, and may not do this
-│   └── TooManyAttempts         wrong passwords; it can be tried again later
+│   ├── TooManyAttempts         wrong passwords; it can be tried again later
+│   ├── QuotaReached            the team may not store that much
+│   ├── PartsMissing            an upload cannot be completed yet
+│   └── PartDamaged             a part of an upload arrived with other bytes than were sent
 ├── ServiceUnavailable          a server that Poseline needs does not answer
 │   ├── StoreFull               the object store has no room
 │   ├── SchemaOutdated          the database has no tables, or another version's
@@ -141,8 +144,24 @@ class TooManyAttempts(UsageError):
         super().__init__(f"too many wrong passwords; try again in {wait}")
 
 
+class QuotaReached(UsageError):
+    """The team's quota is used up; delete videos, or have it raised."""
+
+
+class PartsMissing(UsageError):
+    """Parts of this upload are missing; send those that its list lacks."""
+
+
+class PartDamaged(UsageError):
+    """This part arrived with other bytes than were sent; send it again."""
+
+
 class ServiceUnavailable(PoselineError):
     """A server that Poseline needs does not answer; `poseline doctor` says which."""
+
+
+class Deadlock(ServiceUnavailable):
+    """Two sessions of Postgres waited for each other, and this one was ended; try again."""
 
 
 class StoreFull(ServiceUnavailable):

@@ -17,6 +17,7 @@ from pathlib import Path
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from pipeline.core.upload_parts import LEAST_PART_BYTES, USUAL_PART_BYTES
 from pipeline.core.video_limits import VideoLimits
 from pipeline.errors import UsageError
 
@@ -33,6 +34,8 @@ _OF_COMPOSE = {
     "S3_ADMIN_ACCESS_KEY",
     "S3_ADMIN_SECRET_KEY",
     "S3_INTERNAL_KEY",
+    "WEB_BIND",
+    "WEB_DOMAIN",
     "WORKERS",
     "WORKER_SLOTS",
     "WORKER_MEMORY",
@@ -60,6 +63,9 @@ class Settings(BaseSettings):
     s3_region: str = "us-east-1"
     s3_access_key: SecretStr
     s3_secret_key: SecretStr
+    s3_public_endpoint: str | None = Field(
+        default=None, description="https://… under which browsers reach the object store, to send it uploads themselves"
+    )
 
     home: Path = Field(default=Path(".poseline"), description="local state: stack, scratch files; always named")
     models_dir: Path | None = Field(default=None, description="fetched models; HOME/models by default")
@@ -108,7 +114,13 @@ class Settings(BaseSettings):
     )
 
     upload_expiry_s: float = Field(
-        default=86_400, gt=0, description="an upload not completed within this time is removed"
+        default=7 * 86_400, gt=0, description="an upload to which nothing happened for this long is removed"
+    )
+    upload_part_bytes: int = Field(
+        default=USUAL_PART_BYTES,
+        ge=LEAST_PART_BYTES,
+        le=256 * 2**20,
+        description="of uploads over the network; larger where a file would have more than 9000 parts",
     )
 
     rejected_keep_s: float = Field(default=7 * 86_400, ge=0, description="how long a rejected upload's object is kept")

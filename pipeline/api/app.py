@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 
 import pipeline
-from pipeline.api import account, audit, invitations, keys, links, session, shares, teams
+from pipeline.api import (
+    account,
+    audit,
+    events,
+    exports,
+    invitations,
+    keys,
+    links,
+    models,
+    runs,
+    session,
+    shares,
+    teams,
+    uploads,
+    videos,
+)
 from pipeline.api.access import ACCESS_FIELD
+from pipeline.api.feed import Feed
 from pipeline.api.pages import serve_pages
 from pipeline.api.problems import handle_problems
 from pipeline.api.protection import Protection
@@ -17,6 +35,8 @@ PREFIX = "/api/v1"
 _ROUTERS: tuple[APIRouter, ...] = (
     *(session.router, links.router, account.router),
     *(teams.router, invitations.router, keys.router, shares.router, audit.router),
+    *(videos.router, runs.router, exports.router, models.router, events.router),
+    uploads.router,
 )
 
 
@@ -33,8 +53,11 @@ def build_app(system: System) -> FastAPI:
         separate_input_output_schemas=False,
     )
     app.state.system = system
+    app.state.feed = Feed(system)
     handle_problems(app)
-    app.add_middleware(Protection)
+    endpoint = system.settings.s3_public_endpoint
+    store = urlsplit(endpoint) if endpoint else None
+    app.add_middleware(Protection, store_origin=f"{store.scheme}://{store.netloc}" if store else None)
     for router in _ROUTERS:
         app.include_router(router, prefix=PREFIX)
     for route in app.routes:

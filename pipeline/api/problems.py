@@ -16,9 +16,13 @@ from pipeline.errors import (
     NotAllowed,
     NotFound,
     NotSignedIn,
+    PartsMissing,
     PoselineError,
+    QuotaReached,
+    RunFailed,
     ServiceUnavailable,
     SourceGone,
+    StoreFull,
     TooManyAttempts,
     UnknownLane,
     UnknownModel,
@@ -42,8 +46,11 @@ _STATUS: tuple[tuple[type[PoselineError], HTTPStatus], ...] = (
     (UnknownTeam, HTTPStatus.NOT_FOUND),
     (UnknownModel, HTTPStatus.NOT_FOUND),
     (UnknownLane, HTTPStatus.NOT_FOUND),
+    (QuotaReached, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
+    (PartsMissing, HTTPStatus.CONFLICT),
     (UsageError, HTTPStatus.BAD_REQUEST),
     (DuplicateContent, HTTPStatus.CONFLICT),
+    (RunFailed, HTTPStatus.CONFLICT),
     (VideoRejected, HTTPStatus.UNPROCESSABLE_ENTITY),
     (SourceGone, HTTPStatus.GONE),
     (ServiceUnavailable, HTTPStatus.SERVICE_UNAVAILABLE),
@@ -78,7 +85,7 @@ def _poseline(request: Request, error: Exception) -> JSONResponse:
     if isinstance(error, TooManyAttempts):
         headers["Retry-After"] = str(math.ceil(error.wait_s))
     if isinstance(error, ServiceUnavailable):
-        headers["Retry-After"] = "5"
+        headers["Retry-After"] = "60" if isinstance(error, StoreFull) else "5"
     if status is HTTPStatus.INTERNAL_SERVER_ERROR:
         log.error("request_failed", path=_path(request), error=error.message)
     return problem(status, error.message, _name(type(error)), headers)

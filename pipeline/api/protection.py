@@ -31,10 +31,15 @@ class Protection:
 
     A browser says with each request from where it comes: `Sec-Fetch-Site`, or `Origin` where that is too new for it.
     Requests with a key carry nothing that a browser adds by itself.
+
+    Args:
+        store_origin: of the object store, where pages send uploads to it themselves.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, store_origin: str | None = None) -> None:
         self._app = app
+        sending = f"; connect-src 'self' {store_origin}" if store_origin else ""
+        self._headers = {**_HEADERS, "Content-Security-Policy": POLICY + sending}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -44,7 +49,7 @@ class Protection:
         async def send_protected(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                for name, value in _HEADERS.items():
+                for name, value in self._headers.items():
                     headers.setdefault(name, value)
                 if scope["path"].startswith("/api/"):
                     headers.setdefault("Cache-Control", "no-store")

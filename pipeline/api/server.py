@@ -20,7 +20,20 @@ def serve(system: System, listener: socket.socket, *, trusted_proxies: str) -> N
         listener: already bound, so that a port that is taken is found before anything else begins.
         trusted_proxies: addresses, separated by commas, whose `X-Forwarded-…` headers are believed.
     """
-    uvicorn.Server(server_config(system, trusted_proxies=trusted_proxies)).run([listener])
+    build_server(system, trusted_proxies=trusted_proxies).run([listener])
+
+
+class _Server(uvicorn.Server):
+    """Ends the streams of events before it waits for what is still being answered."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self.config.app.state.feed.close()  # type: ignore[union-attr]
+        await super().shutdown(sockets)
+
+
+def build_server(system: System, *, trusted_proxies: str = "127.0.0.1") -> uvicorn.Server:
+    """The server, not started."""
+    return _Server(server_config(system, trusted_proxies=trusted_proxies))
 
 
 def server_config(system: System, *, trusted_proxies: str = "127.0.0.1") -> uvicorn.Config:

@@ -54,6 +54,12 @@ class Me(BaseModel):
     shared: Shared | None = None
 
 
+@router.get("/health", **allow_public())
+def get_health() -> dict[str, str]:
+    """Whether this process answers; of its servers it says nothing."""
+    return {"status": "ok"}
+
+
 @router.post("/session", **allow_public())
 def post_session(system: SystemOf, request: Request, response: Response, given: SignIn) -> Me:
     """Sign in. The answer sets the session's cookie."""

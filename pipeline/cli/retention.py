@@ -118,4 +118,4 @@ def _line(found: WouldGo) -> tuple[object, ...]:
 
 
 def _spoken(days: int | None) -> str:
-    return "for ever" if days is None else f"for {days} days"
+    return "for ever" if days is None else f"for {days} day{'' if days == 1 else 's'}"

@@ -1,4 +1,4 @@
-"""`poseline teams`: the teams, their weights in the queue, and the limits of their videos."""
+"""`poseline teams`: the teams, their weights in the queue, their quotas, and the limits of their videos."""
 
 from __future__ import annotations
 
@@ -90,6 +90,9 @@ def _weight_and_limits(command: click.decorators.FC) -> click.decorators.FC:
             metavar="N",
             help="The most chunks that it has sent to workers or running, those that wait for a slot too; 0: no cap.",
         ),
+        click.option(
+            "--quota", "quota_bytes", type=_Bytes(), metavar="SIZE", help="Of all its uploads by web and API; 0: none."
+        ),
         click.option("--weight", type=float, help="Share of the queue, relative to other teams."),
     ):
         command = option(command)
@@ -101,12 +104,27 @@ def _weight_and_limits(command: click.decorators.FC) -> click.decorators.FC:
 @_weight_and_limits
 @common
 @pass_console
-def add(console: Console, /, team: str, weight: float | None, max_slots: int | None, **limits: Any) -> None:
+def add(
+    console: Console,
+    /,
+    team: str,
+    weight: float | None,
+    max_slots: int | None,
+    quota_bytes: int | None,
+    **limits: Any,
+) -> None:
     """Add a team. Limits that are not named are the default."""
     check_team(team)
     given = {name: value for name, value in limits.items() if value is not None}
     weight = 1.0 if weight is None else weight
-    _print_team(console, add_team(console.system, team, weight=weight, limits=given, max_slots=max_slots or None))
+    row = add_team(
+        *(console.system, team),
+        weight=weight,
+        limits=given,
+        max_slots=max_slots or None,
+        quota_bytes=quota_bytes or None,
+    )
+    _print_team(console, row)
 
 
 @teams.command("set")
@@ -127,16 +145,22 @@ def set_(
     team: str,
     weight: float | None,
     max_slots: int | None,
+    quota_bytes: int | None,
     reset: tuple[str, ...],
     **limits: Any,
 ) -> None:
     """Change a team's weight, slots or limits; what is not named stays. Applies from now on."""
     check_team(team)
     given = {name: value for name, value in limits.items() if value is not None}
-    if weight is None and max_slots is None and not given and not reset:
+    if weight is None and max_slots is None and quota_bytes is None and not given and not reset:
         raise UsageError("nothing to change: give a --weight, a limit such as --max-duration 2h, or --default LIMIT")
     row = set_team(
-        console.system, team, weight=weight, limits=given, reset=[LIMITS[name] for name in reset], max_slots=max_slots
+        *(console.system, team),
+        weight=weight,
+        limits=given,
+        reset=[LIMITS[name] for name in reset],
+        max_slots=max_slots,
+        quota_bytes=quota_bytes,
     )
     _print_team(console, row)
 
@@ -144,11 +168,18 @@ def set_(
 def _print_team(console: Console, row: TeamRow) -> None:
     if not console.print_json(_to_dict(row)):
         slots = f", at most {row.max_slots} slots" if row.max_slots else ""
+        slots += f", quota {_format_limit('bytes', row.quota_bytes)}" if row.quota_bytes else ""
         console.print(f"{row.name}: weight {row.weight:g}{slots}, {_format_limits(row.limits) or 'default limits'}")
 
 
 def _to_dict(row: TeamRow) -> dict[str, Any]:
-    return {"team": row.name, "weight": row.weight, "max_slots": row.max_slots, "limits": dict(row.limits)}
+    return {
+        "team": row.name,
+        "weight": row.weight,
+        "max_slots": row.max_slots,
+        "quota_bytes": row.quota_bytes,
+        "limits": dict(row.limits),
+    }
 
 
 def _format_limits(limits: Any) -> str:

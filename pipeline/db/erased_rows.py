@@ -13,7 +13,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, delete, or_, select, text, update
 
-from pipeline.core.object_keys import restored_video_key, run_folder, video_key
+from pipeline.core.object_keys import proxy_key, restored_video_key, run_folder, video_key
 from pipeline.db.account_changes import delete_account, select_members_of_no_other
 from pipeline.db.audit import forget_account
 from pipeline.db.erased_sources import TeamObject, note_erased_source
@@ -56,7 +56,7 @@ def delete_video(connection: Connection, video_id: UUID, bucket: str) -> Gone:
         chunks = select(chunk.c.idx).where(chunk.c.run_id == run_id).order_by(chunk.c.idx)
         connection.execute(chunks.with_for_update())
     connection.execute(select(run.c.id).where(run.c.id.in_(runs)).order_by(run.c.id).with_for_update())
-    names = ("team_id", "bucket", "object_key", "etag", "owned", "other_names", "tags")
+    names = ("team_id", "bucket", "object_key", "etag", "size_bytes", "owned", "other_names", "tags")
     held = select(*(video.c[name] for name in names))
     row = connection.execute(held.where(video.c.id == video_id).with_for_update()).first()
     if row is None:
@@ -74,12 +74,14 @@ def delete_video(connection: Connection, video_id: UUID, bucket: str) -> Gone:
     counts["runs"] = connection.execute(delete(run).where(run.c.id.in_(runs))).rowcount
     counts["names"] = 1 + len(row.other_names)
     counts["tags"] = len(row.tags)
-    counts["registered_objects_left"] = int(not row.owned)
     if not row.owned:
-        note_erased_source(connection, TeamObject(row.team_id, row.bucket, row.object_key, row.etag))
+        note_erased_source(connection, TeamObject(row.team_id, row.bucket, row.object_key, row.etag, row.size_bytes))
     _forget_in_logs(connection, video_id, runs)
     counts["videos"] = connection.execute(delete(video).where(video.c.id == video_id)).rowcount
+    is_last = not row.owned and not _is_used(connection, row.bucket, row.object_key, team_id=row.team_id)
+    counts["registered_objects_left"] = int(is_last)
     keys = {(bucket, video_key(row.team_id, video_id)), (bucket, restored_video_key(video_id))}
+    keys.add((bucket, proxy_key(row.team_id, video_id)))
     keys |= {(bucket, run_folder(run_id)) for run_id in runs}
     if row.owned and not _is_used(connection, row.bucket, row.object_key):
         keys.add((row.bucket, row.object_key))
@@ -119,10 +121,12 @@ def delete_team(connection: Connection, team_id: UUID) -> Gone:
     return Gone({name: number for name, number in counts.items() if number})
 
 
-def _is_used(connection: Connection, bucket: str, key: str) -> bool:
-    """Whether another video reads the same object."""
-    used = select(video.c.id).where(video.c.object_key == key, video.c.bucket == bucket).limit(1)
-    return connection.execute(used).first() is not None
+def _is_used(connection: Connection, bucket: str, key: str, *, team_id: UUID | None = None) -> bool:
+    """Whether another video, or another one of this team, reads the same object."""
+    used = select(video.c.id).where(video.c.object_key == key, video.c.bucket == bucket)
+    if team_id is not None:
+        used = used.where(video.c.team_id == team_id)
+    return connection.execute(used.limit(1)).first() is not None
 
 
 _FORGET_DEATHS = text("""

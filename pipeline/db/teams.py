@@ -21,12 +21,17 @@ class TeamRow:
     Args:
         limits: as stored, by the names of `VideoLimits`.
         max_slots: the most chunks that it may have under way; None without a cap.
+        quota_bytes: the most that it may store by uploads over the network; None without a quota.
     """
 
     name: str
     weight: float
     limits: Mapping[str, Any]
     max_slots: int | None = None
+    quota_bytes: int | None = None
+
+
+_COLUMNS = (team.c.name, team.c.weight, team.c.limits, team.c.max_slots, team.c.quota_bytes)
 
 
 def ensure_team(connection: Connection, name: str) -> UUID:
@@ -45,8 +50,7 @@ def ensure_team(connection: Connection, name: str) -> UUID:
 
 def select_teams(connection: Connection) -> list[TeamRow]:
     """Every team, by name."""
-    rows = connection.execute(select(team.c.name, team.c.weight, team.c.limits, team.c.max_slots).order_by(team.c.name))
-    return [TeamRow(row.name, row.weight, row.limits, row.max_slots) for row in rows]
+    return [TeamRow(*row) for row in connection.execute(select(*_COLUMNS).order_by(team.c.name))]
 
 
 def select_team_ids(connection: Connection) -> dict[str, UUID]:
@@ -79,19 +83,22 @@ def insert_team(connection: Connection, new: TeamRow) -> bool:
 
 def lock_team(connection: Connection, name: str) -> TeamRow | None:
     """Lock a team until the transaction ends; None where there is none."""
-    row = connection.execute(
-        select(team.c.name, team.c.weight, team.c.limits, team.c.max_slots).where(team.c.name == name).with_for_update()
-    ).first()
-    return None if row is None else TeamRow(row.name, row.weight, row.limits, row.max_slots)
+    row = connection.execute(select(*_COLUMNS).where(team.c.name == name).with_for_update()).first()
+    return None if row is None else TeamRow(*row)
 
 
 def update_team(connection: Connection, changed: TeamRow) -> None:
-    """Write a team's weight, limits and cap."""
+    """Write a team's weight, limits, cap and quota."""
     connection.execute(update(team).where(team.c.name == changed.name).values(**_values(changed)))
 
 
 def _values(row: TeamRow) -> dict[str, Any]:
-    return {"weight": row.weight, "limits": dict(row.limits), "max_slots": row.max_slots}
+    return {
+        "weight": row.weight,
+        "limits": dict(row.limits),
+        "max_slots": row.max_slots,
+        "quota_bytes": row.quota_bytes,
+    }
 
 
 def of_team(statement: Select[Any], name: str | None) -> Select[Any]:

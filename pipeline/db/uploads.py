@@ -216,16 +216,6 @@ def delete_upload(connection: Connection, video_id: UUID) -> None:
     connection.execute(video.delete().where(video.c.id == video_id, video.c.state == VideoState.UPLOADING))
 
 
-def select_abandoned_uploads(connection: Connection, older_than_s: float) -> list[tuple[UUID, str]]:
-    """Uploads that began that long ago and were never completed: id and object key."""
-    rows = connection.execute(
-        select(video.c.id, video.c.object_key).where(
-            video.c.state == VideoState.UPLOADING, video.c.created_at < after(-older_than_s)
-        )
-    )
-    return [(row.id, row.object_key) for row in rows]
-
-
 def select_rejected_objects(connection: Connection, keep_s: float) -> list[tuple[UUID, str]]:
     """Rejected uploads whose object is ours, still stored, and was kept long enough: id and object key.
 

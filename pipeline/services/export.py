@@ -109,7 +109,7 @@ def _write(
     system: System, result: RunResult, form: Format, poses: IO[bytes], empty: IO[bytes], progress: Progress
 ) -> Tally:
     tally = Tally()
-    writer = _writer(result, form, poses, empty)
+    writer = writer_of(result, form, poses, empty)
     progress.total(len(result.index))
     for _ in iter_pass(result.iter_rows(system), (writer, tally)):
         progress.advance()
@@ -117,7 +117,7 @@ def _write(
     return tally
 
 
-def _writer(result: RunResult, form: Format, poses: IO[bytes], empty: IO[bytes]) -> FrameWriter:
+def writer_of(result: RunResult, form: Format, poses: IO[bytes], empty: IO[bytes]) -> FrameWriter:
     time_base, names = result.index.time_base, result.run.model.keypoint_names
     if form == "jsonl":
         return JsonLines(poses, time_base)

@@ -124,6 +124,16 @@ class Registration:
             with transaction(system.engine) as connection:
                 spec = model.spec
                 ensure_model(connection, spec.fingerprint, spec.full_name, json.loads(spec.to_json()))
+        self._share_turns()
+
+    @classmethod
+    def with_prepared(cls, system: System, spec: ModelSpec | None) -> Registration:
+        """As the constructor, with a model that was prepared for later (`prepare_model`)."""
+        made = cls(system, None)
+        made._spec = spec
+        return made
+
+    def _share_turns(self) -> None:
         #: Finds a video by its content or object, or enters it; raises `NoRoom` where a new one would be uploaded.
         self.enter = SharedTurns(self._enter)
         #: Marks an upload as complete, has workers ingest it, and requests the video's run.

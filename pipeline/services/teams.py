@@ -70,6 +70,7 @@ def add_team(
     weight: float = 1.0,
     limits: Mapping[str, Any] | None = None,
     max_slots: int | None = None,
+    quota_bytes: int | None = None,
 ) -> TeamRow:
     """Add a team.
 
@@ -77,12 +78,13 @@ def add_team(
         weight: its share of the queue in proportion to other teams' weights.
         limits: by the names of `VideoLimits`; the others are those of the settings.
         max_slots: the most chunks that it may have under way.
+        quota_bytes: the most that it may store by uploads over the network.
 
     Raises:
         UsageError: there is one of that name, an unknown limit, or a value that makes no sense.
     """
     _check_weight(weight)
-    new = TeamRow(team_name, weight, dict(limits or {}), max_slots)
+    new = TeamRow(team_name, weight, dict(limits or {}), max_slots, quota_bytes)
     try:
         system.limits.with_team(new.limits)
     except ValueError as error:
@@ -101,6 +103,7 @@ def set_team(
     limits: Mapping[str, Any] | None = None,
     reset: Iterable[str] = (),
     max_slots: int | None = None,
+    quota_bytes: int | None = None,
 ) -> TeamRow:
     """Change a team; what is not named stays as it is.
 
@@ -109,6 +112,7 @@ def set_team(
         limits: by the names of `VideoLimits`.
         reset: the limits that go back to the default.
         max_slots: the most chunks that it may have under way; 0 takes the cap away.
+        quota_bytes: the most that it may store by uploads over the network; 0 takes the quota away.
 
     Raises:
         UnknownTeam: there is no such team.
@@ -130,6 +134,7 @@ def set_team(
             before.weight if weight is None else weight,
             own,
             before.max_slots if max_slots is None else max_slots or None,
+            before.quota_bytes if quota_bytes is None else quota_bytes or None,
         )
         update_team(connection, after)
     return after

@@ -10,6 +10,7 @@ from uuid import UUID
 from pipeline.core.object_keys import is_own_key, restored_video_key
 from pipeline.core.objects import StoredObject
 from pipeline.db.engine import transaction
+from pipeline.db.part_uploads import is_idle
 from pipeline.db.uploads import delete_upload, lock_upload, repin, upload_exists, upload_removed
 from pipeline.db.video_search import has_size
 from pipeline.db.videos import VideoRow
@@ -94,9 +95,11 @@ def printable(name: str) -> str:
     return "".join(c if c.isprintable() else "?" for c in name.encode("utf-8", "replace").decode())
 
 
-def forget_upload(system: System, video_id: UUID, key: str) -> bool:
+def forget_upload(system: System, video_id: UUID, key: str, *, idle_s: float | None = None) -> bool:
     """Remove the row and object of an upload that failed. Returns whether that was possible now; if not, the
     reconciler does it later.
+
+    With `idle_s`, only if nothing happened to it for so long.
 
     The row is locked meanwhile, so that an upload that did succeed keeps its object. Where the video was erased there
     is no row, and what arrived in the store since then is removed.
@@ -108,9 +111,18 @@ def forget_upload(system: System, video_id: UUID, key: str) -> bool:
                     system.store.versions.remove(system.store.bucket, key)
                     return True
                 return False
+            if idle_s is not None and not is_idle(connection, video_id, idle_s):
+                return False
             system.store.delete(key)
             delete_upload(connection, video_id)
         return True
+    return False
+
+
+def is_removed(system: System, video_id: UUID) -> bool:
+    """Whether an upload's row is known to be gone: it was erased, or took too long."""
+    with suppress(ServiceUnavailable), transaction(system.engine) as connection:
+        return not upload_exists(connection, video_id)
     return False
 
 

@@ -21,12 +21,12 @@ PART_BYTES = 8 * 2**20
 _sessions = threading.Lock()
 
 
-def build_client(settings: Settings, timeout_s: float, attempts: int) -> S3Client:
-    """A client of the store that the settings name; nothing is contacted yet."""
+def build_client(settings: Settings, timeout_s: float, attempts: int, endpoint: str | None = None) -> S3Client:
+    """A client of the store that the settings name, or of the same by another address; nothing is contacted yet."""
     with _sessions:
         return _session().client(
             "s3",
-            endpoint_url=settings.s3_endpoint,
+            endpoint_url=endpoint or settings.s3_endpoint,
             region_name=settings.s3_region,
             aws_access_key_id=settings.s3_access_key.get_secret_value(),
             aws_secret_access_key=settings.s3_secret_key.get_secret_value(),

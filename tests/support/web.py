@@ -12,9 +12,8 @@ from typing import Any
 from uuid import UUID
 
 import urllib3
-import uvicorn
 
-from pipeline.api.server import server_config
+from pipeline.api.server import build_server
 from pipeline.cli.processes import bound
 from pipeline.core.roles import Role
 from pipeline.db.accounts import find_account, insert_account, set_role
@@ -64,7 +63,7 @@ class Client:
 def served(system: System) -> Iterator[str]:
     """Serve the application for one block; gives its origin."""
     with bound("127.0.0.1", 0) as listener:
-        server = uvicorn.Server(server_config(system))
+        server = build_server(system)
         thread = threading.Thread(target=server.run, args=([listener],))
         thread.start()
         try:

@@ -13,6 +13,7 @@ from pipeline.services.reconcile.deadlines import raise_urgent_runs
 from pipeline.services.reconcile.expired_leases import (
     note_dead_workers,
     reclaim_chunks,
+    reclaim_proxies,
     reclaim_runs,
     reclaim_videos,
 )
@@ -20,7 +21,7 @@ from pipeline.services.reconcile.keeping import finish_erasures_begun, remove_fr
 from pipeline.services.reconcile.messages import resend_lost_messages
 from pipeline.services.reconcile.objects import remove_orphaned_objects
 from pipeline.services.reconcile.plans import plan_ready_runs
-from pipeline.services.reconcile.uploads import remove_abandoned_uploads
+from pipeline.services.reconcile.uploads import complete_sent_uploads, remove_abandoned_uploads
 from pipeline.services.reconcile.watches import go_on_with_watches
 from pipeline.services.system import System
 
@@ -31,9 +32,11 @@ SWEEPS = (
     reclaim_chunks,
     reclaim_videos,
     reclaim_runs,
+    reclaim_proxies,
     plan_ready_runs,
     repair_counters,
     resend_lost_messages,
+    complete_sent_uploads,
     remove_abandoned_uploads,
     remove_orphaned_objects,
     watch_pressure,
