@@ -39,10 +39,11 @@ export async function loadMe(): Promise<Me> {
   return told;
 }
 
-export async function signOut(): Promise<void> {
+/** Sign out, and go on to a page. */
+export async function signOut(to = "/"): Promise<void> {
   await remove("/session");
   await loadMe();
-  navigate("/");
+  navigate(to);
 }
 
 const ORDER: readonly Role[] = ["viewer", "coach", "owner"];
