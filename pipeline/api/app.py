@@ -6,15 +6,16 @@ from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 
 import pipeline
-from pipeline.api import session, teams
+from pipeline.api import session, teams, viewing
 from pipeline.api.access import ACCESS_FIELD
 from pipeline.api.pages import serve_pages
 from pipeline.api.problems import handle_problems
 from pipeline.api.protection import Protection
+from pipeline.services.index_cache import IndexCache
 from pipeline.services.system import System
 
 PREFIX = "/api/v1"
-_ROUTERS: tuple[APIRouter, ...] = (session.router, teams.router)
+_ROUTERS: tuple[APIRouter, ...] = (session.router, teams.router, viewing.router)
 
 
 def build_app(system: System) -> FastAPI:
@@ -30,6 +31,7 @@ def build_app(system: System) -> FastAPI:
         separate_input_output_schemas=False,
     )
     app.state.system = system
+    app.state.indexes = IndexCache()
     handle_problems(app)
     app.add_middleware(Protection)
     for router in _ROUTERS:

@@ -49,6 +49,12 @@ def select_runs(
     return read_runs(connection, statement)
 
 
+def select_runs_of_video(connection: Connection, video_id: UUID, *, team: str | None) -> list[RunRow]:
+    """All runs of one video, the newest first."""
+    statement = of_team(runs_query().where(run.c.video_id == video_id), team)
+    return read_runs(connection, statement.order_by(run.c.created_at.desc(), run.c.id))
+
+
 def select_current_runs(connection: Connection, *, team_name: str | None) -> Sequence[UUID]:
     """The current run of every video that has one, of that team only unless it is None, the oldest video first."""
     current = select(video.c.current_run_id).join(team, team.c.id == video.c.team_id)

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from sqlalchemy import Connection
+
 from pipeline.core.frame_table import encode_frame_table, plan_segments
 from pipeline.core.pose_segment import SegmentFrame, encode_segment
 from pipeline.core.states import RunState, VideoState, is_final
@@ -35,14 +37,14 @@ class Packed:
     final: bool
 
 
-def run_times(system: System, indexes: IndexCache, run_id: UUID, *, team: str | None) -> Packed:
+def run_times(system: System, indexes: IndexCache, video_id: UUID, run_id: UUID, *, team: str | None) -> Packed:
     """The times of the frames of a run's video, with what is needed to draw its poses; `core.frame_table` describes it.
 
     Raises:
-        NotFound: there is no such run, it is another team's, or its video is not ingested yet.
+        NotFound: there is no such run of that video, it is another team's, or the video is not ingested yet.
     """
     with transaction(system.engine) as connection:
-        run = select_run(connection, run_id, team=team)
+        run = run_of_video(connection, video_id, run_id, team=team)
         _check_ready(run)
         video = select_video(connection, run.video_id, team=team)
         index = indexes.get(connection, video.id)
@@ -62,14 +64,16 @@ def run_times(system: System, indexes: IndexCache, run_id: UUID, *, team: str | 
     return Packed(gzip.compress(encode_frame_table(index, header), _LEVEL), final=True)
 
 
-def run_segment(system: System, indexes: IndexCache, run_id: UUID, number: int, *, team: str | None) -> Packed:
+def run_segment(
+    system: System, indexes: IndexCache, video_id: UUID, run_id: UUID, number: int, *, team: str | None
+) -> Packed:
     """The poses of one segment of a run, with those so far while it goes on; `core.pose_segment` describes it.
 
     Raises:
-        NotFound: there is no such run, it is another team's, or it has no such segment.
+        NotFound: there is no such run of that video, it is another team's, or it has no such segment.
     """
     with transaction(system.engine) as connection:
-        run = select_run(connection, run_id, team=team)
+        run = run_of_video(connection, video_id, run_id, team=team)
         _check_ready(run)
         video = select_video(connection, run.video_id, team=team)
         index = indexes.get(connection, run.video_id)
@@ -83,6 +87,18 @@ def run_segment(system: System, indexes: IndexCache, run_id: UUID, number: int, 
     final = is_final(run.state) or all(frame.poses is not None for frame in frames)
     header = {"run_id": str(run.id), "segment": number, "first_frame": first, "final": final}
     return Packed(gzip.compress(encode_segment(frames, video.size, header), _LEVEL), final)
+
+
+def run_of_video(connection: Connection, video_id: UUID, run_id: UUID, *, team: str | None) -> RunRow:
+    """One run of a video.
+
+    Raises:
+        NotFound: there is no such run, it is another video's, or another team's.
+    """
+    run = select_run(connection, run_id, team=team)
+    if run.video_id != video_id:
+        raise NotFound(f"there is no run {run_id} of this video")
+    return run
 
 
 def _frames(run: RunRow, rows: Sequence[FrameRow], first: int, stop: int) -> list[SegmentFrame]:

@@ -9,8 +9,8 @@ from uuid import UUID
 from pipeline.core.states import ChunkState, RunState, is_final
 from pipeline.db.engine import transaction
 from pipeline.db.frame_counts import MissingSpan, Stretch, count_people, select_chunk_spans, select_missing_spans
-from pipeline.db.runs import select_run
 from pipeline.services.system import System
+from pipeline.services.viewing.runs import run_of_video
 
 #: What a strip on a wide screen can show.
 _STRETCHES = 600
@@ -40,14 +40,14 @@ class Timeline:
     final: bool
 
 
-def run_timeline(system: System, run_id: UUID, *, team: str | None) -> Timeline:
+def run_timeline(system: System, video_id: UUID, run_id: UUID, *, team: str | None) -> Timeline:
     """The timeline of a run, finished or not.
 
     Raises:
-        NotFound: there is no such run, or it is another team's.
+        NotFound: there is no such run of that video, or it is another team's.
     """
     with transaction(system.engine) as connection:
-        run = select_run(connection, run_id, team=team)
+        run = run_of_video(connection, video_id, run_id, team=team)
         frames = run.frames or 0
         each = max(1, -(-frames // _STRETCHES))
         chunks = [] if is_final(run.state) else select_chunk_spans(connection, run_id)

@@ -1,13 +1,25 @@
 import type { Signal } from "@preact/signals";
+import { lazy, Suspense } from "preact/compat";
 import { type Abilities, CODECS } from "./abilities.ts";
 
+const VideoPage = lazy(() => import("./pages/video.tsx").then(({ VideoPage }) => ({ default: VideoPage })));
+
 export function App({ abilities }: { abilities: Signal<Abilities | undefined> }) {
+  const [, team, video] = /^\/t\/([0-9a-f-]+)\/videos\/([0-9a-f-]+)$/.exec(window.location.pathname) ?? [];
   return (
     <>
       <header>
         <h1>Poseline</h1>
       </header>
-      <main>{abilities.value && <ThisBrowser abilities={abilities.value} />}</main>
+      <main>
+        {team && video ? (
+          <Suspense fallback={null}>
+            <VideoPage team={team} video={video} />
+          </Suspense>
+        ) : (
+          abilities.value && <ThisBrowser abilities={abilities.value} />
+        )}
+      </main>
     </>
   );
 }

@@ -24,15 +24,21 @@ from tests.support.paths import DEMO_CLIP
 from tests.support.video_maker import make_video
 
 
+def video_of(system: System, run_id: UUID) -> UUID:
+    return run_of(system, run_id).video_id
+
+
 def segment(system: System, run_id: UUID, number: int = 0) -> tuple[ReadSegment, bool]:
-    packed = run_segment(system, IndexCache(), run_id, number, team="team")
+    packed = run_segment(system, IndexCache(), video_of(system, run_id), run_id, number, team="team")
     return read_segment(gzip.decompress(packed.gzipped)), packed.final
 
 
 def test_a_run_is_sent_as_it_is_stored(system: System, tmp_path: Path) -> None:
     put_oracle(system.settings.models_path)
     run_id = analyse(system, make_video(tmp_path / "video.mp4"), put=False)
-    header, pts = read_frame_table(gzip.decompress(run_times(system, IndexCache(), run_id, team="team").gzipped))
+    header, pts = read_frame_table(
+        gzip.decompress(run_times(system, IndexCache(), video_of(system, run_id), run_id, team="team").gzipped)
+    )
     rows = list(iter_frame_rows(system.engine, run_id))
     assert pts == [row.pts for row in rows]
     assert header["segments"] == [0]
@@ -49,7 +55,7 @@ def test_a_run_is_sent_as_it_is_stored(system: System, tmp_path: Path) -> None:
             assert box == pytest.approx(true_box, abs=0.0626)
             assert points[:, :2] == pytest.approx(true_points[:, :2], abs=0.0626)
     assert sum(len(row.poses) for row in rows) == 60
-    strip = run_timeline(system, run_id, team="team")
+    strip = run_timeline(system, video_of(system, run_id), run_id, team="team")
     assert strip.final
     assert strip.to_come == []
     assert [each.most_people for each in strip.stretches] == [len(row.poses) for row in rows]
@@ -64,7 +70,7 @@ def test_a_run_is_readable_while_it_goes_on(system: System, short_clip: Path) ->
     there = np.array(read.states) == DONE
     assert np.flatnonzero(there).tolist() == list(range(first, first + frames))
     assert set(np.array(read.states)[~there].tolist()) == {TO_COME}
-    strip = run_timeline(system, run_id, team="team")
+    strip = run_timeline(system, video_of(system, run_id), run_id, team="team")
     assert strip.to_come == [(0, first), (first + frames, 120)]
     assert sum(each.frames for each in strip.stretches) == frames
     assert not strip.final
@@ -84,7 +90,7 @@ def test_frames_that_were_given_up_say_why_and_may_come_until_the_run_has_ended(
     assert not final
     assert [frame for frame, state in enumerate(read.states) if state == MISSING] == [10, 11, 12]
     assert read.header["reasons"] == ["not decoded"]
-    (span,) = run_timeline(system, run_id, team="team").missing
+    (span,) = run_timeline(system, video_of(system, run_id), run_id, team="team").missing
     assert (span.first, span.stop, span.reason) == (10, 13, "not decoded")
 
 
@@ -103,12 +109,25 @@ def test_another_team_learns_nothing(system: System, short_clip: Path, team: str
     known = analyse(system, short_clip, finish=False)
     run_id, video_id = (known, run_of(system, known).video_id) if team == "other" else (uuid4(), uuid4())
     for ask in (
-        lambda: run_times(system, IndexCache(), run_id, team=team),
-        lambda: run_segment(system, IndexCache(), run_id, 0, team=team),
-        lambda: run_timeline(system, run_id, team=team),
+        lambda: run_times(system, IndexCache(), video_id, run_id, team=team),
+        lambda: run_segment(system, IndexCache(), video_id, run_id, 0, team=team),
+        lambda: run_timeline(system, video_id, run_id, team=team),
         lambda: open_media(system, video_id, team=team),
     ):
         with pytest.raises(NotFound):
+            ask()
+
+
+def test_a_run_is_read_through_its_own_video_alone(system: System, short_clip: Path, tmp_path: Path) -> None:
+    """A link to one video opens no other."""
+    run_id = analyse(system, short_clip, finish=False)
+    other = video_of(system, analyse(system, make_video(tmp_path / "video.mp4"), finish=False, put=False))
+    for ask in (
+        lambda: run_times(system, IndexCache(), other, run_id, team="team"),
+        lambda: run_segment(system, IndexCache(), other, run_id, 0, team="team"),
+        lambda: run_timeline(system, other, run_id, team="team"),
+    ):
+        with pytest.raises(NotFound, match="of this video"):
             ask()
 
 

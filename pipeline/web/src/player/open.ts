@@ -4,7 +4,8 @@ import { DecodedVideo } from "./decoded_video.ts";
 import { ElementVideo } from "./element_video.ts";
 import { FrameTable } from "./frame_table.ts";
 import type { Footage } from "./picture.ts";
-import { Player, type PlayerState } from "./player.ts";
+import { Player } from "./player.ts";
+import type { PlayerState } from "./player_state.ts";
 import { PoseStore } from "./pose_store.ts";
 
 /** Raised with the packed answers' format, so that a browser does not take an older one out of its cache. */

@@ -3,10 +3,13 @@
  * has the picture's own time.
  */
 
+import { Clock, Ticking } from "./clock.ts";
 import { Follower } from "./follow.ts";
 import type { FrameTable } from "./frame_table.ts";
 import { type Detail, drawPeople, personAt } from "./overlay.ts";
-import type { Certainty, Footage, Picture, Reel, SoundPlaying } from "./picture.ts";
+import type { Footage, Picture } from "./picture.ts";
+import type { PlayerState } from "./player_state.ts";
+import { playReel } from "./playing.ts";
 import type { FramePoses, Person } from "./pose_segment.ts";
 import type { PoseStore } from "./pose_store.ts";
 
@@ -16,27 +19,6 @@ export const MAX_SPEED = 2;
 const HEARD_SPEEDS = [0.5, 2] as const;
 /** The longer side of what is drawn, in pixels: enough for sharp lines on small videos, bounded for large ones. */
 const CANVAS_PX = [960, 1920] as const;
-/** Without pictures for so long, playing waits for them. */
-const STARVED_MS = 200;
-
-export interface PlayerState {
-  /** The frame that is shown; undefined where its time is in no frame of the run. */
-  readonly frame: number | undefined;
-  /** Of the picture that is shown, in seconds, as the container has it. */
-  readonly time: number | undefined;
-  readonly playing: -1 | 0 | 1;
-  readonly speed: number;
-  readonly certainty: Certainty;
-  /** What the run has of the frame; undefined while it is fetched. */
-  readonly poses: FramePoses | undefined;
-  readonly following: boolean;
-  /** The person that is followed, where it is in view. */
-  readonly followed: Person | undefined;
-  readonly hideOthers: boolean;
-  readonly detail: Detail;
-  readonly volume: number;
-  readonly error: string | undefined;
-}
 
 export class Player {
   readonly table: FrameTable;
@@ -58,7 +40,7 @@ export class Player {
   private hideOthers = false;
   private volume = 1;
   private error: string | undefined;
-  private run: Run | undefined;
+  private run: Ticking | undefined;
   private disposed = false;
 
   constructor(
@@ -218,57 +200,24 @@ export class Player {
     }
   }
 
-  private playForward(from: number): Run {
-    const start = this.table.timeOf(from);
+  private playForward(from: number): Ticking {
     const reel = this.footage.play(from, this.speed);
     const hears = this.speed >= HEARD_SPEEDS[0] && this.speed <= HEARD_SPEEDS[1];
-    const clock = new Clock(start, this.speed);
-    const restart = async (at: number) => {
-      clock.hold(at);
-      const sound = hears && !reel.ownClock ? await this.footage.sound?.start(at, this.speed) : undefined;
-      if (run.stopped) {
-        sound?.stop();
-      } else {
-        clock.go(sound);
-      }
-    };
-    let starvedSince: number | undefined;
-    const run = new Run(
-      () => {
-        const picture = reel.due(clock.now());
-        if (picture) {
-          this.show(picture);
-        }
-        if (reel.error) {
-          this.fail(reel.error);
-        }
-        if (reel.ended) {
-          this.pause();
-          return;
-        }
-        const starved = !reel.ownClock && reel.nextTime === undefined;
-        if (!starved && starvedSince !== undefined && clock.held) {
-          void restart(reel.nextTime ?? clock.now());
-        }
-        starvedSince = starved ? (starvedSince ?? performance.now()) : undefined;
-        if (starvedSince !== undefined && !clock.held && performance.now() - starvedSince > STARVED_MS) {
-          clock.hold(this.picture?.time ?? clock.now());
-        }
-      },
-      () => {
-        reel.stop();
-        clock.stop();
-      },
-    );
-    void restart(start);
-    return run;
+    return playReel(reel, {
+      start: this.table.timeOf(from),
+      speed: this.speed,
+      sound: hears ? this.footage.sound : undefined,
+      show: (picture) => this.show(picture),
+      ended: () => this.pause(),
+      failed: (error) => this.fail(error),
+    });
   }
 
-  private playBackward(from: number): Run {
+  private playBackward(from: number): Ticking {
     const clock = new Clock(this.table.timeOf(from), -this.speed);
     clock.go(undefined);
     void this.ask(from);
-    return new Run(
+    return new Ticking(
       () => {
         const frame = this.table.shownAt(clock.now());
         if (!this.settling && frame !== this.goal) {
@@ -322,67 +271,5 @@ export class Player {
     if (!this.disposed) {
       this.onState(this.state);
     }
-  }
-}
-
-/** Something done before each picture of the screen. */
-class Run {
-  stopped = false;
-  private readonly onStop: () => void;
-
-  constructor(tick: () => void, onStop: () => void) {
-    this.onStop = onStop;
-    const next = () => {
-      if (!this.stopped) {
-        tick();
-        requestAnimationFrame(next);
-      }
-    };
-    requestAnimationFrame(next);
-  }
-
-  stop(): void {
-    if (!this.stopped) {
-      this.stopped = true;
-      this.onStop();
-    }
-  }
-}
-
-/** The time of the video while it plays: that of the sound, or of this machine. */
-class Clock {
-  held = true;
-  private at: number;
-  private since = 0;
-  private sound: SoundPlaying | undefined;
-  private readonly speed: number;
-
-  constructor(at: number, speed: number) {
-    this.at = at;
-    this.speed = speed;
-  }
-
-  now(): number {
-    if (this.held) {
-      return this.at;
-    }
-    return this.sound ? this.sound.now() : this.at + ((performance.now() - this.since) / 1000) * this.speed;
-  }
-
-  hold(at: number): void {
-    this.stop();
-    this.at = at;
-  }
-
-  go(sound: SoundPlaying | undefined): void {
-    this.sound = sound;
-    this.since = performance.now();
-    this.held = false;
-  }
-
-  stop(): void {
-    this.sound?.stop();
-    this.sound = undefined;
-    this.held = true;
   }
 }
