@@ -27,7 +27,7 @@ export function drawPeople(context: CanvasRenderingContext2D, people: readonly P
   if (style.detail === "nothing") {
     return;
   }
-  const width = Math.max(2, Math.max(context.canvas.width, context.canvas.height) / 400);
+  const width = lineWidth(context.canvas);
   context.lineCap = "round";
   people.forEach((person, rank) => {
     const isFollowed = person === style.followed;
@@ -41,6 +41,12 @@ export function drawPeople(context: CanvasRenderingContext2D, people: readonly P
     }
   });
   context.globalAlpha = 1;
+}
+
+/** Two pixels and a bit of the page, however large the canvas behind it is. */
+function lineWidth({ width, height, clientWidth }: HTMLCanvasElement): number {
+  const wanted = clientWidth > 0 ? (2.2 * width) / clientWidth : 2;
+  return Math.min(Math.max(2, wanted), Math.max(width, height) / 100);
 }
 
 function drawPerson(

@@ -161,6 +161,13 @@ export class Player {
     }
   }
 
+  /** What is shown, as a PNG with the skeletons on it. */
+  screenshot(): Promise<Blob> {
+    return new Promise((resolve, reject) => {
+      this.context.canvas.toBlob((blob) => (blob ? resolve(blob) : reject(new Error("no picture could be made"))));
+    });
+  }
+
   dispose(): void {
     this.disposed = true;
     this.run?.stop();

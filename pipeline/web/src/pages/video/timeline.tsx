@@ -40,9 +40,13 @@ export function Timeline({ runUrl, player, frame }: TimelineProps) {
       scheme.removeEventListener("change", paint);
     };
   }, [found, frames]);
+  const at = (100 * ((frame ?? 0) + 0.5)) / frames;
   return (
     <div class="timeline">
       <canvas ref={strip} />
+      <svg class="playhead" aria-hidden="true">
+        <line x1={`${at}%`} x2={`${at}%`} y1="0" y2="48" />
+      </svg>
       <input
         type="range"
         aria-label="Frame"

@@ -5,6 +5,7 @@ import type { Player } from "../../player/player.ts";
 import type { PlayerState } from "../../player/player_state.ts";
 import { addressOf } from "./address.ts";
 import { inClock } from "./clock_text.ts";
+import { Icon } from "./icons.tsx";
 import { playOrHasten, SPEEDS, togglePlaying } from "./keys.ts";
 
 interface TransportProps {
@@ -24,23 +25,23 @@ export function Transport({ player, state }: TransportProps) {
       <fieldset class="transport-keys">
         <legend class="hidden">Playing</legend>
         <button type="button" title="Play backward (J)" onClick={() => playOrHasten(player, -1)}>
-          <span aria-hidden="true">◀◀</span>
+          <Icon of="backward" />
           <span class="hidden">Play backward</span>
         </button>
         <button type="button" title="One frame back (←)" onClick={() => void player.step(-1)}>
-          <span aria-hidden="true">◀|</span>
+          <Icon of="back" />
           <span class="hidden">One frame back</span>
         </button>
         <button type="button" class="primary" title="Play or pause (space)" onClick={() => togglePlaying(player)}>
-          <span aria-hidden="true">{state.playing === 0 ? "▶" : "❚❚"}</span>
+          <Icon of={state.playing === 0 ? "play" : "pause"} />
           <span class="hidden">{state.playing === 0 ? "Play" : "Pause"}</span>
         </button>
         <button type="button" title="One frame on (→)" onClick={() => void player.step(1)}>
-          <span aria-hidden="true">|▶</span>
+          <Icon of="on" />
           <span class="hidden">One frame on</span>
         </button>
         <button type="button" title="Play, faster each time (L)" onClick={() => playOrHasten(player, 1)}>
-          <span aria-hidden="true">▶▶</span>
+          <Icon of="forward" />
           <span class="hidden">Play faster</span>
         </button>
       </fieldset>
@@ -77,6 +78,9 @@ export function Transport({ player, state }: TransportProps) {
         <button type="button" onClick={() => void copyLink(state.frame)} disabled={state.frame === undefined}>
           Copy link to frame
         </button>
+        <button type="button" onClick={() => void savePicture(player)} disabled={state.frame === undefined}>
+          Save picture
+        </button>
       </div>
     </div>
   );
@@ -109,4 +113,13 @@ async function copyLink(frame: number | undefined): Promise<void> {
   window.history.replaceState(window.history.state, "", addressOf(frame));
   // Plain HTTP has no clipboard; the link is in the address bar then.
   await navigator.clipboard?.writeText(addressOf(frame)).catch(() => undefined);
+}
+
+async function savePicture(player: Player): Promise<void> {
+  const { frame } = player.state;
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(await player.screenshot());
+  link.download = `${document.title.split(" – ")[0]}-frame-${frame}.png`;
+  link.click();
+  URL.revokeObjectURL(link.href);
 }
