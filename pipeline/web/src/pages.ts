@@ -22,6 +22,7 @@ export interface Page {
 const PAGES: readonly Page[] = [
   { path: "/", for: "anybody", load: () => import("./pages/home.tsx") },
   { path: "/browser", for: "anybody", load: () => import("./pages/browser.tsx") },
+  { path: "/t/:team/upload", for: "team", load: () => import("./pages/upload.tsx") },
 ];
 
 /** The page at a path, and the parts of the path. */
