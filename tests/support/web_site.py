@@ -45,12 +45,13 @@ class Site:
     port: int
     team: UUID
     more: dict[str, str] = field(default_factory=dict)
+    host: str = "localhost"
     process: subprocess.Popen[bytes] | None = None
 
     @property
     def origin(self) -> str:
         """As the browser sees it."""
-        return f"http://localhost:{self.browser_side.port}"
+        return f"http://{self.host}:{self.browser_side.port}"
 
     @property
     def upload_page(self) -> str:
@@ -101,15 +102,22 @@ class Site:
 
 
 @contextmanager
-def site(system: System, running: Processes, **more: str) -> Iterator[Site]:
-    """A site for one block; `more` goes into the process's environment."""
+def site(system: System, running: Processes, *, host: str = "localhost", public: bool = False) -> Iterator[Site]:
+    """A site for one block.
+
+    Args:
+        host: by which the browser knows it.
+        public: whether browsers may send parts to the store themselves.
+    """
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = int(free.getsockname()[1])
     store_port = urlsplit(system.settings.s3_endpoint).port
     assert store_port is not None
     with fault_proxy(port) as browser_side, fault_proxy(store_port) as store_side:
-        more = {"POSELINE_S3_ENDPOINT": f"http://127.0.0.1:{store_side.port}", **more}
-        made = Site(system, running, browser_side, store_side, port, make_team(system, "ours"), more)
+        more = {**SMALL_PARTS, "POSELINE_S3_ENDPOINT": f"http://127.0.0.1:{store_side.port}"}
+        made = Site(system, running, browser_side, store_side, port, make_team(system, "ours"), more, host)
+        if public:
+            made.more |= {"POSELINE_S3_PUBLIC_ENDPOINT": system.settings.s3_endpoint, "POSELINE_WEB_URL": made.origin}
         made.start()
         yield made
 

@@ -15,7 +15,7 @@ from pipeline.services.system import System
 from tests.support.browser import launch
 from tests.support.harness import processes, wait_until
 from tests.support.uploads import PART, assert_no_upload_left
-from tests.support.web_site import SMALL_PARTS, Site, choose, kill_browser, site, wait_sent
+from tests.support.web_site import Site, choose, kill_browser, site, wait_sent
 
 MIB = 2**20
 
@@ -45,7 +45,7 @@ def test_a_server_that_is_killed_connections_that_drop_and_a_store_that_fails(
     system: System, browser: Browser, tmp_path: Path
 ) -> None:
     file = random_file(tmp_path, 6 * PART + 4321)
-    with processes(system.settings, tmp_path / "logs") as running, site(system, running, **SMALL_PARTS) as ours:
+    with processes(system.settings, tmp_path / "logs") as running, site(system, running) as ours:
         assert send_through_faults(ours, browser, file, 60) == {"dropped", "killed", "store"}
         assert ours.stored(file.name) == file.read_bytes()
         assert_no_upload_left(system, ours.team)
@@ -103,7 +103,7 @@ def _turn(page: object) -> bool:
 
 def test_a_browser_that_is_killed_goes_on_in_another(system: System, browser: Browser, tmp_path: Path) -> None:
     file = random_file(tmp_path, 4 * PART + 99)
-    with processes(system.settings, tmp_path / "logs") as running, site(system, running, **SMALL_PARTS) as ours:
+    with processes(system.settings, tmp_path / "logs") as running, site(system, running) as ours:
         resent = send_by_two_browsers(ours, browser, file, 30)
         assert resent < file.stat().st_size - PART, "what was there is not sent again"
         assert ours.stored(file.name) == file.read_bytes()

@@ -4,49 +4,16 @@
  */
 
 import { messageOf, Problem } from "../api.ts";
-import type { Completed, KnownVideo, UploadRequests, UploadWithParts } from "./requests.ts";
+import type { Choice, Shared, State } from "./kinds.ts";
+import type { Completed, KnownVideo, UploadWithParts } from "./requests.ts";
 import { sha256Hex } from "./sha256.ts";
-import type { Speed } from "./speed.ts";
-import { backoffMs, sleep, type Turns } from "./waiting.ts";
-
-/**
- * `known`: it waits for an answer, because a video like it is here. `waiting`: for its turn. `retrying`: something that
- * passes is in the way, as `problem` says.
- */
-export type State =
-  | "waiting"
-  | "checking"
-  | "known"
-  | "sending"
-  | "retrying"
-  | "paused"
-  | "completing"
-  | "done"
-  | "failed"
-  | "cancelled";
-
-/** What the files of one page share. */
-export interface Shared {
-  readonly requests: UploadRequests;
-  /** For reading a file's beginning, and parts that are to be compared. */
-  readonly reading: Turns;
-  /** For sending parts. */
-  readonly sending: Turns;
-  readonly speed: Speed;
-  readonly partBytes: (size: number) => Promise<number>;
-  readonly onChange: () => void;
-}
-
-export interface Choice {
-  readonly tags: Readonly<Record<string, string>>;
-  readonly model?: string;
-}
+import { passes, reasonOf } from "./troubles.ts";
+import { backoffMs, sleep } from "./waiting.ts";
 
 /** Parts of one file that are on their way at once. */
 const PARTS_AT_ONCE = 3;
 /** Parts that arrive damaged so often in a row are not damaged by chance. */
 const MOST_DAMAGED = 4;
-const PASSING = new Set([0, 401, 408, 409, 425, 429]);
 
 export class FileUpload {
   readonly file: File;
@@ -63,6 +30,7 @@ export class FileUpload {
   private readonly choice: Choice;
   private upload: UploadWithParts | undefined;
   private again = false;
+  private asked = false;
   private run: AbortController | undefined;
   private readonly hashes = new Map<number, string>();
   /** Parts that the server has, by number, with their sizes; and what has left of those under way. */
@@ -119,10 +87,27 @@ export class FileUpload {
   /** Stop, and have nothing left of it on the server. */
   async cancel(): Promise<void> {
     this.run?.abort();
-    this.set("cancelled");
-    if (this.upload) {
-      await this.shared.requests.giveUp(this.upload.id).catch(() => undefined); // swept later
+    this.problem = "";
+    this.set("cancelling");
+    try {
+      const id = this.upload?.id ?? (this.asked ? await this.findOpen() : undefined);
+      if (id !== undefined) {
+        await this.shared.requests.giveUp(id);
+      }
+      this.set("cancelled");
+    } catch (error) {
+      const gone = error instanceof Problem && error.status === 404;
+      this.problem = gone ? "" : `It could not be removed from the server: ${messageOf(error)}`;
+      this.set(gone ? "cancelled" : "failed");
     }
+  }
+
+  /** The upload of this file, whose beginning may have been answered after it was stopped. */
+  private async findOpen(): Promise<string | undefined> {
+    const { items } = await this.shared.requests.list();
+    const { name, size, lastModified } = this.file;
+    return items.find((each) => each.name === name && each.size_bytes === size && each.modified_ms === lastModified)
+      ?.id;
   }
 
   private async goOn(signal: AbortSignal): Promise<void> {
@@ -154,14 +139,13 @@ export class FileUpload {
     if (gone) {
       this.forget();
     }
-    const passes = problem && (PASSING.has(problem.status) || problem.status >= 500 || gone);
-    if (!passes && !(this.damaged > 0 && this.damaged < MOST_DAMAGED)) {
-      this.problem = problem ? problem.message : reasonOf(error);
+    if (!gone && !passes(error) && !(this.damaged > 0 && this.damaged < MOST_DAMAGED)) {
+      this.problem = reasonOf(error);
       this.set("failed");
       return false;
     }
     this.failures++;
-    this.problem = problem?.status === 401 ? "Sign in again, in another tab too; then it goes on." : messageOf(error);
+    this.problem = reasonOf(error);
     this.set("retrying");
     await sleep(backoffMs(this.failures, problem?.retryAfterMs), signal);
     return true;
@@ -194,6 +178,7 @@ export class FileUpload {
       this.set("checking");
       return this.hash(1, partBytes);
     });
+    this.asked = true;
     const begun = await this.shared.requests.begin(
       {
         name: this.file.name,
@@ -295,11 +280,4 @@ export class FileUpload {
     this.state = state;
     this.shared.onChange();
   }
-}
-
-/** Why a file could not be read; browsers say it in words for programmers. */
-function reasonOf(error: unknown): string {
-  return error instanceof DOMException
-    ? "The file cannot be read: it was changed, moved, or its disk is gone. Pick it again."
-    : messageOf(error);
 }

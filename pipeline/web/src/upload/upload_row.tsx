@@ -28,17 +28,25 @@ export function UploadRow({ upload, queue, team }: Props) {
           {upload.isUnderWay && state !== "completing" && <Do what="Pause" name={name} onDo={() => upload.pause()} />}
           {state === "paused" && <Do what="Continue" name={name} onDo={() => upload.start()} />}
           {state === "failed" && <Do what="Try again" name={name} onDo={() => upload.start()} />}
-          {state === "done" || state === "cancelled" || isKnown ? (
-            <Do what="Remove from list" name={name} onDo={() => queue.drop(upload)} />
-          ) : (
-            state !== "completing" && <Do what="Cancel" name={name} onDo={() => void upload.cancel()} />
-          )}
+          <Ending upload={upload} queue={queue} />
         </span>
       </div>
       <progress aria-label={name} max={upload.file.size || 1} value={upload.sentBytes} />
       <p class={state === "failed" || upload.problem ? "trouble" : "soft"}>{stateText(upload, queue)}</p>
     </li>
   );
+}
+
+/** Take it off the list, and off the server where it is not whole there. */
+function Ending({ upload, queue }: Omit<Props, "team">) {
+  const { name, state } = upload;
+  if (state === "completing" || state === "cancelling") {
+    return null;
+  }
+  if (state === "done" || state === "cancelled" || state === "known") {
+    return <Do what="Remove from list" name={name} onDo={() => queue.drop(upload)} />;
+  }
+  return <Do what="Cancel" name={name} onDo={() => void upload.cancel()} />;
 }
 
 function Do({ what, name, onDo }: { what: string; name: string; onDo: () => void }) {
@@ -75,6 +83,8 @@ function stateText(upload: FileUpload, queue: UploadQueue): string {
       return upload.problem ? `Sent, but not analysed: ${upload.problem}` : "Sent; it is being analysed";
     case "failed":
       return upload.problem;
+    case "cancelling":
+      return "Removes it from the server";
     case "cancelled":
       return "Cancelled; nothing of it is on the server";
   }
