@@ -8,24 +8,38 @@ from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 
 import pipeline
-from pipeline.api import events, exports, models, runs, session, teams, uploads, videos
+from pipeline.api import (
+    account,
+    audit,
+    events,
+    exports,
+    invitations,
+    keys,
+    links,
+    models,
+    runs,
+    session,
+    shares,
+    teams,
+    uploads,
+    videos,
+    viewing,
+)
 from pipeline.api.access import ACCESS_FIELD
 from pipeline.api.feed import Feed
 from pipeline.api.pages import serve_pages
 from pipeline.api.problems import handle_problems
 from pipeline.api.protection import Protection
+from pipeline.services.index_cache import IndexCache
 from pipeline.services.system import System
 
 PREFIX = "/api/v1"
 _ROUTERS: tuple[APIRouter, ...] = (
-    session.router,
-    teams.router,
-    videos.router,
-    runs.router,
-    exports.router,
-    models.router,
-    events.router,
+    *(session.router, links.router, account.router),
+    *(teams.router, invitations.router, keys.router, shares.router, audit.router),
+    *(videos.router, runs.router, exports.router, models.router, events.router),
     uploads.router,
+    viewing.router,
 )
 
 
@@ -43,6 +57,7 @@ def build_app(system: System) -> FastAPI:
     )
     app.state.system = system
     app.state.feed = Feed(system)
+    app.state.indexes = IndexCache()
     handle_problems(app)
     endpoint = system.settings.s3_public_endpoint
     store = urlsplit(endpoint) if endpoint else None

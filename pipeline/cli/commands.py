@@ -48,7 +48,7 @@ SECTIONS = {
     },
     "This machine": {
         "demo": Entry("demo:demo", "Start the local stack and analyse the bundled clip."),
-        "up": Entry("local_stack:up", "Start the local stack: servers, a worker, Flower."),
+        "up": Entry("local_stack:up", "Start the local stack: servers, a worker, pages."),
         "down": Entry("local_stack:down", "Stop it; its data stays."),
         "status": Entry("local_stack:status", "Show what runs: servers, workers, queues."),
         "backup": Entry("backup:backup", "Copy the database and the objects into a folder."),

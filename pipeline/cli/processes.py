@@ -162,11 +162,12 @@ def web(console: Console, port: int | None, address: str) -> None:
     from pipeline.api.server import serve  # noqa: PLC0415 - FastAPI, 0.5 s
     from pipeline.logs import configure_logs  # noqa: PLC0415
 
-    listener = bound(address, port or console.settings.web_port)
-    with transaction(console.system.engine) as connection:
-        check_revision(connection)
-    configure_logs(os.environ.get("POSELINE_LOG_LEVEL", "INFO"), as_json=os.environ.get("POSELINE_LOG_JSON") == "1")
-    serve(console.system, listener, trusted_proxies=console.settings.web_trusted_proxies)
+    settings = console.settings
+    with bound(address, port or settings.web_port) as listener:
+        with transaction(console.system.engine) as connection:
+            check_revision(connection)
+        configure_logs(os.environ.get("POSELINE_LOG_LEVEL", "INFO"), as_json=os.environ.get("POSELINE_LOG_JSON") == "1")
+        serve(console.system, listener, trusted_proxies=settings.web_trusted_proxies)
 
 
 def bound(address: str, port: int) -> socket.socket:

@@ -26,7 +26,10 @@ MEANING = {
     Kind.EXPORTS: "stored exports, since their run was done; they can be made again",
     Kind.RUNS: "done runs that are not their video's current one, since they are not",
     Kind.FAILED_RUNS: "failed and cancelled runs, since they ended",
-    Kind.AUDIT: "which run was current when, and closed passes, since then; the last of each video and schedule stays",
+    Kind.AUDIT: (
+        "who did what, which run was current when, and closed passes, since then; the last of each video and schedule "
+        "stays"
+    ),
 }
 
 

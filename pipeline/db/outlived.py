@@ -29,6 +29,7 @@ from sqlalchemy import (
 
 from pipeline.core.retention import Kind
 from pipeline.core.states import RunState, VideoState, is_final
+from pipeline.db.audit import older_audit
 from pipeline.db.retention import Rule
 from pipeline.db.tables import pass_, promotion, run, video
 
@@ -145,10 +146,14 @@ def outlived_passes(rule: Rule) -> Select[Any]:
     )
 
 
+def _outlived_audit(rule: Rule) -> tuple[Select[Any], ...]:
+    return outlived_promotions(rule), outlived_passes(rule), older_audit(rule.team_id, cutoff(rule))
+
+
 def count_outlived(connection: Connection, rule: Rule, examples: int) -> Outlived:
     """How much is older than the rule keeps it."""
     if rule.kind is Kind.AUDIT:
-        parts = [each.subquery() for each in (outlived_promotions(rule), outlived_passes(rule))]
+        parts = [each.subquery() for each in _outlived_audit(rule)]
         every = union_all(*(select(part.c.at, part.c.name) for part in parts)).subquery()
         row = connection.execute(select(func.count(), func.min(every.c.at))).one()
         names = select(every.c.name).order_by(every.c.at).limit(examples)

@@ -7,7 +7,8 @@ from uuid import UUID
 
 from sqlalchemy import Connection, delete, func, select, update
 
-from pipeline.db.outlived import is_outlived, of_table, outlived_passes, outlived_promotions
+from pipeline.db.audit import delete_older_audit
+from pipeline.db.outlived import cutoff, is_outlived, of_table, outlived_passes, outlived_promotions
 from pipeline.db.retention import Rule
 from pipeline.db.tables import pass_, promotion, run, video
 
@@ -63,7 +64,10 @@ def delete_run(connection: Connection, run_id: UUID) -> None:
 
 
 def delete_audit(connection: Connection, rule: Rule) -> int:
-    """Delete a batch of old promotions and passes. Returns how many."""
+    """Delete a batch of old entries of the log, promotions and passes. Returns how many."""
+    gone = delete_older_audit(connection, rule.team_id, cutoff(rule), _BATCH)
+    if gone:
+        return gone
     some = outlived_promotions(rule).order_by(promotion.c.id).limit(_BATCH).subquery()
     gone = connection.execute(delete(promotion).where(promotion.c.id.in_(select(some.c.id)))).rowcount
     if gone:

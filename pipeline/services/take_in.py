@@ -23,7 +23,8 @@ from uuid import UUID
 from pipeline.core.objects import StoredObject
 from pipeline.core.tags import Tags
 from pipeline.core.video_limits import VideoLimits
-from pipeline.errors import OwnPreview, Stopping, StoreFull, UsageError, VideoRejected
+from pipeline.db.uploads import upload_removed
+from pipeline.errors import OwnPreview, ServiceUnavailable, Stopping, StoreFull, UsageError, VideoRejected
 from pipeline.services.checked_reader import CheckedReader
 from pipeline.services.known_files import KnownFiles, is_unchanged
 from pipeline.services.pressure import Room, note_store_full
@@ -37,6 +38,7 @@ from pipeline.services.upload_steps import (
     find_object_at,
     forget_upload,
     has_size_of,
+    is_removed,
     printable,
     restore,
 )
@@ -129,6 +131,7 @@ class Intake:
             UsageError: it cannot be read, changed meanwhile, or is one of Poseline's own objects; or it would have too
                 many tags.
             ObjectMissing, ServiceUnavailable: as the object store and the database say.
+            NotFound: it was erased while it was uploaded; nothing of it is left.
             Stopping: `stopping` was set.
         """
         self._check_going_on()
@@ -212,9 +215,12 @@ class Intake:
     def _leaving_nothing(self, entry: Entry) -> Iterator[None]:
         try:
             yield
-        except BaseException:
+        except BaseException as error:
+            removed = isinstance(error, ServiceUnavailable) and is_removed(self.system, entry.video_id)
             if not forget_upload(self.system, entry.video_id, entry.key):  # one that is complete stays
                 self._left.append((entry.video_id, entry.key))
+            if removed:  # its parts with it, which is no outage after which it is uploaded again
+                raise upload_removed() from error
             raise
 
     def _completed(self, entry: Entry, arrived: Arrived) -> TakenIn:

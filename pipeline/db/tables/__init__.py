@@ -13,6 +13,7 @@ from pipeline.db.tables.accounts import (
     web_session,
 )
 from pipeline.db.tables.columns import metadata
+from pipeline.db.tables.derived import proxy
 from pipeline.db.tables.keeping import erased_source, erasure, erasure_item, frame_removal, retention
 from pipeline.db.tables.processes import pressure, state_transition, worker, worker_death
 from pipeline.db.tables.schedules import pass_, schedule
@@ -41,6 +42,7 @@ __all__ = [
     "pass_",
     "pressure",
     "promotion",
+    "proxy",
     "retention",
     "run",
     "run_request",
