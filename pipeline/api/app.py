@@ -16,6 +16,7 @@ from pipeline.api import (
     invitations,
     keys,
     links,
+    media,
     models,
     runs,
     session,
@@ -23,12 +24,14 @@ from pipeline.api import (
     teams,
     uploads,
     videos,
+    viewing,
 )
 from pipeline.api.access import ACCESS_FIELD
 from pipeline.api.feed import Feed
 from pipeline.api.pages import serve_pages
 from pipeline.api.problems import handle_problems
 from pipeline.api.protection import Protection
+from pipeline.services.index_cache import IndexCache
 from pipeline.services.system import System
 
 PREFIX = "/api/v1"
@@ -37,6 +40,7 @@ _ROUTERS: tuple[APIRouter, ...] = (
     *(teams.router, invitations.router, keys.router, shares.router, audit.router),
     *(videos.router, runs.router, exports.router, models.router, events.router),
     uploads.router,
+    *(viewing.router, media.router),
 )
 
 
@@ -54,6 +58,7 @@ def build_app(system: System) -> FastAPI:
     )
     app.state.system = system
     app.state.feed = Feed(system)
+    app.state.indexes = IndexCache()
     handle_problems(app)
     endpoint = system.settings.s3_public_endpoint
     store = urlsplit(endpoint) if endpoint else None

@@ -21,7 +21,14 @@ from pipeline.api.answers import knows
 from pipeline.core.byte_range import RangeOutside, parse_byte_range
 from pipeline.core.roles import Role
 from pipeline.errors import ServiceUnavailable
-from pipeline.services.export_stream import ResultFile, find_stored, iter_result_file, open_result, result_tag
+from pipeline.services.export_stream import (
+    ResultFile,
+    find_stored,
+    iter_result_file,
+    open_result,
+    read_metadata,
+    result_tag,
+)
 from pipeline.services.preview import draw_thumbnail, preview_run
 from pipeline.services.runs import get_run
 from pipeline.services.upload_steps import printable
@@ -63,7 +70,7 @@ def get_export(
 
     `jsonl`, `csv` and `parquet` are the poses. CSV and Parquet have one row per person per frame; frames without people
     are in `empty_frames.csv` and `empty_frames.parquet`. `metadata.json` describes the run, its model and its keypoints
-    by name.
+    by name; its header `Poseline-Missing` says how many frames have no poses, and why.
     """
     result = open_result(system, run_id, team=team.name)
     etag = f'"{result_tag(result, file)}"'
@@ -71,6 +78,9 @@ def get_export(
     if knows(request, etag):
         return Response(status_code=304, headers=headers)
     media_type = _TYPES[file.rpartition(".")[2]]
+    if file == "metadata.json":
+        body, missing = read_metadata(system, result)
+        return Response(body, headers={**headers, "Poseline-Missing": missing or ""}, media_type=media_type)
     stored = find_stored(system, result, file)
     if stored is None:
         return StreamingResponse(_begun(iter_result_file(system, result, file)), headers=headers, media_type=media_type)

@@ -29,6 +29,8 @@ SECTIONS = {
         "export": Entry("results:export", "Write a run's poses to a file."),
         "preview": Entry("results:preview", "Draw a run's skeletons on its video or a contact sheet."),
         "verify": Entry("verify:verify", "Check a run's frames against its stored video."),
+        "login": Entry("login:login", "Work on another machine's Poseline, by its API and a key."),
+        "logout": Entry("login:logout", "Forget that machine and the key."),
     },
     "Versions": {
         "compare": Entry("versions:compare", "Show how two runs of a video differ."),

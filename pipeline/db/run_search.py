@@ -60,12 +60,6 @@ def select_run_page(
     return read_runs(connection, statement.order_by(run.c.created_at.desc(), run.c.id.desc()).limit(limit))
 
 
-def select_runs_of_video(connection: Connection, video_id: UUID, *, team: str | None) -> list[RunRow]:
-    """A video's runs, the newest first."""
-    statement = of_team(runs_query(), team).where(run.c.video_id == video_id)
-    return read_runs(connection, statement.order_by(run.c.created_at.desc(), run.c.id.desc()))
-
-
 def _narrowed(
     statement: Select[Any],
     states: Collection[RunState],
@@ -81,6 +75,12 @@ def _narrowed(
         names = func.array_to_string(func.array_append(video.c.other_names, video.c.name), "\n")
         statement = statement.where(func.strpos(func.lower(names), func.lower(name)) > 0)
     return statement.where(has_tags(tags)) if tags else statement
+
+
+def select_runs_of_video(connection: Connection, video_id: UUID, *, team: str | None) -> list[RunRow]:
+    """All runs of one video, the newest first."""
+    statement = of_team(runs_query().where(run.c.video_id == video_id), team)
+    return read_runs(connection, statement.order_by(run.c.created_at.desc(), run.c.id))
 
 
 def select_current_runs(connection: Connection, *, team_name: str | None) -> Sequence[UUID]:

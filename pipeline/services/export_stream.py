@@ -79,20 +79,14 @@ def find_stored(system: System, result: RunResult, file: ResultFile) -> StoredOb
 
 
 def iter_result_file(system: System, result: RunResult, file: ResultFile) -> Iterator[bytes]:
-    """The bytes of one result file. Memory does not grow with the video.
+    """The bytes of a file of poses, or of frames without people. Memory does not grow with the video.
 
     Raises:
         ServiceUnavailable: Postgres does not answer.
     """
     sink, other = _Sink(), _Sink()
     kind, _, ending = file.rpartition(".")
-    form: Format = "jsonl" if file == "metadata.json" else ending  # type: ignore[assignment]
-    tally = Tally()
-    if file == "metadata.json":
-        for _row in iter_pass(result.iter_rows(system), (tally,)):
-            pass
-        yield encode_run_metadata(result.run, result.video, result.summary(tally))
-        return
+    form: Format = ending  # type: ignore[assignment]
     poses, empty = (other, sink) if kind else (sink, other)
     writer = writer_of(result, form, poses, empty)  # type: ignore[arg-type]
     for _row in iter_pass(result.iter_rows(system), (writer,)):
@@ -101,6 +95,18 @@ def iter_result_file(system: System, result: RunResult, file: ResultFile) -> Ite
             yield sink.take()
     writer.close()
     yield sink.take()
+
+
+def read_metadata(system: System, result: RunResult) -> tuple[bytes, str | None]:
+    """`metadata.json`, and how many frames have no poses and why; None where none lacks them.
+
+    Raises:
+        ServiceUnavailable: Postgres does not answer.
+    """
+    tally = Tally()
+    for _row in iter_pass(result.iter_rows(system), (tally,)):
+        pass
+    return encode_run_metadata(result.run, result.video, result.summary(tally)), tally.missing_line()
 
 
 def result_tag(result: RunResult, file: ResultFile) -> str:

@@ -65,6 +65,7 @@ class RunDetail:
             "height": video.height,
             "codec": video.codec,
             "sha256": video.sha256,
+            "source": f"s3://{video.source.bucket}/{video.source.key}" if video.source and not video.owned else None,
             "source_gone_at": video.source_gone_at.isoformat() if video.source_gone_at else None,
             "original_removed_at": video.original_removed_at and video.original_removed_at.isoformat(),
             "first_pts": video.first_pts,

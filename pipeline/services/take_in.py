@@ -34,6 +34,7 @@ from pipeline.services.tags import Replaced
 from pipeline.services.teams import in_bytes, limits_of
 from pipeline.services.upload_steps import (
     check_readable,
+    check_servers,
     find_object_at,
     forget_upload,
     has_size_of,
@@ -137,6 +138,19 @@ class Intake:
         if item.is_object:
             return self._take_in_object(item)
         return self._take_in_file(item, Path(item.location), on_bytes)
+
+    def check_servers(self) -> None:
+        """Check that videos can be stored.
+
+        Raises:
+            ServiceUnavailable: Postgres or the object store does not answer.
+        """
+        check_servers(self.system)
+
+    def close(self) -> None:
+        """Close the hashes of files."""
+        if self._known_files is not None:
+            self._known_files.close()
 
     def forget_left(self) -> None:
         """Remove what is left of uploads that were broken off while no server answered who could remove it."""

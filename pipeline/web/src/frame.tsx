@@ -3,7 +3,7 @@
 import type { ComponentChildren } from "preact";
 import { useEffect } from "preact/hooks";
 import { address, navigate } from "./router.ts";
-import { me, type Team, teamOf } from "./session.ts";
+import { includes, me, type Team, teamOf } from "./session.ts";
 
 interface Props {
   /** Of the window and the page's heading. */
@@ -50,6 +50,7 @@ function Header({ team }: { team: Team | undefined }) {
       {team && member && (
         <nav aria-label="Team">
           <NavLink to={`/t/${team.id}/videos`}>Videos</NavLink>
+          {includes(team.role, "coach") && <NavLink to={`/t/${team.id}/upload`}>Upload</NavLink>}
           <NavLink to={`/t/${team.id}/members`}>Members</NavLink>
         </nav>
       )}
@@ -99,10 +100,10 @@ function NavLink({ to, children }: { to: string; children: ComponentChildren }) 
 }
 
 /** The page of an address that leads nowhere, or to what somebody else owns. */
-export function NotFound() {
+export function NotFound({ team }: { team?: Team | undefined }) {
   const who = me.value;
   return (
-    <Frame title="Not found">
+    <Frame title="Not found" team={team}>
       <p>There is nothing at this address, or it belongs to a team that you are not in.</p>
       {who?.kind === "nobody" && (
         <p>

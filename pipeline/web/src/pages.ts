@@ -25,7 +25,9 @@ const PAGES: readonly Page[] = [
   { path: "/s/:token", for: "anybody", load: () => import("./pages/share.tsx") },
   { path: "/account", for: "account", load: () => import("./pages/account.tsx") },
   { path: "/t/:team/members", for: "team", load: () => import("./pages/members.tsx") },
+  { path: "/t/:team/videos/:video", for: "team", load: () => import("./pages/video.tsx") },
   { path: "/browser", for: "anybody", load: () => import("./pages/browser.tsx") },
+  { path: "/t/:team/upload", for: "team", load: () => import("./pages/upload.tsx") },
 ];
 
 /** The page at a path, and the parts of the path. */
