@@ -29,7 +29,7 @@ def test_an_owner_invites_somebody_who_sees_only_that_team(system: System, brows
         owner.page.get_by_role("link", name="Members").click()
         owner.page.get_by_role("heading", name="Invite somebody").wait_for()
         owner.page.get_by_label("E-mail address").fill("anna@example.org")
-        owner.page.get_by_label("Role", exact=True).select_option("coach")
+        owner.page.get_by_role("combobox", name="Role", exact=True).select_option("coach")
         owner.page.get_by_role("button", name="Make a link").click()
         url = owner.page.get_by_label("Invitation link").input_value()
 

@@ -189,3 +189,12 @@ def test_everybody_may_what_the_document_says_and_nothing_of_another_team(
                 standing[who.name] = who.client()  # it may have ended the session by it, or left the team
     assert wrong == []
     assert rows_of(system, theirs) == before, "something of the other team changed"
+
+
+def test_a_parameter_that_the_walk_does_not_know_fails_with_what_to_add() -> None:
+    parameter = {"name": "thing_id", "in": "path", "schema": {"type": "string", "format": "uuid"}}
+    paths = {"/things/{thing_id}": {"get": {"x-access": "viewer", "parameters": [parameter]}}}
+    with pytest.raises(
+        pytest.fail.Exception, match=r"GET /things/{thing_id}: the walk has no value for {thing_id}.*ids"
+    ):
+        list(endpoints_of({"components": {"schemas": {}}, "paths": paths}, {"team_id": "1"}))

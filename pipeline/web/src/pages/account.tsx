@@ -3,25 +3,13 @@ import { get, patch, post, remove } from "../api.ts";
 import { Frame } from "../frame.tsx";
 import { Failure, Field, Time, useAction, useLoaded } from "../parts.tsx";
 import { navigate } from "../router.ts";
+import type { AccountOut, Sessions as SessionList, SessionOut } from "../schema.ts";
 import { loadMe, me, signOut, type Team } from "../session.ts";
-
-interface Account {
-  readonly email: string;
-  readonly name: string;
-  readonly has_password: boolean;
-}
-
-interface Session {
-  readonly id: string;
-  readonly client: string;
-  readonly seen_at: string;
-  readonly this: boolean;
-}
 
 /** One's own name, address, password, sessions and teams. */
 export default function AccountPage() {
-  const account = useLoaded("account", (signal) => get<Account>("/account", { signal }));
-  const sessions = useLoaded("sessions", (signal) => get<{ items: Session[] }>("/account/sessions", { signal }));
+  const account = useLoaded("account", (signal) => get<AccountOut>("/account", { signal }));
+  const sessions = useLoaded("sessions", (signal) => get<SessionList>("/account/sessions", { signal }));
   return (
     <Frame
       title="Your account"
@@ -56,7 +44,7 @@ export default function AccountPage() {
 }
 
 interface FormProps {
-  readonly account: Account;
+  readonly account: AccountOut;
   readonly onDone: () => Promise<void>;
 }
 
@@ -227,7 +215,7 @@ function Teams() {
   );
 }
 
-function Sessions({ items, onDone }: { items: readonly Session[]; onDone: () => Promise<void> }) {
+function Sessions({ items, onDone }: { items: readonly SessionOut[]; onDone: () => Promise<void> }) {
   const action = useAction();
   const end = (id: string) =>
     action.run(async () => {

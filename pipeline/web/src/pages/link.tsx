@@ -5,16 +5,8 @@ import { InsecureNotice } from "../insecure.tsx";
 import type { PageProps } from "../pages.ts";
 import { Failure, Field, useAction, useLoaded } from "../parts.tsx";
 import { navigate } from "../router.ts";
-import { homeOf, loadMe, me, type Role, signOut } from "../session.ts";
-
-interface LinkOut {
-  readonly kind: "first_owner" | "invitation" | "sign_in" | "new_password";
-  readonly team: string | null;
-  readonly role: Role | null;
-  readonly name: string | null;
-  readonly email: string | null;
-  readonly invited_by: string | null;
-}
+import type { LinkOut } from "../schema.ts";
+import { homeOf, loadMe, me, signOut } from "../session.ts";
 
 const TITLES: Readonly<Record<LinkOut["kind"], string>> = {
   first_owner: "Welcome to Poseline",

@@ -3,23 +3,10 @@ import { get, patch, post, remove, teamPath } from "../api.ts";
 import { Frame, NotFound } from "../frame.tsx";
 import type { PageProps } from "../pages.ts";
 import { Failure, Field, Secret, Time, useAction, useLoaded } from "../parts.tsx";
+import type { Invitations as InvitationList, InvitationMade, Members as MemberList, MemberOut } from "../schema.ts";
 import { loadMe, me, type Role, type Team } from "../session.ts";
 import { Audit } from "./members_audit.tsx";
 import { Keys } from "./members_keys.tsx";
-
-interface Member {
-  readonly account_id: string;
-  readonly email: string;
-  readonly name: string;
-  readonly role: Role;
-}
-
-interface Invitation {
-  readonly id: string;
-  readonly role: Role;
-  readonly email: string | null;
-  readonly expires_at: string;
-}
 
 const ROLES: readonly { readonly role: Role; readonly may: string }[] = [
   { role: "viewer", may: "sees videos and poses" },
@@ -44,14 +31,14 @@ export default function MembersPage({ team }: PageProps) {
 }
 
 function Members({ team }: { team: Team }) {
-  const members = useLoaded(team.id, (signal) => get<{ items: Member[] }>(teamPath(team.id, "members"), { signal }));
+  const members = useLoaded(team.id, (signal) => get<MemberList>(teamPath(team.id, "members"), { signal }));
   const action = useAction();
   const change = (work: () => Promise<unknown>) =>
     action.run(async () => {
       await work();
       await Promise.all([members.reload(), loadMe()]);
     });
-  const leaves = (member: Member) => {
+  const leaves = (member: MemberOut) => {
     if (window.confirm(`Remove ${member.name} from ${team.name}?`)) {
       void change(() => remove(teamPath(team.id, "members", member.account_id)));
     }
@@ -141,7 +128,7 @@ function RoleSelect({ label, value, disabled = false, onChange }: SelectProps) {
 
 function Invitations({ team }: { team: Team }) {
   const path = teamPath(team.id, "invitations");
-  const waiting = useLoaded(team.id, (signal) => get<{ items: Invitation[] }>(path, { signal }));
+  const waiting = useLoaded(team.id, (signal) => get<InvitationList>(path, { signal }));
   const [email, setEmail] = useState("");
   const [role, setRole] = useState<Role>("viewer");
   const [url, setUrl] = useState<string>();
@@ -149,7 +136,7 @@ function Invitations({ team }: { team: Team }) {
   const invite = async (event: Event) => {
     event.preventDefault();
     await action.run(async () => {
-      const made = await post<{ url: string }>(path, { role, email: email || null });
+      const made = await post<InvitationMade>(path, { role, email: email || null });
       setUrl(made.url);
       setEmail("");
       await waiting.reload();
@@ -207,8 +194,8 @@ function Invitations({ team }: { team: Team }) {
             {waiting.value.items.map((invitation) => (
               <tr key={invitation.id}>
                 <th scope="row">{invitation.email ?? "whoever has the link"}</th>
-                <td>{invitation.role}</td>
-                <td>
+                <td data-label="Role">{invitation.role}</td>
+                <td data-label="Until">
                   <Time at={invitation.expires_at} />
                 </td>
                 <td class="end">

@@ -1,31 +1,19 @@
 import { useCallback, useEffect, useState } from "preact/hooks";
 import { get, teamPath } from "../api.ts";
 import { Failure, Time, useAction } from "../parts.tsx";
+import type { AuditPage } from "../schema.ts";
 import type { Team } from "../session.ts";
-
-interface Entry {
-  readonly at: string;
-  readonly actor: string;
-  readonly action: string;
-  readonly subject: string;
-  readonly detail: Readonly<Record<string, unknown>>;
-}
-
-interface Page {
-  readonly items: readonly Entry[];
-  readonly next: string | null;
-}
 
 /** Who did what in the team, the newest first. */
 export function Audit({ team }: { team: Team }) {
-  const [pages, setPages] = useState<readonly Page[]>([]);
+  const [pages, setPages] = useState<readonly AuditPage[]>([]);
   const action = useAction();
   const { run } = action;
   const read = useCallback(
     (after: string | null) =>
       run(async () => {
         const query = after === null ? "" : `&after=${after}`;
-        const page = await get<Page>(`${teamPath(team.id, "audit")}?limit=20${query}`);
+        const page = await get<AuditPage>(`${teamPath(team.id, "audit")}?limit=20${query}`);
         setPages((before) => (after === null ? [page] : [...before, page]));
       }),
     [team.id, run],

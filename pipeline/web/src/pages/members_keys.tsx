@@ -1,23 +1,15 @@
 import { useState } from "preact/hooks";
 import { get, post, remove, teamPath } from "../api.ts";
 import { Failure, Field, Secret, Time, useAction, useLoaded } from "../parts.tsx";
+import type { Keys as KeyList, KeyMade, KeyOut } from "../schema.ts";
 import type { Team } from "../session.ts";
-
-interface Key {
-  readonly id: string;
-  readonly name: string;
-  readonly prefix: string;
-  readonly role: "viewer" | "coach";
-  readonly expires_at: string | null;
-  readonly last_used_at: string | null;
-}
 
 const LIFETIMES = { "": "until revoked", 30: "for 30 days", 365: "for a year" } as const;
 
 /** Keys of programs, such as `poseline login` on another machine. */
 export function Keys({ team }: { team: Team }) {
   const path = teamPath(team.id, "keys");
-  const keys = useLoaded(team.id, (signal) => get<{ items: Key[] }>(path, { signal }));
+  const keys = useLoaded(team.id, (signal) => get<KeyList>(path, { signal }));
   const [name, setName] = useState("");
   const [role, setRole] = useState("coach");
   const [days, setDays] = useState("365");
@@ -26,13 +18,13 @@ export function Keys({ team }: { team: Team }) {
   const make = async (event: Event) => {
     event.preventDefault();
     await action.run(async () => {
-      const made = await post<{ key: string }>(path, { name, role, expires_in_days: days ? Number(days) : null });
+      const made = await post<KeyMade>(path, { name, role, expires_in_days: days ? Number(days) : null });
       setSecret(made.key);
       setName("");
       await keys.reload();
     });
   };
-  const revoke = (key: Key) => {
+  const revoke = (key: KeyOut) => {
     if (window.confirm(`Revoke ${key.name}? What uses it stops at once.`)) {
       void action.run(async () => {
         await remove(`${path}/${key.id}`);
@@ -96,9 +88,9 @@ export function Keys({ team }: { team: Team }) {
                 <th scope="row">
                   {key.name} <code class="soft">{key.prefix}…</code>
                 </th>
-                <td>{key.role}</td>
-                <td>{key.last_used_at ? <Time at={key.last_used_at} /> : "never"}</td>
-                <td>{key.expires_at ? <Time at={key.expires_at} /> : "it is revoked"}</td>
+                <td data-label="Scope">{key.role}</td>
+                <td data-label="Last used">{key.last_used_at ? <Time at={key.last_used_at} /> : "never"}</td>
+                <td data-label="Until">{key.expires_at ? <Time at={key.expires_at} /> : "it is revoked"}</td>
                 <td class="end">
                   <button
                     type="button"

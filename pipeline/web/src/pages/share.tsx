@@ -4,7 +4,8 @@ import { Frame } from "../frame.tsx";
 import type { PageProps } from "../pages.ts";
 import { Failure, useLoaded } from "../parts.tsx";
 import { navigate } from "../router.ts";
-import { loadMe, type Shared } from "../session.ts";
+import type { Shared } from "../schema.ts";
+import { loadMe } from "../session.ts";
 
 /** Opens a link to one video, and goes on to its page. */
 export default function SharePage({ params }: PageProps) {
