@@ -32,14 +32,21 @@ READ = f"""() => {{
         const i = 4 * (Math.round(y) * width + Math.round(x));
         return [data[i], data[i + 1], data[i + 2]];
     }};
-    const orange = ([r, g, b]) => r > 180 && g > 110 && g < 200 && b < 90;
+    const isOrange = ([r, g, b]) => r > 180 && g > 110 && g < 200 && b < 90;
+    // Joints are found by a network of low resolution, up to a pixel of the video off.
+    const orange = (x, y) => {{
+        const reach = width / 80;
+        for (let dx = -reach; dx <= reach; dx += reach / 4)
+            for (let dy = -reach; dy <= reach; dy += reach / 4) if (isOrange(at(x + dx, y + dy))) return true;
+        return false;
+    }};
     let picture = 0, poses = 0, joints = 0;
     for (let bit = 0; bit < {BITS}; bit++) {{
         const x = (bit % {COLUMNS} + 0.5) / {COLUMNS} * width;
         const y = (Math.floor(bit / {COLUMNS}) + 0.5) / {COLUMNS} * height;
         const [r, g, b] = at(x, y);
         picture = picture << 1 | (r + g + b > 381);
-        const [left, right] = [orange(at(x - width / 16, y)), orange(at(x + width / 16, y))];
+        const [left, right] = [orange(x - width / 16, y), orange(x + width / 16, y)];
         joints += left + right;
         poses = poses << 1 | right;
     }}
@@ -191,6 +198,7 @@ def assert_exact(
         if frame:
             page.keyboard.press("ArrowRight")
         missed += _wrong(viewer.settled(frame), frame, numbers)
+        assert len(missed) < 3, missed
     for frame in range(asked[-1] - 1, max(-1, asked[-1] - 21), -1):
         page.keyboard.press("ArrowLeft")
         missed += _wrong(viewer.settled(frame), frame, numbers)

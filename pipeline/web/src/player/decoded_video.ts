@@ -16,6 +16,7 @@ import {
 import type { FrameTable } from "./frame_table.ts";
 import type { Footage, Picture, Reel } from "./picture.ts";
 import { BufferedSound } from "./sound.ts";
+import { SparingSink } from "./sparing_sink.ts";
 
 const CACHED_FILE_BYTES = 32 * 2 ** 20;
 /** Of pictures that are kept for steps backward. */
@@ -38,7 +39,7 @@ export class DecodedVideo implements Footage {
 
   private constructor(input: Input, track: InputVideoTrack, table: FrameTable, sound: BufferedSound | undefined) {
     this.input = input;
-    this.sink = new VideoSampleSink(track);
+    this.sink = new SparingSink(track);
     this.table = table;
     this.sound = sound;
     this.kept = new KeptPictures(table.header.width, table.header.height);
@@ -98,6 +99,9 @@ export class DecodedVideo implements Footage {
   }
 
   play(frame: number): Reel {
+    // Two decoders at once would hold twice the pictures.
+    void this.samples?.return();
+    this.samples = undefined;
     return new DecodedReel(this.sink.samples(this.table.middleOf(frame)), this.table);
   }
 
