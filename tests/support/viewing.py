@@ -85,11 +85,15 @@ class Viewer:
         """What the browser complained of, but for the reading of pixels, which is the test's own."""
         return [line for line in self.seen.complaints if "getImageData" not in line]
 
-    def refusal(self) -> str | None:
-        """Why the video is not shown in this browser; None where it is."""
-        shown, refused = self.page.locator(".position input"), self.page.get_by_role("alert")
-        shown.or_(refused).first.wait_for(timeout=30_000)
-        return refused.first.inner_text() if refused.count() else None
+    def waits_for_copy(self) -> bool:
+        """Whether this browser does not show the video itself; the page has asked for a copy then."""
+        shown, waits = self.page.locator(".position input"), self.page.get_by_text("A copy that it can show")
+        shown.or_(waits).first.wait_for(timeout=30_000)
+        return waits.count() > 0
+
+    def wait(self) -> None:
+        """Until its controls are there."""
+        self.page.locator(".position input").wait_for(timeout=20_000)
 
     def read(self) -> dict[str, Any]:
         """What the canvas shows now: the number of the picture, and that which the poses tell."""
@@ -164,9 +168,10 @@ def opened(
             seen.page.add_init_script(init)
         url = f"{origin}/t/{team_id}/videos/{video_id}"
         seen.page.goto(f"{url}{fragment}")
+        viewer = Viewer(seen, url, f"{origin}/api/v1/teams/{team_id}/videos/{video_id}/media")
         if wait:
-            seen.page.locator(".position input").wait_for(timeout=20_000)
-        yield Viewer(seen, url, f"{origin}/api/v1/teams/{team_id}/videos/{video_id}/media")
+            viewer.wait()
+        yield viewer
 
 
 def joints_only(viewer: Viewer) -> None:

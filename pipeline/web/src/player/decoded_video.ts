@@ -48,7 +48,7 @@ export class DecodedVideo implements Footage {
   /** Opens a video; fails, saying why, where this browser does not decode it. */
   static async open(url: string, table: FrameTable): Promise<DecodedVideo> {
     if (!("VideoDecoder" in window)) {
-      throw new Error("this browser decodes no video by itself here");
+      throw new Error("it has no WebCodecs here");
     }
     const source = new UrlSource(url, {
       maxCacheSize: CACHED_FILE_BYTES,
@@ -121,23 +121,26 @@ export class DecodedVideo implements Footage {
 /** The track that was analysed: of its size, and with a picture at the first frame's time. */
 async function findTrack(input: Input, table: FrameTable): Promise<InputVideoTrack> {
   const { width, height } = table.header;
-  let reason = "the file has no video of the size that was analysed";
+  let reason = "it finds no video of the size that was analysed";
   for (const track of await input.getVideoTracks()) {
     const [shownWidth, shownHeight] = [await track.getDisplayWidth(), await track.getDisplayHeight()];
     if (Math.abs(shownWidth / shownHeight / (width / height) - 1) > 0.02) {
       continue;
     }
     if (!(await track.canDecode())) {
-      reason = `this browser does not decode ${(await track.getCodecParameterString()) ?? "this video"}`;
+      reason = `it does not decode ${(await track.getCodecParameterString()) ?? "this codec"}`;
       continue;
     }
     const sample = await new VideoSampleSink(track).getSample(table.middleOf(0));
+    if (sample) {
+      table.beginAt(sample.timestamp);
+    }
     const found = sample && table.find(sample.timestamp);
     sample?.close();
     if (found === 0) {
       return track;
     }
-    reason = "this browser finds other times in the video than the analysis did";
+    reason = "it finds other times in the video than the analysis did";
   }
   throw new Error(reason);
 }
