@@ -3,7 +3,9 @@
 import { useSignal } from "@preact/signals";
 import { Frame } from "../frame.tsx";
 import type { PageProps } from "../pages.ts";
+import { includes } from "../session.ts";
 import { Runs } from "./video/runs.tsx";
+import { Shares } from "./video/shares.tsx";
 import { type RunOfVideo, useVideoRuns, type VideoRuns } from "./video/video_runs.ts";
 import { Viewer } from "./video/viewer.tsx";
 import "./video.css";
@@ -37,6 +39,7 @@ export default function VideoPage({ params, team }: PageProps) {
             ))}
           </ul>
         )}
+        {team && includes(team.role, "coach") && <Shares team={team} video={found.id} />}
       </article>
     </Frame>
   );
