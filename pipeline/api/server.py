@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import socket
+from contextlib import suppress
 
 import uvicorn
 
@@ -11,6 +13,8 @@ from pipeline.services.system import System
 
 #: Uploads and event streams are told to end, and then have so long.
 _GRACE_S = 5
+#: M_ARENA_MAX, M_MMAP_THRESHOLD and M_TRIM_THRESHOLD of glibc's malloc.h.
+_MALLOC = {-8: 1, -3: 2**16, -1: 2**17}
 
 
 def serve(system: System, listener: socket.socket, *, trusted_proxies: str) -> None:
@@ -20,7 +24,17 @@ def serve(system: System, listener: socket.socket, *, trusted_proxies: str) -> N
         listener: already bound, so that a port that is taken is found before anything else begins.
         trusted_proxies: addresses, separated by commas, whose `X-Forwarded-…` headers are believed.
     """
+    _keep_memory_flat()
     uvicorn.Server(server_config(system, trusted_proxies=trusted_proxies)).run([listener])
+
+
+def _keep_memory_flat() -> None:
+    """Have glibc give back what a part of an upload took: with a heap for each thread ten uploads at once took 57 MiB,
+    with one for all 34."""
+    with suppress(OSError, AttributeError):  # another C library has no such function, and no such heaps
+        mallopt = ctypes.CDLL(None).mallopt
+        for option, value in _MALLOC.items():
+            mallopt(option, value)
 
 
 def server_config(system: System, *, trusted_proxies: str = "127.0.0.1") -> uvicorn.Config:
