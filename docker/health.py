@@ -1,4 +1,4 @@
-"""Check that the process in this container does its work: `health.py worker NODE | beat | flower`.
+"""Check that the process in this container does its work: `health.py worker NODE | beat | flower | web`.
 
 That it runs proves nothing: a container whose process ends is restarted anyway. So each probe checks its function.
 It uses the process's settings and only the queue of Poseline: `celery inspect` would import the models' libraries at
@@ -19,6 +19,7 @@ from typing import Any
 
 ANSWER_S = 5.0
 FLOWER = "http://127.0.0.1:5555/healthcheck"
+WEB = "http://127.0.0.1:8080/api/v1/health"
 
 
 def worker_answers(node: str) -> bool:
@@ -54,9 +55,9 @@ def beat_ticks() -> bool:
     return ticked
 
 
-def flower_serves() -> bool:
-    """Whether Flower answers over HTTP."""
-    with urllib.request.urlopen(FLOWER, timeout=ANSWER_S) as answer:
+def serves(url: str) -> bool:
+    """Whether this process answers over HTTP."""
+    with urllib.request.urlopen(url, timeout=ANSWER_S) as answer:  # noqa: S310  one of the two above
         return bool(answer.status == 200)
 
 
@@ -70,7 +71,8 @@ def _app() -> Any:
 
 
 def main(role: str, *names: str) -> int:
-    probes: dict[str, Callable[..., bool]] = {"worker": worker_answers, "beat": beat_ticks, "flower": flower_serves}
+    probes: dict[str, Callable[..., bool]] = {"worker": worker_answers, "beat": beat_ticks}
+    probes |= {"flower": lambda: serves(FLOWER), "web": lambda: serves(WEB)}
     try:
         healthy = probes[role](*names)
     except Exception as error:  # noqa: BLE001 - any error means unhealthy

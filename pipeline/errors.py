@@ -160,6 +160,10 @@ class ServiceUnavailable(PoselineError):
     """A server that Poseline needs does not answer; `poseline doctor` says which."""
 
 
+class Deadlock(ServiceUnavailable):
+    """Two sessions of Postgres waited for each other, and this one was ended; try again."""
+
+
 class StoreFull(ServiceUnavailable):
     """The object store is full; make room, or raise its limit."""
 

@@ -16,6 +16,7 @@ from kombu import Queue
 from kombu.exceptions import OperationalError
 from kombu.utils.scheduling import round_robin_cycle
 from redis import Redis
+from redis.client import Pipeline
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 
 from pipeline.core.beat_report import BEAT_KEY, BeatReport, read_beat_report
@@ -36,6 +37,7 @@ QUEUES = (CONTROL, *FRAMES_IN.values())
 INGEST = "poseline.ingest"
 DETECT = "poseline.detect"
 FINISH = "poseline.finish"
+PROXY = "poseline.proxy"
 PASS = "poseline.pass"  # noqa: S105  no password
 TICK = "poseline.tick"
 
@@ -148,6 +150,10 @@ class TaskQueue:
         """Send the task to finish a run."""
         self._send(FINISH, CONTROL, str(run_id))
 
+    def send_proxy(self, video_id: UUID) -> None:
+        """Send the task to make the copy of a video for browsers."""
+        self._send(PROXY, CONTROL, str(video_id))
+
     def send_pass(self, name: str, pass_id: UUID, event: str) -> None:
         """Send the task to go on with a pass. Its name and what happened are for whoever watches Flower."""
         self._send(PASS, CONTROL, name, str(pass_id), event)
@@ -159,10 +165,7 @@ class TaskQueue:
             ServiceUnavailable: Redis does not answer.
         """
         with _broker_errors():
-            pipeline = self._redis.pipeline(transaction=False)
-            for key in keys_of(queue):
-                pipeline.llen(key)
-            return sum(pipeline.execute())
+            return sum(self._lengths(queue).execute())
 
     def note_window(self, precision: Precision, window: int) -> None:
         """Note for `has_enough` how many messages of this precision may wait. Failing to is no error."""
@@ -176,12 +179,16 @@ class TaskQueue:
             ServiceUnavailable: Redis does not answer.
         """
         with _broker_errors():
-            pipeline = self._redis.pipeline(transaction=False)
-            for key in keys_of(FRAMES_IN[precision]):
-                pipeline.llen(key)
+            pipeline = self._lengths(FRAMES_IN[precision])
             pipeline.get(_WINDOW_KEY + precision)
             *waiting, window = pipeline.execute()
         return window is not None and 2 * (sum(waiting) - 1) >= int(window)
+
+    def _lengths(self, queue: str) -> Pipeline:
+        pipeline = self._redis.pipeline(transaction=False)
+        for key in keys_of(queue):
+            pipeline.llen(key)
+        return pipeline
 
     def close(self) -> None:
         """Close the connections."""
@@ -204,9 +211,7 @@ class TaskQueue:
             ServiceUnavailable: Redis does not answer.
         """
         with _broker_errors():
-            info = self._redis.info("memory")
-        assert isinstance(info, dict)
-        return str(info["maxmemory_policy"])
+            return str(dict(self._redis.info("memory"))["maxmemory_policy"])
 
     def take_watch_hints(self, most: int) -> list[bytes]:
         """Take the notifications of object stores that came first, at most so many; of a flood the oldest are dropped.
@@ -244,11 +249,7 @@ class TaskQueue:
         return read_beat_report(value, expires_in_ms)
 
     def ping_workers(self, timeout_s: float = 1.0, limit: int | None = None) -> list[str]:
-        """The names of the workers that answer through the broker, as `celery inspect ping` sees them.
-
-        Args:
-            limit: return as soon as so many have answered.
-        """
+        """The names of the workers, up to `limit`, that answer through the broker, as Celery's `inspect ping` does."""
         # A connection of its own: Kombu's pool may hold one that a restart of Redis has closed, and does not renew it.
         with _broker_errors(), self._app.connection_for_write() as connection:
             replies = self._app.control.ping(timeout=timeout_s, limit=limit, connection=connection) or []

@@ -8,12 +8,13 @@ from uuid import UUID
 from celery import Celery
 
 from pipeline.errors import DeviceLost, PoselineError
-from pipeline.queue import DETECT, FINISH, INGEST, PASS, TICK
+from pipeline.queue import DETECT, FINISH, INGEST, PASS, PROXY, TICK
 from pipeline.services.detect import detect_chunk
 from pipeline.services.finish import finish_run
 from pipeline.services.ingest import ingest_video
 from pipeline.services.passes import advance_pass
 from pipeline.services.pressure import decline_ingest
+from pipeline.services.proxy import make_proxy
 from pipeline.services.reconcile import tick
 from workers.runtime import Runtime
 
@@ -45,6 +46,12 @@ def register_tasks(app: Celery, runtime: Callable[[], Runtime]) -> None:
     def finish(run_id: str) -> None:
         here = runtime()
         finish_run(here.system, UUID(run_id), here.name, here.stopping)
+
+    @app.task(name=PROXY, throws=(PoselineError,))
+    def proxy(video_id: str) -> None:
+        here = runtime()
+        if here.has_room():
+            make_proxy(here.system, UUID(video_id), here.name, here.stopping)
 
     @app.task(name=PASS, throws=(PoselineError,))
     def advance(name: str, pass_id: str, event: str) -> None:  # noqa: ARG001  shown in Flower

@@ -42,7 +42,8 @@ CREATE TABLE share (
 );
 CREATE INDEX share_video ON share (video_id);
 CREATE TABLE web_session (
-    token_sha256 text PRIMARY KEY,
+    id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+    token_sha256 text NOT NULL UNIQUE,
     account_id uuid REFERENCES account (id) ON DELETE CASCADE,
     share_id uuid REFERENCES share (id) ON DELETE CASCADE,
     client text NOT NULL DEFAULT '',
@@ -55,7 +56,8 @@ CREATE INDEX web_session_account ON web_session (account_id);
 CREATE INDEX web_session_share ON web_session (share_id);
 CREATE INDEX web_session_expires ON web_session (expires_at);
 CREATE TABLE one_time_link (
-    token_sha256 text PRIMARY KEY,
+    id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+    token_sha256 text NOT NULL UNIQUE,
     kind text NOT NULL CHECK (kind IN ('first_owner', 'invitation', 'sign_in', 'new_password')),
     account_id uuid REFERENCES account (id) ON DELETE CASCADE,
     team_id uuid REFERENCES team (id) ON DELETE CASCADE,
@@ -97,7 +99,8 @@ CREATE TABLE audit (
     detail jsonb NOT NULL DEFAULT '{}'
 );
 CREATE INDEX audit_team ON audit (team_id, id);
-CREATE INDEX audit_at ON audit (at);
+CREATE INDEX audit_outlived ON audit (team_id, at);
+CREATE INDEX audit_account ON audit (account_id);
 CREATE TABLE sign_in_failure (
     subject text PRIMARY KEY,
     failures integer NOT NULL,

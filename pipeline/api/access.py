@@ -33,6 +33,16 @@ def session_cookie(request: Request) -> str:
     return "__Host-poseline" if request.url.scheme == "https" else "poseline"
 
 
+def share_cookie(request: Request) -> str:
+    """The name of the cookie of who opened a share's link; beside the other, so that nobody is signed out by a link."""
+    return f"{session_cookie(request)}-share"
+
+
+def pages_address(request: Request, system: System) -> str:
+    """Where browsers reach the pages, without a slash at its end: as it is set, or else as this request did."""
+    return (system.settings.web_url or str(request.base_url)).rstrip("/")
+
+
 def caller_of(request: Request, system: Annotated[System, Depends(system_of)]) -> Caller:
     """Who makes this request."""
     scheme, _, secret = request.headers.get("authorization", "").partition(" ")
@@ -41,25 +51,29 @@ def caller_of(request: Request, system: Annotated[System, Depends(system_of)]) -
         if not caller.known:
             raise NotSignedIn("this key is not valid, or no longer; ask an owner of the team for a new one")
         return caller
-    token = request.cookies.get(session_cookie(request))
-    return caller_of_session(system, token) if token else Caller()
+    return caller_of_session(
+        system, request.cookies.get(session_cookie(request)), request.cookies.get(share_cookie(request))
+    )
 
 
 SystemOf = Annotated[System, Depends(system_of)]
 CallerOf = Annotated[Caller, Depends(caller_of)]
 
 
-def allow(role: Role, *, shared: bool = False) -> dict[str, Any]:
+def allow(role: Role, *, shared: bool = False, keys: bool = True) -> dict[str, Any]:
     """Let members of the path's team call this endpoint who have this role, or one that may do more.
 
     Args:
         shared: whether somebody with a link to the path's video may, too.
+        keys: whether keys of the role may; false for what only somebody with an account can do.
     """
 
     def check(request: Request, caller: CallerOf, team_id: UUID) -> None:
         request.state.team = _team_for(caller, team_id, role, request.path_params.get("video_id") if shared else None)
+        if not keys:
+            account_of(caller)
 
-    return _declare(f"{role}{' or share' if shared else ''}", check)
+    return _declare(f"{role}{' or share' if shared else ''}{'' if keys else ' without keys'}", check)
 
 
 def allow_public() -> dict[str, Any]:

@@ -8,15 +8,40 @@ from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 
 import pipeline
-from pipeline.api import session, teams, uploads
+from pipeline.api import (
+    account,
+    audit,
+    events,
+    exports,
+    invitations,
+    keys,
+    links,
+    media,
+    models,
+    runs,
+    session,
+    shares,
+    teams,
+    uploads,
+    videos,
+    viewing,
+)
 from pipeline.api.access import ACCESS_FIELD
+from pipeline.api.feed import Feed
 from pipeline.api.pages import serve_pages
 from pipeline.api.problems import handle_problems
 from pipeline.api.protection import Protection
+from pipeline.services.index_cache import IndexCache
 from pipeline.services.system import System
 
 PREFIX = "/api/v1"
-_ROUTERS: tuple[APIRouter, ...] = (session.router, teams.router, uploads.router)
+_ROUTERS: tuple[APIRouter, ...] = (
+    *(session.router, links.router, account.router),
+    *(teams.router, invitations.router, keys.router, shares.router, audit.router),
+    *(videos.router, runs.router, exports.router, models.router, events.router),
+    uploads.router,
+    *(viewing.router, media.router),
+)
 
 
 def build_app(system: System) -> FastAPI:
@@ -32,6 +57,8 @@ def build_app(system: System) -> FastAPI:
         separate_input_output_schemas=False,
     )
     app.state.system = system
+    app.state.feed = Feed(system)
+    app.state.indexes = IndexCache()
     handle_problems(app)
     endpoint = system.settings.s3_public_endpoint
     store = urlsplit(endpoint) if endpoint else None

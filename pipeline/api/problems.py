@@ -19,6 +19,7 @@ from pipeline.errors import (
     PartsMissing,
     PoselineError,
     QuotaReached,
+    RunFailed,
     ServiceUnavailable,
     SourceGone,
     StoreFull,
@@ -49,6 +50,7 @@ _STATUS: tuple[tuple[type[PoselineError], HTTPStatus], ...] = (
     (PartsMissing, HTTPStatus.CONFLICT),
     (UsageError, HTTPStatus.BAD_REQUEST),
     (DuplicateContent, HTTPStatus.CONFLICT),
+    (RunFailed, HTTPStatus.CONFLICT),
     (VideoRejected, HTTPStatus.UNPROCESSABLE_ENTITY),
     (SourceGone, HTTPStatus.GONE),
     (ServiceUnavailable, HTTPStatus.SERVICE_UNAVAILABLE),
@@ -85,7 +87,7 @@ def _poseline(request: Request, error: Exception) -> JSONResponse:
     if isinstance(error, ServiceUnavailable):
         headers["Retry-After"] = "60" if isinstance(error, StoreFull) else "5"
     if status is HTTPStatus.INTERNAL_SERVER_ERROR:
-        log.error("request_failed", path=request.url.path, error=error.message)
+        log.error("request_failed", path=_path(request), error=error.message)
     return problem(status, error.message, _name(type(error)), headers)
 
 
@@ -111,10 +113,15 @@ def _http(_: Request, error: Exception) -> JSONResponse:
 
 
 def _unexpected(request: Request, error: Exception) -> JSONResponse:
-    log.error("request_failed", path=request.url.path, exc_info=error)
+    log.error("request_failed", path=_path(request), exc_info=error)
     return problem(
         HTTPStatus.INTERNAL_SERVER_ERROR, "something went wrong here; the server's log says what", "unexpected-error"
     )
+
+
+def _path(request: Request) -> str:
+    """The path as it was declared: the one that was asked for may hold the token of a link."""
+    return getattr(request.scope.get("route"), "path", "unknown")
 
 
 def _name(kind: type[Exception]) -> str:

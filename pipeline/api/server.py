@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import socket
 from contextlib import suppress
+from pathlib import Path
 
 import uvicorn
 
@@ -17,15 +18,16 @@ _GRACE_S = 5
 _MALLOC = {-8: 1, -3: 2**16, -1: 2**17}
 
 
-def serve(system: System, listener: socket.socket, *, trusted_proxies: str) -> None:
+def serve(system: System, listener: socket.socket, *, trusted_proxies: str, certificate: Path | None = None) -> None:
     """Answer requests until this process is told to stop.
 
     Args:
         listener: already bound, so that a port that is taken is found before anything else begins.
         trusted_proxies: addresses, separated by commas, whose `X-Forwarded-…` headers are believed.
+        certificate: for TLS, with its private key, in PEM; plain HTTP without one.
     """
     _keep_memory_flat()
-    uvicorn.Server(server_config(system, trusted_proxies=trusted_proxies)).run([listener])
+    build_server(system, trusted_proxies=trusted_proxies, certificate=certificate).run([listener])
 
 
 def _keep_memory_flat() -> None:
@@ -37,7 +39,24 @@ def _keep_memory_flat() -> None:
             mallopt(option, value)
 
 
-def server_config(system: System, *, trusted_proxies: str = "127.0.0.1") -> uvicorn.Config:
+class _Server(uvicorn.Server):
+    """Ends the streams of events before it waits for what is still being answered."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self.config.app.state.feed.close()  # type: ignore[union-attr]
+        await super().shutdown(sockets)
+
+
+def build_server(
+    system: System, *, trusted_proxies: str = "127.0.0.1", certificate: Path | None = None
+) -> uvicorn.Server:
+    """The server, not started."""
+    return _Server(server_config(system, trusted_proxies=trusted_proxies, certificate=certificate))
+
+
+def server_config(
+    system: System, *, trusted_proxies: str = "127.0.0.1", certificate: Path | None = None
+) -> uvicorn.Config:
     """How uvicorn runs the application."""
     return uvicorn.Config(
         build_app(system),
@@ -50,4 +69,5 @@ def server_config(system: System, *, trusted_proxies: str = "127.0.0.1") -> uvic
         proxy_headers=True,
         forwarded_allow_ips=trusted_proxies,
         timeout_graceful_shutdown=_GRACE_S,
+        ssl_certfile=certificate,
     )

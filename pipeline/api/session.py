@@ -54,6 +54,12 @@ class Me(BaseModel):
     shared: Shared | None = None
 
 
+@router.get("/health", **allow_public())
+def get_health() -> dict[str, str]:
+    """Whether this process answers; of its servers it says nothing."""
+    return {"status": "ok"}
+
+
 @router.post("/session", **allow_public())
 def post_session(system: SystemOf, request: Request, response: Response, given: SignIn) -> Me:
     """Sign in. The answer sets the session's cookie."""
@@ -61,8 +67,8 @@ def post_session(system: SystemOf, request: Request, response: Response, given: 
         system,
         given.email,
         given.password,
-        address=request.client.host if request.client else "",
-        client=request.headers.get("user-agent", ""),
+        address=address_of(request),
+        client=client_of(request),
     )
     keep_session(request, response, token)
     return me(caller_of_session(system, token))
@@ -82,10 +88,20 @@ def delete_session(system: SystemOf, request: Request, response: Response) -> No
     response.delete_cookie(session_cookie(request), secure=request.url.scheme == "https", httponly=True)
 
 
-def keep_session(request: Request, response: Response, token: str) -> None:
+def address_of(request: Request) -> str:
+    """The network address that a request comes from."""
+    return request.client.host if request.client else ""
+
+
+def client_of(request: Request) -> str:
+    """What a browser calls itself."""
+    return request.headers.get("user-agent", "")
+
+
+def keep_session(request: Request, response: Response, token: str, cookie: str | None = None) -> None:
     """Give the browser its session."""
     response.set_cookie(
-        session_cookie(request),
+        cookie or session_cookie(request),
         token,
         max_age=int(SESSION_S),
         secure=request.url.scheme == "https",

@@ -29,6 +29,8 @@ SECTIONS = {
         "export": Entry("results:export", "Write a run's poses to a file."),
         "preview": Entry("results:preview", "Draw a run's skeletons on its video or a contact sheet."),
         "verify": Entry("verify:verify", "Check a run's frames against its stored video."),
+        "login": Entry("login:login", "Work on another machine's Poseline, by its API and a key."),
+        "logout": Entry("login:logout", "Forget that machine and the key."),
     },
     "Versions": {
         "compare": Entry("versions:compare", "Show how two runs of a video differ."),
@@ -46,7 +48,7 @@ SECTIONS = {
     },
     "This machine": {
         "demo": Entry("demo:demo", "Start the local stack and analyse the bundled clip."),
-        "up": Entry("local_stack:up", "Start the local stack: servers, a worker, Flower."),
+        "up": Entry("local_stack:up", "Start the local stack: servers, a worker, pages."),
         "down": Entry("local_stack:down", "Stop it; its data stays."),
         "status": Entry("local_stack:status", "Show what runs: servers, workers, queues."),
         "backup": Entry("backup:backup", "Copy the database and the objects into a folder."),
@@ -63,6 +65,7 @@ SECTIONS = {
         "drain": Entry("drain:drain", "Have workers finish what they have in hand, for a deploy."),
         "pause": Entry("pause:pause", "Send no more work of a team or lane to workers."),
         "resume": Entry("pause:resume", "Go on with a team or lane."),
+        "accounts": Entry("accounts:accounts", "List and add who can sign in, make links for them."),
         "teams": Entry("teams:teams", "List and add teams, set their weights and limits."),
         "retention": Entry("retention:retention", "Show or set how long teams keep what."),
         "erase": Entry("erase:erase", "Erase videos, a person or a team for good, with a receipt."),

@@ -18,11 +18,14 @@ from rich.console import Console as Terminal
 from rich.table import Table
 
 from pipeline.cli.place import Place, find_place, naming_home, shown
-from pipeline.errors import PoselineError
+from pipeline.errors import PoselineError, UsageError
 from pipeline.local.discovery import find_home, finds_itself
 from pipeline.local.home import Home
+from pipeline.remote.login import read_login
 
 if TYPE_CHECKING:
+    from pipeline.cli.client import Client
+    from pipeline.remote.login import Login
     from pipeline.services.system import System
     from pipeline.settings import Settings
 
@@ -66,8 +69,33 @@ class Console:
         from pipeline.settings import configured_by_environment, load_settings  # noqa: PLC0415  slow, not for --help
 
         if not configured_by_environment():
+            if self.login is not None:
+                raise UsageError(
+                    f"this home is signed in at {self.login.origin}, where a key cannot do this: do it on that "
+                    "machine, or name another home with --home"
+                )
             Home.at(self.home).check_own()
         return load_settings(self.home)
+
+    @cached_property
+    def login(self) -> Login | None:
+        """Where this home is signed in; None where it is not, or the environment names servers."""
+        from pipeline.settings import configured_by_environment  # noqa: PLC0415
+
+        if configured_by_environment():
+            return None
+        return read_login(self.home)
+
+    @cached_property
+    def client(self) -> Client:
+        """What commands ask that work from any machine."""
+        if self.login is None:
+            from pipeline.cli.local_client import LocalClient  # noqa: PLC0415
+
+            return LocalClient(self)
+        from pipeline.remote.client import RemoteClient  # noqa: PLC0415
+
+        return RemoteClient(self.login, self.home)
 
     @property
     def models_path(self) -> Path:
@@ -142,7 +170,7 @@ class Console:
         from pipeline.local import stack  # noqa: PLC0415
         from pipeline.settings import configured_by_environment  # noqa: PLC0415
 
-        if not configured_by_environment():
+        if not configured_by_environment() and self.login is None:
             if not Home.at(self.home).stack_file.exists():
                 self.progress(f"new local stack in {shown(self.home)}")
             stack.up(self.home, on_step=self.progress)

@@ -15,6 +15,7 @@ from pipeline.cli.outcome import print_outcome, print_rows, write_outcome
 from pipeline.cli.taking_in import submit
 from pipeline.cli.waiting import iter_ended
 from pipeline.inference.catalogue import BUNDLED_MODEL
+from pipeline.services.accounts.first_owner import demo_link
 
 CLIP = "demo.mp4"
 TEAM = "demo"
@@ -36,7 +37,9 @@ def demo(console: Console, out: Path) -> None:
     outcome = write_outcome(console, submission, run, out, "jsonl", preview=True, picture=False)
     total_s = round(time.monotonic() - begun_at, 1)
     flower = f"http://127.0.0.1:{console.settings.flower_port}"
-    if console.print_json({**outcome.to_dict(), "flower": flower, "home": str(console.home), "total_s": total_s}):
+    pages = demo_link(console.system)
+    addresses = {"pages": pages, "flower": flower, "home": str(console.home)}
+    if console.print_json({**outcome.to_dict(), **addresses, "total_s": total_s}):
         return
     me, reader = this_command(console.home), console.settings.database_reader_url
     url = urlsplit((reader or console.settings.database_url).get_secret_value())
@@ -45,5 +48,10 @@ def demo(console: Console, out: Path) -> None:
     console.print("")
     print_outcome(console, outcome)
     console.print("")
-    print_rows(console, [("database", f'{database}  (psql "$({command})")'), ("Flower", flower_address(console))])
+    rows = [
+        ("pages", f"{pages} (signs you in, once)"),
+        ("database", f'{database}  (psql "$({command})")'),
+        ("Flower", flower_address(console)),
+    ]
+    print_rows(console, rows)
     console.print(f"\nThe local stack keeps running: `{me} status` shows it, `{me} down` stops it.")

@@ -95,9 +95,10 @@ def doctor(console: Console) -> None:
             found += pool.map(lambda one: _result(one[0], one[1][1], states.get(one[1][0])), servers.items())
         if "supervisor" in states:
             found.append(_result("supervisor", str, states["supervisor"]))
-        if "flower" in states:
-            flower = states["flower"]
-            found.append(_result("flower", lambda: f"answers on port {flower.port}", flower))
+        for part in ("flower", "web"):
+            if part in states:
+                service = states[part]
+                found.append(_result(part, f"answers on port {service.port}".__str__, service))
     found = [{**line, "message": console.naming_home(line["message"])} for line in found]
     if not console.print_json(found):
         for line in found:

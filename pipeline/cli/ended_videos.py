@@ -11,8 +11,8 @@ from pipeline.cli.ingest_report import state_of
 from pipeline.cli.waiting import Submission
 from pipeline.core.states import RunState
 from pipeline.errors import OwnPreview, PoselineError, ServiceUnavailable
-from pipeline.services.runs import poll_runs, short_id
-from pipeline.services.take_in import Item, TakenIn
+from pipeline.services.runs import short_id
+from pipeline.services.to_take_in import Item, TakenIn
 from pipeline.services.upload_steps import printable
 
 
@@ -70,7 +70,7 @@ def what_is_known(console: Console, taken: Sequence[tuple[Item, TakenIn]]) -> It
     for item, result in taken:
         if result.run is not None and result.run.existed:
             existed.setdefault(item.team, set()).add(result.run.run_id)
-    polls = [poll_runs(console.system, run_ids, team=team) for team, run_ids in existed.items()]
+    polls = [console.client.poll_runs(run_ids, team=team) for team, run_ids in existed.items()]
     done = {run.id for poll in polls for run in poll.runs if run.state is RunState.DONE}
     for item, result in taken:
         if result.run is not None and result.run.existed:

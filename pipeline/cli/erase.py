@@ -14,12 +14,13 @@ from pipeline.cli.progress import Bar
 from pipeline.cli.tagging import select_by_tag
 from pipeline.core.tags import Tags
 from pipeline.db.erasures import ErasureRow
-from pipeline.errors import UsageError
+from pipeline.errors import ServiceUnavailable, UsageError
 from pipeline.services.erase.check import check_erasures, find_erasure, list_erasures
 from pipeline.services.erase.receipt import to_dict
 from pipeline.services.erase.targets import Asked, begin_erasure, find_asked
 from pipeline.services.erase.work import go_on
 from pipeline.services.teams import in_bytes
+from pipeline.services.upload_steps import printable
 
 #: What is counted, in the order in which it is shown, and the name of one.
 _ROWS = {
@@ -110,7 +111,12 @@ def _erase(
     if not yes:
         _confirm(console, asked)
     erasure_id = begin_erasure(console.system, asked, by or _user())
-    _go_on(console, [erasure_id], asked.extent.videos)
+    try:
+        _go_on(console, [erasure_id], asked.extent.videos)
+    except (KeyboardInterrupt, ServiceUnavailable):
+        resume = console.naming_home(f"`poseline erase --resume {erasure_id}`")
+        console.notice(f"beat goes on with it, for it was begun; or now: {resume}", erasure_id=str(erasure_id))
+        raise
 
 
 def _user() -> str:
@@ -131,7 +137,7 @@ def _say_what_goes(console: Console, asked: Asked) -> None:
         f"{_many(extent.runs, 'run')}, {extent.open_runs} of them under way; {_many(extent.frames, 'frame')}"
     )
     for url in extent.registered:
-        console.print(f"stays, for it is not Poseline's own: {url}")
+        console.print(f"stays, for it is not Poseline's own: {printable(url)}")
 
 
 def _confirm(console: Console, asked: Asked) -> None:

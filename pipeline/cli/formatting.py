@@ -108,11 +108,11 @@ def _version_lines(detail: RunDetail) -> list[str]:
         kept_back = f": kept back by {decision.by}: {decision.reason}" if decision and not decision.promoted else ""
         lines.append(f"  not current{kept_back}")
     if detail.against is not None:
-        against, figures = detail.against
-        oks = "" if figures.oks_mean is None else f", OKS {figures.oks_mean:.3f}"
+        figures = detail.against
+        oks = "" if figures["oks_mean"] is None else f", OKS {figures['oks_mean']:.3f}"
         lines.append(
-            f"  against run {short_id(against)}: {figures.people_lost} of {figures.people_before} people lost, "
-            f"{figures.people_found} found{oks}"
+            f"  against run {figures['against_run_id'][:8]}: {figures['people_lost']} of {figures['people_before']} "
+            f"people lost, {figures['people_found']} found{oks}"
         )
     return lines
 

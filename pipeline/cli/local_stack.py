@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, get_args
 
 import click
@@ -20,8 +21,10 @@ from pipeline.errors import DeviceUnavailable, ServiceUnavailable
 from pipeline.inference.catalogue import BUNDLED_MODEL
 from pipeline.inference.engines.sessions import Device
 from pipeline.local import stack
-from pipeline.local.home import Home
+from pipeline.local.home import RESTORING, Home
 from pipeline.local.stack import StackStatus
+from pipeline.services.accounts.first_owner import first_owner_link
+from pipeline.services.accounts.link_addresses import web_address
 from pipeline.services.drain import Drain, drain, workers_of_process
 from pipeline.services.pause import in_words, pause_line
 from pipeline.services.status import SystemStatus, get_status
@@ -38,18 +41,23 @@ _FINISH_S = 30.0
     type=click.Choice(get_args(Device)),
     help="The worker's device; see `worker --help` [default: that of the running stack, or auto]",
 )
-@click.option("--flower-port", type=click.IntRange(1, 65535), help="[default: a free one]")
+@click.option("--web-port", type=click.IntRange(1, 65535), help="Of the pages [default: 8080 or another free one]")
+@click.option("--flower-port", type=click.IntRange(1, 65535), help="[default: 5555 or another free one]")
 @common
 @pass_console
-def up(console: Console, slots: int | None, device: Device | None, flower_port: int | None) -> None:
-    """Start the local stack: Postgres, Valkey, SeaweedFS, a worker, beat, Flower. What runs already is kept."""
+def up(
+    console: Console, slots: int | None, device: Device | None, web_port: int | None, flower_port: int | None
+) -> None:
+    """Start the local stack: Postgres, Valkey, SeaweedFS, a worker, beat, Flower, the pages. What runs is kept."""
+    ports = {name: port for name, port in (("web", web_port), ("flower", flower_port)) if port is not None}
     if device is not None and device != stack.worker_device(console.home):
         console.progress(f"checking {device}")
         _check(device, console)
     with _finishing_first(console, stack.worker_to_replace(console.home, slots, device)):
-        status = stack.up(console.home, slots=slots, device=device, flower_port=flower_port, on_step=console.progress)
+        status = stack.up(console.home, slots=slots, device=device, wanted_ports=ports, on_step=console.progress)
     if not console.print_json(_to_dict(status)):
         _print_services(console, status)
+        console.print(f"pages: {_pages_line(console)}")
         console.print(f"Flower: {flower_address(console)}")
         console.print(console.place.line)
 
@@ -101,7 +109,7 @@ def status(context: click.Context, console: Console) -> None:
                 line = "part of the local stack does not answer; `poseline up` restarts it, logs: "
                 console.print(console.naming_home(line + shown(found.home / "logs")))
             else:
-                console.print(console.naming_home("the local stack is not running; `poseline up` starts it"))
+                console.print(console.naming_home(_how_to_start(found.home)))
         context.exit(1)
     try:
         now = get_status(console.system)
@@ -203,6 +211,12 @@ def _message_of(stderr: str) -> str:
     return ""
 
 
+def _pages_line(console: Console) -> str:
+    """The address of the pages, or, while nobody has an account, the link by which the first owner makes one."""
+    link = first_owner_link(console.system)
+    return web_address(console.settings) if link is None else f"{link} (makes the first account, works once)"
+
+
 def flower_address(console: Console) -> str:
     """Flower's URL and how to log in."""
     settings = console.settings
@@ -214,6 +228,12 @@ def flower_address(console: Console) -> str:
 
 def _to_dict(status: StackStatus) -> dict[str, object]:
     return {"home": str(status.home), "running": status.running, "services": [asdict(s) for s in status.services]}
+
+
+def _how_to_start(home: Path) -> str:
+    if (home / RESTORING).exists():
+        return "a backup was not restored completely; repeat `poseline restore`"
+    return "the local stack is not running; `poseline up` starts it"
 
 
 def _print_services(console: Console, status: StackStatus) -> None:

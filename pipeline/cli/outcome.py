@@ -14,9 +14,8 @@ from pipeline.cli.waiting import Submission
 from pipeline.core.files import write_atomically
 from pipeline.core.states import RunState
 from pipeline.errors import PoselineError, RunFailed, ServiceUnavailable
-from pipeline.services.export import cannot_write, export_run
+from pipeline.services.export import cannot_write
 from pipeline.services.pose_writers import Format
-from pipeline.services.preview import draw_thumbnail, preview_run
 from pipeline.services.result_names import ResultNames, claimed_names
 from pipeline.services.result_page import picture_path
 from pipeline.services.runs import Run, short_id, to_dict
@@ -64,7 +63,7 @@ def write_outcome(
         raise RunFailed(f"{run.reason or run.state}{how if run.frames_done else ''}")
     try:
         with claimed_names(out, file_name(one.name), run.id) as names:
-            export = export_run(console.system, run.id, names.poses(form), form, team=one.team)
+            export = console.client.export_run(run.id, names.poses(form), form, team=one.team)
     except OSError as error:
         raise cannot_write(out, error) from error
     files = [("poses", names.poses(form))]
@@ -88,7 +87,7 @@ def draw_previews(
     for title, path in (("annotated video", names.video), ("contact sheet", names.sheet)):
         with Bar(console, f"drawing {path.name}", None) as bar:
             try:
-                preview = preview_run(console.system, run.id, path, team=team, progress=bar)
+                preview = console.client.preview_run(run.id, path, team=team, progress=bar)
             except ServiceUnavailable:
                 raise
             except PoselineError as error:
@@ -125,7 +124,7 @@ def file_name(video: str) -> str:
 def _draw_picture(console: Console, run: Run, names: ResultNames, team: str, notes: list[str]) -> None:
     path = picture_path(names.folder, run.id)
     try:
-        data = draw_thumbnail(console.system, run.id, team=team)
+        data = console.client.draw_thumbnail(run.id, team=team)
         path.parent.mkdir(exist_ok=True)
         write_atomically(path, data)
     except ServiceUnavailable:

@@ -22,20 +22,27 @@ class Place:
     Args:
         home: of this invocation; absolute.
         database: `host:port/name` of servers that the environment names; None for the local stack of that home.
+        server: that the home is signed in at, with a key of `team`.
     """
 
     home: Path
     database: str | None = None
+    server: str | None = None
+    team: str | None = None
 
     @property
     def line(self) -> str:
         """One line for people, without a password."""
+        if self.server is not None:
+            return f"server: {self.server}, team {self.team}"
         if self.database is None:
             return f"home: {shown(self.home)} (local stack)"
         return f"servers: Postgres {self.database}, from the environment"
 
     def to_dict(self) -> dict[str, str | None]:
         """The same as JSON."""
+        if self.server is not None:
+            return {"home": str(self.home), "servers": self.server, "team": self.team, "database": None}
         servers = "local" if self.database is None else "environment"
         return {"home": str(self.home), "servers": servers, "database": self.database}
 
@@ -48,6 +55,8 @@ def find_place(console: Console) -> Place:
     """
     from pipeline.settings import configured_by_environment  # noqa: PLC0415  slow, and not needed for --help
 
+    if console.login is not None:
+        return Place(console.home, server=console.login.origin, team=console.login.team)
     if not configured_by_environment():
         return Place(console.home)
     url = console.system.engine.url

@@ -23,13 +23,11 @@ from pipeline.cli.tagging import chosen_runs, select_by_tag
 from pipeline.core.states import RunState
 from pipeline.core.tags import Tags
 from pipeline.errors import PoselineError, ServiceUnavailable, UsageError
-from pipeline.services.cancel import cancel_run
-from pipeline.services.export import cannot_write, export_run, export_to_stream
-from pipeline.services.pause import list_pauses, pause_line
+from pipeline.services.export import cannot_write
+from pipeline.services.pause import pause_line
 from pipeline.services.pose_writers import FORMATS, Format
-from pipeline.services.preview import preview_run
 from pipeline.services.result_names import claimed_names
-from pipeline.services.runs import RunDetail, find_run, get_run, is_held_back, list_runs, short_id, to_dict
+from pipeline.services.runs import RunDetail, is_held_back, short_id, to_dict
 from pipeline.services.upload_steps import printable
 
 _FOLDER = Path("poseline-out")
@@ -62,7 +60,7 @@ def runs(
 ) -> None:
     """List runs, the newest first."""
     wanted = [RunState(state) for state in states]
-    found = list_runs(console.system, team=team, limit=limit, states=wanted, since=since, name=name, tags=tags)
+    found = console.client.list_runs(team=team, limit=limit, states=wanted, since=since, name=name, tags=tags)
     if console.print_json([to_dict(run) for run in found]):
         return
     if found:
@@ -72,7 +70,7 @@ def runs(
             if run.reason and run.state is RunState.FAILED:
                 console.print(f"{short_id(run.id)} failed: {run.reason}")
         if any(map(is_held_back, found)):
-            for pause in list_pauses(console.system):
+            for pause in console.client.list_pauses():
                 console.print(console.naming_home(pause_line(pause)))
         if len(found) == limit:
             console.progress(f"the newest {limit}; more with --limit")
@@ -90,7 +88,7 @@ def runs(
 @pass_console
 def show(console: Console, name: str, team: str | None) -> None:
     """Show one run: its progress, what it found, and what went wrong."""
-    detail = get_run(console.system, find_run(console.system, name, team=team), team=team)
+    detail = console.client.get_run(console.client.find_run(name, team=team), team=team)
     if console.print_json(detail.to_dict()):
         return
     for line in detail_lines(detail):
@@ -108,7 +106,7 @@ def show(console: Console, name: str, team: str | None) -> None:
 def cancel(console: Console, names: tuple[str, ...], tags: Tags, team: str | None) -> None:
     """Cancel runs. Their frames so far are kept; requested again, a run starts from the beginning."""
     found = chosen_runs(console, names, tags, team=team, prefer="open")
-    cancelled = [cancel_run(console.system, each, team=team) for each in found]
+    cancelled = [console.client.cancel_run(each, team=team) for each in found]
     if not console.print_json([each.to_dict() for each in cancelled]):
         for each in cancelled:
             changed = "" if each.was_open else " already, nothing changed"
@@ -139,16 +137,16 @@ def export(
     chosen = _format_of(target, form)
     found = chosen_runs(console, [name] if name else [], tags, team=team, prefer="current")
     if str(target) == "-":
-        _export_to_stdout(console, get_run(console.system, found[0], team=team), chosen, team)
+        _export_to_stdout(console, console.client.get_run(found[0], team=team), chosen, team)
         return
     written = []
     for run_id in found:
-        detail = get_run(console.system, run_id, team=team)
+        detail = console.client.get_run(run_id, team=team)
         with (
             _target(target, detail, f".{chosen}", _folder(folder)) as path,
             Bar(console, f"writing {path.name}", detail.run.frames) as bar,
         ):
-            one = export_run(console.system, run_id, path, chosen, team=team, progress=bar)
+            one = console.client.export_run(run_id, path, chosen, team=team, progress=bar)
         files = [str(path) for path in one.files]
         written.append({"run_id": str(run_id), "files": files, "missing": one.missing})
         for line in (*files, *filter(None, [one.missing])):
@@ -178,7 +176,7 @@ def preview(console: Console, name: str | None, out: Path | None, tags: Tags, te
     failures: list[tuple[str, PoselineError]] = []
     folder = _folder(out if tags else None)
     for run_id in found:
-        detail = get_run(console.system, run_id, team=team)
+        detail = console.client.get_run(run_id, team=team)
         try:
             if out is None or tags:
                 files, notes = _draw_both(console, detail, folder, team)
@@ -215,7 +213,7 @@ def _draw_one(
     console: Console, detail: RunDetail, out: Path, team: str | None
 ) -> tuple[list[tuple[str, Path]], list[str]]:
     with Bar(console, f"drawing {out.name}", None) as bar:
-        drawn = preview_run(console.system, detail.run.id, out, team=team, progress=bar)
+        drawn = console.client.preview_run(detail.run.id, out, team=team, progress=bar)
     title = "annotated video" if out.suffix.lower() == ".mp4" else "contact sheet"
     return [(title, drawn.path)], [*drawn.notes]
 
@@ -236,7 +234,7 @@ def _export_to_stdout(console: Console, detail: RunDetail, form: Format, team: s
         raise UsageError("--json and --out - both print to standard output; give one of them")
     if form == "parquet" and sys.stdout.isatty():
         raise UsageError("Parquet is not text; redirect it to a file, or choose --format csv")
-    missing = export_to_stream(console.system, detail.run.id, sys.stdout.buffer, form, team=team)
+    missing = console.client.export_to_stream(detail.run.id, sys.stdout.buffer, form, team=team)
     if missing:
         console.progress(missing)
 

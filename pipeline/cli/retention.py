@@ -32,10 +32,11 @@ def retention() -> None:
 
     \b
     originals    uploaded videos; their frame index, runs and results stay
+    proxies      copies of videos for browsers; they are made again when somebody asks
     exports      stored exports; they can be made again
     runs         done runs that are not their video's current one
     failed_runs  failed and cancelled runs
-    audit        which run was current when, and closed passes
+    audit        who did what, which run was current when, and closed passes
 
     What no period is set for is kept for ever. Beat has what is older removed, a little in each tick; nothing that is
     open or current is, and no object in a bucket of your own.
@@ -118,4 +119,4 @@ def _line(found: WouldGo) -> tuple[object, ...]:
 
 
 def _spoken(days: int | None) -> str:
-    return "for ever" if days is None else f"for {days} days"
+    return "for ever" if days is None else f"for {days} day{'' if days == 1 else 's'}"

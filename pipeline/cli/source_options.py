@@ -25,7 +25,7 @@ class Wanted:
     """What the options of a command line ask for."""
 
     paths: Sequence[str]
-    team: str = DEFAULT_TEAM
+    team: str | None = None
     model: str = BUNDLED_MODEL
     manifest: Path | None = None
     tags: Tags = field(default_factory=dict)
@@ -47,7 +47,7 @@ def source_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the argument and the options that say what is taken in."""
     for option in (
         click.argument("paths", nargs=-1, metavar="[PATH]..."),
-        click.option("--team", default=DEFAULT_TEAM, show_default=True, help="Whose videos they are."),
+        click.option("--team", help=f"Whose videos they are.  [default: {DEFAULT_TEAM}, or that of the key]"),
         click.option("--model", default=BUNDLED_MODEL, show_default=True, help="See `poseline models`."),
         click.option(
             "--manifest",

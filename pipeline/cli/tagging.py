@@ -10,7 +10,7 @@ import click
 from pipeline.cli.console import Console, common, pass_console
 from pipeline.core.tags import Tags, check_key, composed, format_tags, parse_tags
 from pipeline.errors import UsageError
-from pipeline.services.runs import Preference, find_run, find_runs_by_tags
+from pipeline.services.runs import Preference
 from pipeline.services.tags import tag_video
 
 
@@ -46,8 +46,8 @@ def chosen_runs(
             "name a run, or choose runs by --tag KEY=VALUE" if not names else "give RUN or --tag, not both"
         )
     if tags:
-        return find_runs_by_tags(console.system, tags, team=team, prefer=prefer)
-    return [find_run(console.system, name, team=team, prefer=prefer) for name in names]
+        return console.client.find_runs_by_tags(tags, team=team, prefer=prefer)
+    return [console.client.find_run(name, team=team, prefer=prefer) for name in names]
 
 
 @click.command()

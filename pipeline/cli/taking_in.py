@@ -22,16 +22,13 @@ from pipeline.cli.waiting import Submission
 from pipeline.core.tags import checked_tags
 from pipeline.core.video_names import is_video_name
 from pipeline.errors import OwnPreview, PoselineError, UnknownTeam, UsageError
-from pipeline.inference.zoo import FoundModel, find_model
+from pipeline.inference.zoo import find_model
 from pipeline.services.bulk_ingest import ingest_all
-from pipeline.services.capabilities import check_capability
-from pipeline.services.known_files import KnownFiles
 from pipeline.services.manifest import manifest_errors
 from pipeline.services.registration import Registration
-from pipeline.services.take_in import Intake, Item, TakenIn
-from pipeline.services.teams import DEFAULT_TEAM, add_team, list_teams, require_team
-from pipeline.services.upload_steps import check_servers, check_team, is_own_object, printable
-from pipeline.video.reader import start_decoder
+from pipeline.services.take_in import Intake
+from pipeline.services.to_take_in import Item, TakenIn
+from pipeline.services.upload_steps import check_team, is_own_object, printable
 
 #: Of more videos, what is known of each is counted and not told one by one.
 TOLD_ONE_BY_ONE = 20
@@ -49,17 +46,15 @@ class TakingIn:
     """
 
     def __init__(self, console: Console, wanted: Wanted) -> None:
-        check_team(wanted.team)
         self._console, self._wanted = console, wanted
+        self._team = console.client.own_team if wanted.team is None else wanted.team
+        check_team(self._team)
         self.sources = find_sources(wanted.paths, wanted.manifest)
         self.report = None if wanted.report is None else IngestReport(wanted.report)
-        self._model: FoundModel = find_model(wanted.model, console.models_path, console.pins_path)
-        start_decoder()  # while the servers are asked
-        console.ensure_stack()
-        check_servers(console.system)
-        self._teams = _require_teams(console, wanted.team, self.sources)
+        console.client.prepare(wanted.model, wanted.lane)
+        self._teams = _require_teams(console, self._team, self.sources)
         self._unmatched: list[str] = []
-        missing = check_capability(console.system, self._model.spec.precision)
+        missing = console.client.missing_capability()
         if missing is not None:  # no error: runs that exist already are not affected
             console.progress(missing)
         self._ready = [each for source in self.sources for each in self._first_items(source)]
@@ -70,8 +65,10 @@ class TakingIn:
         """Take in all. What has ended is in `ended` whatever is raised."""
         console, ended = self._console, self.ended
         total_bytes = sum(item.size_bytes for item in self._ready if isinstance(item, Item))
-        known_files = KnownFiles(console.settings.home)
-        intake = Intake(console.system, self._registration(), known_files, console.notice)
+        wanted = self._wanted
+        intake = console.client.begin_intake(
+            lane=wanted.lane, deadline=wanted.deadline, progress=Steps(console), on_wait=console.notice
+        )
         numbers: dict[int, int] = {}
         done_bytes = 0
         with (
@@ -105,13 +102,9 @@ class TakingIn:
                     intake, self._iter_items(), jobs=self._jobs(), on_begin=on_begin, on_bytes=on_bytes, on_end=on_end
                 )
             finally:
-                known_files.close()
+                intake.close()
         self._tell()
         return ended
-
-    def _registration(self) -> Registration:
-        console, wanted = self._console, self._wanted
-        return Registration(console.system, self._model, Steps(console), lane=wanted.lane, deadline=wanted.deadline)
 
     def facts(self) -> list[dict[str, Any]]:
         """What became of each that was taken in, as JSON fields."""
@@ -167,7 +160,7 @@ class TakingIn:
         """
         wanted = self._wanted
         named = self._named_parts(source)
-        team = source.team or (named["team"] if named.get("team") in self._teams else wanted.team)
+        team = source.team or (named["team"] if named.get("team") in self._teams else self._team)
         if named.get("team") == team:
             del named["team"]
         try:
@@ -218,7 +211,7 @@ def _require_teams(console: Console, team: str, sources: Sequence[Source]) -> se
     """
     if any(source.team is None for source in sources):
         _require_team(console, team)
-    there = {DEFAULT_TEAM, *(row.name for row in list_teams(console.system))}
+    there = console.client.team_names()
     wrong: dict[Path, list[tuple[int, str]]] = {}
     for source in sources:
         if source.team is not None and source.team not in there and source.manifest is not None:
@@ -232,14 +225,14 @@ def _require_teams(console: Console, team: str, sources: Sequence[Source]) -> se
 
 def _require_team(console: Console, team: str) -> None:
     try:
-        require_team(console.system, team)
+        console.client.require_team(team)
     except UnknownTeam as error:
         if console.as_json or not (interactive() and sys.stdin.isatty()):
             raise
         question = error.message.rpartition("; `poseline")[0]
         if not click.confirm(f"{question}; make it with the default limits?", err=True):
             raise
-        add_team(console.system, team)
+        console.client.add_team(team)
 
 
 def submit(console: Console, source: str, team: str, model: str) -> Submission:

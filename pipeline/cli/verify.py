@@ -10,7 +10,6 @@ from pipeline.cli.tagging import chosen_runs, select_by_tag
 from pipeline.core.tags import Tags
 from pipeline.errors import UsageError
 from pipeline.services.runs import short_id
-from pipeline.services.verify import current_runs, verify_run
 
 
 @click.command()
@@ -29,14 +28,14 @@ def verify(console: Console, name: str | None, tags: Tags, every: bool, team: st
         raise UsageError("--all is every video; leave out RUN and --tag")
     many = bool(tags) or every
     found = (
-        current_runs(console.system, team=team)
+        console.client.current_runs(team=team)
         if every
         else chosen_runs(console, [name] if name else [], tags, team=team, prefer="current")
     )
     verdicts = []
     for run_id in found:
         with Bar(console, "verifying", None) as bar:
-            verdict = verify_run(console.system, run_id, bar)
+            verdict = console.client.verify_run(run_id, bar)
         verdicts.append(verdict)
         console.print(f"run {short_id(run_id)}: {'correct' if verdict.good else 'NOT correct'}")
         for check in verdict.checks:

@@ -11,7 +11,7 @@ from pipeline.cli.console import Console
 from pipeline.cli.progress import Bar
 from pipeline.core.states import RunState, VideoState, is_final
 from pipeline.errors import NotFound, ServiceUnavailable
-from pipeline.services.runs import Run, RunsPoll, poll_runs
+from pipeline.services.runs import Run, RunsPoll
 
 _POLL_S = 0.2
 #: For runs that take longer than `_SOON_S`: polling at the shorter interval cost the machine 1 ms a frame.
@@ -86,7 +86,7 @@ class _Watch:
         while True:
             try:
                 polls = [
-                    poll_runs(self._console.system, {each for each in run_ids if self._teams[each] == team}, team=team)
+                    self._console.client.poll_runs({each for each in run_ids if self._teams[each] == team}, team=team)
                     for team in sorted({self._teams[each] for each in run_ids})
                 ]
             except ServiceUnavailable:

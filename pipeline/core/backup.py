@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -52,12 +52,17 @@ class Manifest:
         """Read a manifest.
 
         Raises:
-            TypeError, ValueError: it is none, or of a later version.
+            ValueError: it is none, or of a later version.
         """
-        manifest = cls(**found)
-        if manifest.format != FORMAT:
-            raise ValueError(f"its format is {manifest.format}")
-        return manifest
+        if not isinstance(found, Mapping):
+            raise ValueError("it is no JSON object")
+        if found.get("format") != FORMAT:
+            raise ValueError(f"its format is {found.get('format')}, this version reads {FORMAT}")
+        kinds = {one.name: int if one.type == "int" else str for one in fields(cls)}
+        wrong = sorted(name for name, kind in kinds.items() if type(found.get(name)) is not kind)
+        if wrong:
+            raise ValueError(f"{', '.join(wrong)}: missing or no value of its kind")
+        return cls(**{name: found[name] for name in kinds})
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,11 @@ def video_key(team_id: UUID, video_id: UUID) -> str:
     return f"{team_folder(team_id)}/videos/{video_id}"
 
 
+def proxy_key(team_id: UUID, video_id: UUID) -> str:
+    """Where the copy of a video for browsers is stored."""
+    return f"{team_folder(team_id)}/proxies/{video_id}.mp4"
+
+
 def restored_video_key(video_id: UUID) -> str:
     """Where a registered video is stored once its owner's object is gone and somebody uploaded the content again."""
     return f"teams/restored/{video_id}"

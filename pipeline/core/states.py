@@ -46,9 +46,17 @@ class ChunkState(StrEnum):
     CANCELLED = "cancelled"
 
 
-State = VideoState | RunState | ChunkState
+class ProxyState(StrEnum):
+    """Where the copy of a video for browsers stands."""
 
-V, R, C = VideoState, RunState, ChunkState
+    WANTED = "wanted"
+    READY = "ready"
+    FAILED = "failed"
+
+
+State = VideoState | RunState | ChunkState | ProxyState
+
+V, R, C, P = VideoState, RunState, ChunkState, ProxyState
 
 #: By kind first: "running" of a run and "running" of a chunk are equal strings.
 TRANSITIONS: Mapping[type[State], Mapping[State, tuple[State, ...]]] = {
@@ -74,6 +82,11 @@ TRANSITIONS: Mapping[type[State], Mapping[State, tuple[State, ...]]] = {
         C.DONE: (),
         C.QUARANTINED: (C.READY,),
         C.CANCELLED: (),
+    },
+    ProxyState: {
+        P.WANTED: (P.READY, P.FAILED),
+        P.READY: (P.WANTED,),
+        P.FAILED: (P.WANTED,),
     },
 }
 

@@ -114,13 +114,20 @@ def select_teams_of(connection: Connection, account_id: UUID) -> list[TeamOf]:
 
 def select_members(connection: Connection, team_id: UUID) -> list[Member]:
     """The members of a team, by name."""
-    rows = connection.execute(
-        select(account.c.id, account.c.email, account.c.name, membership.c.role, membership.c.created_at)
-        .join(membership, membership.c.account_id == account.c.id)
-        .where(membership.c.team_id == team_id)
-        .order_by(func.lower(account.c.name), account.c.id)
-    )
-    return [Member(row.id, row.email, row.name, Role(row.role), row.created_at) for row in rows]
+    rows = connection.execute(_members(team_id).order_by(func.lower(account.c.name), account.c.id))
+    return [_member(row) for row in rows]
+
+
+def find_member(connection: Connection, team_id: UUID, account_id: UUID) -> Member | None:
+    """One member of a team; None where it is none."""
+    row = connection.execute(_members(team_id).where(account.c.id == account_id)).first()
+    return None if row is None else _member(row)
+
+
+def role_of(connection: Connection, team_id: UUID, account_id: UUID) -> Role | None:
+    """The role of an account in a team; None where it has none."""
+    member = find_member(connection, team_id, account_id)
+    return None if member is None else member.role
 
 
 def count_owners(connection: Connection, team_id: UUID) -> int:
@@ -129,12 +136,32 @@ def count_owners(connection: Connection, team_id: UUID) -> int:
         connection.execute(
             select(membership.c.account_id)
             .where(membership.c.team_id == team_id, membership.c.role == Role.OWNER)
+            .order_by(membership.c.account_id)
             .with_for_update()
         )
         .scalars()
         .all()
     )
     return len(rows)
+
+
+def select_ownerless_teams(connection: Connection) -> list[UUID]:
+    """The teams that nobody owns; without those that are being erased."""
+    owned = select(membership.c.team_id).where(membership.c.team_id == team.c.id, membership.c.role == Role.OWNER)
+    rows = connection.execute(select(team.c.id).where(~owned.exists(), team.c.erasure_id.is_(None)).order_by(team.c.id))
+    return list(rows.scalars())
+
+
+def _members(team_id: UUID) -> Any:
+    return (
+        select(account.c.id, account.c.email, account.c.name, membership.c.role, membership.c.created_at)
+        .join(membership, membership.c.account_id == account.c.id)
+        .where(membership.c.team_id == team_id)
+    )
+
+
+def _member(row: Row[Any]) -> Member:
+    return Member(row.id, row.email, row.name, Role(row.role), row.created_at)
 
 
 def _account(row: Row[Any]) -> AccountRow:

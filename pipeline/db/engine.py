@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Any, TypeVar
 
 import psycopg
-from psycopg.errors import InsufficientPrivilege, UndefinedColumn, UndefinedTable
-from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select
+from psycopg.errors import DeadlockDetected, InsufficientPrivilege, UndefinedColumn, UndefinedTable
+from sqlalchemy import Connection, Engine, Select, column, create_engine, event, func, make_url, select, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from pipeline.errors import SchemaOutdated, ServiceUnavailable, UsageError, WrongEncoding
+from pipeline.errors import Deadlock, SchemaOutdated, ServiceUnavailable, UsageError, WrongEncoding
 
 CONNECT_TIMEOUT_S = 5
 STATEMENT_TIMEOUT_MS = 60_000
 LOCK_TIMEOUT_MS = 10_000
+#: Calls of what ended in a deadlock, and the pause before the second, which doubles.
+_CALLS, _PAUSE_S = 5, 0.05
+
+T = TypeVar("T")
 
 
 def build_engine(database_url: str, *, pool_size: int = 5, application: str = "poseline") -> Engine:
@@ -73,17 +79,36 @@ def database_time(connection: Connection) -> datetime:
     return now
 
 
+def oldest_writer(connection: Connection) -> datetime:
+    """When the oldest transaction began that is not committed and has written something; now, where there is none.
+
+    Whatever was written before then, by the database's clock, can be seen from now on.
+    """
+    began: Select[Any] = (
+        select(func.min(column("xact_start")))
+        .select_from(text("pg_stat_activity"))
+        .where(column("backend_xid").is_not(None), column("datname") == func.current_database())
+    )
+    found: datetime = connection.execute(
+        select(func.least(func.clock_timestamp(), began.scalar_subquery()))
+    ).scalar_one()
+    return found.astimezone(UTC)
+
+
 @contextmanager
 def database_errors() -> Iterator[None]:
     """Translate failures of the connection, the schema and the rights into `ServiceUnavailable`.
 
     Raises:
         ServiceUnavailable: Postgres does not answer, closed the connection, or denies access.
+        Deadlock: another session and this one waited for each other.
         SchemaOutdated: a table or a column is missing.
     """
     try:
         yield
     except (OperationalError, InterfaceError, PoolTimeout, psycopg.OperationalError) as error:
+        if isinstance(getattr(error, "orig", error), DeadlockDetected):
+            raise Deadlock("Postgres is busy (deadlock detected): another session was in the way; try again") from error
         cause = str(getattr(error, "orig", None) or error).strip()
         raise ServiceUnavailable(_unavailable_message(_one_line(cause))) from error
     except (DBAPIError, psycopg.ProgrammingError) as error:
@@ -112,9 +137,24 @@ def transaction(engine: Engine) -> Iterator[Connection]:
 
     Raises:
         ServiceUnavailable: Postgres does not answer, or closed the connection.
+        Deadlock: another session and this one waited for each other.
     """
     with database_errors(), engine.begin() as connection:
         yield connection
+
+
+def retried(call: Callable[[], T]) -> T:
+    """The result of a call that makes its transactions anew each time; a deadlock is a reason to call again.
+
+    Raises:
+        Deadlock: each of a few calls ended in one.
+    """
+    for number in range(1, _CALLS):
+        try:
+            return call()
+        except Deadlock:
+            time.sleep(_PAUSE_S * 2**number)
+    return call()
 
 
 def violated_constraint(error: IntegrityError) -> str | None:

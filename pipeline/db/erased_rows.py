@@ -13,10 +13,28 @@ from uuid import UUID
 
 from sqlalchemy import Connection, delete, or_, select, text, update
 
-from pipeline.core.object_keys import restored_video_key, run_folder, video_key
+from pipeline.core.object_keys import proxy_key, restored_video_key, run_folder, video_key
+from pipeline.db.account_changes import delete_account, select_members_of_no_other
+from pipeline.db.audit import forget_account
 from pipeline.db.erased_sources import TeamObject, note_erased_source
 from pipeline.db.erasures import Item
-from pipeline.db.tables import chunk, comparison, pass_, promotion, retention, run, schedule, team, video, watch
+from pipeline.db.one_time_links import delete_links_to
+from pipeline.db.tables import (
+    api_key,
+    audit,
+    chunk,
+    comparison,
+    membership,
+    one_time_link,
+    pass_,
+    promotion,
+    retention,
+    run,
+    schedule,
+    team,
+    video,
+    watch,
+)
 
 
 @dataclass(frozen=True)
@@ -38,7 +56,7 @@ def delete_video(connection: Connection, video_id: UUID, bucket: str) -> Gone:
         chunks = select(chunk.c.idx).where(chunk.c.run_id == run_id).order_by(chunk.c.idx)
         connection.execute(chunks.with_for_update())
     connection.execute(select(run.c.id).where(run.c.id.in_(runs)).order_by(run.c.id).with_for_update())
-    names = ("team_id", "bucket", "object_key", "etag", "owned", "other_names", "tags")
+    names = ("team_id", "bucket", "object_key", "etag", "size_bytes", "owned", "other_names", "tags")
     held = select(*(video.c[name] for name in names))
     row = connection.execute(held.where(video.c.id == video_id).with_for_update()).first()
     if row is None:
@@ -56,12 +74,14 @@ def delete_video(connection: Connection, video_id: UUID, bucket: str) -> Gone:
     counts["runs"] = connection.execute(delete(run).where(run.c.id.in_(runs))).rowcount
     counts["names"] = 1 + len(row.other_names)
     counts["tags"] = len(row.tags)
-    counts["registered_objects_left"] = int(not row.owned)
     if not row.owned:
-        note_erased_source(connection, TeamObject(row.team_id, row.bucket, row.object_key, row.etag))
+        note_erased_source(connection, TeamObject(row.team_id, row.bucket, row.object_key, row.etag, row.size_bytes))
     _forget_in_logs(connection, video_id, runs)
     counts["videos"] = connection.execute(delete(video).where(video.c.id == video_id)).rowcount
+    is_last = not row.owned and not _is_used(connection, row.bucket, row.object_key, team_id=row.team_id)
+    counts["registered_objects_left"] = int(is_last)
     keys = {(bucket, video_key(row.team_id, video_id)), (bucket, restored_video_key(video_id))}
+    keys.add((bucket, proxy_key(row.team_id, video_id)))
     keys |= {(bucket, run_folder(run_id)) for run_id in runs}
     if row.owned and not _is_used(connection, row.bucket, row.object_key):
         keys.add((row.bucket, row.object_key))
@@ -75,7 +95,9 @@ def select_team_videos(connection: Connection, team_id: UUID) -> list[UUID]:
 
 
 def delete_team(connection: Connection, team_id: UUID) -> Gone:
-    """Delete a team that has no videos any more, with its rules, schedules, passes and watched buckets.
+    """Delete a team that has no videos any more, with all that belongs to it.
+
+    Accounts that were in no other team go with it, but those that make teams.
 
     Raises:
         IntegrityError: a video of it came in meanwhile; to be tried again.
@@ -84,16 +106,27 @@ def delete_team(connection: Connection, team_id: UUID) -> Gone:
     connection.execute(select(team.c.id).where(team.c.id == team_id).with_for_update())
     passes = select(pass_.c.id).where(pass_.c.team_id == team_id)
     connection.execute(update(run).where(run.c.pass_id.in_(passes)).values(pass_id=None))
-    for name, table in (("rules", retention), ("passes", pass_), ("schedules", schedule), ("watches", watch)):
+    for only_here in select_members_of_no_other(connection, team_id):
+        delete_links_to(connection, only_here.email)
+        forget_account(connection, only_here.id, only_here.email)
+        delete_account(connection, only_here.id)
+        counts["accounts"] += 1
+    tables = (
+        *(("rules", retention), ("passes", pass_), ("schedules", schedule), ("watches", watch)),
+        *(("members", membership), ("links", one_time_link), ("keys", api_key), ("audit", audit)),
+    )
+    for name, table in tables:
         counts[name] = connection.execute(delete(table).where(table.c.team_id == team_id)).rowcount
     counts["teams"] = connection.execute(delete(team).where(team.c.id == team_id)).rowcount
     return Gone({name: number for name, number in counts.items() if number})
 
 
-def _is_used(connection: Connection, bucket: str, key: str) -> bool:
-    """Whether another video reads the same object."""
-    used = select(video.c.id).where(video.c.object_key == key, video.c.bucket == bucket).limit(1)
-    return connection.execute(used).first() is not None
+def _is_used(connection: Connection, bucket: str, key: str, *, team_id: UUID | None = None) -> bool:
+    """Whether another video, or another one of this team, reads the same object."""
+    used = select(video.c.id).where(video.c.object_key == key, video.c.bucket == bucket)
+    if team_id is not None:
+        used = used.where(video.c.team_id == team_id)
+    return connection.execute(used.limit(1)).first() is not None
 
 
 _FORGET_DEATHS = text("""

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import Connection, Select, Text, cast, func, or_, select
+from sqlalchemy import Connection, Select, Text, cast, func, or_, select, union
 
 from pipeline.core.states import ChunkState
 from pipeline.core.tags import Tags
@@ -82,16 +82,19 @@ def find_team(connection: Connection, name: str) -> UUID | None:
 
 
 def with_same_content(connection: Connection, ids: Collection[UUID]) -> list[UUID]:
-    """These videos, and their teams' other uploads of the same content."""
+    """These videos, and their teams' other uploads of the same content, by the ETag where one was not read yet."""
     root = video.alias()
-    same = or_(
+    of_team = video.c.team_id == root.c.team_id
+    unread = video.c.sha256.is_(None) | root.c.sha256.is_(None)
+    same = (
         video.c.id == root.c.id,
         video.c.id == root.c.duplicate_of,
         video.c.duplicate_of == root.c.id,
-        (video.c.team_id == root.c.team_id) & (video.c.sha256 == root.c.sha256),
+        of_team & (video.c.sha256 == root.c.sha256),
+        of_team & (video.c.etag == root.c.etag) & (video.c.size_bytes == root.c.size_bytes) & unread,
     )
-    statement = select(video.c.id).distinct().join(root, same).where(root.c.id.in_(ids)).order_by(video.c.id)
-    return list(connection.execute(statement).scalars())
+    found = union(*(select(video.c.id).join(root, each).where(root.c.id.in_(ids)) for each in same))
+    return list(connection.execute(found.order_by("id")).scalars())
 
 
 def measure(connection: Connection, ids: Collection[UUID] | None, *, team_id: UUID | None = None) -> Extent:
@@ -112,7 +115,7 @@ def measure(connection: Connection, ids: Collection[UUID] | None, *, team_id: UU
         .where(these, chunk.c.state.in_(analysed))
     ).scalar_one()
     registered = connection.execute(
-        select(video.c.bucket, video.c.object_key).where(these, ~video.c.owned).order_by(video.c.object_key)
+        select(video.c.bucket, video.c.object_key).distinct().where(these, ~video.c.owned).order_by(video.c.object_key)
     )
     left = tuple(f"s3://{row.bucket}/{row.object_key}" for row in registered)
     return Extent(videos, runs, open_runs, int(frames), int(size or 0), left)

@@ -1,9 +1,10 @@
 """Leases: which worker owns a row, by the database's clock.
 
-A video being ingested, a chunk being analysed and a run being finished are leased in the same way: the worker that
-holds the token owns the row until `lease_until`, renews the lease while it makes progress, and can commit only with
-that token. What went wrong before is counted in three columns: an exception is an error; a worker that lived and did
-not renew hung on the work, which is an expiration; a worker that died is a death, which may have any cause.
+A video being ingested, a chunk being analysed, a run being finished and a proxy being made are leased in the same way:
+the worker that holds the token owns the row until `lease_until`, renews the lease while it makes progress, and can
+commit only with that token. What went wrong before is counted in three columns: an exception is an error; a worker
+that lived and did not renew hung on the work, which is an expiration; a worker that died is a death, which may have any
+cause.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Connection, Table, and_, false, func, not_, null, or_, select, update
 
-from pipeline.core.states import ChunkState, RunState, State, VideoState
-from pipeline.db.tables import chunk, run, video, worker, worker_death
+from pipeline.core.states import ChunkState, ProxyState, RunState, State, VideoState
+from pipeline.db.tables import chunk, proxy, run, video, worker, worker_death
 from pipeline.db.transitions import move_to
 from pipeline.errors import LeaseLost
 
-LeaseKind = Literal["video", "chunk", "run"]
+LeaseKind = Literal["video", "chunk", "run", "proxy"]
 #: As what a failed attempt counts.
 Counts = Literal["error", "expiration", "death", "outage"]
 
@@ -30,6 +31,7 @@ _LEASED: dict[LeaseKind, tuple[Table, State]] = {
     "video": (video, VideoState.STORED),
     "run": (run, RunState.FINISHING),
     "chunk": (chunk, ChunkState.RUNNING),
+    "proxy": (proxy, ProxyState.WANTED),
 }
 
 _MOST_DEATHS_IN_BACKOFF = 4
@@ -68,7 +70,7 @@ class Lease:
 
     @property
     def id(self) -> UUID:
-        """The video's id, or the run's."""
+        """The video's id (also of a proxy), or the run's."""
         return self.key[0]
 
     @property

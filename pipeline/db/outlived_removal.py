@@ -7,9 +7,10 @@ from uuid import UUID
 
 from sqlalchemy import Connection, delete, func, select, update
 
-from pipeline.db.outlived import is_outlived, of_table, outlived_passes, outlived_promotions
+from pipeline.db.audit import delete_older_audit
+from pipeline.db.outlived import cutoff, is_outlived, of_table, outlived_passes, outlived_promotions
 from pipeline.db.retention import Rule
-from pipeline.db.tables import pass_, promotion, run, video
+from pipeline.db.tables import pass_, promotion, proxy, run, video
 
 _BATCH = 500
 
@@ -43,6 +44,13 @@ def mark_original_removed(connection: Connection, video_id: UUID) -> None:
     connection.execute(update(video).where(video.c.id == video_id).values(original_removed_at=func.clock_timestamp()))
 
 
+def lock_proxy(connection: Connection, rule: Rule, video_id: UUID) -> str | None:
+    """Lock the copy of a video that may go. Returns its key; None where it may not any more."""
+    held = select(proxy.c.object_key).where(proxy.c.video_id == video_id, is_outlived(rule))
+    key: str | None = connection.execute(held.with_for_update(skip_locked=True, of=proxy)).scalar_one_or_none()
+    return key
+
+
 def lock_run(connection: Connection, rule: Rule, run_id: UUID) -> bool:
     """Lock a run that may go, or whose export may. Returns False where it may not any more."""
     held = select(run.c.id).where(run.c.id == run_id, is_outlived(rule))
@@ -63,7 +71,10 @@ def delete_run(connection: Connection, run_id: UUID) -> None:
 
 
 def delete_audit(connection: Connection, rule: Rule) -> int:
-    """Delete a batch of old promotions and passes. Returns how many."""
+    """Delete a batch of old entries of the log, promotions and passes. Returns how many."""
+    gone = delete_older_audit(connection, rule.team_id, cutoff(rule), _BATCH)
+    if gone:
+        return gone
     some = outlived_promotions(rule).order_by(promotion.c.id).limit(_BATCH).subquery()
     gone = connection.execute(delete(promotion).where(promotion.c.id.in_(select(some.c.id)))).rowcount
     if gone:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Text, cast, func, or_, select
+from sqlalchemy import Connection, Select, Text, cast, func, or_, select, tuple_
 
+from pipeline.core.cursors import Cursor
 from pipeline.core.states import RunState, is_final
 from pipeline.core.tags import Tags
 from pipeline.db.runs import RunRow, read_runs, runs_query
@@ -37,6 +39,34 @@ def select_runs(
         tags: that the video has, all of them.
     """
     statement = of_team(runs_query(), team).order_by(run.c.created_at.desc(), run.c.id).limit(limit)
+    return read_runs(connection, _narrowed(statement, states, since, name, tags))
+
+
+def select_run_page(
+    connection: Connection,
+    team_id: UUID,
+    *,
+    after: Cursor | None,
+    limit: int,
+    states: Collection[RunState] = (),
+    since: datetime | None = None,
+    name: str | None = None,
+    tags: Tags | None = None,
+) -> list[RunRow]:
+    """At most `limit` of a team's runs, the newest first, from the one after `after`; narrowed as `select_runs`."""
+    statement = _narrowed(runs_query(), states, since, name, tags).where(run.c.team_id == team_id)
+    if after is not None:
+        statement = statement.where(tuple_(run.c.created_at, run.c.id) < tuple_(after.at, after.id))
+    return read_runs(connection, statement.order_by(run.c.created_at.desc(), run.c.id.desc()).limit(limit))
+
+
+def _narrowed(
+    statement: Select[Any],
+    states: Collection[RunState],
+    since: datetime | None,
+    name: str | None,
+    tags: Tags | None,
+) -> Select[Any]:
     if states:
         statement = statement.where(run.c.state.in_([str(state) for state in states]))
     if since is not None:
@@ -44,9 +74,13 @@ def select_runs(
     if name is not None:
         names = func.array_to_string(func.array_append(video.c.other_names, video.c.name), "\n")
         statement = statement.where(func.strpos(func.lower(names), func.lower(name)) > 0)
-    if tags:
-        statement = statement.where(has_tags(tags))
-    return read_runs(connection, statement)
+    return statement.where(has_tags(tags)) if tags else statement
+
+
+def select_runs_of_video(connection: Connection, video_id: UUID, *, team: str | None) -> list[RunRow]:
+    """All runs of one video, the newest first."""
+    statement = of_team(runs_query().where(run.c.video_id == video_id), team)
+    return read_runs(connection, statement.order_by(run.c.created_at.desc(), run.c.id))
 
 
 def select_current_runs(connection: Connection, *, team_name: str | None) -> Sequence[UUID]:

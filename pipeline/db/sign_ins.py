@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -11,10 +12,11 @@ from sqlalchemy import ColumnElement, Connection, func, or_, select, text, updat
 from pipeline.core.roles import Role
 from pipeline.db.accounts import AccountRow, TeamOf
 from pipeline.db.leases import after
-from pipeline.db.tables import account, api_key, share, team, video, web_session
+from pipeline.db.tables import account, api_key, share, sign_in_failure, team, video, web_session
 
 #: How exactly the last use of a session or key is known: an update each request would be a write each request.
 _SEEN_EVERY_S = 60.0
+_FAILURES_KEPT_S = 86_400.0
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,21 @@ class KeyRow:
     id: UUID
     name: str
     team: TeamOf
+
+
+@dataclass(frozen=True)
+class SessionRow:
+    """A browser in which an account is signed in.
+
+    Args:
+        client: what the browser calls itself.
+    """
+
+    id: UUID
+    token_sha256: str
+    client: str
+    created_at: datetime
+    seen_at: datetime
 
 
 def insert_session(
@@ -103,6 +120,22 @@ def delete_session(connection: Connection, sha256: str) -> None:
     connection.execute(web_session.delete().where(web_session.c.token_sha256 == sha256))
 
 
+def select_sessions(connection: Connection, account_id: UUID) -> list[SessionRow]:
+    """The sessions of an account, the one used last first."""
+    rows = connection.execute(
+        select(web_session)
+        .where(web_session.c.account_id == account_id, web_session.c.expires_at > func.clock_timestamp())
+        .order_by(web_session.c.seen_at.desc(), web_session.c.id)
+    )
+    return [SessionRow(row.id, row.token_sha256, row.client, row.created_at, row.seen_at) for row in rows]
+
+
+def delete_session_of(connection: Connection, account_id: UUID, session_id: UUID) -> bool:
+    """End one session of an account. Returns whether there was one."""
+    gone = web_session.delete().where(web_session.c.id == session_id, web_session.c.account_id == account_id)
+    return connection.execute(gone).rowcount == 1
+
+
 def delete_sessions_of(connection: Connection, account_id: UUID, *, but: str | None = None) -> None:
     """End every session of an account but one."""
     connection.execute(
@@ -113,8 +146,9 @@ def delete_sessions_of(connection: Connection, account_id: UUID, *, but: str | N
 
 
 def delete_expired(connection: Connection) -> None:
-    """Remove sessions that ended by themselves."""
+    """Remove sessions that ended by themselves, and wrong passwords of another day."""
     connection.execute(web_session.delete().where(web_session.c.expires_at < func.clock_timestamp()))
+    connection.execute(sign_in_failure.delete().where(sign_in_failure.c.last_at < after(-_FAILURES_KEPT_S)))
 
 
 def find_key(connection: Connection, sha256: str) -> KeyRow | None:

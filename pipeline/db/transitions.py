@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from sqlalchemy import Table, Update, update
 
-from pipeline.core.states import ChunkState, RunState, State, VideoState, sources
-from pipeline.db.tables import chunk, run, video
+from pipeline.core.states import ChunkState, ProxyState, RunState, State, VideoState, sources
+from pipeline.db.tables import chunk, proxy, run, video
 
-_TABLES: dict[type[State], Table] = {VideoState: video, RunState: run, ChunkState: chunk}
+_TABLES: dict[type[State], Table] = {VideoState: video, RunState: run, ChunkState: chunk, ProxyState: proxy}
 
 
 def move_to(target: State, **values: object) -> Update:

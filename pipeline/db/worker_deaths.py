@@ -29,6 +29,8 @@ SELECT w.name, w.started_at, w.seen_at, ARRAY(
     SELECT id::text FROM run WHERE state = 'finishing' AND worker = w.name AND lease_token IS NOT NULL
     UNION ALL
     SELECT id::text FROM video WHERE state = 'stored' AND worker = w.name AND lease_token IS NOT NULL
+    UNION ALL
+    SELECT video_id::text FROM proxy WHERE state = 'wanted' AND worker = w.name AND lease_token IS NOT NULL
 ) FROM worker w WHERE {condition}
 ON CONFLICT DO NOTHING
 RETURNING worker, cardinality(held) AS leases

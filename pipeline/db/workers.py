@@ -10,15 +10,20 @@ from sqlalchemy import Connection, case, delete, func, literal, null, select, un
 from sqlalchemy.dialects.postgresql import insert
 
 from pipeline.core.precision import Precision
-from pipeline.core.states import ChunkState, RunState, VideoState
-from pipeline.db.tables import chunk, run, video, worker
+from pipeline.core.states import ChunkState, ProxyState, RunState, VideoState
+from pipeline.db.tables import chunk, proxy, run, video, worker
 from pipeline.db.worker_deaths import note_started, record_replaced
 
 #: A worker that has not reported for this long is gone.
 ALIVE_S = 15.0
 
 #: What a worker may hold, and in which state.
-_LEASED = ((chunk, ChunkState.RUNNING), (run, RunState.FINISHING), (video, VideoState.STORED))
+_LEASED = (
+    (chunk, ChunkState.RUNNING),
+    (run, RunState.FINISHING),
+    (video, VideoState.STORED),
+    (proxy, ProxyState.WANTED),
+)
 
 
 @dataclass(frozen=True)

@@ -7,16 +7,18 @@ a new dump and copies only what is not there yet.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 import subprocess
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pipeline
-from pipeline.core.backup import DUMP, MANIFEST, OBJECTS, UNFINISHED, CopiedObject, Manifest, file_of
+from pipeline.core.backup import DUMP, FOLDER, MANIFEST, OBJECTS, UNFINISHED, CopiedObject, Manifest, file_of
 from pipeline.core.files import replacing, write_atomically
 from pipeline.core.progress import Progress
 from pipeline.db.backups import Snapshot, check_kept, iter_objects, keeping_objects, snapshot
@@ -43,6 +45,11 @@ def make_backup(settings: Settings, folder: Path, progress: Progress) -> Manifes
         PoselineError: the database cannot be dumped.
     """
     _prepare(folder)
+    with _alone_in(folder):
+        return _make(settings, folder, progress)
+
+
+def _make(settings: Settings, folder: Path, progress: Progress) -> Manifest:
     url = settings.database_url.get_secret_value()
     engine, store = build_engine(url, pool_size=2, application="poseline-backup"), build_object_store(settings)
     try:
@@ -101,26 +108,49 @@ def run_tool(name: str, arguments: list[str], url: str) -> None:
 def dump(url: str, taken: Snapshot, to: Path) -> None:
     """Dump the database as of a snapshot."""
     with replacing(to) as [part]:
+        _private(part)
         arguments = ["--format=custom", "--no-owner", "--no-privileges", f"--snapshot={taken.id}", f"--file={part}"]
         run_tool("pg_dump", arguments, url)
         _sync(part)
 
 
 def _prepare(folder: Path) -> None:
-    if (folder / MANIFEST).exists():
-        raise UsageError(f"{folder} holds a backup already; name another folder")
+    _check_is_none(folder)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if any(folder.iterdir()) and not (folder / UNFINISHED).exists():
             raise UsageError(f"{folder} is not empty; name a new folder")
-        write_atomically(folder / UNFINISHED, "{}\n")
     except OSError as error:
         raise UsageError(f"{folder} cannot be written: {error.strerror}") from error
+
+
+def _check_is_none(folder: Path) -> None:
+    if (folder / MANIFEST).exists():
+        raise UsageError(f"{folder} holds a backup already; name another folder")
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Keep other backups out of a folder, which would replace each other's files, where its file system can."""
+    try:
+        mark = (folder / UNFINISHED).open("a")
+    except OSError as error:
+        raise UsageError(f"{folder} cannot be written: {error.strerror}") from error
+    with mark:
+        try:
+            fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError(f"another backup is being made into {folder}; name another folder") from None
+        except OSError:  # a file system without locks
+            pass
+        _check_is_none(folder)  # one that ended just now
+        yield
 
 
 def _list(taken: Snapshot, bucket: str, folder: Path) -> Path:
     """Write down what has to be copied, so that the transaction need not stay open for it."""
     to = folder / "wanted.jsonl"
+    _private(to)
     with to.open("w") as file:
         file.writelines(one.to_line() for one in iter_objects(taken, bucket))
     return to
@@ -135,7 +165,9 @@ def iter_list(path: Path) -> Iterator[CopiedObject]:
 
 def _copy_all(store: ObjectStore, wanted: Iterable[CopiedObject], folder: Path, progress: Progress) -> dict[str, int]:
     counts = {"objects": 0, "object_bytes": 0, "missing": 0}
+    (folder / FOLDER).mkdir(mode=0o700, exist_ok=True)
     with replacing(folder / OBJECTS) as [part]:
+        _private(part)
         with part.open("w") as list_:
             for one in wanted:
                 copied = _copy(store, one, folder, progress)
@@ -172,6 +204,11 @@ def _copy(store: ObjectStore, wanted: CopiedObject, folder: Path, progress: Prog
     except SourceGone:  # before this backup: its owner removed it
         return replace(wanted, source=source, missing=True)
     return replace(wanted, source=source, sha256=digest.hexdigest())
+
+
+def _private(path: Path) -> None:
+    """Make a file that only its owner can read, also where others can look into the backup's folder."""
+    path.touch(0o600)
 
 
 def _sync(path: Path) -> None:

@@ -59,8 +59,8 @@ def check_health(name: str, stack: Stack, pid: int) -> Health:
         "seaweedfs": lambda: _seaweedfs(stack),
         "worker": lambda: _worker(stack, pid),
         "beat": lambda: _beat(stack, pid),
-        # Its health page needs no password, so check that this very process listens.
-        "flower": lambda: _flower(stack) if stack.ports["flower"] in _ports(pid, psutil.CONN_LISTEN) else Health.SILENT,
+        "flower": lambda: _page(stack.ports["flower"], "/healthcheck", pid),
+        "web": lambda: _page(stack.ports["web"], "/api/v1/health", pid),
     }[name]()
 
 
@@ -200,10 +200,13 @@ def _request_store(stack: Stack, request: Callable[[S3Client], object]) -> Healt
     return Health.ANSWERS
 
 
-def _flower(stack: Stack) -> Health:
-    connection = http.client.HTTPConnection(LOOPBACK, stack.ports["flower"], timeout=_TIMEOUT_S)
+def _page(port: int, path: str, pid: int) -> Health:
+    """Whether this very process answers there: the page needs no password, so that any would."""
+    if port not in _ports(pid, psutil.CONN_LISTEN):
+        return Health.SILENT
+    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=_TIMEOUT_S)
     try:
-        connection.request("GET", "/healthcheck")
+        connection.request("GET", path)
         return Health.ANSWERS if connection.getresponse().status == 200 else Health.REFUSES
     except (OSError, http.client.HTTPException):
         return Health.SILENT

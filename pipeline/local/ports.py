@@ -14,9 +14,11 @@ PORTS_OF = {
     "valkey": ("valkey",),
     "seaweedfs": ("s3", "s3_grpc", "master", "master_grpc", "volume", "volume_grpc", "filer", "filer_grpc"),
     "flower": ("flower",),
+    "web": ("web",),
 }
-MAIN_PORT = {"postgres": "postgres", "valkey": "valkey", "seaweedfs": "s3", "flower": "flower"}
-FLOWER_PORT = 5555
+MAIN_PORT = {"postgres": "postgres", "valkey": "valkey", "seaweedfs": "s3", "flower": "flower", "web": "web"}
+#: Those that people type: the first choice, and the option that chooses another.
+_KNOWN_PORTS = {"flower": 5555, "web": 8080}
 
 # Below the ephemeral ports of Linux (from 32768) and macOS (from 49152): an outgoing connection could hold one
 # just when a server restarts.
@@ -54,31 +56,35 @@ def choose(taken: Iterable[int]) -> int:
     raise StackError("no free port was found on 127.0.0.1; close something that listens there")
 
 
-def assign_ports(kept: Mapping[str, int], names: Iterable[str], flower_port: int | None = None) -> dict[str, int]:
+def assign_ports(
+    kept: Mapping[str, int], names: Iterable[str], wanted: Mapping[str, int] | None = None
+) -> dict[str, int]:
     """Every port of a stack: the earlier ones where they are still free, else new ones.
 
     Args:
         kept: the earlier ports by name.
         names: the services that are not running; the others keep their ports.
-        flower_port: the port asked for.
+        wanted: ports that were asked for, of `flower` and `web`.
 
     Raises:
         StackError: the port that was asked for is taken or needs root, or none is free.
     """
     ports = dict(kept)
-    if flower_port is not None and flower_port != ports.get("flower"):
-        ports["flower"] = flower_port
-        names = {*names, "flower"}
+    wanted = wanted or {}
+    if changed := {name for name, port in wanted.items() if port != ports.get(name)}:
+        ports |= wanted
+        names = {*names, *changed}
     for name in (port for service in PORTS_OF if service in set(names) for port in PORTS_OF[service]):
         problem = _problem(ports[name]) if name in ports else None
         if name in ports and problem is None:
             continue
-        if name == "flower" and flower_port is not None and isinstance(problem, PermissionError):
-            raise StackError(forbidden_line(flower_port, "--flower-port"))
-        if name == "flower" and flower_port is not None:
+        if name in wanted and isinstance(problem, PermissionError):
+            raise StackError(forbidden_line(wanted[name], f"--{name}-port"))
+        if name in wanted:
             raise StackError(
-                f"port {flower_port} is taken: something else listens there; choose another with --flower-port"
+                f"port {wanted[name]} is taken: something else listens there; choose another with --{name}-port"
             )
-        first = FLOWER_PORT if name == "flower" and name not in ports and is_free(FLOWER_PORT) else None
+        known = _KNOWN_PORTS.get(name)
+        first = known if known and name not in ports and is_free(known) else None
         ports[name] = first or choose(ports.values())
     return ports

@@ -26,6 +26,10 @@ from pipeline.settings import Settings
 from pipeline.storage.objects import ObjectStore, build_object_store
 from pipeline.storage.store_errors import ObjectMissing
 
+#: What a home may hold before it has a stack: what was fetched or computed, and what a file system has of its own.
+_WITHOUT_STACK = {".gitignore", "engines", "logs", "lost+found", "models", "run", "scratch", "weights"}
+_WITHOUT_STACK |= {f"known-files.sqlite{end}" for end in ("", "-wal", "-shm")}
+
 
 def restore_backup(home: Path, folder: Path, progress: Progress) -> Manifest:
     """Make a stack in `home` with what a backup holds, and stop it again.
@@ -64,12 +68,14 @@ def read_backup(folder: Path) -> Manifest:
         if (folder / UNFINISHED).exists():
             raise UsageError(f"{folder} holds a backup that broke off; repeat `poseline backup`") from None
         raise UsageError(f"{folder} holds no backup: there is no {MANIFEST}") from None
-    except (OSError, TypeError, ValueError) as error:
-        raise UsageError(f"{folder / MANIFEST} cannot be read ({error}); take another backup") from error
+    except OSError as error:
+        raise UsageError(f"{folder / MANIFEST} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise UsageError(f"{folder / MANIFEST} is damaged ({error}); restore another backup") from error
     for name, sha256 in ((DUMP, manifest.dump_sha256), (OBJECTS, manifest.objects_sha256)):
         path = folder / name
         if not path.is_file() or sha256_of(path) != sha256:
-            raise UsageError(f"{path} is missing or damaged; take another backup")
+            raise UsageError(f"{path} is missing or damaged; restore another backup")
     return manifest
 
 
@@ -80,6 +86,19 @@ def _check_empty(place: Home, manifest: Manifest) -> None:
             raise UsageError(f"{place.path} holds a part of another backup; remove it, or choose another --home")
     elif place.stack_file.exists() or place.data("postgres").exists():
         raise UsageError(f"{place.path} has a stack already; choose an empty place with --home")
+    elif others := _of_others(place.path):
+        held = f"{others[0]!r}" + (f" and {len(others) - 1} more" if len(others) > 1 else "")
+        raise UsageError(f"{place.path} is not empty: it holds {held}; choose an empty place with --home")
+
+
+def _of_others(home: Path) -> list[str]:
+    """What is in a home and not of a home without a stack; folders without any file are nothing."""
+    found = home.iterdir() if home.exists() else ()
+    return sorted(each.name for each in found if each.name not in _WITHOUT_STACK and not _is_empty_folder(each))
+
+
+def _is_empty_folder(path: Path) -> bool:
+    return path.is_dir() and all(each.is_dir() for each in path.rglob("*"))
 
 
 def _filled_with(folder: Path, manifest: Manifest, progress: Progress) -> Callable[[Settings], None]:
@@ -156,7 +175,10 @@ class _Filling:
             pass
         path = file_of(self._folder, copied.source)
         if not path.is_file() or sha256_of(path) != copied.sha256:
-            raise UsageError(f"{path}, which is {copied.source.key}, is missing or damaged; take another backup")
+            raise UsageError(
+                f"{path}, which is s3://{copied.source.bucket}/{copied.source.key}, is missing or damaged; put it "
+                "there from another copy of this backup and repeat the command, or restore another backup"
+            )
         return store.put_file(path, key, self._progress.advance, "application/octet-stream")
 
     def _store_of(self, bucket: str) -> ObjectStore:

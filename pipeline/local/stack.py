@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -55,7 +55,7 @@ def up(
     only: Collection[str] | None = None,
     slots: int | None = None,
     device: str | None = None,
-    flower_port: int | None = None,
+    wanted_ports: Mapping[str, int] | None = None,
     on_step: OnStep = lambda _: None,
     prepare: Callable[[Settings], None] = prepare_servers,
 ) -> StackStatus:
@@ -67,7 +67,7 @@ def up(
             keep running.
         slots: of the worker; one per CPU by default.
         device: of the worker, as in `poseline worker --device`; by default that of the running stack, or "auto".
-        flower_port: Flower's port; 5555 or another free one by default.
+        wanted_ports: of `flower` and `web`; 5555 and 8080, or other free ones, by default.
         on_step: called with a line of text before each step.
         prepare: called when the servers answer, before Poseline's processes start; must be idempotent.
 
@@ -91,10 +91,10 @@ def up(
         if stack is not None and not running:
             _stop_all(place, stack)
         for attempt in range(_START_ATTEMPTS):
-            before, stack = stack, _prepare_stack(place, stack, flower_port)
+            before, stack = stack, _prepare_stack(place, stack, wanted_ports)
             try:
-                if before is not None and before.ports["flower"] != stack.ports["flower"]:
-                    _announce_flower(place, before, stack, on_step)
+                if before is not None:
+                    _announce_ports(place, before, stack, on_step)
                 _start(place, stack, names, running, slots, device, on_step, prepare)
                 break
             except BaseException as error:
@@ -178,14 +178,14 @@ def _with_servers(only: Collection[str] | None) -> tuple[str, ...]:
     return tuple(name for name in SERVERS + PROCESSES if name in names)
 
 
-def _prepare_stack(home: Home, stack: Stack | None, flower_port: int | None) -> Stack:
+def _prepare_stack(home: Home, stack: Stack | None, wanted: Mapping[str, int] | None) -> Stack:
     """Generate the secrets once, assign the ports, and write the servers' configuration."""
     state = State.read(home)
     running = state.services if state.live_supervisor else {}
     idle = [name for name in SERVERS + PROCESSES if name not in running]
     if stack is not None and home.original_of(stack) is not None:
         stack = stack.copied()
-    assigned = ports.assign_ports(stack.ports if stack else {}, idle, flower_port)
+    assigned = ports.assign_ports(stack.ports if stack else {}, idle, wanted)
     new = (stack.with_ports(assigned) if stack else Stack.generate(assigned)).at(home.path)
     home.write_stack(new)
     write_configs(home, new)
@@ -271,9 +271,12 @@ def _replace_supervisor(
     return slots, device
 
 
-def _announce_flower(home: Home, before: Stack, after: Stack, on_step: OnStep) -> None:
-    if supervisor(home) is not None and "flower" in DesiredState.read(home).services:
-        on_step(f"restarting Flower on port {after.ports['flower']} instead of {before.ports['flower']}")
+def _announce_ports(home: Home, before: Stack, after: Stack, on_step: OnStep) -> None:
+    running = DesiredState.read(home).services if supervisor(home) is not None else ()
+    for name in ("flower", "web"):
+        old, new = before.ports.get(name), after.ports[name]
+        if name in running and old != new:
+            on_step(f"restarting {TITLES[name]} on port {new} instead of {old}")
 
 
 def _stop_all(home: Home, stack: Stack) -> None:

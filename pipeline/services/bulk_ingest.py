@@ -6,10 +6,10 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from typing import Protocol
 
 from pipeline.errors import PoselineError, ServiceUnavailable, Stopping, in_one_line
-from pipeline.services.take_in import Intake, Item, OnBytes, TakenIn
-from pipeline.services.upload_steps import check_servers
+from pipeline.services.to_take_in import Item, OnBytes, TakenIn
 
 #: Postgres or the object store may be away for so long, as when they restart.
 OUTAGE_S = 30.0
@@ -18,8 +18,27 @@ _ASK_AGAIN_S = 1.0
 _AHEAD = 4
 
 
+class BulkIntake(Protocol):
+    """Takes in videos, from many threads: as `Intake` does."""
+
+    stopping: threading.Event
+    on_wait: Callable[[str], None]
+
+    def take_in(self, item: Item, on_bytes: OnBytes = ...) -> TakenIn:
+        """Take in a video and request its run."""
+
+    def forget_left(self) -> None:
+        """Remove what is left of uploads that were broken off."""
+
+    def check_servers(self) -> None:
+        """Raise `ServiceUnavailable` where a server does not answer."""
+
+    def close(self) -> None:
+        """Close what it has open."""
+
+
 def ingest_all(
-    intake: Intake,
+    intake: BulkIntake,
     items: Iterable[Item],
     *,
     jobs: int,
@@ -81,7 +100,7 @@ def ingest_all(
 
 
 @contextmanager
-def _stopping_pool(intake: Intake, jobs: int) -> Iterator[ThreadPoolExecutor]:
+def _stopping_pool(intake: BulkIntake, jobs: int) -> Iterator[ThreadPoolExecutor]:
     """Threads that are told to stop, and waited for, when the block ends."""
     pool = ThreadPoolExecutor(jobs, thread_name_prefix="ingest")
     try:
@@ -98,7 +117,7 @@ def _wait_for_one(running: set[Future[None]]) -> set[Future[None]]:
     return rest
 
 
-def _take_in(intake: Intake, item: Item, on_bytes: OnBytes, asking: threading.Lock) -> TakenIn:
+def _take_in(intake: BulkIntake, item: Item, on_bytes: OnBytes, asking: threading.Lock) -> TakenIn:
     """Take in one video; once more where a server did not answer, and does again within 30 s.
 
     Raises:
@@ -116,11 +135,11 @@ def _take_in(intake: Intake, item: Item, on_bytes: OnBytes, asking: threading.Lo
     return intake.take_in(item, on_bytes)
 
 
-def _servers_are_back(intake: Intake, error: ServiceUnavailable) -> bool:
+def _servers_are_back(intake: BulkIntake, error: ServiceUnavailable) -> bool:
     """Wait until the servers answer, and say so. Returns whether they did in time."""
     for tries in range(round(OUTAGE_S / _ASK_AGAIN_S)):
         try:
-            check_servers(intake.system)
+            intake.check_servers()
         except PoselineError:
             if not tries:
                 intake.on_wait(f"{error.message}; waiting {OUTAGE_S:.0f} s for it")

@@ -8,6 +8,7 @@ from pipeline.core.precision import PRECISIONS, Precision
 from pipeline.db.engine import transaction
 from pipeline.db.fair_queue import BATCH, queue_ready_chunks, queue_stored_videos
 from pipeline.db.pressure import ingest_paused
+from pipeline.db.proxies import queue_wanted_proxies
 from pipeline.db.workers import select_workers
 from pipeline.errors import ServiceUnavailable
 from pipeline.queue import FRAMES_IN
@@ -18,7 +19,7 @@ def dispatch(system: System) -> int:
     """Send what may be sent now. Safe to call from anywhere at any time. Returns how many messages were sent."""
     slots = _slots(system)
     sent = sum(_dispatch_chunks(system, precision, slots[precision]) for precision in PRECISIONS)
-    return sent + _dispatch_videos(system, max(slots.values()))
+    return sent + _dispatch_videos(system, max(slots.values())) + _dispatch_proxies(system, max(slots.values()))
 
 
 def dispatch_videos(system: System) -> int:
@@ -70,6 +71,15 @@ def _dispatch_videos(system: System, slots: int) -> int:
         queued = queue_stored_videos(connection, most) if ingest_paused(connection) is None else []
     for video_id in queued:
         system.queue.send_ingest(video_id)
+    return len(queued)
+
+
+def _dispatch_proxies(system: System, slots: int) -> int:
+    """They take minutes and come before chunks on a worker, so few are under way: the share of ingest once more."""
+    with transaction(system.engine) as connection:
+        queued = queue_wanted_proxies(connection, math.ceil(system.settings.ingest_share * max(slots, 1)))
+    for video_id in queued:
+        system.queue.send_proxy(video_id)
     return len(queued)
 
 

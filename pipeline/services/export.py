@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -52,6 +53,28 @@ def export_run(
         PoselineError: the disk is full.
     """
     result = load_result(system, run_id, team=team)
+
+    def write(files: Sequence[IO[bytes]]) -> tuple[dict[str, Any], str | None]:
+        tally = _write(system, result, form, files[0], files[-2], progress)
+        summary = result.summary(tally)
+        files[-1].write(encode_run_metadata(result.run, result.video, summary))
+        return summary, tally.missing_line()
+
+    return write_result_files(run_id, to, form, write)
+
+
+def write_result_files(
+    run_id: UUID, to: Path, form: Format, write: Callable[[Sequence[IO[bytes]]], tuple[dict[str, Any], str | None]]
+) -> Export:
+    """Write a run's result files: the poses to `to`, those beside it, and the metadata.
+
+    Args:
+        write: writes the open files, of JSON Lines two, else three; returns the run's numbers, and how many frames are
+            missing.
+
+    Raises:
+        UsageError, PoselineError: as `export_run`.
+    """
     names = ResultNames.of_poses(to)
     paths = [to] if form == "jsonl" else [to, to.with_name(f"{to.stem}.empty_frames{to.suffix}")]
     paths.append(names.metadata)
@@ -60,12 +83,10 @@ def export_run(
     try:
         to.parent.mkdir(parents=True, exist_ok=True)
         with atomic_files(targets) as files:
-            tally = _write(system, result, form, files[0], files[-2], progress)
-            summary = result.summary(tally)
-            files[-1].write(encode_run_metadata(result.run, result.video, summary))
+            summary, missing = write(files)
     except OSError as error:
         raise cannot_write(to, error) from error
-    return Export(tuple(paths), summary, tally.missing_line())
+    return Export(tuple(paths), summary, missing)
 
 
 def export_to_stream(
@@ -109,7 +130,7 @@ def _write(
     system: System, result: RunResult, form: Format, poses: IO[bytes], empty: IO[bytes], progress: Progress
 ) -> Tally:
     tally = Tally()
-    writer = _writer(result, form, poses, empty)
+    writer = writer_of(result, form, poses, empty)
     progress.total(len(result.index))
     for _ in iter_pass(result.iter_rows(system), (writer, tally)):
         progress.advance()
@@ -117,7 +138,7 @@ def _write(
     return tally
 
 
-def _writer(result: RunResult, form: Format, poses: IO[bytes], empty: IO[bytes]) -> FrameWriter:
+def writer_of(result: RunResult, form: Format, poses: IO[bytes], empty: IO[bytes]) -> FrameWriter:
     time_base, names = result.index.time_base, result.run.model.keypoint_names
     if form == "jsonl":
         return JsonLines(poses, time_base)

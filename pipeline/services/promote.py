@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from pipeline.core.progress import SILENT, Progress
 from pipeline.core.states import RunState
 from pipeline.db import promotions as db
-from pipeline.db.engine import transaction
+from pipeline.db.engine import retried, transaction
 from pipeline.db.frames import has_frames
 from pipeline.db.passes import find_passes
 from pipeline.db.promotions import PromotionRow
@@ -91,13 +91,18 @@ def promote(system: System, name: str, *, team: str | None, by: str, reason: str
     """
     by, why = checked_by(by), _checked_reason(reason, "promoted by hand")
     run_id = find_run(system, name, team=team, prefer="done")
-    with transaction(system.engine) as connection:
-        run = select_run(connection, run_id, team=team)
-        _require_done(run)
-        before = db.lock_current(connection, run.video_id)
-        _require_results(connection, run)
-        if before != run_id:
-            db.make_current(connection, run.video_id, run_id, by=by, reason=why)
+
+    def change() -> tuple[RunRow, UUID | None]:
+        with transaction(system.engine) as connection:
+            run = select_run(connection, run_id, team=team)
+            _require_done(run)
+            before = db.lock_current(connection, run.video_id)
+            _require_results(connection, run)
+            if before != run_id:
+                db.make_current(connection, run.video_id, run_id, by=by, reason=why)
+            return run, before
+
+    run, before = retried(change)  # an erasure locks the runs first
     about = f"run {short_id(run_id)} ({run.model_name})"
     if before == run_id:
         return _change(run, "none", run_id, before, by, f"{about} is current already; nothing changed")
@@ -114,8 +119,7 @@ def rollback(system: System, name: str, *, team: str | None, by: str, reason: st
     """
     by, why = checked_by(by), _checked_reason(reason, "rolled back")
     video_id = find_video(system, name, team=team)
-    with transaction(system.engine) as connection:
-        return _roll_back(connection, video_id, by, why, ())
+    return _rolled_back(system, video_id, by, why, ())
 
 
 def iter_rollback(
@@ -202,12 +206,19 @@ def _require_results(connection: Connection, run: RunRow) -> None:
 
 def _rolled_back_or_refused(system: System, video_id: UUID, by: str, why: str, passes: tuple[UUID, ...]) -> Change:
     try:
-        with transaction(system.engine) as connection:
-            return _roll_back(connection, video_id, by, why, passes)
+        return _rolled_back(system, video_id, by, why, passes)
     except UsageError as error:
         with transaction(system.engine) as connection:
             current = db.select_current(connection, video_id)
         return Change(video_id, error.message.partition(":")[0], "refused", current, None, by, error.message)
+
+
+def _rolled_back(system: System, video_id: UUID, by: str, why: str, passes: tuple[UUID, ...]) -> Change:
+    def change() -> Change:
+        with transaction(system.engine) as connection:
+            return _roll_back(connection, video_id, by, why, passes)
+
+    return retried(change)
 
 
 def _roll_back(connection: Connection, video_id: UUID, by: str, why: str, passes: tuple[UUID, ...]) -> Change:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 from pipeline.core.comparison_figures import ComparisonFigures
@@ -42,7 +42,7 @@ class RunDetail:
         suspects: number of open chunks that are tried alone, because workers died that had them.
         given_up: chunks that were quarantined.
         decision: the newest entry of the history on this run: whether it became current, and why.
-        against: the run that was current when this one was finished, and how this one differs.
+        against: the id of the run that was current when this one was finished, and how this one differs.
     """
 
     run: Run
@@ -53,20 +53,19 @@ class RunDetail:
     suspects: int = 0
     given_up: Sequence[GivenUp] = ()
     decision: PromotionRow | None = None
-    against: tuple[UUID, ComparisonFigures] | None = None
+    against: Mapping[str, Any] | None = None
 
     def to_dict(self) -> dict[str, object]:
         """The run as JSON fields."""
         run, video = self.run, self.video
         return {
             **to_dict(run),
-            "fingerprint": run.model_fingerprint,
-            "frames_done": run.frames_done,
             "chunks_by_state": self.chunks_by_state,
             "width": video.width,
             "height": video.height,
             "codec": video.codec,
             "sha256": video.sha256,
+            "source": f"s3://{video.source.bucket}/{video.source.key}" if video.source and not video.owned else None,
             "source_gone_at": video.source_gone_at.isoformat() if video.source_gone_at else None,
             "original_removed_at": video.original_removed_at and video.original_removed_at.isoformat(),
             "first_pts": video.first_pts,
@@ -83,7 +82,7 @@ class RunDetail:
                 "by": self.decision.by,
                 "reason": self.decision.reason,
             },
-            "comparison": self.against and {"against_run_id": str(self.against[0]), **self.against[1].in_short()},
+            "comparison": self.against and dict(self.against),
         }
 
 
@@ -209,8 +208,12 @@ def get_run(system: System, run_id: UUID, *, team: str | None) -> RunDetail:
             0 if is_final(run.state) else count_suspects(connection, run_id, SUSPECT_DEATHS),
             select_given_up(connection, run_id),
             select_decision(connection, run_id),
-            select_comparison(connection, run_id),
+            _in_short(select_comparison(connection, run_id)),
         )
+
+
+def _in_short(found: tuple[UUID, ComparisonFigures] | None) -> dict[str, Any] | None:
+    return None if found is None else {"against_run_id": str(found[0]), **found[1].in_short()}
 
 
 def poll_runs(system: System, run_ids: Collection[UUID], *, team: str | None) -> RunsPoll:
@@ -232,19 +235,23 @@ def to_dict(run: Run) -> dict[str, object]:
         "video": run.video,
         "team": run.team,
         "model": run.model_name,
+        "fingerprint": run.model_fingerprint,
         "state": run.state,
+        "video_state": run.video_state,
         "reason": run.reason,
         "notes": list(run.notes),
         "tags": dict(run.tags),
         "lane": run.lane,
         "deadline": run.deadline and run.deadline.isoformat(),
         "created_at": run.created_at.isoformat(),
+        "started_at": run.started_at and run.started_at.isoformat(),
         "finished_at": run.finished_at.isoformat() if run.finished_at else None,
         "is_current": run.is_current,
         "promotion": run.promotion,
         "paused_since": run.paused_at.isoformat() if is_held_back(run) and run.paused_at else None,
         "took_s": took_s,
         "frames": run.frames,
+        "frames_done": run.frames_done,
         "video_s": run.video_s,
         "frames_per_second": round(run.frames_done / took_s, 2) if run.frames_done and took_s else None,
         **(run.summary or {}),

@@ -20,7 +20,7 @@ from pipeline.db.workers import ALIVE_S
 from pipeline.settings import Settings
 
 SUSPECT_DEATHS = 2
-_FREE_DEATHS: dict[LeaseKind, int] = {"chunk": SUSPECT_DEATHS, "video": 5, "run": 5}
+_FREE_DEATHS: dict[LeaseKind, int] = {"chunk": SUSPECT_DEATHS, "video": 5, "run": 5, "proxy": 5}
 #: A chunk that has had so many is given up after `max_expirations` more, however many other workers die.
 MOST_DEATHS = 20
 #: For so long after the death of another worker a death is no evidence.

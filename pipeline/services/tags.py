@@ -62,8 +62,15 @@ def tag_video(
         NotFound: there is no such video or run, or it is another team's; or a tag to be removed is not there.
         UsageError: there would be too many.
     """
-    video_id = find_video(system, name_or_id, team=team)
+    return change_tags(system, find_video(system, name_or_id, team=team), team=team, tags=tags, remove=remove)
+
+
+def change_tags(
+    system: System, video_id: UUID, *, team: str | None, tags: Tags, remove: Collection[str] = ()
+) -> TaggedVideo:
+    """As `tag_video`, of the video with that id."""
     with transaction(system.engine) as connection:
+        select_video(connection, video_id, team=team)
         before = lock_tags(connection, [video_id])[video_id]
         for key in remove:
             if key not in before:

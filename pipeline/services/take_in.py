@@ -15,27 +15,28 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 from uuid import UUID
 
 from pipeline.core.objects import StoredObject
-from pipeline.core.tags import Tags
 from pipeline.core.video_limits import VideoLimits
-from pipeline.errors import OwnPreview, Stopping, StoreFull, UsageError, VideoRejected
+from pipeline.db.uploads import upload_removed
+from pipeline.errors import OwnPreview, ServiceUnavailable, Stopping, StoreFull, UsageError, VideoRejected
 from pipeline.services.checked_reader import CheckedReader
 from pipeline.services.known_files import KnownFiles, is_unchanged
 from pipeline.services.pressure import Room, note_store_full
-from pipeline.services.registration import Arrival, Arrived, Entry, NoRoom, Registration, RequestedRun
+from pipeline.services.registration import Arrival, Arrived, Entry, NoRoom, Registration
 from pipeline.services.system import System
-from pipeline.services.tags import Replaced
 from pipeline.services.teams import in_bytes, limits_of
+from pipeline.services.to_take_in import Item, OnBytes, TakenIn
 from pipeline.services.upload_steps import (
     check_readable,
+    check_servers,
     find_object_at,
     forget_upload,
     has_size_of,
+    is_removed,
     printable,
     restore,
 )
@@ -44,51 +45,6 @@ from pipeline.video.reader import check
 from pipeline.video.source import FileSource
 
 _HASH_BYTES = 2**20
-OnBytes = Callable[[int], None]
-
-
-@dataclass(frozen=True)
-class Item:
-    """One video to take in.
-
-    Args:
-        location: a path, or `s3://bucket/key`.
-        name: that the video is to have; by default that of the file or object.
-        size_bytes: of a file.
-        in_folder: it was found in a folder, and not named itself.
-    """
-
-    location: str
-    team: str
-    name: str | None = None
-    tags: Tags = field(default_factory=dict)
-    size_bytes: int = 0
-    in_folder: bool = False
-
-    @property
-    def is_object(self) -> bool:
-        """Whether it is in the object store."""
-        return self.location.startswith("s3://")
-
-    @property
-    def shown_name(self) -> str:
-        """The name that its video has, printable."""
-        return printable(self.name or self.location.rpartition("/")[2])
-
-
-@dataclass(frozen=True)
-class TakenIn:
-    """A video that was taken in, and its run, where one was asked for.
-
-    Args:
-        known_as: the name of the video of the same content that was there before; None where it is new.
-        replaced: values of its tags that are others now.
-    """
-
-    video_id: UUID
-    run: RequestedRun | None
-    known_as: str | None
-    replaced: Replaced = ()
 
 
 class Intake:
@@ -128,12 +84,26 @@ class Intake:
             UsageError: it cannot be read, changed meanwhile, or is one of Poseline's own objects; or it would have too
                 many tags.
             ObjectMissing, ServiceUnavailable: as the object store and the database say.
+            NotFound: it was erased while it was uploaded; nothing of it is left.
             Stopping: `stopping` was set.
         """
         self._check_going_on()
         if item.is_object:
             return self._take_in_object(item)
         return self._take_in_file(item, Path(item.location), on_bytes)
+
+    def check_servers(self) -> None:
+        """Check that videos can be stored.
+
+        Raises:
+            ServiceUnavailable: Postgres or the object store does not answer.
+        """
+        check_servers(self.system)
+
+    def close(self) -> None:
+        """Close the hashes of files."""
+        if self._known_files is not None:
+            self._known_files.close()
 
     def forget_left(self) -> None:
         """Remove what is left of uploads that were broken off while no server answered who could remove it."""
@@ -198,9 +168,12 @@ class Intake:
     def _leaving_nothing(self, entry: Entry) -> Iterator[None]:
         try:
             yield
-        except BaseException:
+        except BaseException as error:
+            removed = isinstance(error, ServiceUnavailable) and is_removed(self.system, entry.video_id)
             if not forget_upload(self.system, entry.video_id, entry.key):  # one that is complete stays
                 self._left.append((entry.video_id, entry.key))
+            if removed:  # its parts with it, which is no outage after which it is uploaded again
+                raise upload_removed() from error
             raise
 
     def _completed(self, entry: Entry, arrived: Arrived) -> TakenIn:

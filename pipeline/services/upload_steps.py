@@ -119,6 +119,13 @@ def forget_upload(system: System, video_id: UUID, key: str, *, idle_s: float | N
     return False
 
 
+def is_removed(system: System, video_id: UUID) -> bool:
+    """Whether an upload's row is known to be gone: it was erased, or took too long."""
+    with suppress(ServiceUnavailable), transaction(system.engine) as connection:
+        return not upload_exists(connection, video_id)
+    return False
+
+
 def check_readable(path: Path) -> None:
     """Check that a path is a file that can be read and has something in it.
 

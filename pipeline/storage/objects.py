@@ -205,13 +205,25 @@ class ObjectStore:
             SourceGone: the object changed or went away since it was pinned.
             ServiceUnavailable: the object store does not answer, or closed the connection early.
         """
-        total = 0
-        with pinned_errors(source), closing(self._client.get_object(**_pin(source))["Body"]) as body:
+        return self.iter_range(source, 0, source.size_bytes)
+
+    def iter_range(self, source: StoredObject, first: int, stop: int) -> Iterator[bytes]:
+        """Bytes `[first, stop)` of the pinned version, in order, in pieces; nothing where there are none.
+
+        Raises:
+            SourceGone: the object changed or went away since it was pinned.
+            ServiceUnavailable: the object store does not answer, or closed the connection early.
+        """
+        part: dict[str, Any] = {} if (first, stop) == (0, source.size_bytes) else {"Range": f"bytes={first}-{stop - 1}"}
+        total, size_bytes = 0, stop - first
+        if size_bytes <= 0 < source.size_bytes:
+            return
+        with pinned_errors(source), closing(self._client.get_object(**_pin(source), **part)["Body"]) as body:
             for piece in body.iter_chunks(_PIECE_BYTES):
                 total += len(piece)
                 yield piece
-        if total != source.size_bytes:
-            raise ServiceUnavailable(f"the object store gave {total} of {source.size_bytes} bytes; try again")
+        if total != size_bytes:
+            raise ServiceUnavailable(f"the object store gave {total} of {size_bytes} bytes; try again")
 
     def delete(self, key: str) -> None:
         """Remove one of our objects, if it exists, and the parts of uploads to its key that were never completed."""

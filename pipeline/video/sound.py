@@ -32,6 +32,8 @@ from pipeline.video.lockdown import grant_cpu
 from pipeline.video.wire import RecordKind
 
 MAX_CHANNELS = 2
+#: Nothing is recorded with less than a telephone's 8000. To make 48,000 samples of each costs minutes.
+LOWEST_RATE_HZ = 1000
 #: 15 ms, less than one frame at 60 frames a second.
 MAX_DRIFT = SOUND_RATE_HZ * 15 // 1000
 #: In one record.
@@ -132,8 +134,8 @@ class _Placer:
         return self._piece_at + self._taken * SOUND_RATE_HZ // frame.sample_rate
 
     def _begin(self, frame: AudioFrame, form: tuple[str, str, int]) -> None:
-        if frame.sample_rate < 1:
-            raise Unreadable("its sampling rate is invalid")
+        if frame.sample_rate < LOWEST_RATE_HZ:
+            raise Unreadable(f"its sampling rate of {frame.sample_rate} Hz is too low for sound")
         at = _place_of(frame)
         self._piece_at = self._piece_at + self._given if at is None else at
         self._form, self._taken, self._given = form, 0, 0

@@ -46,10 +46,14 @@ class VideoWriter:
         usual_fps: Fraction,
         channels: int,
         rate_hz: int,
+        sound_from_s: Fraction,
+        keyframe_every: int | None,
     ) -> None:
         self._container = container
         preset = _LARGE_PRESET if size[0] * size[1] > _LARGE_PIXELS else _PRESET
-        stream = container.add_stream("libx264", usual_fps, options={"crf": "23", "preset": preset})
+        # Without frames that refer to later ones, each can be shown as soon as it is decoded.
+        steps = {} if keyframe_every is None else {"g": str(keyframe_every), "bf": "0"}
+        stream = container.add_stream("libx264", usual_fps, options={"crf": "23", "preset": preset} | steps)
         assert isinstance(stream, VideoStream)
         stream.width, stream.height = size
         stream.pix_fmt = "yuv420p"
@@ -62,7 +66,7 @@ class VideoWriter:
         self._time_base = time_base
         self._to_yuv = VideoReformatter()
         self._sound: AudioStream | None = None
-        self._sound_at = 0
+        self._sound_at = round(sound_from_s * rate_hz)
         self._channels, self._rate_hz = channels, rate_hz
         if channels:
             self._layout = "mono" if channels == 1 else "stereo"
@@ -84,7 +88,7 @@ class VideoWriter:
         self._container.mux(self._stream.encode(frame))
 
     def write_sound(self, samples: npt.NDArray[np.int16]) -> None:
-        """Add samples `(n, channels)` after those before; the first is at pts 0."""
+        """Add samples `(n, channels)` after those before; the first is at `sound_from_s`."""
         if self._sound is None or not len(samples):
             return
         frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples).reshape(1, -1), "s16", self._layout)
@@ -109,6 +113,8 @@ class VideoWriter:
         comment: str,
         channels: int = 0,
         rate_hz: int = 48_000,
+        sound_from_s: Fraction = Fraction(0),
+        keyframe_every: int | None = None,
     ) -> Iterator[VideoWriter]:
         """Yield a writer; the file takes its name `to` when the block ends without an error.
 
@@ -119,12 +125,22 @@ class VideoWriter:
             comment: for the file's metadata.
             channels: of the sound, 0 for none.
             rate_hz: of the sound.
+            sound_from_s: when the sound begins.
+            keyframe_every: so many frames, and each frame refers only to earlier ones; None for what the encoder
+                chooses.
         """
         options = {"movflags": "faststart"}
         with replacing(to) as [part], av.open(str(part), "w", format="mp4", options=options) as container:
             container.metadata["comment"] = comment
             writer = cls(
-                container, size=size, time_base=time_base, usual_fps=usual_fps, channels=channels, rate_hz=rate_hz
+                container,
+                size=size,
+                time_base=time_base,
+                usual_fps=usual_fps,
+                channels=channels,
+                rate_hz=rate_hz,
+                sound_from_s=sound_from_s,
+                keyframe_every=keyframe_every,
             )
             yield writer
             writer._flush()

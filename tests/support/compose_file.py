@@ -34,6 +34,8 @@ READ_ELSEWHERE = {
     "POSELINE_S3_ADMIN_ACCESS_KEY": "docker-compose.yml",
     "POSELINE_S3_ADMIN_SECRET_KEY": "docker-compose.yml",
     "POSELINE_S3_INTERNAL_KEY": "docker-compose.yml",
+    "POSELINE_WEB_BIND": "docker-compose.yml",
+    "POSELINE_WEB_DOMAIN": "docker-compose.yml",
     "POSELINE_WORKERS": "docker-compose.yml",
     "POSELINE_WORKER_SLOTS": "docker-compose.yml",
     "POSELINE_WORKER_MEMORY": "docker-compose.yml",

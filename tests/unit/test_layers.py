@@ -27,7 +27,8 @@ ALLOWED: dict[str, set[str]] = {
     "web": set(),
     "bench": {"core", "video", "inference", "storage", "db", "queue", "services", "local"},
     "api": {"core", "db", "services", "web"},
-    "cli": {"api", "core", "video", "inference", "storage", "db", "queue", "services", "local", "bench"},
+    "remote": {"core", "db", "services"},
+    "cli": {"api", "remote", "core", "video", "inference", "storage", "db", "queue", "services", "local", "bench"},
 }
 EVERYWHERE = {"errors", "settings", "logs"}
 
@@ -52,6 +53,9 @@ VENDOR_HOMES: dict[str, set[str]] = {
     "starlette": {"pipeline/api"},
     "uvicorn": {"pipeline/api"},
     "pydantic": {"pipeline/api", "pipeline/services/trial.py", "pipeline/settings.py"},
+    "trustme": {"pipeline/local/certificates.py"},
+    "cryptography": {"pipeline/local/certificates.py"},
+    "urllib3": {"pipeline/remote", "pipeline/storage", "pipeline/local"},
     "argon2": {"pipeline/services/accounts/passwords.py"},
     "click": {"pipeline/cli"},
     "rich": {"pipeline/cli"},

@@ -13,13 +13,14 @@ from pipeline.db.tables.accounts import (
     web_session,
 )
 from pipeline.db.tables.columns import metadata
+from pipeline.db.tables.derived import proxy
 from pipeline.db.tables.keeping import erased_source, erasure, erasure_item, frame_removal, retention
 from pipeline.db.tables.processes import pressure, state_transition, worker, worker_death
 from pipeline.db.tables.schedules import pass_, schedule
 from pipeline.db.tables.uploads import upload, upload_part
 from pipeline.db.tables.versions import comparison, promotion
 from pipeline.db.tables.watches import watch, watch_hint
-from pipeline.db.tables.work import CONTENT_INDEX, chunk, frame, lane, model, run, team, video
+from pipeline.db.tables.work import CONTENT_INDEX, chunk, frame, lane, model, run, run_request, team, video
 
 __all__ = [
     "CONTENT_INDEX",
@@ -41,8 +42,10 @@ __all__ = [
     "pass_",
     "pressure",
     "promotion",
+    "proxy",
     "retention",
     "run",
+    "run_request",
     "schedule",
     "share",
     "sign_in_failure",

@@ -69,7 +69,8 @@ share = Table(
 web_session = Table(
     "web_session",
     metadata,
-    Column("token_sha256", Text, primary_key=True),
+    Column("id", Uuid, primary_key=True, server_default=func.gen_random_uuid()),
+    Column("token_sha256", Text, nullable=False, unique=True),
     _account("account_id", "CASCADE"),
     Column("share_id", Uuid, ForeignKey("share.id", ondelete="CASCADE")),
     Column("client", Text, nullable=False, server_default=""),
@@ -85,7 +86,8 @@ web_session = Table(
 one_time_link = Table(
     "one_time_link",
     metadata,
-    Column("token_sha256", Text, primary_key=True),
+    Column("id", Uuid, primary_key=True, server_default=func.gen_random_uuid()),
+    Column("token_sha256", Text, nullable=False, unique=True),
     Column("kind", Text, nullable=False),
     _account("account_id", "CASCADE"),
     Column("team_id", Uuid, ForeignKey("team.id", ondelete="CASCADE")),
@@ -131,7 +133,8 @@ audit = Table(
     Column("subject", Text, nullable=False, server_default=""),
     Column("detail", JSONB, nullable=False, server_default=text("'{}'")),
     Index("audit_team", "team_id", "id"),
-    Index("audit_at", "at"),
+    Index("audit_outlived", "team_id", "at"),
+    Index("audit_account", "account_id"),
 )
 
 #: How often a wrong password was given for an e-mail address, or from a network address.

@@ -97,6 +97,7 @@ video = Table(
     Column("source_gone_at", timestamp()),
     Column("original_at", timestamp(), nullable=False, server_default=func.now()),
     Column("original_removed_at", timestamp()),
+    Column("changed_at", timestamp(), nullable=False, server_default=func.now()),
     Index(CONTENT_INDEX, "team_id", "sha256", unique=True, postgresql_where=text("state = 'ready'")),
     Index("video_hash", "team_id", "sha256"),
     Index("video_current", "current_run_id"),
@@ -123,6 +124,8 @@ video = Table(
         *("video_original", "team_id", "original_at"),
         postgresql_where=text("owned and state = 'ready' and original_removed_at is null"),
     ),
+    Index("video_listed", "team_id", "created_at", "id", postgresql_where=text("duplicate_of is null")),
+    Index("video_changes", "team_id", "changed_at"),
 )
 
 run = Table(
@@ -155,7 +158,11 @@ run = Table(
     Column("promotion", Text, nullable=False, server_default="automatic"),
     Column("export_removed_at", timestamp()),
     Column("not_current_since", timestamp()),
+    Column("changed_at", timestamp(), nullable=False, server_default=func.now()),
     Index("run_video", "video_id"),
+    Index("run_listed", "team_id", "created_at", "id"),
+    Index("run_changes", "team_id", "changed_at"),
+    Index("run_under_way", "team_id", postgresql_where=text("state in ('running', 'finishing')")),
     Index(
         *("run_export", "team_id", "finished_at"),
         postgresql_where=text("state = 'done' and export_removed_at is null"),
@@ -195,6 +202,18 @@ run = Table(
         "deadline",
         postgresql_where=text("deadline is not null and rank > 0 and state in ('waiting', 'queued', 'running')"),
     ),
+)
+
+#: Runs that were asked for with a key, so that the same question again has the same answer.
+run_request = Table(
+    "run_request",
+    metadata,
+    Column("team_id", Uuid, ForeignKey("team.id", ondelete="CASCADE"), primary_key=True),
+    Column("key_sha256", Text, primary_key=True),
+    Column("asked_sha256", Text, nullable=False),
+    Column("run_id", Uuid, ForeignKey("run.id", ondelete="CASCADE"), nullable=False),
+    Column("created_at", timestamp(), nullable=False, server_default=func.now()),
+    Index("run_request_run", "run_id"),
 )
 
 chunk = Table(

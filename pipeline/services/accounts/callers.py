@@ -19,10 +19,11 @@ KEY_MARK = "psl_"
 
 @dataclass(frozen=True)
 class Caller:
-    """Who makes a request; at most one of account, key and share is there.
+    """Who makes a request: an account or a key, or neither.
 
     Args:
-        teams: that it may see anything of.
+        shared: the video whose link was opened in this browser.
+        teams: whose member it is.
     """
 
     account: AccountRow | None = None
@@ -56,11 +57,10 @@ def caller_of_key(system: System, secret: str) -> Caller:
     return Caller() if key is None else Caller(key=key, teams=(key.team,))
 
 
-def caller_of_session(system: System, token: str) -> Caller:
-    """Whose browser sends this token: nobody's, where it is none, or the session is over."""
-    sha256 = token_sha256(token)
+def caller_of_session(system: System, token: str | None, share_token: str | None = None) -> Caller:
+    """Whose browser sends these tokens: nobody's, where they are none, or the sessions are over."""
     with transaction(system.engine) as connection:
-        account = find_session_account(connection, sha256, SESSION_S)
-        if account is not None:
-            return Caller(account=account, teams=select_teams_of(connection, account.id))
-        return Caller(shared=find_session_share(connection, sha256))
+        account = None if token is None else find_session_account(connection, token_sha256(token), SESSION_S)
+        shared = None if share_token is None else find_session_share(connection, token_sha256(share_token))
+        teams = () if account is None else select_teams_of(connection, account.id)
+    return Caller(account=account, shared=shared, teams=teams)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
@@ -13,8 +15,12 @@ _SHORTEST = 10
 _LONGEST = 1024
 
 _HASHER = PasswordHasher()
-#: Compared with where there is no account, so that an answer takes as long.
-_NOBODY = _HASHER.hash("")
+
+
+@cache
+def _nobody() -> str:
+    """Compared with where there is no account, so that an answer takes as long."""
+    return _HASHER.hash("")
 
 
 def check_password(password: str) -> None:
@@ -44,7 +50,7 @@ def is_right(password: str, kept: str | None) -> bool:
     if len(password) > _LONGEST:
         return False
     try:
-        return _HASHER.verify(kept or _NOBODY, password) and kept is not None
+        return _HASHER.verify(kept or _nobody(), password) and kept is not None
     except (VerificationError, InvalidHashError):
         return False
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pipeline.core.audit import Action
 from pipeline.core.tokens import new_token, token_sha256
 from pipeline.db.accounts import AccountRow, find_account, set_password
+from pipeline.db.audit import delete_audit_without_team
 from pipeline.db.engine import transaction
 from pipeline.db.sign_ins import (
     block,
@@ -15,6 +17,7 @@ from pipeline.db.sign_ins import (
     note_failure,
 )
 from pipeline.errors import NotSignedIn, TooManyAttempts
+from pipeline.services.accounts.audit import note_in_teams
 from pipeline.services.accounts.callers import SESSION_S
 from pipeline.services.accounts.passwords import hash_password, is_outdated, is_right
 from pipeline.services.system import System
@@ -37,8 +40,19 @@ def sign_in(system: System, email: str, password: str, *, address: str, client: 
         NotSignedIn: there is no such account, or the password is wrong; which of them is not said.
         TooManyAttempts: too many wrong passwords came before.
     """
+    account = check_sign_in(system, email, password, address=address)
+    return account, begin_session(system, account, client)
+
+
+def check_sign_in(system: System, email: str, password: str, *, address: str) -> AccountRow:
+    """Check a password, and count it where it is wrong.
+
+    Raises:
+        NotSignedIn, TooManyAttempts: as `sign_in`.
+    """
     email = email.strip().lower()
-    subjects = {"account": f"account {email[:320]}", "address": f"address {address}"}
+    # Hashed: a list of who could not sign in should not be a list of addresses.
+    subjects = {kind: f"{kind} {token_sha256(of)}" for kind, of in (("account", email), ("address", address))}
     with transaction(system.engine) as connection:
         if wait_s := blocked_s(connection, list(subjects.values())):
             raise TooManyAttempts(wait_s)
@@ -52,13 +66,15 @@ def sign_in(system: System, email: str, password: str, *, address: str, client: 
                 over = note_failure(connection, subject, _FORGET_S) - _FREE[kind]
                 if over > 0:
                     block(connection, subject, min(2.0 ** (over - 1), _LONGEST_WAIT_S))
-        raise NotSignedIn("the e-mail address or the password is wrong; whoever invited you can make you a new link")
+            if account is not None:
+                note_in_teams(connection, account, Action.SIGN_IN_FAILED)
+        raise NotSignedIn("the e-mail address or the password is wrong; who runs this Poseline can make you a new link")
     renewed = hash_password(password) if is_outdated(kept) else None
     with transaction(system.engine) as connection:
         forget_failures(connection, subjects["account"])
         if renewed is not None:
             set_password(connection, account.id, renewed)
-    return account, begin_session(system, account, client)
+    return account
 
 
 def begin_session(system: System, account: AccountRow, client: str) -> str:
@@ -66,7 +82,9 @@ def begin_session(system: System, account: AccountRow, client: str) -> str:
     token = new_token()
     with transaction(system.engine) as connection:
         delete_expired(connection)
+        delete_audit_without_team(connection)
         insert_session(connection, token_sha256(token), SESSION_S, client[:_LONGEST_CLIENT], account_id=account.id)
+        note_in_teams(connection, account, Action.SIGNED_IN)
     return token
 
 

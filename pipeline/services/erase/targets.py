@@ -11,6 +11,7 @@ from pipeline.core.tags import Tags
 from pipeline.db.engine import transaction
 from pipeline.db.erasure_targets import Extent, Target, find_tagged, find_team, find_videos, measure, with_same_content
 from pipeline.db.erasures import Item, Scope, insert_erasure, mark_team
+from pipeline.db.videos import select_video
 from pipeline.errors import NotFound, UsageError
 from pipeline.services.system import System
 from pipeline.services.teams import require_team
@@ -73,6 +74,19 @@ def find_asked(system: System, names: Sequence[str], *, team: str | None, tags: 
     if team is None:
         raise UsageError("name what to erase: videos, --team TEAM, or --team TEAM --tag person=NAME")
     return _of_tags(system, team, tags) if tags else _of_team(system, team)
+
+
+def asked_video(system: System, video_id: UUID, *, team: str) -> Asked:
+    """What is meant by one video of a team, by its id.
+
+    Raises:
+        NotFound: there is no such video, or it is another team's.
+    """
+    with transaction(system.engine) as connection:
+        name = select_video(connection, video_id, team=team).name
+        ids = with_same_content(connection, [video_id])
+        extent = measure(connection, ids)
+    return Asked("videos", tuple(ids), None, f"video:{video_id}", printable(name), extent, (printable(name),))
 
 
 def begin_erasure(system: System, asked: Asked, by: str) -> UUID:

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from pipeline.services.preview.request import Preview, draw_thumbnail, preview_run
+from pipeline.services.preview.request import Preview, draw_thumbnail, make_way, preview_ending, preview_run
 
-__all__ = ["Preview", "draw_thumbnail", "preview_run"]
+__all__ = ["Preview", "draw_thumbnail", "make_way", "preview_ending", "preview_run"]

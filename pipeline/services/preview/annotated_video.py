@@ -31,7 +31,7 @@ def draw_video(footage: Footage, to: Path, progress: Progress) -> tuple[str, ...
             to,
             size=size,
             time_base=index.time_base,
-            usual_fps=_usual_fps(index),
+            usual_fps=usual_fps(index),
             comment=preview_tag(footage.run.id),
             channels=sound.channels,
             rate_hz=SOUND_RATE_HZ,
@@ -42,10 +42,10 @@ def draw_video(footage: Footage, to: Path, progress: Progress) -> tuple[str, ...
             image = _fit(frame, size)
             draw_people(image, row, skeleton, min(1.0, size[0] / footage.video.size[0]))
             at = max(at + 1, row.pts - first_pts)  # frames that share a time follow each other
-            heard = _copy_sound(sound, writer, heard, at * index.time_base)
+            heard = copy_sound(sound, writer, heard, at * index.time_base)
             writer.write(image, at)
             progress.advance()
-        _copy_sound(sound, writer, heard, stop_s - first_pts * index.time_base)
+        copy_sound(sound, writer, heard, stop_s - first_pts * index.time_base)
     return (*_size_note(footage.video.size, size), *_sound_notes(sound), *footage.what_is_missing())
 
 
@@ -58,14 +58,14 @@ def _end_s(footage: Footage) -> Fraction:
     return (int(pts[-1]) + step) * footage.index.time_base
 
 
-def _usual_fps(index: FrameIndex) -> Fraction:
+def usual_fps(index: FrameIndex) -> Fraction:
     """The mean rate over the whole video, between 1 and 1000."""
     seconds = int(index.pts[-1] - index.pts[0]) * index.time_base
     mean = (len(index) - 1) / seconds if seconds else Fraction(30)
     return min(max(mean, Fraction(1)), Fraction(1000)).limit_denominator(1001)
 
 
-def _copy_sound(sound: SoundReader, writer: VideoWriter, heard: int, until_s: Fraction) -> int:
+def copy_sound(sound: SoundReader, writer: VideoWriter, heard: int, until_s: Fraction) -> int:
     """Write the sound up to a time, a second at a time. Returns how many samples are written."""
     stop = int(until_s * SOUND_RATE_HZ)
     while sound.channels and heard < stop:

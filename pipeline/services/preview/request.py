@@ -48,19 +48,39 @@ def preview_run(
         RunFailed: the run has not ended, or has no frames.
         SourceGone: the stored video changed or went away.
     """
-    ending = to.suffix.lower()
-    if ending not in {".mp4", ".png"}:
-        raise UsageError(f"{to.name} must end in .mp4 for a video or .png for a contact sheet")
+    ending = preview_ending(to)
     footage = open_footage(system, run_id, team=team)
     to = checked_target(to)
     try:
-        if to.exists() and not is_preview_of(to, run_id):
-            raise UsageError(f"{to.name} exists and is no preview of this run; choose another name with --out")
-        to.parent.mkdir(parents=True, exist_ok=True)
+        make_way(to, run_id)
         notes = (draw_sheet if ending == ".png" else draw_video)(footage, to, progress)
     except OSError as error:
         raise cannot_write(to, error) from error
     return Preview(to, notes)
+
+
+def preview_ending(to: Path) -> str:
+    """`.mp4` or `.png`: what a file of that name is to be.
+
+    Raises:
+        UsageError: it has another ending.
+    """
+    ending = to.suffix.lower()
+    if ending not in {".mp4", ".png"}:
+        raise UsageError(f"{to.name} must end in .mp4 for a video or .png for a contact sheet")
+    return ending
+
+
+def make_way(to: Path, run_id: UUID) -> None:
+    """Make the folder of a preview.
+
+    Raises:
+        UsageError: there is a file of that name that is no preview of this run.
+        OSError: the folder cannot be made.
+    """
+    if to.exists() and not is_preview_of(to, run_id):
+        raise UsageError(f"{to.name} exists and is no preview of this run; choose another name with --out")
+    to.parent.mkdir(parents=True, exist_ok=True)
 
 
 def draw_thumbnail(system: System, run_id: UUID, *, team: str | None) -> bytes:

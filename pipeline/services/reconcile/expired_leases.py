@@ -13,6 +13,7 @@ from pipeline.services.detect import CHUNK_WORK
 from pipeline.services.finish import RUN_WORK
 from pipeline.services.ingest import VIDEO_WORK
 from pipeline.services.leased_work import WorkKind
+from pipeline.services.proxy import PROXY_WORK
 from pipeline.services.suspects import SUSPECT_DEATHS, gone_s, is_evidence
 from pipeline.services.system import System
 
@@ -48,6 +49,11 @@ def reclaim_videos(system: System) -> None:
 def reclaim_runs(system: System) -> None:
     """Make runs available again whose worker died or hung while finishing them, or fail them."""
     _reclaim_abandoned(system, RUN_WORK)
+
+
+def reclaim_proxies(system: System) -> None:
+    """Make copies for browsers available again whose worker died or hung, or give them up."""
+    _reclaim_abandoned(system, PROXY_WORK)
 
 
 def _reclaim_abandoned(system: System, kind: WorkKind) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pipeline.db.engine import transaction
 from pipeline.db.fair_queue import requeue_lost_chunks, requeue_lost_videos
+from pipeline.db.proxies import requeue_lost_proxies
 from pipeline.db.run_ends import select_unsent_finishes
 from pipeline.errors import ServiceUnavailable
 from pipeline.logs import get_logger
@@ -25,10 +26,11 @@ def resend_lost_messages(system: System) -> None:
         chunks = sum(requeue_lost_chunks(connection, chunk_ages_s[precision], precision) for precision in FRAMES_IN)
         ingests = requeue_lost_videos(connection, control_age_s)
         finishes = select_unsent_finishes(connection, control_age_s)
+        proxies = requeue_lost_proxies(connection, control_age_s)
     for run_id in finishes:
         system.queue.send_finish(run_id)
-    if chunks or ingests or finishes:
-        log.warning("messages_sent_again", chunks=chunks, ingests=ingests, finishes=len(finishes))
+    if chunks or ingests or finishes or proxies:
+        log.warning("messages_sent_again", chunks=chunks, ingests=ingests, finishes=len(finishes), proxies=proxies)
 
 
 def _lost_after_s(system: System, queue: str) -> float:

@@ -13,6 +13,7 @@ from pipeline.services.reconcile.deadlines import raise_urgent_runs
 from pipeline.services.reconcile.expired_leases import (
     note_dead_workers,
     reclaim_chunks,
+    reclaim_proxies,
     reclaim_runs,
     reclaim_videos,
 )
@@ -31,6 +32,7 @@ SWEEPS = (
     reclaim_chunks,
     reclaim_videos,
     reclaim_runs,
+    reclaim_proxies,
     plan_ready_runs,
     repair_counters,
     resend_lost_messages,

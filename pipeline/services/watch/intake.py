@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from pipeline.core.objects import StoredObject
 from pipeline.core.video_names import numbered_name
+from pipeline.core.watched_keys import ListedObject
 from pipeline.db.engine import transaction
 from pipeline.db.erased_sources import TeamObject, select_erased_sources
 from pipeline.db.runs import insert_runs
@@ -64,7 +65,7 @@ def pin_all(system: System, bucket: str, objects: Sequence[NewObject]) -> list[P
         BucketMissing, ServiceUnavailable: as the store says.
     """
     refusals: list[StoreRefuses] = []
-    wanted = {TeamObject(new.team_id, bucket, new.listed.key, new.listed.etag): new for new in objects}
+    wanted = {_of_team(new, bucket, new.listed): new for new in objects}
     if not wanted:
         return []
     with transaction(system.engine) as connection:
@@ -99,11 +100,11 @@ def take_in(connection: Connection, system: System, watch: WatchRow, pinned: Ite
     take_turns(connection, watch.bucket)
     there, _ = compare(connection, watch.bucket, watch.prefix, [new.listed.key for new, _ in wanted], None, 0)
     taken = {(one.team_id, one.pinned.key, one.pinned.etag) for one in there}
-    erased = select_erased_sources(connection, [_of_team(new, source) for new, source in wanted])
+    erased = select_erased_sources(connection, [_of_team(new, source.bucket, source) for new, source in wanted])
     rows = [
         NewVideo(new.team_id, printable(numbered_name(new.meaning.name, new.number)), None, new.meaning.tags, source)
         for new, source in wanted
-        if (new.team_id, source.key, source.etag) not in taken and _of_team(new, source) not in erased
+        if (new.team_id, source.key, source.etag) not in taken and _of_team(new, source.bucket, source) not in erased
     ]
     made = insert_videos(connection, system.store.bucket, rows)
     insert_runs(connection, [video_id for video_id, _ in made], watch.model_fingerprint)
@@ -114,5 +115,5 @@ def _is_same(found: FoundObject, new: NewObject) -> bool:
     return (found.listed.size_bytes, found.listed.etag) == (new.listed.size_bytes, new.listed.etag)
 
 
-def _of_team(new: NewObject, source: StoredObject) -> TeamObject:
-    return TeamObject(new.team_id, source.bucket, source.key, source.etag)
+def _of_team(new: NewObject, bucket: str, found: ListedObject | StoredObject) -> TeamObject:
+    return TeamObject(new.team_id, bucket, found.key, found.etag, found.size_bytes)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import getpass
 import re
 import shlex
-from io import StringIO
+from io import BytesIO, StringIO
 
 import pytest
 
 from pipeline.cli.main import main
 from pipeline.core.retention import Kind
+from pipeline.errors import ServiceUnavailable
 from pipeline.services.system import System
 from tests.support.commands import printed, said
 from tests.support.harness import sql
@@ -128,3 +129,35 @@ REFUSED = {
 def test_what_cannot_be_done_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     for args, line in REFUSED.items():
         assert line in said(capsys, *args, code=2), args
+
+
+def test_a_key_of_somebody_else_writes_nothing_to_the_terminal(
+    system: System, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = system.store.put_stream(BytesIO(b"theirs"), 6, "matches/a\x1b[2J\nb.mp4")
+    stored_video(system, "theirs.mp4", registered=source)
+    for args in (["--dry-run"], ["--yes"]):
+        shown = said(capsys, "erase", "theirs.mp4", *args)
+        assert f"stays, for it is not Poseline's own: s3://{source.bucket}/matches/a?[2J?b.mp4\n" in shown
+
+
+@pytest.mark.parametrize(("broken_off", "code"), [(KeyboardInterrupt(), 130), (ServiceUnavailable(), 1)])
+def test_an_erasure_that_is_broken_off_says_that_it_goes_on(
+    system: System,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    broken_off: BaseException,
+    code: int,
+) -> None:
+    stored_video(system, "v.mp4")
+
+    def break_off(*_: object, **__: object) -> bool:
+        raise broken_off
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pipeline.cli.erase.go_on", break_off)
+        shown = said(capsys, "erase", "v.mp4", "--yes", code=code)
+    [(erasure_id,)] = sql(system, "SELECT id::text FROM erasure")
+    assert f"beat goes on with it, for it was begun; or now: `poseline erase --resume {erasure_id}`" in shown
+    assert "1 video" in said(capsys, "erase", "--resume", str(erasure_id))
+    assert sql(system, "SELECT 1 FROM video") == []

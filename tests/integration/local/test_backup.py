@@ -8,6 +8,7 @@ import shlex
 import shutil
 import threading
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from uuid import UUID
 
@@ -113,6 +114,7 @@ def test_a_backup_is_restored_with_every_object(
     page.run("backup", **environment(system.settings))
     made = read_backup(folder)
     assert (made.objects, made.missing) == (5, 0)  # three videos, an export, the weights
+    assert [each.name for each in folder.iterdir() if each.stat().st_mode & 0o077] == [], "others can read it"
     assert not (folder / UNFINISHED).exists()
     with monkeypatch.context() as patch:
         fails_after(2, patch, "put_file")
@@ -120,6 +122,8 @@ def test_a_backup_is_restored_with_every_object(
             restore_backup(home, folder, SILENT)
     with pytest.raises(StackError, match="was not restored completely"):
         stack.up(home, only=stack.SERVERS)
+    shown = said(capsys, "--home", str(home), "status", code=1)
+    assert "was not restored completely; repeat `poseline --home" in shown
     page.run("restore")  # goes on
     assert not (home / RESTORING).exists()
     stack.up(home, only=stack.SERVERS)
@@ -171,9 +175,24 @@ def test_what_is_damaged_is_not_restored(system: System, home: Path, tmp_path: P
         (copy / name).write_bytes(b"damaged")
         with pytest.raises(UsageError, match=name):
             restore_backup(home, copy, SILENT)
+    manifest = json.loads((tmp_path / "backup" / MANIFEST).read_text())
+    for text, line in (
+        ("[]", "it is no JSON object"),
+        ("{}", "its format is None"),
+        (json.dumps({**manifest, "format": 2}), "its format is 2, this version reads 1"),
+        (json.dumps({**manifest, "objects": "many", "bucket": None}), "bucket, objects: missing or no value"),
+    ):
+        copy = tmp_path / line
+        shutil.copytree(tmp_path / "backup", copy)
+        (copy / MANIFEST).write_text(text)
+        with pytest.raises(UsageError, match=re.escape(line)):
+            restore_backup(home, copy, SILENT)
     with pytest.raises(UsageError, match="holds no backup"):
         restore_backup(home, tmp_path, SILENT)
     assert not home.exists()
+    with pytest.raises(UsageError, match=r"is not empty: it holds 'backup' and \d+ more"):
+        restore_backup(tmp_path, tmp_path / "backup", SILENT)
+    assert not (tmp_path / "postgres").exists()
 
 
 def test_no_object_is_removed_while_a_backup_is_made(
@@ -219,6 +238,30 @@ def test_two_backups_at_once_are_refused(system: System, tmp_path: Path) -> None
         holder.join()
     with transaction(system.engine) as connection:
         assert may_remove_objects(connection)
+
+
+def test_two_backups_into_one_folder_leave_the_first_whole(
+    system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, refused = tmp_path / "backup", list[str]()
+    listed = backup._list
+
+    def list_slowly(*args: object) -> Path:
+        with monkeypatch.context() as patch:
+            patch.setattr(backup, "keeping_objects", lambda _: nullcontext())  # as one of another database
+            with pytest.raises(UsageError) as caught:
+                make_backup(system.settings, folder, SILENT)
+        refused.append(caught.value.message)
+        return listed(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(backup, "_list", list_slowly)
+    made = make_backup(system.settings, folder, SILENT)
+    assert refused == [f"another backup is being made into {folder}; name another folder"]
+    assert read_backup(folder) == made
+    (folder / UNFINISHED).touch()
+    with pytest.raises(UsageError, match="holds a backup already"):
+        make_backup(system.settings, folder, SILENT)
+    assert read_backup(folder) == made
 
 
 def test_the_commands(

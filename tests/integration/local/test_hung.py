@@ -69,7 +69,7 @@ def doctor(home: Path) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("names", "parts", "waiting"),
     [
-        (("worker", "beat"), {"workers", "beat"}, set()),
+        (("worker", "beat", "web"), {"workers", "beat", "web"}, set()),
         (("postgres", "valkey", "seaweedfs", "flower"), {"postgres", "redis", "store", "flower"}, {"worker", "beat"}),
     ],
     ids=["processes", "servers"],
@@ -258,7 +258,7 @@ def test_up_says_what_new_options_change_and_nothing_else(home: Path) -> None:
         up(home, on_step=steps.append, **options)  # type: ignore[arg-type]
         return steps
 
-    assert said(slots=1, device="auto", flower_port=port) == []
+    assert said(slots=1, device="auto", wanted_ports={"flower": port}) == []
     assert pids_of(status(home)) == before
     released = "; the chunks it holds are released"
     assert said(slots=2) == [f"restarting the worker with 2 slots instead of 1{released}"]
@@ -267,5 +267,5 @@ def test_up_says_what_new_options_change_and_nothing_else(home: Path) -> None:
     ]
     with socket.create_server(("127.0.0.1", 0)) as free:
         other = free.getsockname()[1]
-    assert said(flower_port=other) == [f"restarting Flower on port {other} instead of {port}"]
+    assert said(wanted_ports={"flower": other}) == [f"restarting Flower on port {other} instead of {port}"]
     assert {name for name, pid in pids_of(status(home)).items() if pid != before[name]} == {"worker", "flower"}

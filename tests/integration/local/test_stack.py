@@ -246,7 +246,7 @@ def test_down_after_the_supervisor_was_killed_leaves_nothing(home: Path) -> None
     everyone[0].kill()
     assert not down(home).running
     assert still_alive(everyone) == []
-    assert [s.state for s in down(home).services] == ["stopped"] * 6
+    assert [s.state for s in down(home).services] == ["stopped"] * len(SERVERS + PROCESSES)
 
 
 def test_two_homes_run_side_by_side(home: Path, tmp_path: Path) -> None:
@@ -298,7 +298,7 @@ def test_a_named_port_that_is_taken_is_refused(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(StackError, match=rf"port {port} is taken: .*--flower-port"):
-            up(tmp_path / "home", only=SERVERS, flower_port=port, prepare=ignore)
+            up(tmp_path / "home", only=SERVERS, wanted_ports={"flower": port}, prepare=ignore)
     assert not status(tmp_path / "home").running
 
 

@@ -19,6 +19,7 @@ from pipeline.db.engine import transaction
 from pipeline.db.frames import encode_frames
 from pipeline.errors import LeaseLost, NotFound, PoselineError, ServiceUnavailable, UnknownTeam, UsageError
 from pipeline.inference.catalogue import BUNDLED_MODEL
+from pipeline.services.bulk_ingest import ingest_all
 from pipeline.services.checked_reader import CheckedReader
 from pipeline.services.erase.check import check_erasures
 from pipeline.services.erase.targets import begin_erasure, find_asked
@@ -26,12 +27,15 @@ from pipeline.services.erase.work import go_on
 from pipeline.services.finish import finish_run
 from pipeline.services.ingest import ingest_video
 from pipeline.services.plan import plan_runs
+from pipeline.services.registration import Registration
 from pipeline.services.request import request_run
 from pipeline.services.retention import set_retention
 from pipeline.services.retention_sweep import run_retention
 from pipeline.services.submit import submit_video
 from pipeline.services.system import System
+from pipeline.services.take_in import Intake
 from pipeline.services.teams import list_teams
+from pipeline.services.to_take_in import Item
 from pipeline.services.upload import upload_file
 from pipeline.settings import Settings
 from pipeline.storage.objects import ObjectStore
@@ -178,6 +182,34 @@ def test_a_client_that_goes_on_uploading_leaves_nothing(
     assert bool(receipt(system, erasure_id)["objects"]["uploads"]) is (name == "read")
     assert check_erasures(system, [erasure_id])[0].good
     assert bool(list_teams(system)) is (scope == "video"), "a team that was erased is not made anew"
+
+
+def test_a_command_does_not_begin_an_upload_again_that_was_erased(
+    system: System, large: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: list[object] = []
+
+    def ingest() -> None:
+        ingest_all(
+            Intake(system, Registration(system, None)),
+            [Item(str(large), "team", size_bytes=large.stat().st_size)],
+            jobs=1,
+            on_begin=lambda _: None,
+            on_bytes=lambda _: None,
+            on_end=lambda _, result: ended.append(result),
+        )
+
+    with at(CheckedReader, "read", monkeypatch, 3) as (reached, go):
+        thread, raised = beside(ingest)
+        assert reached.wait(30)
+        [(key,)] = sql(system, "SELECT object_key FROM video WHERE state = 'uploading'")
+        wait_until(lambda: system.store.versions.find(system.store.bucket, str(key)).uploads, 20, "its parts")
+        erase(system, "large.mp4")
+        go.set()
+        thread.join(60)
+    assert raised == []
+    assert [type(each) for each in ended] == [NotFound], ended
+    assert sql(system, "SELECT 1 FROM video") == []
 
 
 def test_a_team_that_is_being_erased_takes_nothing_in(system: System, short_clip: Path) -> None:

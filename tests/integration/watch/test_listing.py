@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -194,7 +195,8 @@ def test_a_deleted_object_is_said_to_be_gone_until_it_is_back(
     assert bucket.list_all()["new"] == 1
 
 
-def test_what_was_erased_is_not_taken_in_again(system: System, bucket: WatchedPrefix) -> None:
+@pytest.mark.parametrize("noted", ["now", "before renamed objects were known"])
+def test_what_was_erased_is_not_taken_in_again(system: System, bucket: WatchedPrefix, noted: str) -> None:
     bucket.put("u18/2026/a.mp4", b"erased")
     bucket.watch()
     bucket.list_all()
@@ -202,7 +204,13 @@ def test_what_was_erased_is_not_taken_in_again(system: System, bucket: WatchedPr
         [(video_id, team_id)] = connection.execute(text("SELECT id, team_id FROM video")).all()
         source = select_video(connection, video_id, team="u18").source
         assert source is not None
-        note_erased_source(connection, TeamObject(team_id, source.bucket, source.key, source.etag))
+        if noted == "now":
+            erased = TeamObject(team_id, source.bucket, source.key, source.etag, source.size_bytes)
+            note_erased_source(connection, erased)
+        else:
+            line = f"u18\n{source.etag}\ns3://{source.bucket}/{source.key}"
+            kept = {"sha256": hashlib.sha256(line.encode()).hexdigest()}
+            connection.execute(text("INSERT INTO erased_source (sha256) VALUES (:sha256)"), kept)
         connection.execute(text("DELETE FROM run"))
         connection.execute(text("DELETE FROM video"))
     found = bucket.list_all()

@@ -44,7 +44,7 @@ def test_every_command_is_one_that_poseline_has(name: str) -> None:
     assert not isinstance(command, click.Group) or command.invoke_without_command
 
 
-@pytest.mark.parametrize("name", ["worker", "gpu-worker", "beat", "flower"])
+@pytest.mark.parametrize("name", ["worker", "gpu-worker", "beat", "flower", "web"])
 def test_every_probe_names_its_own_process(name: str) -> None:
     how, python, script, role, *node = SERVICES[name]["healthcheck"]["test"]
     assert (how, python) == ("CMD", "python")
@@ -55,13 +55,14 @@ def test_every_probe_names_its_own_process(name: str) -> None:
 
 def test_a_probe_times_out_before_compose_kills_it() -> None:
     tick_s = Settings.model_fields["tick_s"].default
-    for name in ("worker", "gpu-worker", "beat", "flower"):
+    for name in ("worker", "gpu-worker", "beat", "flower", "web"):
         limit_s = int(SERVICES[name]["healthcheck"]["timeout"].removesuffix("s"))
         assert limit_s > 3 * tick_s + health.ANSWER_S + 2
 
 
-def test_the_probe_of_flower_uses_its_port() -> None:
+def test_probes_over_http_use_the_ports_of_their_processes() -> None:
     assert f":{option('flower', '--port')}/" in health.FLOWER
+    assert f":{option('web', '--port')}/" in health.WEB
 
 
 def test_every_variable_is_read() -> None:
@@ -118,7 +119,7 @@ def test_every_required_setting_is_given_to_every_process_that_reads_them() -> N
 
 
 def test_workers_cannot_do_what_only_preparation_may() -> None:
-    for name in ("worker", "gpu-worker", "cli", "beat", "flower", "migrate"):
+    for name in ("worker", "gpu-worker", "cli", "beat", "flower", "web", "migrate"):
         assert [v for v, _, _ in variables(SERVICES[name]["environment"]) if "ADMIN" in v or "INTERNAL" in v] == []
     assert {v for v, _, _ in variables(SERVICES["bucket"]["environment"]) if "ADMIN" in v} == {
         "POSELINE_S3_ADMIN_ACCESS_KEY",

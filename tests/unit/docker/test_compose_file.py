@@ -75,8 +75,11 @@ def test_every_container_is_locked_down(name: str) -> None:
     assert service["logging"]["options"].keys() == {"max-size", "max-file"}
     assert {"memory", "pids"} <= service["deploy"]["resources"]["limits"].keys()
     assert not service.keys() & {"privileged", "network_mode", "pid", "ipc", "devices", "env_file", "container_name"}
-    # For one chown of a volume that may belong to root.
-    assert service.get("cap_add", []) == (["CHOWN", "SETGID", "SETUID"] if name == "seaweedfs" else [])
+    # For one chown of a volume that may belong to root; for ports below 1024.
+    assert service.get("cap_add", []) == {
+        "seaweedfs": ["CHOWN", "SETGID", "SETUID"],
+        "caddy": ["NET_BIND_SERVICE"],
+    }.get(name, [])
     if name in {"postgres", "valkey"}:
         assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", service["user"])
     else:
@@ -93,7 +96,18 @@ def test_every_lasting_service_is_restarted_and_has_a_health_check(name: str) ->
 
 def test_only_lasting_services_and_two_set_up_steps_start_by_default() -> None:
     default = {name for name, service in SERVICES.items() if "profiles" not in service}
-    assert default == {"postgres", "valkey", "seaweedfs", "worker", "beat", "flower", "migrate", "bucket"}
+    assert default == {
+        "postgres",
+        "valkey",
+        "seaweedfs",
+        "worker",
+        "beat",
+        "flower",
+        "web",
+        "caddy",
+        "migrate",
+        "bucket",
+    }
     assert set(LASTING) == (default - {"migrate", "bucket"}) | {"gpu-worker"}
 
 
@@ -106,17 +120,29 @@ def test_every_dependency_can_meet_its_condition() -> None:
         assert {"migrate", "bucket", "valkey"} == SERVICES[name]["depends_on"].keys()
 
 
-def test_only_flower_is_published_and_only_on_loopback() -> None:
-    assert [name for name, service in SERVICES.items() if service.get("ports")] == ["flower"]
+def test_only_flower_and_caddy_are_published_and_on_loopback_by_default() -> None:
+    assert [name for name, service in SERVICES.items() if service.get("ports")] == ["flower", "caddy"]
     for port in SERVICES["flower"]["ports"]:
         assert port.startswith("127.0.0.1:")
         assert port.endswith(f":{option('flower', '--port')}")
+    assert SERVICES["caddy"]["ports"] == [f"${{POSELINE_WEB_BIND:-127.0.0.1}}:{port}:{port}" for port in (80, 443)]
 
 
-def test_only_flower_and_the_fetcher_are_on_the_outer_network() -> None:
-    assert COMPOSE["networks"]["back"] == {"internal": True}
-    assert {name for name, service in SERVICES.items() if service["networks"] != ["back"]} == {"flower", "models"}
-    assert "environment" not in SERVICES["models"], "who can reach the internet holds no secret"
+def test_who_is_on_the_outer_network_holds_no_secret_but_flowers() -> None:
+    assert COMPOSE["networks"]["back"] == COMPOSE["networks"]["edge"] == {"internal": True}
+    assert {name for name, service in SERVICES.items() if "front" in service["networks"]} == {
+        "flower",
+        "caddy",
+        "models",
+    }
+    assert {name for name, service in SERVICES.items() if "edge" in service["networks"]} == {"web", "caddy"}
+    assert "environment" not in SERVICES["models"]
+    assert SERVICES["caddy"]["environment"].keys() == {"POSELINE_WEB_DOMAIN"}
+
+
+def test_caddy_hands_over_to_the_port_of_the_pages() -> None:
+    text = (ROOT / "docker" / "Caddyfile").read_text()
+    assert f"reverse_proxy web:{option('web', '--port')} {{" in text
 
 
 def test_every_mount_is_a_declared_volume_or_a_script_that_exists() -> None:

@@ -1,0 +1,136 @@
+"""A run's result files and previews."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any, Literal
+from urllib.parse import quote
+from uuid import UUID
+
+from fastapi import APIRouter, Header, Request, Response
+from fastapi.responses import FileResponse, StreamingResponse
+from starlette.background import BackgroundTask
+
+from pipeline.api.access import SystemOf, TeamOfPath, allow
+from pipeline.api.answers import knows
+from pipeline.core.byte_range import RangeOutside, parse_byte_range
+from pipeline.core.roles import Role
+from pipeline.errors import ServiceUnavailable
+from pipeline.services.export_stream import (
+    ResultFile,
+    find_stored,
+    iter_result_file,
+    open_result,
+    read_metadata,
+    result_tag,
+)
+from pipeline.services.preview import draw_thumbnail, preview_run
+from pipeline.services.runs import get_run
+from pipeline.services.upload_steps import printable
+
+router = APIRouter(tags=["exports"])
+
+_RUN = "/teams/{team_id}/runs/{run_id}"
+_KEEP = "private, no-cache"
+_TYPES = {
+    "jsonl": "application/jsonl",
+    "csv": "text/csv; charset=utf-8",
+    "parquet": "application/vnd.apache.parquet",
+    "json": "application/json",
+    "mp4": "video/mp4",
+    "png": "image/png",
+    "jpg": "image/jpeg",
+}
+#: Drawing takes a processor for itself.
+_drawing = threading.Semaphore(1)
+_WAIT_S = 20.0
+_FILES: dict[int | str, dict[str, Any]] = {
+    200: {"content": {kind.partition(";")[0]: {} for kind in _TYPES.values()}, "description": "The file."},
+    206: {"description": "The bytes that `Range` asks for, of a file that is stored."},
+    304: {"description": "The client has it."},
+    409: {"description": "The run has not ended, or has no frames."},
+}
+
+
+@router.get(f"{_RUN}/exports/{{file}}", response_class=Response, responses=_FILES, **allow(Role.VIEWER))
+def get_export(
+    system: SystemOf,
+    team: TeamOfPath,
+    request: Request,
+    run_id: UUID,
+    file: ResultFile,
+    byte_range: Annotated[str | None, Header(alias="range")] = None,
+) -> Response:
+    """A file that `poseline export` writes, of a run that has ended.
+
+    `jsonl`, `csv` and `parquet` are the poses. CSV and Parquet have one row per person per frame; frames without people
+    are in `empty_frames.csv` and `empty_frames.parquet`. `metadata.json` describes the run, its model and its keypoints
+    by name; its header `Poseline-Missing` says how many frames have no poses, and why.
+    """
+    result = open_result(system, run_id, team=team.name)
+    etag = f'"{result_tag(result, file)}"'
+    headers = {"ETag": etag, "Cache-Control": _KEEP, **_named(result.video.name, file)}
+    if knows(request, etag):
+        return Response(status_code=304, headers=headers)
+    media_type = _TYPES[file.rpartition(".")[2]]
+    if file == "metadata.json":
+        body, missing = read_metadata(system, result)
+        return Response(body, headers={**headers, "Poseline-Missing": missing or ""}, media_type=media_type)
+    stored = find_stored(system, result, file)
+    if stored is None:
+        return StreamingResponse(_begun(iter_result_file(system, result, file)), headers=headers, media_type=media_type)
+    headers["Accept-Ranges"] = "bytes"
+    if_range = request.headers.get("if-range")
+    try:
+        asked = parse_byte_range(byte_range if if_range in {None, etag} else None, stored.size_bytes)
+    except RangeOutside:
+        return Response(status_code=416, headers={**headers, "Content-Range": f"bytes */{stored.size_bytes}"})
+    first, stop = asked or (0, stored.size_bytes)
+    if asked is not None:
+        headers["Content-Range"] = f"bytes {first}-{stop - 1}/{stored.size_bytes}"
+    headers["Content-Length"] = str(stop - first)
+    pieces = system.store.iter_range(stored, first, stop)
+    return StreamingResponse(_begun(pieces), 206 if asked else 200, headers, media_type)
+
+
+@router.get(f"{_RUN}/previews/{{file}}", response_class=Response, responses=_FILES, **allow(Role.VIEWER))
+def get_preview(
+    system: SystemOf, team: TeamOfPath, run_id: UUID, file: Literal["video.mp4", "sheet.png", "picture.jpg"]
+) -> Response:
+    """The skeletons drawn on the video, on a contact sheet, or on one small picture, of a run that has ended.
+
+    Each is drawn when it is asked for; a video takes about as long as it is. `Poseline-Notes` says what is different.
+    """
+    name = printable(get_run(system, run_id, team=team.name).run.video)
+    if not _drawing.acquire(timeout=_WAIT_S):
+        raise ServiceUnavailable("another preview is being drawn; try again in a moment")
+    try:
+        if file == "picture.jpg":
+            return Response(draw_thumbnail(system, run_id, team=team.name), media_type=_TYPES["jpg"])
+        folder = TemporaryDirectory(prefix="poseline-preview-")
+        try:
+            drawn = preview_run(system, run_id, Path(folder.name, file), team=team.name)
+        except BaseException:
+            folder.cleanup()
+            raise
+    finally:
+        _drawing.release()
+    headers = {"Poseline-Notes": json.dumps(drawn.notes), **_named(name, f"preview.{file.rpartition('.')[2]}")}
+    media_type = _TYPES[file.rpartition(".")[2]]
+    return FileResponse(drawn.path, headers=headers, media_type=media_type, background=BackgroundTask(folder.cleanup))
+
+
+def _named(video: str, ending: str) -> dict[str, str]:
+    """The name under which a browser saves a file."""
+    stem = Path(printable(video)).stem or "video"
+    return {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(f'{stem}.{ending}', safe='')}"}
+
+
+def _begun(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """The bytes, of which the first were read: what is wrong with them is known before the answer begins."""
+    return chain([next(pieces, b"")], pieces)

@@ -1,0 +1,57 @@
+/** One video: played with its poses, frame by frame. */
+
+import { useSignal } from "@preact/signals";
+import { Frame } from "../frame.tsx";
+import type { PageProps } from "../pages.ts";
+import { Runs } from "./video/runs.tsx";
+import { type RunOfVideo, useVideoRuns, type VideoRuns } from "./video/video_runs.ts";
+import { Viewer } from "./video/viewer.tsx";
+import "./video.css";
+
+export default function VideoPage({ params, team }: PageProps) {
+  const videoUrl = `/api/v1/teams/${team?.id}/videos/${params.video}`;
+  const { found, error } = useVideoRuns(videoUrl);
+  const chosen = useSignal<string | undefined>(undefined);
+  if (!found) {
+    return (
+      <Frame title="Video" team={team} wide>
+        <p role={error ? "alert" : "status"}>{error ?? "Loading the video…"}</p>
+      </Frame>
+    );
+  }
+  const run = found.runs.find(({ id }) => id === chosen.value) ?? found.runs.find(isWorthShowing) ?? found.runs[0];
+  const runs = <Runs runs={found.runs} chosen={run?.id} onChoose={(id) => (chosen.value = id)} />;
+  return (
+    <Frame title={found.name} team={team} actions={runs} wide>
+      <article class="video-page">
+        {found.reason && <p role="alert">{found.reason}</p>}
+        {run && found.state === "ready" ? (
+          <Viewer key={run.id} videoUrl={videoUrl} run={run} />
+        ) : (
+          <p role="status">{whatIsMissing(found)}</p>
+        )}
+        {found.notes.length > 0 && (
+          <ul class="video-notes">
+            {found.notes.map((note) => (
+              <li key={note}>{note}</li>
+            ))}
+          </ul>
+        )}
+      </article>
+    </Frame>
+  );
+}
+
+function isWorthShowing({ is_current, frames_done }: RunOfVideo): boolean {
+  return is_current || frames_done > 0;
+}
+
+function whatIsMissing({ state, runs }: VideoRuns): string {
+  if (state === "ready") {
+    return "This video was not analysed yet.";
+  }
+  if (state === "rejected") {
+    return "This video cannot be analysed.";
+  }
+  return runs.length > 0 ? "This video is being read; its frames appear here in a moment." : "This video is uploaded.";
+}

@@ -1,0 +1,38 @@
+/** The frame in the page's address, so that a link shows it. */
+
+import type { Player } from "../../player/player.ts";
+import type { PlayerState } from "../../player/player_state.ts";
+
+const EVERY_MS = 400;
+
+export function frameOfAddress(): number | undefined {
+  const given = /^#frame=(\d+)$/.exec(window.location.hash)?.[1];
+  return given === undefined ? undefined : Number(given);
+}
+
+/** The address that shows a frame. */
+export function addressOf(frame: number): string {
+  return `${window.location.href.split("#")[0]}#frame=${frame}`;
+}
+
+/** Writes the frame into the address where the player rests, and goes where a changed address says. */
+export function keepFrameInAddress(state: () => PlayerState, player: Player): () => void {
+  // Browsers refuse addresses that change at every frame.
+  const timer = setInterval(() => {
+    const { frame, playing } = state();
+    if (playing === 0 && frame !== undefined && frame !== frameOfAddress()) {
+      window.history.replaceState(window.history.state, "", addressOf(frame));
+    }
+  }, EVERY_MS);
+  const go = () => {
+    const frame = frameOfAddress();
+    if (frame !== undefined) {
+      void player.seek(frame);
+    }
+  };
+  window.addEventListener("hashchange", go);
+  return () => {
+    clearInterval(timer);
+    window.removeEventListener("hashchange", go);
+  };
+}

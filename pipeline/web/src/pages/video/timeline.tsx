@@ -1,0 +1,121 @@
+/** The whole video in a strip: people in view, missing frames, what is still to come. Every frame is equally wide. */
+
+import { useEffect, useRef } from "preact/hooks";
+import type { Player } from "../../player/player.ts";
+import { useAnswer } from "./video_runs.ts";
+
+interface RunTimeline {
+  readonly frames: number;
+  readonly frames_each: number;
+  readonly stretches: readonly { number: number; frames: number; most_people: number; missing: number }[];
+  readonly missing: readonly { first: number; stop: number; reason: string }[];
+  readonly to_come: readonly (readonly [number, number])[];
+  readonly final: boolean;
+}
+
+interface TimelineProps {
+  readonly runUrl: string;
+  readonly player: Player;
+  readonly frame: number | undefined;
+}
+
+const HEIGHT_PX = 48;
+
+export function Timeline({ runUrl, player, frame }: TimelineProps) {
+  const { found } = useAnswer<RunTimeline>(`${runUrl}/timeline`, ({ final }) => !final);
+  const strip = useRef<HTMLCanvasElement>(null);
+  const { frames } = player.table;
+  useEffect(() => {
+    const canvas = strip.current;
+    if (!canvas || !found) {
+      return;
+    }
+    const paint = () => draw(canvas, found, frames);
+    const watcher = new ResizeObserver(paint);
+    watcher.observe(canvas);
+    const scheme = window.matchMedia("(prefers-color-scheme: dark)");
+    scheme.addEventListener("change", paint);
+    return () => {
+      watcher.disconnect();
+      scheme.removeEventListener("change", paint);
+    };
+  }, [found, frames]);
+  const at = (100 * ((frame ?? 0) + 0.5)) / frames;
+  return (
+    <div class="timeline">
+      <canvas ref={strip} />
+      <svg class="playhead" aria-hidden="true">
+        <line x1={`${at}%`} x2={`${at}%`} y1="0" y2="48" />
+      </svg>
+      <input
+        type="range"
+        aria-label="Frame"
+        min={0}
+        max={frames - 1}
+        step={1}
+        value={frame ?? 0}
+        onInput={(event) => void player.seek(event.currentTarget.valueAsNumber)}
+      />
+      {found && <p class="timeline-says">{inWords(found)}</p>}
+    </div>
+  );
+}
+
+function inWords({ frames, missing, to_come, stretches }: RunTimeline): string {
+  const coming = to_come.reduce((sum, [first, stop]) => sum + stop - first, 0);
+  const lost = stretches.reduce((sum, stretch) => sum + stretch.missing, 0);
+  const most = stretches.reduce((highest, stretch) => Math.max(highest, stretch.most_people), 0);
+  const said = [`${most === 1 ? "1 person" : `${most} people`} at most`];
+  if (coming > 0) {
+    said.push(`${Math.round((100 * (frames - coming)) / frames)} % analysed, the rest is to come`);
+  }
+  if (lost > 0) {
+    said.push(`${lost} ${lost === 1 ? "frame" : "frames"} missing${missing[0] ? `: ${missing[0].reason}` : ""}`);
+  }
+  return said.join(" · ");
+}
+
+function draw(canvas: HTMLCanvasElement, timeline: RunTimeline, frames: number): void {
+  const ratio = window.devicePixelRatio || 1;
+  canvas.width = Math.round(canvas.clientWidth * ratio);
+  canvas.height = Math.round(HEIGHT_PX * ratio);
+  const context = canvas.getContext("2d");
+  if (!context) {
+    return;
+  }
+  const style = getComputedStyle(canvas);
+  const colour = (name: string) => style.getPropertyValue(name).trim();
+  const x = (frame: number) => (frame / frames) * canvas.width;
+  const most = timeline.stretches.reduce((highest, { most_people }) => Math.max(highest, most_people), 1);
+  for (const { number, most_people, missing } of timeline.stretches) {
+    const first = number * timeline.frames_each;
+    const width = Math.max(1, x(first + timeline.frames_each) - x(first));
+    const height = (canvas.height * 0.85 * most_people) / most;
+    context.fillStyle = colour("--strip-people");
+    context.fillRect(x(first), canvas.height - height, width, height);
+    if (missing > 0) {
+      context.fillStyle = colour("--strip-missing");
+      context.fillRect(x(first), 0, Math.max(2, width), canvas.height);
+    }
+  }
+  context.strokeStyle = colour("--strip-to-come");
+  context.lineWidth = ratio;
+  for (const [first, stop] of timeline.to_come) {
+    hatch(context, x(first), x(stop), 6 * ratio);
+  }
+}
+
+function hatch(context: CanvasRenderingContext2D, left: number, right: number, step: number): void {
+  const { height } = context.canvas;
+  context.save();
+  context.beginPath();
+  context.rect(left, 0, right - left, height);
+  context.clip();
+  context.beginPath();
+  for (let at = left - height; at < right; at += step) {
+    context.moveTo(at, height);
+    context.lineTo(at + height, 0);
+  }
+  context.stroke();
+  context.restore();
+}

@@ -1,0 +1,125 @@
+/** The controls under the picture. */
+
+import type { Detail } from "../../player/overlay.ts";
+import type { Player } from "../../player/player.ts";
+import type { PlayerState } from "../../player/player_state.ts";
+import { addressOf } from "./address.ts";
+import { inClock } from "./clock_text.ts";
+import { Icon } from "./icons.tsx";
+import { playOrHasten, SPEEDS, togglePlaying } from "./keys.ts";
+
+interface TransportProps {
+  readonly player: Player;
+  readonly state: PlayerState;
+}
+
+const DETAILS: readonly (readonly [Detail, string])[] = [
+  ["skeletons", "Skeletons"],
+  ["joints", "Joints only"],
+  ["nothing", "Nothing"],
+];
+
+export function Transport({ player, state }: TransportProps) {
+  return (
+    <div class="transport">
+      <fieldset class="transport-keys">
+        <legend class="hidden">Playing</legend>
+        <button type="button" title="Play backward (J)" onClick={() => playOrHasten(player, -1)}>
+          <Icon of="backward" />
+          <span class="hidden">Play backward</span>
+        </button>
+        <button type="button" title="One frame back (←)" onClick={() => void player.step(-1)}>
+          <Icon of="back" />
+          <span class="hidden">One frame back</span>
+        </button>
+        <button type="button" class="primary" title="Play or pause (space)" onClick={() => togglePlaying(player)}>
+          <Icon of={state.playing === 0 ? "play" : "pause"} />
+          <span class="hidden">{state.playing === 0 ? "Play" : "Pause"}</span>
+        </button>
+        <button type="button" title="One frame on (→)" onClick={() => void player.step(1)}>
+          <Icon of="on" />
+          <span class="hidden">One frame on</span>
+        </button>
+        <button type="button" title="Play, faster each time (L)" onClick={() => playOrHasten(player, 1)}>
+          <Icon of="forward" />
+          <span class="hidden">Play faster</span>
+        </button>
+      </fieldset>
+      <Position player={player} state={state} />
+      <div class="transport-options">
+        <label>
+          Speed{" "}
+          <select value={String(state.speed)} onChange={(event) => player.setSpeed(Number(event.currentTarget.value))}>
+            {SPEEDS.map((speed) => (
+              <option key={speed} value={String(speed)}>
+                {speed}×
+              </option>
+            ))}
+          </select>
+        </label>
+        <label>
+          Show{" "}
+          <select value={state.detail} onChange={(event) => player.setDetail(event.currentTarget.value as Detail)}>
+            {DETAILS.map(([detail, name]) => (
+              <option key={detail} value={detail}>
+                {name}
+              </option>
+            ))}
+          </select>
+        </label>
+        <label>
+          Sound{" "}
+          <input
+            type="checkbox"
+            checked={state.volume > 0}
+            onChange={(event) => player.setVolume(event.currentTarget.checked ? 1 : 0)}
+          />
+        </label>
+        <button type="button" onClick={() => void copyLink(state.frame)} disabled={state.frame === undefined}>
+          Copy link to frame
+        </button>
+        <button type="button" onClick={() => void savePicture(player)} disabled={state.frame === undefined}>
+          Save picture
+        </button>
+      </div>
+    </div>
+  );
+}
+
+function Position({ player, state }: TransportProps) {
+  return (
+    <p class="position">
+      <label>
+        Frame{" "}
+        <input
+          type="number"
+          inputMode="numeric"
+          min={0}
+          max={player.table.frames - 1}
+          value={state.frame ?? ""}
+          onChange={(event) => void player.seek(event.currentTarget.valueAsNumber || 0)}
+        />
+      </label>{" "}
+      of {player.table.frames}
+      <output class="time">{state.time === undefined ? "" : inClock(state.time)}</output>
+    </p>
+  );
+}
+
+async function copyLink(frame: number | undefined): Promise<void> {
+  if (frame === undefined) {
+    return;
+  }
+  window.history.replaceState(window.history.state, "", addressOf(frame));
+  // Plain HTTP has no clipboard; the link is in the address bar then.
+  await navigator.clipboard?.writeText(addressOf(frame)).catch(() => undefined);
+}
+
+async function savePicture(player: Player): Promise<void> {
+  const { frame } = player.state;
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(await player.screenshot());
+  link.download = `${document.title.split(" – ")[0]}-frame-${frame}.png`;
+  link.click();
+  URL.revokeObjectURL(link.href);
+}

@@ -1,0 +1,83 @@
+/** The video with its runs, asked for again while one of them goes on. */
+
+import { useEffect, useState } from "preact/hooks";
+
+export interface RunOfVideo {
+  readonly id: string;
+  readonly model: string;
+  readonly state: "waiting" | "queued" | "running" | "finishing" | "done" | "failed" | "cancelled";
+  readonly reason: string | null;
+  readonly is_current: boolean;
+  readonly frames_done: number;
+  readonly frames_missing: number;
+  readonly created_at: string;
+}
+
+export interface VideoRuns {
+  readonly id: string;
+  readonly name: string;
+  readonly state: "uploading" | "stored" | "ready" | "rejected";
+  readonly reason: string | null;
+  readonly frames: number | null;
+  readonly notes: readonly string[];
+  readonly runs: readonly RunOfVideo[];
+}
+
+const ASK_AGAIN_MS = 2000;
+
+export function isOpen({ state }: RunOfVideo): boolean {
+  return state !== "done" && state !== "failed" && state !== "cancelled";
+}
+
+/** An answer of the API; fails with its line for people. */
+export async function ask<Answer>(url: string, signal: AbortSignal): Promise<Answer> {
+  const answer = await fetch(url, { signal });
+  if (!answer.ok) {
+    const problem = await answer.json().catch(() => undefined);
+    throw new Error(typeof problem?.detail === "string" ? problem.detail : `the server answered ${answer.status}`);
+  }
+  return answer.json();
+}
+
+/** Asks at once, and again every few seconds for as long as `goesOn` says so of the last answer. */
+export function useAnswer<Answer>(
+  url: string,
+  goesOn: (answer: Answer) => boolean,
+): { found: Answer | undefined; error: string | undefined } {
+  const [state, setState] = useState<{ url: string; found?: Answer; error?: string }>({ url });
+  // biome-ignore lint/correctness/useExhaustiveDependencies: `goesOn` is a function of its argument alone.
+  useEffect(() => {
+    const stopped = new AbortController();
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const again = () => {
+      timer = setTimeout(() => void load(), ASK_AGAIN_MS);
+    };
+    const load = async () => {
+      try {
+        const found = await ask<Answer>(url, stopped.signal);
+        setState({ url, found });
+        if (goesOn(found)) {
+          again();
+        }
+      } catch (error) {
+        if (!stopped.signal.aborted) {
+          const line = error instanceof Error ? error.message : String(error);
+          setState((last) => ({ ...last, url, error: line }));
+          again();
+        }
+      }
+    };
+    void load();
+    return () => {
+      stopped.abort();
+      clearTimeout(timer);
+    };
+  }, [url]);
+  return { found: state.url === url ? state.found : undefined, error: state.error };
+}
+
+export function useVideoRuns(videoUrl: string) {
+  return useAnswer<VideoRuns>(`${videoUrl}/runs`, ({ state, runs }) =>
+    state === "uploading" || state === "stored" ? true : runs.some(isOpen),
+  );
+}

@@ -1,0 +1,105 @@
+/** Draws people onto the picture that they were found in. */
+
+import type { Person } from "./pose_segment.ts";
+
+/** One a person; the colour-blind can distinguish them, too (Okabe and Ito, 2008). */
+export const COLOURS = ["#e69f00", "#56b4e9", "#009e73", "#f0e442", "#cc79a7", "#d55e00", "#0072b2"] as const;
+/** Joints less certain than this are not drawn. */
+export const MIN_CONFIDENCE = 0.2;
+
+export type Detail = "skeletons" | "joints" | "nothing";
+
+export interface OverlayStyle {
+  readonly detail: Detail;
+  readonly skeleton: readonly (readonly [number, number])[];
+  /** Canvas pixels a pixel of the video. */
+  readonly scale: number;
+  /** The person that is followed. */
+  readonly followed: Person | undefined;
+  readonly hideOthers: boolean;
+}
+
+export function colourOf(rank: number): string {
+  return COLOURS[rank % COLOURS.length] as string;
+}
+
+export function drawPeople(context: CanvasRenderingContext2D, people: readonly Person[], style: OverlayStyle): void {
+  if (style.detail === "nothing") {
+    return;
+  }
+  const width = lineWidth(context.canvas);
+  context.lineCap = "round";
+  people.forEach((person, rank) => {
+    const isFollowed = person === style.followed;
+    if (style.followed && style.hideOthers && !isFollowed) {
+      return;
+    }
+    context.globalAlpha = style.followed && !isFollowed ? 0.35 : 1;
+    drawPerson(context, person, colourOf(rank), isFollowed ? 1.6 * width : width, style);
+    if (isFollowed) {
+      drawBox(context, person, colourOf(rank), width, style.scale);
+    }
+  });
+  context.globalAlpha = 1;
+}
+
+/** Two pixels and a bit of the page, however large the canvas behind it is. */
+function lineWidth({ width, height, clientWidth }: HTMLCanvasElement): number {
+  const wanted = clientWidth > 0 ? (2.2 * width) / clientWidth : 2;
+  return Math.min(Math.max(2, wanted), Math.max(width, height) / 100);
+}
+
+function drawPerson(
+  context: CanvasRenderingContext2D,
+  person: Person,
+  colour: string,
+  width: number,
+  { skeleton, scale, detail }: OverlayStyle,
+): void {
+  context.strokeStyle = colour;
+  context.fillStyle = colour;
+  context.lineWidth = width;
+  if (detail === "skeletons") {
+    context.beginPath();
+    for (const [a, b] of skeleton) {
+      const [from, to] = [person.points[a], person.points[b]];
+      if (from && to && from.confidence >= MIN_CONFIDENCE && to.confidence >= MIN_CONFIDENCE) {
+        context.moveTo(from.x * scale, from.y * scale);
+        context.lineTo(to.x * scale, to.y * scale);
+      }
+    }
+    context.stroke();
+  }
+  for (const { x, y, confidence } of person.points) {
+    if (confidence >= MIN_CONFIDENCE) {
+      context.beginPath();
+      context.arc(x * scale, y * scale, 1.5 * width, 0, 2 * Math.PI);
+      context.fill();
+    }
+  }
+}
+
+function drawBox(
+  context: CanvasRenderingContext2D,
+  { box: [left, top, right, bottom] }: Person,
+  colour: string,
+  width: number,
+  scale: number,
+): void {
+  context.strokeStyle = colour;
+  context.lineWidth = width / 2;
+  context.setLineDash([4 * width, 4 * width]);
+  context.strokeRect(left * scale, top * scale, (right - left) * scale, (bottom - top) * scale);
+  context.setLineDash([]);
+}
+
+/** The person at a place of the picture: of those whose box is there, the one whose middle is nearest. */
+export function personAt(people: readonly Person[], x: number, y: number): Person | undefined {
+  const near = (person: Person) => {
+    const [left, top, right, bottom] = person.box;
+    return Math.hypot((left + right) / 2 - x, (top + bottom) / 2 - y);
+  };
+  return people
+    .filter(({ box: [left, top, right, bottom] }) => x >= left && x <= right && y >= top && y <= bottom)
+    .sort((a, b) => near(a) - near(b))[0];
+}

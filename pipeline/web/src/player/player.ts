@@ -1,0 +1,282 @@
+/**
+ * Shows a video with the poses of a run. A picture and its poses are drawn in one go, and only poses of the frame that
+ * has the picture's own time.
+ */
+
+import { Clock, Ticking } from "./clock.ts";
+import { Follower } from "./follow.ts";
+import type { FrameTable } from "./frame_table.ts";
+import { type Detail, drawPeople, personAt } from "./overlay.ts";
+import type { Footage, Picture } from "./picture.ts";
+import type { PlayerState } from "./player_state.ts";
+import { playReel } from "./playing.ts";
+import type { FramePoses, Person } from "./pose_segment.ts";
+import type { PoseStore } from "./pose_store.ts";
+
+export const MIN_SPEED = 0.1;
+export const MAX_SPEED = 2;
+/** Sound of other speeds is noise. */
+const HEARD_SPEEDS = [0.5, 2] as const;
+/** The longer side of what is drawn, in pixels: enough for sharp lines on small videos, bounded for large ones. */
+const CANVAS_PX = [960, 1920] as const;
+
+export class Player {
+  readonly table: FrameTable;
+  private readonly context: CanvasRenderingContext2D;
+  private readonly footage: Footage;
+  private readonly store: PoseStore;
+  private readonly onState: (state: PlayerState) => void;
+  private readonly follower = new Follower();
+  private picture: Picture | undefined;
+  private poses: FramePoses | undefined;
+  private followed: Person | undefined;
+  /** The frame that was asked for last. */
+  private goal = 0;
+  private wanted: number | undefined;
+  private settling: Promise<void> | undefined;
+  private playing: -1 | 0 | 1 = 0;
+  private speed = 1;
+  private detail: Detail = "skeletons";
+  private hideOthers = false;
+  private volume = 1;
+  private error: string | undefined;
+  private run: Ticking | undefined;
+  private disposed = false;
+
+  constructor(
+    canvas: HTMLCanvasElement,
+    table: FrameTable,
+    footage: Footage,
+    store: PoseStore,
+    onState: (state: PlayerState) => void,
+  ) {
+    const context = canvas.getContext("2d", { alpha: false });
+    if (!context) {
+      throw new Error("this browser draws no pictures");
+    }
+    const { width, height } = table.header;
+    const longest = Math.max(width, height);
+    const scale = Math.max(1, CANVAS_PX[0] / longest) * Math.min(1, CANVAS_PX[1] / longest);
+    canvas.width = Math.round(width * scale);
+    canvas.height = Math.round(height * scale);
+    this.context = context;
+    this.table = table;
+    this.footage = footage;
+    this.store = store;
+    this.onState = onState;
+  }
+
+  get state(): PlayerState {
+    return {
+      frame: this.picture?.frame,
+      time: this.picture?.frame === undefined ? this.picture?.time : this.table.ownTimeOf(this.picture.frame),
+      playing: this.playing,
+      speed: this.speed,
+      certainty: this.footage.certainty,
+      poses: this.poses,
+      following: this.follower.active,
+      followed: this.followed,
+      hideOthers: this.hideOthers,
+      detail: this.detail,
+      volume: this.volume,
+      error: this.error ?? this.store.error,
+    };
+  }
+
+  /** Show one frame. */
+  seek(frame: number): Promise<void> {
+    this.pause();
+    return this.ask(frame);
+  }
+
+  /** Go so many frames on, or back. */
+  step(frames: number): Promise<void> {
+    if (this.playing !== 0 && this.picture?.frame !== undefined) {
+      this.goal = this.picture.frame;
+    }
+    return this.seek(this.goal + frames);
+  }
+
+  play(direction: -1 | 1 = 1): void {
+    this.pause();
+    const shown = this.picture?.frame ?? this.goal;
+    const last = this.table.frames - 1;
+    const from = direction === 1 && shown >= last ? 0 : direction === -1 && shown <= 0 ? last : shown;
+    this.playing = direction;
+    this.run = direction === 1 ? this.playForward(from) : this.playBackward(from);
+    this.tell();
+  }
+
+  pause(): void {
+    this.run?.stop();
+    this.run = undefined;
+    this.playing = 0;
+    this.goal = this.wanted ?? this.picture?.frame ?? this.goal;
+    this.tell();
+  }
+
+  setSpeed(speed: number): void {
+    this.speed = Math.min(MAX_SPEED, Math.max(MIN_SPEED, Math.round(speed * 100) / 100));
+    if (this.playing === 0) {
+      this.tell();
+    } else {
+      this.play(this.playing);
+    }
+  }
+
+  setVolume(volume: number): void {
+    this.volume = volume;
+    this.footage.sound?.setVolume(volume);
+    this.tell();
+  }
+
+  setDetail(detail: Detail): void {
+    this.detail = detail;
+    this.paint();
+  }
+
+  setHideOthers(hide: boolean): void {
+    this.hideOthers = hide;
+    this.paint();
+  }
+
+  /** Follow the person at a place of the video, in its pixels; nobody where there is none. */
+  followAt(x: number, y: number): void {
+    const people = this.poses?.state === "done" ? this.poses.people : [];
+    this.follow(personAt(people, x, y));
+  }
+
+  follow(person: Person | undefined): void {
+    this.follower.stop();
+    if (person) {
+      this.follower.start(person);
+    }
+    this.paint();
+  }
+
+  /** Draw again what is shown: more poses may have come. */
+  repaint(): void {
+    if (!this.disposed) {
+      this.paint();
+    }
+  }
+
+  /** What is shown, as a PNG with the skeletons on it. */
+  screenshot(): Promise<Blob> {
+    return new Promise((resolve, reject) => {
+      this.context.canvas.toBlob((blob) => (blob ? resolve(blob) : reject(new Error("no picture could be made"))));
+    });
+  }
+
+  dispose(): void {
+    this.disposed = true;
+    this.run?.stop();
+    this.picture?.close();
+    this.picture = undefined;
+    this.store.dispose();
+    this.footage.dispose();
+  }
+
+  private ask(frame: number): Promise<void> {
+    this.goal = Math.min(this.table.frames - 1, Math.max(0, Math.round(frame)));
+    this.wanted = this.goal;
+    this.settling ??= this.settle().finally(() => {
+      this.settling = undefined;
+    });
+    return this.settling;
+  }
+
+  /** Show the frame that is wanted until no other was asked for meanwhile. */
+  private async settle(): Promise<void> {
+    while (this.wanted !== undefined && !this.disposed) {
+      const frame = this.wanted;
+      this.wanted = undefined;
+      const superseded = () => this.wanted !== undefined || this.disposed;
+      try {
+        const picture = await this.footage.picture(frame, superseded);
+        if (this.disposed) {
+          picture?.close();
+        } else if (picture) {
+          this.show(picture);
+        } else if (!superseded()) {
+          this.fail(new Error(`frame ${frame} cannot be decoded here`));
+        }
+      } catch (error) {
+        this.fail(error);
+      }
+    }
+  }
+
+  private playForward(from: number): Ticking {
+    const reel = this.footage.play(from, this.speed);
+    const hears = this.speed >= HEARD_SPEEDS[0] && this.speed <= HEARD_SPEEDS[1];
+    return playReel(reel, {
+      start: this.table.timeOf(from),
+      speed: this.speed,
+      sound: hears ? this.footage.sound : undefined,
+      show: (picture) => this.show(picture),
+      ended: () => this.pause(),
+      failed: (error) => this.fail(error),
+    });
+  }
+
+  private playBackward(from: number): Ticking {
+    const clock = new Clock(this.table.timeOf(from), -this.speed);
+    clock.go(undefined);
+    void this.ask(from);
+    return new Ticking(
+      () => {
+        const frame = this.table.shownAt(clock.now());
+        if (!this.settling && frame !== this.goal) {
+          void this.ask(frame);
+        }
+        if (this.goal === 0 && !this.settling) {
+          this.pause();
+        }
+      },
+      () => clock.stop(),
+    );
+  }
+
+  private show(picture: Picture): void {
+    if (this.picture !== picture) {
+      this.picture?.close();
+    }
+    this.picture = picture;
+    this.error = undefined;
+    this.paint();
+  }
+
+  /** Draw the picture and the poses of its own frame, in one go. */
+  private paint(): void {
+    const { picture, context } = this;
+    if (!picture) {
+      this.tell();
+      return;
+    }
+    const { width, height } = context.canvas;
+    this.poses = picture.frame === undefined ? undefined : this.store.peek(picture.frame);
+    const people = this.poses?.state === "done" ? this.poses.people : [];
+    this.followed = this.follower.find(people);
+    picture.draw(context, width, height);
+    drawPeople(context, people, {
+      detail: this.detail,
+      skeleton: this.table.header.skeleton,
+      scale: width / this.table.header.width,
+      followed: this.followed,
+      hideOthers: this.hideOthers,
+    });
+    this.tell();
+  }
+
+  private fail(error: unknown): void {
+    this.error = error instanceof Error ? error.message : String(error);
+    this.pause();
+  }
+
+  private tell(): void {
+    if (!this.disposed) {
+      this.onState(this.state);
+    }
+  }
+}
