@@ -21,7 +21,7 @@ TEST_PROCESSES ?= 2
 .DEFAULT_GOAL := help
 # Two steps that write to .venv or node_modules at once would break both.
 .NOTPARALLEL:
-.PHONY: help install tools web demo test lint types unit soak bench lock clean
+.PHONY: help install tools web api-types demo test lint types unit soak bench lock clean
 
 help:  ## List the commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ $(TOOLS): requirements-dev.lock $(READY)
 	@touch $@
 
 web: $(PAGES)  ## Build the pages, which `poseline web` serves.
+
+api-types: $(TOOLS) $(PAGES)  ## Write the pages' types of the API's JSON anew.
+	WRITE_API_TYPES=1 $(BIN)/python -m pytest -q tests/integration/api/test_openapi.py -k types
 
 # `npm ci` empties node_modules first, and with it both stamps.
 $(BUILDER): $(WEB)/package-lock.json | $(READY)

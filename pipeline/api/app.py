@@ -65,6 +65,8 @@ def build_app(system: System) -> FastAPI:
     for router in _ROUTERS:
         app.include_router(router, prefix=PREFIX)
     for route in app.routes:
+        if isinstance(route, APIRoute):
+            route.summary = route.description.partition("\n")[0].rstrip(".")
         if isinstance(route, APIRoute) and ACCESS_FIELD not in (route.openapi_extra or {}):
             raise RuntimeError(f"{route.path} does not say who may call it; declare it with pipeline.api.access")
     serve_pages(app)

@@ -21,6 +21,7 @@ export interface Page {
 
 const PAGES: readonly Page[] = [
   { path: "/", for: "anybody", load: () => import("./pages/home.tsx") },
+  { path: "/t/:team/videos", for: "team", load: () => import("./pages/videos.tsx") },
   { path: "/t/:team/videos/:video", for: "team", load: () => import("./pages/video.tsx") },
   { path: "/browser", for: "anybody", load: () => import("./pages/browser.tsx") },
 ];
