@@ -16,6 +16,7 @@ from pipeline.api import (
     invitations,
     keys,
     links,
+    media,
     models,
     runs,
     session,
@@ -39,7 +40,7 @@ _ROUTERS: tuple[APIRouter, ...] = (
     *(teams.router, invitations.router, keys.router, shares.router, audit.router),
     *(videos.router, runs.router, exports.router, models.router, events.router),
     uploads.router,
-    viewing.router,
+    *(viewing.router, media.router),
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 
 import uvicorn
 
@@ -13,14 +14,15 @@ from pipeline.services.system import System
 _GRACE_S = 5
 
 
-def serve(system: System, listener: socket.socket, *, trusted_proxies: str) -> None:
+def serve(system: System, listener: socket.socket, *, trusted_proxies: str, certificate: Path | None = None) -> None:
     """Answer requests until this process is told to stop.
 
     Args:
         listener: already bound, so that a port that is taken is found before anything else begins.
         trusted_proxies: addresses, separated by commas, whose `X-Forwarded-…` headers are believed.
+        certificate: for TLS, with its private key, in PEM; plain HTTP without one.
     """
-    build_server(system, trusted_proxies=trusted_proxies).run([listener])
+    build_server(system, trusted_proxies=trusted_proxies, certificate=certificate).run([listener])
 
 
 class _Server(uvicorn.Server):
@@ -31,12 +33,16 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def build_server(system: System, *, trusted_proxies: str = "127.0.0.1") -> uvicorn.Server:
+def build_server(
+    system: System, *, trusted_proxies: str = "127.0.0.1", certificate: Path | None = None
+) -> uvicorn.Server:
     """The server, not started."""
-    return _Server(server_config(system, trusted_proxies=trusted_proxies))
+    return _Server(server_config(system, trusted_proxies=trusted_proxies, certificate=certificate))
 
 
-def server_config(system: System, *, trusted_proxies: str = "127.0.0.1") -> uvicorn.Config:
+def server_config(
+    system: System, *, trusted_proxies: str = "127.0.0.1", certificate: Path | None = None
+) -> uvicorn.Config:
     """How uvicorn runs the application."""
     return uvicorn.Config(
         build_app(system),
@@ -49,4 +55,5 @@ def server_config(system: System, *, trusted_proxies: str = "127.0.0.1") -> uvic
         proxy_headers=True,
         forwarded_allow_ips=trusted_proxies,
         timeout_graceful_shutdown=_GRACE_S,
+        ssl_certfile=certificate,
     )

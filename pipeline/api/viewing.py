@@ -6,23 +6,18 @@ All of it is under the video's own address, so that a link to one video opens th
 from __future__ import annotations
 
 import gzip
-from collections.abc import Iterator
 from datetime import datetime
-from itertools import chain
 from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Header, Request, Response
-from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
 from pipeline.api.access import SystemOf, TeamOfPath, allow
-from pipeline.core.byte_range import RangeOutside, parse_byte_range
 from pipeline.core.roles import Role
 from pipeline.core.states import RunState, VideoState
 from pipeline.db.runs import RunRow
 from pipeline.services.index_cache import IndexCache
-from pipeline.services.viewing.media import Media, open_media
 from pipeline.services.viewing.runs import Packed, run_segment, run_times
 from pipeline.services.viewing.timeline import run_timeline
 from pipeline.services.viewing.video_runs import load_video
@@ -168,50 +163,6 @@ def get_timeline(system: SystemOf, response: Response, team: TeamOfPath, video_i
         to_come=list(found.to_come),
         final=found.final,
     )
-
-
-@router.get(
-    "/media",
-    response_class=Response,
-    responses={
-        200: {"content": {"video/mp4": {}}, "description": "The whole video."},
-        206: {"content": {"video/mp4": {}}, "description": "The bytes that `Range` asks for."},
-        304: {"description": "The browser has it."},
-        416: {"description": "There are no such bytes."},
-    },
-    **allow(Role.VIEWER, shared=True),
-)
-def get_media(
-    system: SystemOf,
-    team: TeamOfPath,
-    video_id: UUID,
-    byte_range: Annotated[str | None, Header(alias="range")] = None,
-    if_range: Asked = None,
-    if_none_match: Asked = None,
-) -> Response:
-    """The video as it was uploaded, whole or in ranges."""
-    media = open_media(system, video_id, team=team.name)
-    tag = f'"{media.tag}"'
-    headers = {"ETag": tag, "Accept-Ranges": "bytes", "Cache-Control": "private, max-age=3600"}
-    if if_none_match is not None and (tag in if_none_match or if_none_match.strip() == "*"):
-        return Response(status_code=304, headers=headers)
-    try:
-        asked = parse_byte_range(byte_range if if_range in {None, tag} else None, media.size_bytes)
-    except RangeOutside:
-        return Response(status_code=416, headers={**headers, "Content-Range": f"bytes */{media.size_bytes}"})
-    first, stop = asked or (0, media.size_bytes)
-    if asked is not None:
-        headers["Content-Range"] = f"bytes {first}-{stop - 1}/{media.size_bytes}"
-    headers["Content-Length"] = str(stop - first)
-    return StreamingResponse(
-        _begun(media, first, stop), 200 if asked is None else 206, headers, media_type=media.content_type
-    )
-
-
-def _begun(media: Media, first: int, stop: int) -> Iterator[bytes]:
-    """The bytes, of which the first were read: what is wrong with them is known before the answer begins."""
-    pieces = media.read(first, stop)
-    return chain([next(pieces, b"")], pieces)
 
 
 def _packed(packed: Packed, accept_encoding: str | None) -> Response:

@@ -65,6 +65,7 @@ SECTIONS = {
         "drain": Entry("drain:drain", "Have workers finish what they have in hand, for a deploy."),
         "pause": Entry("pause:pause", "Send no more work of a team or lane to workers."),
         "resume": Entry("pause:resume", "Go on with a team or lane."),
+        "accounts": Entry("accounts:accounts", "List and add who can sign in, make links for them."),
         "teams": Entry("teams:teams", "List and add teams, set their weights and limits."),
         "retention": Entry("retention:retention", "Show or set how long teams keep what."),
         "erase": Entry("erase:erase", "Erase videos, a person or a team for good, with a receipt."),

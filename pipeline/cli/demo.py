@@ -10,11 +10,12 @@ from urllib.parse import urlsplit
 import click
 
 from pipeline.cli.console import Console, common, pass_console, this_command
-from pipeline.cli.local_stack import flower_address, pages_address
+from pipeline.cli.local_stack import flower_address
 from pipeline.cli.outcome import print_outcome, print_rows, write_outcome
 from pipeline.cli.taking_in import submit
 from pipeline.cli.waiting import iter_ended
 from pipeline.inference.catalogue import BUNDLED_MODEL
+from pipeline.services.accounts.first_owner import demo_link
 
 CLIP = "demo.mp4"
 TEAM = "demo"
@@ -36,7 +37,7 @@ def demo(console: Console, out: Path) -> None:
     outcome = write_outcome(console, submission, run, out, "jsonl", preview=True, picture=False)
     total_s = round(time.monotonic() - begun_at, 1)
     flower = f"http://127.0.0.1:{console.settings.flower_port}"
-    pages = pages_address(console)
+    pages = demo_link(console.system)
     addresses = {"pages": pages, "flower": flower, "home": str(console.home)}
     if console.print_json({**outcome.to_dict(), **addresses, "total_s": total_s}):
         return
@@ -47,6 +48,10 @@ def demo(console: Console, out: Path) -> None:
     console.print("")
     print_outcome(console, outcome)
     console.print("")
-    rows = [("pages", pages), ("database", f'{database}  (psql "$({command})")'), ("Flower", flower_address(console))]
+    rows = [
+        ("pages", f"{pages} (signs you in, once)"),
+        ("database", f'{database}  (psql "$({command})")'),
+        ("Flower", flower_address(console)),
+    ]
     print_rows(console, rows)
     console.print(f"\nThe local stack keeps running: `{me} status` shows it, `{me} down` stops it.")

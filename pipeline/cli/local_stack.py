@@ -23,6 +23,8 @@ from pipeline.inference.engines.sessions import Device
 from pipeline.local import stack
 from pipeline.local.home import RESTORING, Home
 from pipeline.local.stack import StackStatus
+from pipeline.services.accounts.first_owner import first_owner_link
+from pipeline.services.accounts.link_addresses import web_address
 from pipeline.services.drain import Drain, drain, workers_of_process
 from pipeline.services.pause import in_words, pause_line
 from pipeline.services.status import SystemStatus, get_status
@@ -55,7 +57,7 @@ def up(
         status = stack.up(console.home, slots=slots, device=device, wanted_ports=ports, on_step=console.progress)
     if not console.print_json(_to_dict(status)):
         _print_services(console, status)
-        console.print(f"pages: {pages_address(console)}")
+        console.print(f"pages: {_pages_line(console)}")
         console.print(f"Flower: {flower_address(console)}")
         console.print(console.place.line)
 
@@ -209,9 +211,10 @@ def _message_of(stderr: str) -> str:
     return ""
 
 
-def pages_address(console: Console) -> str:
-    """The URL of the pages."""
-    return console.settings.web_url or f"http://localhost:{console.settings.web_port}"
+def _pages_line(console: Console) -> str:
+    """The address of the pages, or, while nobody has an account, the link by which the first owner makes one."""
+    link = first_owner_link(console.system)
+    return web_address(console.settings) if link is None else f"{link} (makes the first account, works once)"
 
 
 def flower_address(console: Console) -> str:

@@ -155,10 +155,17 @@ def flower(console: Console, port: int | None, address: str) -> None:
 @click.command()
 @click.option("--port", type=click.IntRange(1, 65535), help="[default: POSELINE_WEB_PORT]")
 @click.option("--address", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--tls", is_flag=True, help="Over HTTPS, for other devices on this network, which are asked once to trust it."
+)
 @common
 @pass_console
-def web(console: Console, port: int | None, address: str) -> None:
-    """Run the API and the pages."""
+def web(console: Console, port: int | None, address: str, tls: bool) -> None:
+    """Run the API and the pages.
+
+    Over plain HTTP browsers give a page no camera, no exact playback and no check of uploads, but on localhost. With
+    --tls the certificate comes from an authority of this home; behind a proxy that has a certificate it is not needed.
+    """
     from pipeline.api.server import serve  # noqa: PLC0415 - FastAPI, 0.5 s
     from pipeline.logs import configure_logs  # noqa: PLC0415
 
@@ -167,7 +174,19 @@ def web(console: Console, port: int | None, address: str) -> None:
         with transaction(console.system.engine) as connection:
             check_revision(connection)
         configure_logs(os.environ.get("POSELINE_LOG_LEVEL", "INFO"), as_json=os.environ.get("POSELINE_LOG_JSON") == "1")
-        serve(console.system, listener, trusted_proxies=settings.web_trusted_proxies)
+        certificate = _certificate(console, listener.getsockname()[1]) if tls else None
+        serve(console.system, listener, trusted_proxies=settings.web_trusted_proxies, certificate=certificate)
+
+
+def _certificate(console: Console, port: int) -> Path:
+    """The certificate of this home, and how devices come to trust it."""
+    from pipeline.local.certificates import ensure_certificate, names_of_this_machine  # noqa: PLC0415
+
+    found = ensure_certificate(console.home / "tls", names_of_this_machine())
+    for name in found.names:
+        console.progress(f"https://{name}:{port}")
+    console.progress(f"a device that asks: install {found.authority} on it as a trusted authority, once")
+    return found.chain
 
 
 def bound(address: str, port: int) -> socket.socket:

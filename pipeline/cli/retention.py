@@ -32,6 +32,7 @@ def retention() -> None:
 
     \b
     originals    uploaded videos; their frame index, runs and results stay
+    proxies      copies of videos for browsers; they are made again when somebody asks
     exports      stored exports; they can be made again
     runs         done runs that are not their video's current one
     failed_runs  failed and cancelled runs

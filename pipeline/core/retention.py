@@ -14,6 +14,7 @@ class Kind(StrEnum):
     """What is kept or removed by itself."""
 
     ORIGINALS = "originals"
+    PROXIES = "proxies"
     EXPORTS = "exports"
     RUNS = "runs"
     FAILED_RUNS = "failed_runs"
@@ -23,6 +24,7 @@ class Kind(StrEnum):
 #: What each kind is, and from when its days count.
 MEANING = {
     Kind.ORIGINALS: "uploaded videos themselves, since they were uploaded; their frame index, runs and results stay",
+    Kind.PROXIES: "copies of videos for browsers, since they were made; they are made again when somebody asks",
     Kind.EXPORTS: "stored exports, since their run was done; they can be made again",
     Kind.RUNS: "done runs that are not their video's current one, since they are not",
     Kind.FAILED_RUNS: "failed and cancelled runs, since they ended",

@@ -28,10 +28,10 @@ from sqlalchemy import (
 )
 
 from pipeline.core.retention import Kind
-from pipeline.core.states import RunState, VideoState, is_final
+from pipeline.core.states import ProxyState, RunState, VideoState, is_final
 from pipeline.db.audit import older_audit
 from pipeline.db.retention import Rule
-from pipeline.db.tables import pass_, promotion, run, video
+from pipeline.db.tables import pass_, promotion, proxy, run, video
 
 OPEN_STATES = [str(state) for state in RunState if not is_final(state)]
 _WITHOUT_RESULTS = [str(RunState.FAILED), str(RunState.CANCELLED)]
@@ -75,6 +75,13 @@ def is_outlived(rule: Rule) -> ColumnElement[bool]:
             video.c.original_at < cutoff(rule),
             not_(has_open_run()),
         )
+    if rule.kind is Kind.PROXIES:
+        owner = video.alias()
+        return and_(
+            proxy.c.state == literal(str(ProxyState.READY), literal_execute=True),
+            proxy.c.made_at < cutoff(rule),
+            select(owner.c.id).where(owner.c.id == proxy.c.video_id, owner.c.team_id == rule.team_id).exists(),
+        )
     if rule.kind is Kind.EXPORTS:
         return and_(
             run.c.team_id == rule.team_id,
@@ -95,13 +102,15 @@ def is_outlived(rule: Rule) -> ColumnElement[bool]:
 
 def of_table(rule: Rule) -> Any:
     """The table that a kind's rows are in."""
-    return video if rule.kind is Kind.ORIGINALS else run
+    return {Kind.ORIGINALS: video, Kind.PROXIES: proxy}.get(rule.kind, run)
 
 
 def age_column(rule: Rule) -> Any:
     """Since when a row of the kind is kept."""
     if rule.kind is Kind.ORIGINALS:
         return video.c.original_at
+    if rule.kind is Kind.PROXIES:
+        return proxy.c.made_at
     return run.c.not_current_since if rule.kind is Kind.RUNS else run.c.finished_at
 
 
@@ -111,8 +120,9 @@ def select_outlived(connection: Connection, rule: Rule, limit: int) -> list[UUID
 
 
 def outlived_ids(rule: Rule) -> Select[Any]:
-    """SQL: the ids of the videos or runs that may go, the oldest first."""
-    return select(of_table(rule).c.id).where(is_outlived(rule)).order_by(age_column(rule))
+    """SQL: the ids of the videos or runs that may go, or lose something, the oldest first."""
+    key = proxy.c.video_id if rule.kind is Kind.PROXIES else of_table(rule).c.id
+    return select(key).where(is_outlived(rule)).order_by(age_column(rule))
 
 
 def outlived_promotions(rule: Rule) -> Select[Any]:
@@ -158,10 +168,10 @@ def count_outlived(connection: Connection, rule: Rule, examples: int) -> Outlive
         row = connection.execute(select(func.count(), func.min(every.c.at))).one()
         names = select(every.c.name).order_by(every.c.at).limit(examples)
         return Outlived(row[0], None, 0, row[1], list(connection.execute(names).scalars()))
-    is_run = rule.kind is not Kind.ORIGINALS
-    size = null() if is_run else func.sum(video.c.size_bytes)
+    table = of_table(rule)
+    size = null() if table is run else func.sum(table.c.size_bytes)
     frames = func.sum(video.c.frames) if rule.kind in {Kind.RUNS, Kind.FAILED_RUNS} else null()
-    source = run.join(video, video.c.id == run.c.video_id) if is_run else video
+    source = video if table is video else table.join(video, video.c.id == table.c.video_id)
     row = connection.execute(
         select(func.count(), size, frames, func.min(age_column(rule))).select_from(source).where(is_outlived(rule))
     ).one()

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, delete, func, select, update
 from pipeline.db.audit import delete_older_audit
 from pipeline.db.outlived import cutoff, is_outlived, of_table, outlived_passes, outlived_promotions
 from pipeline.db.retention import Rule
-from pipeline.db.tables import pass_, promotion, run, video
+from pipeline.db.tables import pass_, promotion, proxy, run, video
 
 _BATCH = 500
 
@@ -42,6 +42,13 @@ def lock_original(connection: Connection, rule: Rule, video_id: UUID) -> Origina
 def mark_original_removed(connection: Connection, video_id: UUID) -> None:
     """Note that a video's object was removed by its team's rule."""
     connection.execute(update(video).where(video.c.id == video_id).values(original_removed_at=func.clock_timestamp()))
+
+
+def lock_proxy(connection: Connection, rule: Rule, video_id: UUID) -> str | None:
+    """Lock the copy of a video that may go. Returns its key; None where it may not any more."""
+    held = select(proxy.c.object_key).where(proxy.c.video_id == video_id, is_outlived(rule))
+    key: str | None = connection.execute(held.with_for_update(skip_locked=True, of=proxy)).scalar_one_or_none()
+    return key
 
 
 def lock_run(connection: Connection, rule: Rule, run_id: UUID) -> bool:

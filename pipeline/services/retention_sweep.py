@@ -17,6 +17,7 @@ from pipeline.db import outlived_removal as db
 from pipeline.db.backups import may_remove_objects
 from pipeline.db.engine import transaction
 from pipeline.db.outlived import count_outlived, select_outlived
+from pipeline.db.proxies import forget_proxy
 from pipeline.db.retention import Rule, claim_due_rule, look_again, select_rules
 from pipeline.errors import ServiceUnavailable
 from pipeline.logs import get_logger
@@ -101,8 +102,8 @@ def apply_rule(system: System, rule: Rule, *, until: float | None = None, progre
 
 
 def _remove(system: System, rule: Rule, which: UUID) -> bool:
-    """Remove one original, export or run. Its row is locked until its object is gone; one that dies in between leaves
-    a row whose object is removed again.
+    """Remove one original, copy, export or run. Its row is locked until its object is gone; one that dies in between
+    leaves a row whose object is removed again.
 
     Raises:
         ServiceUnavailable: a backup is being made, or a server does not answer.
@@ -116,6 +117,13 @@ def _remove(system: System, rule: Rule, which: UUID) -> bool:
                 return False
             system.store.versions.remove(original.bucket, original.key)
             db.mark_original_removed(connection, which)
+            return True
+        if rule.kind is Kind.PROXIES:
+            key = db.lock_proxy(connection, rule, which)
+            if key is None:
+                return False
+            system.store.versions.remove(system.store.bucket, key)
+            forget_proxy(connection, which)
             return True
         if not db.lock_run(connection, rule, which):
             return False

@@ -5,14 +5,11 @@ Signatures are always v4: on custom endpoints boto3 falls back to v2, whose pres
 
 from __future__ import annotations
 
-import math
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol, cast
-from urllib.parse import urlsplit
 
 from boto3.s3.transfer import ProgressCallbackInvoker
 from botocore.exceptions import ClientError
@@ -21,6 +18,7 @@ from pipeline.core.objects import StoredObject
 from pipeline.errors import ServiceUnavailable, UsageError
 from pipeline.settings import Settings
 from pipeline.storage.blocks import BlockCache
+from pipeline.storage.bucket_rules import BucketRules, apply_rules, rules_of
 from pipeline.storage.listing import Listing, version_of
 from pipeline.storage.multipart import PartStore
 from pipeline.storage.s3_client import PART_BYTES, build_client, build_transfers
@@ -40,23 +38,6 @@ _PIECE_BYTES = 2**20
 _PARTS_AT_ONCE = 8
 #: Where memory matters more than speed: a part that is sent is in memory.
 _PARTS_SPARING = 2
-#: An upload that goes on is not removed by the store, which counts from its beginning.
-_LONGEST_UPLOAD_DAYS = 14
-
-
-@dataclass(frozen=True)
-class House:
-    """How our bucket is kept.
-
-    Args:
-        abort_days: after which the store itself removes an upload that was not completed.
-        public: of the address under which browsers reach the store.
-        web_origin: of the pages from which they may.
-    """
-
-    abort_days: int = 14
-    public: S3Client | None = None
-    web_origin: str | None = None
 
 
 class Readable(Protocol):
@@ -69,14 +50,14 @@ class Readable(Protocol):
 class ObjectStore:
     """Poseline's bucket; other buckets can be read by name."""
 
-    def __init__(self, client: S3Client, bucket: str, house: House | None = None) -> None:
+    def __init__(self, client: S3Client, bucket: str, rules: BucketRules | None = None) -> None:
         self._client = client
-        self._house = house or House()
+        self._rules = rules or BucketRules()
         self.listing = Listing(client)
         self.bucket = bucket
         self.blocks = BlockCache()
         self.versions = ObjectVersions(client)
-        self.parts = PartStore(client, bucket, self._house.public)
+        self.parts = PartStore(client, bucket, self._rules.public)
         # Each of several uploads at once.
         self._transfers = build_transfers(client, _PARTS_AT_ONCE)
         self._sparing_transfers = build_transfers(client, _PARTS_SPARING)
@@ -105,34 +86,7 @@ class ObjectStore:
                 if error_code(error) not in {"404", "NoSuchBucket"}:
                     raise
                 self._client.create_bucket(Bucket=self.bucket)
-            self._client.put_bucket_lifecycle_configuration(
-                Bucket=self.bucket,
-                LifecycleConfiguration={
-                    "Rules": [
-                        {
-                            "ID": "broken-off-uploads",
-                            "Status": "Enabled",
-                            "Filter": {"Prefix": ""},
-                            "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": self._house.abort_days},
-                        }
-                    ]
-                },
-            )
-            if self._house.web_origin is not None:
-                self._client.put_bucket_cors(
-                    Bucket=self.bucket,
-                    CORSConfiguration={
-                        "CORSRules": [
-                            {
-                                "AllowedOrigins": [self._house.web_origin],
-                                "AllowedMethods": ["GET", "HEAD", "PUT"],
-                                "AllowedHeaders": ["*"],
-                                "ExposeHeaders": ["ETag"],
-                                "MaxAgeSeconds": 3600,
-                            }
-                        ]
-                    },
-                )
+            apply_rules(self._client, self.bucket, self._rules)
 
     def check_bucket(self, bucket: str | None = None) -> None:
         """Check that our bucket is there, or another one.
@@ -307,22 +261,7 @@ def build_object_store(settings: Settings, *, timeout_s: float = 30, attempts: i
     if not settings.s3_endpoint.startswith(("http://", "https://")):
         raise UsageError(f"POSELINE_S3_ENDPOINT is {settings.s3_endpoint!r}, not a URL like http://host:port")
     client = build_client(settings, timeout_s, attempts)
-    return ObjectStore(client, settings.s3_bucket, _house(settings))
-
-
-def _house(settings: Settings) -> House:
-    days = math.ceil(settings.upload_expiry_s / 86_400) + _LONGEST_UPLOAD_DAYS
-    endpoint = settings.s3_public_endpoint
-    if endpoint is None:
-        return House(days)
-    if not endpoint.startswith(("http://", "https://")):
-        raise UsageError(f"POSELINE_S3_PUBLIC_ENDPOINT is {endpoint!r}, not a URL like https://host")
-    if settings.web_url is None:
-        raise UsageError("POSELINE_S3_PUBLIC_ENDPOINT needs POSELINE_WEB_URL: only those pages may send to the store")
-    page = urlsplit(settings.web_url)
-    if page.scheme == "https" and not endpoint.startswith("https://"):
-        raise UsageError("POSELINE_S3_PUBLIC_ENDPOINT must be https:// as POSELINE_WEB_URL is; no browser mixes them")
-    return House(days, build_client(settings, 30, 1, endpoint), f"{page.scheme}://{page.netloc}")
+    return ObjectStore(client, settings.s3_bucket, rules_of(settings))
 
 
 def _pin(source: StoredObject) -> dict[str, Any]:

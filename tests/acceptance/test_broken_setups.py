@@ -42,6 +42,8 @@ ON_POSTGRES = (
     ("preview", RUN, "--out", "x.png"),
     ("verify", RUN),
     ("status",),
+    ("accounts", "list"),
+    ("accounts", "link"),
     ("teams",),
     ("teams", "add", "a"),
     ("teams", "set", "a", "--weight", "2"),

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserType, Page, sync_playwright
 
 from tests.support.paths import ROOT
 
@@ -48,15 +48,21 @@ def chromium() -> Iterator[Browser]:
     if own is None and not (UNPACKED / "chromium").exists():
         pytest.fail("the browser of the tests is not unpacked; run `make test`, or `make lint` alone")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=own or UNPACKED / "chromium",
-            env={**os.environ} if own else dict(environment()),
-            args=ARGUMENTS,
-        )
+        browser = launch(playwright.chromium)
         try:
             yield browser
         finally:
             browser.close()
+
+
+def launch(kind: BrowserType) -> Browser:
+    """One more browser, for tests that end it themselves; `kind` is the `browser_type` of another."""
+    own = os.environ.get("TEST_BROWSER")
+    return kind.launch(
+        executable_path=own or UNPACKED / "chromium",
+        env={**os.environ} if own else dict(environment()),
+        args=ARGUMENTS,
+    )
 
 
 @dataclass

@@ -16,7 +16,7 @@ import urllib3
 from pipeline.api.server import build_server
 from pipeline.cli.processes import bound
 from pipeline.core.roles import Role
-from pipeline.db.accounts import insert_account, set_role
+from pipeline.db.accounts import find_account, insert_account, set_role
 from pipeline.db.engine import transaction
 from pipeline.db.teams import ensure_team
 from pipeline.services.accounts.passwords import hash_password
@@ -95,3 +95,16 @@ def with_password(system: System, email: str, password: str = PASSWORD) -> None:
     """An account that can sign in."""
     with transaction(system.engine) as connection:
         assert insert_account(connection, email, "A Coach", hash_password(password)) is not None
+
+
+def account_id(system: System, email: str) -> UUID:
+    """The id of the account of that address."""
+    with transaction(system.engine) as connection:
+        found = find_account(connection, email)
+    assert found is not None
+    return found[0].id
+
+
+def token_of(url: str) -> str:
+    """The token at the end of a link."""
+    return url.rpartition("/")[2]

@@ -53,6 +53,8 @@ VENDOR_HOMES: dict[str, set[str]] = {
     "starlette": {"pipeline/api"},
     "uvicorn": {"pipeline/api"},
     "pydantic": {"pipeline/api", "pipeline/services/trial.py", "pipeline/settings.py"},
+    "trustme": {"pipeline/local/certificates.py"},
+    "cryptography": {"pipeline/local/certificates.py"},
     "urllib3": {"pipeline/remote", "pipeline/storage", "pipeline/local"},
     "argon2": {"pipeline/services/accounts/passwords.py"},
     "click": {"pipeline/cli"},

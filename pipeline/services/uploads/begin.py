@@ -186,11 +186,11 @@ def _checked(system: System, team: TeamOf, wanted: Wanted) -> Wanted:
     if not name or len(name) > _NAME_CHARACTERS:
         raise UsageError(f"a video's name has 1 to {_NAME_CHARACTERS} characters")
     if wanted.size_bytes <= 0:
-        raise VideoRejected(f"{name} is empty; record or copy it again")
+        raise VideoRejected(f"there is nothing in {name}: record or copy it again")
     most = limits_of(system, team.name).max_bytes
     if wanted.size_bytes > most:
         raise VideoRejected(
-            f"{name} has {in_bytes(wanted.size_bytes)}, the limit is {in_bytes(most)}; cut it, or have the limit raised"
+            f"the limit is {in_bytes(most)}, and {name} has {in_bytes(wanted.size_bytes)}: cut it, or have it raised"
         )
     return Wanted(**{**wanted.__dict__, "name": name})
 
@@ -261,8 +261,8 @@ def _insert(connection: Connection, system: System, team: TeamOf, wanted: Wanted
         used = db.team_bytes(connection, team.id)
         if used + wanted.size_bytes > quota:
             raise QuotaReached(
-                f"{wanted.name} has {in_bytes(wanted.size_bytes)}; team {team.name} uses {in_bytes(used)} of its "
-                f"{in_bytes(quota)}: delete videos, or have the quota raised"
+                f"team {team.name} uses {in_bytes(used)} of its {in_bytes(quota)}, and {wanted.name} has "
+                f"{in_bytes(wanted.size_bytes)}: delete videos, or have the quota raised"
             )
     video = NewVideo(team.id, wanted.name, None, wanted.tags)
     [(video_id, _)] = insert_videos(connection, system.store.bucket, [video])

@@ -1,4 +1,4 @@
-"""The stored video as a browser plays it: read in ranges, as it was uploaded."""
+"""The stored video as a browser plays it: read in ranges, as it was uploaded or as a worker copied it for browsers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from pipeline.core.objects import StoredObject
 from pipeline.core.states import VideoState
 from pipeline.db.engine import transaction
 from pipeline.db.videos import select_video
-from pipeline.errors import NotFound
+from pipeline.errors import NotFound, SourceGone
+from pipeline.services.proxy import find_proxy, forget_lost_proxy
 from pipeline.services.system import System
 from pipeline.storage.objects import ObjectStore
 
@@ -60,3 +61,21 @@ def open_media(system: System, video_id: UUID, *, team: str | None) -> Media:
     container = (video.container or "").split(",")[0]
     content_type = _TYPES.get(container, "application/octet-stream")
     return Media(system.store, video.original, content_type, video.sha256 or str(video.id))
+
+
+def open_proxy(system: System, video_id: UUID, *, team: str | None) -> Media:
+    """The copy for browsers.
+
+    Raises:
+        NotFound: there is no such video, it is another team's, or it has no copy.
+        SourceGone: it was removed meanwhile; it can be asked for again.
+    """
+    found = find_proxy(system, video_id, team=team)
+    if found is None or found.source is None:
+        raise NotFound("this video has no copy for browsers yet; POST to …/proxy to have one made")
+    try:
+        system.store.check_unchanged(found.source)
+    except SourceGone:
+        forget_lost_proxy(system, video_id)
+        raise
+    return Media(system.store, found.source, "video/mp4", found.source.etag.strip('"'))

@@ -8,12 +8,15 @@ export class Problem extends Error {
   readonly status: number;
   /** What kind of problem it is, such as `urn:poseline:not-found`. */
   readonly type: string;
+  /** How long the server asks to wait before it is asked again, in ms. */
+  readonly retryAfterMs: number;
 
-  constructor(status: number, type: string, detail: string) {
+  constructor(status: number, type: string, detail: string, retryAfterMs = 0) {
     super(detail);
     this.name = "Problem";
     this.status = status;
     this.type = type;
+    this.retryAfterMs = retryAfterMs;
   }
 }
 
@@ -57,12 +60,18 @@ async function call<T>(method: string, path: string, body?: unknown, options: Op
 /** The problem that an answer tells; also of one that does not come from Poseline, such as a proxy's. */
 export async function problemOf(answer: Response): Promise<Problem> {
   const told: unknown = await answer.json().catch(() => undefined);
+  const wait = 1000 * (Number(answer.headers.get("retry-after")) || 0);
   if (typeof told === "object" && told !== null && "detail" in told && "type" in told) {
-    return new Problem(answer.status, String(told.type), capital(String(told.detail)));
+    return new Problem(answer.status, String(told.type), capital(String(told.detail)), wait);
   }
   const server = answer.headers.get("server");
   const who = server ? `The proxy "${server}"` : "Something between this browser and Poseline";
-  return new Problem(answer.status, "urn:poseline:not-ours", `${who} answered ${answer.status}; ask who runs it.`);
+  return new Problem(
+    answer.status,
+    "urn:poseline:not-ours",
+    `${who} answered ${answer.status}; ask who runs it.`,
+    wait,
+  );
 }
 
 /** What to show for anything that was thrown. */

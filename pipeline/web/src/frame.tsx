@@ -3,7 +3,7 @@
 import type { ComponentChildren } from "preact";
 import { useEffect } from "preact/hooks";
 import { address, navigate } from "./router.ts";
-import { me, type Team, teamOf } from "./session.ts";
+import { includes, me, type Team, teamOf } from "./session.ts";
 
 interface Props {
   /** Of the window and the page's heading. */
@@ -50,6 +50,7 @@ function Header({ team }: { team: Team | undefined }) {
       {team && member && (
         <nav aria-label="Team">
           <NavLink to={`/t/${team.id}/videos`}>Videos</NavLink>
+          {includes(team.role, "coach") && <NavLink to={`/t/${team.id}/upload`}>Upload</NavLink>}
           <NavLink to={`/t/${team.id}/members`}>Members</NavLink>
         </nav>
       )}

@@ -24,6 +24,7 @@ const PAGES: readonly Page[] = [
   { path: "/t/:team/videos", for: "team", load: () => import("./pages/videos.tsx") },
   { path: "/t/:team/videos/:video", for: "team", load: () => import("./pages/video.tsx") },
   { path: "/browser", for: "anybody", load: () => import("./pages/browser.tsx") },
+  { path: "/t/:team/upload", for: "team", load: () => import("./pages/upload.tsx") },
 ];
 
 /** The page at a path, and the parts of the path. */

@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from pipeline.core.roles import Role
+from pipeline.services.proxy import make_proxy
 from pipeline.services.system import System
 from tests.support.analysis import analyse
 from tests.support.harness import run_of
@@ -49,6 +50,25 @@ def test_the_video_comes_whole_and_in_ranges(system: System, viewer: Client, sho
     assert viewer.ask("GET", f"{video}/media", headers={"If-None-Match": tag}).status == 304
     other = viewer.ask("GET", f"{video}/media", headers={"Range": "bytes=0-0", "If-Range": '"another"'})
     assert (other.status, other.data) == (200, whole)
+
+
+def test_a_copy_for_browsers_is_made_when_somebody_asks(system: System, viewer: Client, short_clip: Path) -> None:
+    video, run_id = put(system, short_clip, finish=False)
+    for missing in ("/proxy", "/proxy/media"):
+        assert viewer.ask("GET", f"{video}{missing}").status == 404
+    asked = viewer.ask("POST", f"{video}/proxy")
+    assert (asked.status, asked.json()) == (202, {"state": "wanted", "frames_done": 0, "reason": None})
+    make_proxy(system, run_of(system, run_id).video_id, "w")
+    assert viewer.get(f"{video}/proxy") == {"state": "ready", "frames_done": 120, "reason": None}
+    whole = viewer.ask("GET", f"{video}/proxy/media")
+    assert (whole.status, whole.headers["content-type"]) == (200, "video/mp4")
+    part = viewer.ask("GET", f"{video}/proxy/media", headers={"Range": "bytes=4-7", "If-Range": whole.headers["etag"]})
+    assert (part.status, part.data) == (206, b"ftyp")
+    for key in system.store.list_keys("teams/"):
+        if "/proxies/" in key:
+            system.store.delete(key)
+    assert viewer.ask("GET", f"{video}/proxy/media").status == 410
+    assert viewer.ask("POST", f"{video}/proxy").json()["state"] == "wanted"
 
 
 def test_a_video_that_was_replaced_behind_our_back_is_gone(system: System, viewer: Client, short_clip: Path) -> None:

@@ -255,7 +255,7 @@ def test_a_check_finds_what_comes_back(system: System) -> None:
         lambda: tick(system) or not sql(system, soon), 20, "every object to be looked for, and again in a minute"
     )
     assert keys(system, run_id) == []
-    sql(system, "UPDATE erasure SET finished_at = now() - interval '2 days'")
+    sql(system, "UPDATE erasure SET finished_at = now() - interval '8 days'")
     sql(system, "UPDATE erasure_item SET look_at = now()")
     wait_until(lambda: tick(system) or not sql(system, "SELECT 1 FROM erasure_item"), 20)
     assert list_erasures(system, [erasure_id])[0].receipt["sha256"]["videos"] == [sha256_of(str(video_id))]

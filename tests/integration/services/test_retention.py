@@ -113,6 +113,24 @@ def test_neither_a_registered_object_nor_another_teams_is_touched(system: System
     system.store.check_unchanged(source)
 
 
+def test_a_copy_for_browsers_goes_and_can_be_made_again(system: System) -> None:
+    old, young, theirs = stored_video(system), stored_video(system, "young.mp4"), stored_video(system, team="other")
+    for each in (old, young, theirs):
+        key = f"teams/{uuid4()}/proxies/{each}.mp4"
+        stored = system.store.put_stream(BytesIO(b"copy"), 4, key)
+        sql(system, "INSERT INTO proxy (video_id, state, made_at, object_key, etag, size_bytes) "
+            "VALUES (:id, 'ready', now(), :key, :etag, 4)", id=each, key=key, etag=stored.etag)  # fmt: skip
+    sql(system, "UPDATE proxy SET made_at = now() - interval '31 days' WHERE video_id <> :id", id=young)
+    set_retention(system, "team", Kind.PROXIES, 30)
+    [would_go] = iter_what_would_go(system, "team")
+    assert (would_go.number, would_go.size_bytes) == (1, 4)
+    assert gone(system) == {"proxies": 1}
+    assert gone(system) == {}
+    assert {row[0] for row in sql(system, "SELECT video_id FROM proxy")} == {young, theirs}
+    left = [key for key in system.store.list_keys("teams/") if "/proxies/" in key and str(old) in key]
+    assert left == []
+
+
 def test_an_export_goes_and_can_be_made_again(system: System, tmp_path: Path) -> None:
     run_id = done_run(system, stored_video(system))
     before = export_bytes(system, run_id, tmp_path / "before.jsonl")
@@ -283,6 +301,7 @@ def test_rules_are_set_shown_and_taken_back(system: System) -> None:
     assert set_retention(system, "team", Kind.RUNS, 365).to_dict() == {
         "team": "team",
         "originals": "keep",
+        "proxies": "keep",
         "exports": "keep",
         "runs": "365d",
         "failed_runs": "keep",

@@ -200,6 +200,7 @@ def test_teams_on_the_command_line(
             "team": "kids",
             "weight": 1.0,
             "max_slots": None,
+            "quota_bytes": None,
             "limits": {
                 "max_pixels": 3840 * 2160,
                 "max_frames": 9,
@@ -208,7 +209,7 @@ def test_teams_on_the_command_line(
                 "max_cpu_s_per_frame": 1.5,
             },
         },
-        {"team": "pros", "weight": 2.0, "max_slots": None, "limits": {}},
+        {"team": "pros", "weight": 2.0, "max_slots": None, "quota_bytes": None, "limits": {}},
     ]
     assert "duration 90 m" in said()
     assert "nothing to change" in said("set", "kids", code=2)

@@ -1,0 +1,220 @@
+import { useEffect, useRef, useState } from "preact/hooks";
+import { Frame } from "../frame.tsx";
+import { InsecureNotice } from "../insecure.tsx";
+import type { PageProps } from "../pages.ts";
+import { Failure, Field, useAction, useLoaded } from "../parts.tsx";
+import { includes, type Team } from "../session.ts";
+import { droppedFiles, seemsVideo } from "../upload/dropped.ts";
+import type { UploadQueue } from "../upload/queue.ts";
+import { queueOf, uploadsChanged } from "../upload/queues.ts";
+import type { OpenUpload, Room } from "../upload/requests.ts";
+import { formatBytes, formatDuration } from "../upload/speed.ts";
+import { parseTags } from "../upload/tags.ts";
+import { UploadRow } from "../upload/upload_row.tsx";
+import "../upload/upload.css";
+
+/** Drop videos, see them leave, and go on with those that were broken off. */
+export default function UploadPage({ team }: PageProps) {
+  if (!team || !includes(team.role, "coach")) {
+    return (
+      <Frame title="Upload" team={team}>
+        <p>Only coaches and owners of a team upload videos. Ask an owner for that role.</p>
+      </Frame>
+    );
+  }
+  return (
+    <Frame title="Upload" team={team}>
+      <InsecureNotice />
+      <Uploads team={team} />
+    </Frame>
+  );
+}
+
+function Uploads({ team }: { team: Team }) {
+  const queue = queueOf(team.id);
+  void uploadsChanged.value;
+  const busy = queue.isUnderWay;
+  const listed = useLoaded(`${team.id} ${busy} ${queue.files.length}`, (signal) => queue.requests.list(signal));
+  const here = new Set(queue.files.map((each) => `${each.file.name} ${each.file.size} ${each.file.lastModified}`));
+  const brokenOff = (listed.value?.items ?? []).filter(
+    (each) => !here.has(`${each.name} ${each.size_bytes} ${each.modified_ms}`),
+  );
+  return (
+    <>
+      <Picker queue={queue} room={listed.value?.room} />
+      {queue.files.length > 0 && <Under queue={queue} team={team} />}
+      {brokenOff.length > 0 && <BrokenOff uploads={brokenOff} queue={queue} onChange={() => void listed.reload()} />}
+      <Failure error={listed.error} />
+    </>
+  );
+}
+
+function Picker({ queue, room }: { queue: UploadQueue; room: Room | undefined }) {
+  const [over, setOver] = useState(false);
+  const [skipped, setSkipped] = useState(0);
+  const [tags, setTags] = useState("");
+  const action = useAction();
+  const picked = (files: Promise<File[]>) =>
+    action.run(async () => {
+      const all = await files;
+      const videos = all.filter(seemsVideo);
+      setSkipped(all.length - videos.length);
+      queue.add(videos, { tags: parseTags(tags) });
+    });
+  const drop = (event: DragEvent) => {
+    event.preventDefault();
+    setOver(false);
+    if (event.dataTransfer) {
+      void picked(droppedFiles(event.dataTransfer));
+    }
+  };
+  return (
+    // biome-ignore lint/a11y/noStaticElementInteractions: dropping is one more way beside the buttons in it
+    <div
+      class={`panel drop ${over ? "over" : ""}`}
+      onDragOver={(event) => {
+        event.preventDefault();
+        setOver(true);
+      }}
+      onDragLeave={() => setOver(false)}
+      onDrop={drop}
+    >
+      <p>
+        <strong>Drop videos or a folder here</strong>
+      </p>
+      <div class="choices">
+        <PickButton label="Choose videos" main onPicked={(files) => void picked(Promise.resolve(files))} />
+        <PickButton label="Choose a folder" folder onPicked={(files) => void picked(Promise.resolve(files))} />
+      </div>
+      <p class="soft">{roomText(room)}</p>
+      <details>
+        <summary>Tags for these videos</summary>
+        <Field label="Tags" hint="Such as: season=2026, match=home. They apply to what you choose next.">
+          <input value={tags} onInput={(event) => setTags(event.currentTarget.value)} />
+        </Field>
+      </details>
+      <Failure error={action.error} />
+      {skipped > 0 && (
+        <p role="status">{skipped === 1 ? "1 file is" : `${skipped} files are`} no video, and left out.</p>
+      )}
+    </div>
+  );
+}
+
+function roomText(room: Room | undefined): string {
+  if (!room) {
+    return " ";
+  }
+  if (room.short_of) {
+    return `No videos are taken in for now: ${room.short_of}. What you choose waits, and goes on when there is room.`;
+  }
+  const left = room.left_bytes === null ? "" : ` Your team has ${formatBytes(room.left_bytes)} left.`;
+  return `Up to ${formatBytes(room.max_bytes)} each.${left}`;
+}
+
+interface PickProps {
+  readonly label: string;
+  readonly main?: boolean;
+  readonly folder?: boolean;
+  readonly onPicked: (files: File[]) => void;
+}
+
+function PickButton({ label, main, folder, onPicked }: PickProps) {
+  const input = useRef<HTMLInputElement>(null);
+  useEffect(() => {
+    if (folder) {
+      input.current?.setAttribute("webkitdirectory", "");
+    }
+  }, [folder]);
+  return (
+    <>
+      <button type="button" class={main ? "main" : ""} onClick={() => input.current?.click()}>
+        {label}
+      </button>
+      <input
+        ref={input}
+        type="file"
+        multiple
+        hidden
+        aria-label={label}
+        {...(folder ? {} : { accept: "video/*,.mkv,.mts,.m2ts,.ts,.mxf,.avi,.insv,.lrv" })}
+        onChange={(event) => {
+          onPicked(Array.from(event.currentTarget.files ?? []));
+          event.currentTarget.value = "";
+        }}
+      />
+    </>
+  );
+}
+
+function Under({ queue, team }: { queue: UploadQueue; team: Team }) {
+  const files = queue.files;
+  const done = files.filter((each) => each.state === "done").length;
+  const left = queue.allSecondsLeft;
+  const speed = queue.speed.bytesPerS;
+  const asked = files.filter((each) => each.state === "known").length;
+  return (
+    <section aria-labelledby="these">
+      <h2 id="these">
+        {done} of {files.length} sent
+      </h2>
+      <p role="status">
+        {queue.isUnderWay
+          ? "Keep this page open until all is sent. If it closes, choose the same files again: they go on where they stopped."
+          : asked > 0
+            ? "Some videos wait for your answer."
+            : files.every((each) => each.state === "done")
+              ? "All is sent: it is safe to close the browser. The videos are analysed meanwhile."
+              : "Nothing is being sent now."}
+      </p>
+      {queue.isUnderWay && (
+        <p class="soft">
+          {formatBytes(queue.bytesLeft)} left
+          {speed !== undefined && `, ${formatBytes(speed)} a second`}
+          {left !== undefined && `, about ${formatDuration(left)}`}
+        </p>
+      )}
+      <ul class="uploads">
+        {files.map((each) => (
+          <UploadRow key={each} upload={each} queue={queue} team={team} />
+        ))}
+      </ul>
+    </section>
+  );
+}
+
+interface BrokenOffProps {
+  readonly uploads: readonly OpenUpload[];
+  readonly queue: UploadQueue;
+  readonly onChange: () => void;
+}
+
+function BrokenOff({ uploads, queue, onChange }: BrokenOffProps) {
+  const action = useAction();
+  const giveUp = async (upload: OpenUpload) => {
+    await action.run(() => queue.requests.giveUp(upload.id));
+    onChange();
+  };
+  return (
+    <section aria-labelledby="broken-off">
+      <h2 id="broken-off">Not sent whole</h2>
+      <p>Choose or drop the same file again, and it goes on where it stopped.</p>
+      <Failure error={action.error} />
+      <ul class="uploads">
+        {uploads.map((each) => (
+          <li key={each.id}>
+            <div class="line">
+              <span class="name">{each.name}</span>
+              <button type="button" class="quiet" aria-label={`Give up ${each.name}`} onClick={() => void giveUp(each)}>
+                Give up
+              </button>
+            </div>
+            <p class="soft">
+              {formatBytes(each.stored_bytes)} of {formatBytes(each.size_bytes)} are here, begun by {each.begun_by}
+            </p>
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}

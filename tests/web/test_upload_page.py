@@ -1,0 +1,144 @@
+"""The page on which videos are dropped: many at once, doubles, pause and cancel, on a desk and on a phone."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, expect
+
+from pipeline.services.system import System
+from pipeline.storage.objects import build_object_store
+from tests.support.browser import DESK, LAN_HOST, PHONE
+from tests.support.harness import processes, sql, wait_until
+from tests.support.uploads import PART, assert_no_upload_left
+from tests.support.web_site import Site, choose, site, wait_sent
+
+MIB = 2**20
+
+
+def files(folder: Path, *sizes: int) -> list[Path]:
+    """Files of these sizes, each with other bytes."""
+    paths = [folder / f"clip {number}.mp4" for number in range(len(sizes))]
+    for path, size in zip(paths, sizes, strict=True):
+        path.write_bytes(os.urandom(size))
+    return paths
+
+
+def press(page: Page, name: str) -> None:
+    """Press a button with the keyboard alone."""
+    button = page.get_by_role("button", name=name, exact=True)
+    button.focus()
+    page.keyboard.press("Enter")
+
+
+def test_many_files_a_bad_one_and_a_double(system: System, browser: Browser, tmp_path: Path) -> None:
+    sent = files(tmp_path, *[MIB // 2] * 6)
+    empty, notes, double = tmp_path / "empty.mp4", tmp_path / "notes.txt", tmp_path / "phone.mp4"
+    empty.write_bytes(b"")
+    notes.write_text("no video")
+    double.write_bytes(sent[0].read_bytes())
+    with processes(system.settings, tmp_path / "logs") as running, site(system, running) as ours:
+        with ours.coach(browser) as seen:
+            page = seen.page
+            choose(page, empty, *sent, notes)
+            for path in sent:
+                wait_sent(page, path.name, 20)
+            expect(page.locator("li", has_text="empty.mp4")).to_contain_text("There is nothing in empty.mp4")
+            assert "1 file is no video" in page.inner_text("main")
+            choose(page, double)
+            row = page.locator("li", has_text="phone.mp4")
+            expect(row).to_contain_text("This video is here already, as clip 0.mp4.")
+            assert sql(system, "SELECT count(*) FROM video") == [(6,)]
+            _look(page, tmp_path, seen.barriers)
+            press(page, "Send anyway: phone.mp4")
+            wait_sent(page, "phone.mp4", 20)
+            press(page, "Remove from list: clip 0.mp4")
+            press(page, "Cancel: empty.mp4")
+            press(page, "Remove from list: empty.mp4")
+            expect(page.get_by_text("it is safe to close the browser")).to_be_visible()
+            assert seen.asked_elsewhere(ours.origin) == []
+        for path in [*sent, double]:
+            assert ours.stored(path.name) == path.read_bytes()
+        assert_no_upload_left(system, ours.team)
+
+
+def _look(page: Page, folder: Path, barriers: object) -> None:
+    """Nothing to scroll sideways for, and nothing that keeps people out, at both widths, in light and dark."""
+    for size in (PHONE, DESK):
+        page.set_viewport_size({"width": size[0], "height": size[1]})
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            assert page.evaluate("document.documentElement.scrollWidth") == size[0]
+            page.screenshot(path=folder / f"upload-{size[0]}-{scheme}.png", full_page=True)
+            assert barriers() == []  # type: ignore[operator]
+
+
+def test_a_file_is_paused_continued_and_cancelled(system: System, browser: Browser, tmp_path: Path) -> None:
+    one, two = files(tmp_path, 3 * PART, 2 * PART)
+    with processes(system.settings, tmp_path / "logs") as running, site(system, running) as ours:
+        with ours.coach(browser) as seen:
+            page = seen.page
+            _freeze_after(ours, PART)
+            choose(page, one, two)
+            wait_until(lambda: ours.browser_side.frozen or page.wait_for_timeout(20), 20)
+            press(page, f"Pause: {one.name}")
+            expect(page.locator("li", has_text=one.name)).to_contain_text("Paused at")
+            press(page, f"Pause: {two.name}")
+            ours.browser_side.reset_all()
+            ours.browser_side.heal()
+            press(page, f"Continue: {one.name}")
+            wait_sent(page, one.name, 20)
+            press(page, f"Cancel: {two.name}")
+            expect(page.locator("li", has_text=two.name)).to_contain_text("nothing of it is on the server")
+            wait_until(lambda: page.wait_for_timeout(50) or not ours.stored_parts(), 10)
+        assert ours.stored(one.name) == one.read_bytes()
+        assert sql(system, "SELECT name FROM video") == [(one.name,)]
+        assert_no_upload_left(system, ours.team)
+
+
+def _freeze_after(ours: Site, limit: int) -> None:
+    passed = 0
+
+    def on_sent(_: int, data: bytes) -> bool:
+        nonlocal passed
+        passed += len(data)
+        if passed > limit and ours.browser_side._on_sent is on_sent:
+            ours.browser_side._on_sent = None
+            ours.browser_side.frozen = True
+        return False
+
+    ours.browser_side._on_sent = on_sent
+
+
+def test_plain_http_without_the_browsers_own_hash(system: System, browser: Browser, tmp_path: Path) -> None:
+    [file] = files(tmp_path, PART + 7)
+    with processes(system.settings, tmp_path / "logs") as running, site(system, running, host=LAN_HOST) as ours:
+        with ours.coach(browser) as seen:
+            assert seen.page.evaluate("crypto.subtle === undefined")
+            assert "check uploads slowly" in seen.page.get_by_role("alert").inner_text()
+            choose(seen.page, file)
+            wait_sent(seen.page, file.name, 20)
+        assert ours.stored(file.name) == file.read_bytes()
+        assert_no_upload_left(system, ours.team)
+
+
+def test_parts_go_straight_to_a_public_store(system: System, browser: Browser, tmp_path: Path) -> None:
+    [file] = files(tmp_path, 2 * PART + 7)
+    with processes(system.settings, tmp_path / "logs") as running, site(system, running, public=True) as ours:
+        public = {"s3_public_endpoint": system.settings.s3_endpoint, "web_url": ours.origin}
+        store = build_object_store(system.settings.model_copy(update=public))
+        store.ensure_bucket()
+        try:
+            with ours.coach(browser) as seen:
+                choose(seen.page, file)
+                wait_sent(seen.page, file.name, 20)
+                assert {url.partition("?")[0].rpartition("/")[0] for url in seen.asked_elsewhere(ours.origin)} == {
+                    f"{system.settings.s3_endpoint}/{system.store.bucket}/teams/{ours.team}/videos"
+                }
+                assert seen.complaints == []
+        finally:
+            store._client.delete_bucket_cors(Bucket=store.bucket)
+            store.close()
+        assert ours.stored(file.name) == file.read_bytes()
+        assert_no_upload_left(system, ours.team)
