@@ -358,6 +358,16 @@ export interface PollOut {
   readonly blocking_reasons: Readonly<Record<string, string>>;
 }
 
+/** The copy of a video for browsers. */
+export interface ProxyOut {
+  readonly state: ProxyState;
+  readonly frames_done: number;
+  readonly reason: string | null;
+}
+
+/** Where the copy of a video for browsers stands. */
+export type ProxyState = "wanted" | "ready" | "failed";
+
 /** A run that was asked for; `existed` where it had been asked for before. */
 export interface RequestOut {
   readonly run_id: string;

@@ -46,5 +46,5 @@ function people(most: number | null | undefined): string | undefined {
   if (most === null || most === undefined) {
     return undefined;
   }
-  return most === 1 ? "1 person" : `up to ${most} people`;
+  return most === 0 ? "nobody" : most === 1 ? "1 person" : `up to ${most} people`;
 }
