@@ -12,7 +12,7 @@ from pipeline.cli.waiting import Submission
 from pipeline.core.states import RunState
 from pipeline.errors import OwnPreview, PoselineError, ServiceUnavailable
 from pipeline.services.runs import short_id
-from pipeline.services.take_in import Item, TakenIn
+from pipeline.services.to_take_in import Item, TakenIn
 from pipeline.services.upload_steps import printable
 
 

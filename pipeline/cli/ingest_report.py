@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 
 from pipeline.errors import OwnPreview, PoselineError, UsageError, VideoRejected
-from pipeline.services.take_in import Item, TakenIn
+from pipeline.services.to_take_in import Item, TakenIn
 
 ENDINGS = (".jsonl", ".csv")
 FIELDS = ("path", "team", "video", "video_id", "run_id", "state", "reason")

@@ -26,7 +26,8 @@ from pipeline.inference.zoo import find_model
 from pipeline.services.bulk_ingest import ingest_all
 from pipeline.services.manifest import manifest_errors
 from pipeline.services.registration import Registration
-from pipeline.services.take_in import Intake, Item, TakenIn
+from pipeline.services.take_in import Intake
+from pipeline.services.to_take_in import Item, TakenIn
 from pipeline.services.upload_steps import check_team, is_own_object, printable
 
 #: Of more videos, what is known of each is counted and not told one by one.

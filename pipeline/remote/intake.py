@@ -20,7 +20,7 @@ from pipeline.errors import ServiceUnavailable, Stopping, UsageError
 from pipeline.remote.http import LONG_S, Http
 from pipeline.services.known_files import KnownFiles, is_unchanged
 from pipeline.services.registration import RequestedRun
-from pipeline.services.take_in import Item, OnBytes, TakenIn
+from pipeline.services.to_take_in import Item, OnBytes, TakenIn
 from pipeline.services.upload_steps import check_readable, printable
 
 _HASH_BYTES = 2**20

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Protocol
 
 from pipeline.errors import PoselineError, ServiceUnavailable, Stopping, in_one_line
-from pipeline.services.take_in import Item, OnBytes, TakenIn
+from pipeline.services.to_take_in import Item, OnBytes, TakenIn
 
 #: Postgres or the object store may be away for so long, as when they restart.
 OUTAGE_S = 30.0

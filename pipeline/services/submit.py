@@ -7,7 +7,8 @@ from pipeline.core.tags import Tags
 from pipeline.inference.zoo import find_model
 from pipeline.services.registration import Registration
 from pipeline.services.system import System
-from pipeline.services.take_in import Intake, Item, TakenIn
+from pipeline.services.take_in import Intake
+from pipeline.services.to_take_in import Item, TakenIn
 from pipeline.services.upload_steps import check_servers, check_team
 
 

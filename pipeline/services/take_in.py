@@ -15,23 +15,21 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 from uuid import UUID
 
 from pipeline.core.objects import StoredObject
-from pipeline.core.tags import Tags
 from pipeline.core.video_limits import VideoLimits
 from pipeline.db.uploads import upload_removed
 from pipeline.errors import OwnPreview, ServiceUnavailable, Stopping, StoreFull, UsageError, VideoRejected
 from pipeline.services.checked_reader import CheckedReader
 from pipeline.services.known_files import KnownFiles, is_unchanged
 from pipeline.services.pressure import Room, note_store_full
-from pipeline.services.registration import Arrival, Arrived, Entry, NoRoom, Registration, RequestedRun
+from pipeline.services.registration import Arrival, Arrived, Entry, NoRoom, Registration
 from pipeline.services.system import System
-from pipeline.services.tags import Replaced
 from pipeline.services.teams import in_bytes, limits_of
+from pipeline.services.to_take_in import Item, OnBytes, TakenIn
 from pipeline.services.upload_steps import (
     check_readable,
     check_servers,
@@ -47,51 +45,6 @@ from pipeline.video.reader import check
 from pipeline.video.source import FileSource
 
 _HASH_BYTES = 2**20
-OnBytes = Callable[[int], None]
-
-
-@dataclass(frozen=True)
-class Item:
-    """One video to take in.
-
-    Args:
-        location: a path, or `s3://bucket/key`.
-        name: that the video is to have; by default that of the file or object.
-        size_bytes: of a file.
-        in_folder: it was found in a folder, and not named itself.
-    """
-
-    location: str
-    team: str
-    name: str | None = None
-    tags: Tags = field(default_factory=dict)
-    size_bytes: int = 0
-    in_folder: bool = False
-
-    @property
-    def is_object(self) -> bool:
-        """Whether it is in the object store."""
-        return self.location.startswith("s3://")
-
-    @property
-    def shown_name(self) -> str:
-        """The name that its video has, printable."""
-        return printable(self.name or self.location.rpartition("/")[2])
-
-
-@dataclass(frozen=True)
-class TakenIn:
-    """A video that was taken in, and its run, where one was asked for.
-
-    Args:
-        known_as: the name of the video of the same content that was there before; None where it is new.
-        replaced: values of its tags that are others now.
-    """
-
-    video_id: UUID
-    run: RequestedRun | None
-    known_as: str | None
-    replaced: Replaced = ()
 
 
 class Intake:

@@ -9,7 +9,8 @@ from pipeline.core.progress import SILENT, Progress
 from pipeline.db.videos import VideoRow
 from pipeline.services.registration import Registration, read_video
 from pipeline.services.system import System
-from pipeline.services.take_in import Intake, Item
+from pipeline.services.take_in import Intake
+from pipeline.services.to_take_in import Item
 from pipeline.services.upload_steps import check_servers, check_team, forget_upload, printable
 
 __all__ = ["Upload", "check_servers", "check_team", "forget_upload", "printable", "register_object", "upload_file"]

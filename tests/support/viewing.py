@@ -32,14 +32,21 @@ READ = f"""() => {{
         const i = 4 * (Math.round(y) * width + Math.round(x));
         return [data[i], data[i + 1], data[i + 2]];
     }};
-    const orange = ([r, g, b]) => r > 180 && g > 110 && g < 200 && b < 90;
+    const isOrange = ([r, g, b]) => r > 180 && g > 110 && g < 200 && b < 90;
+    // Joints are found by a network of low resolution, up to a pixel of the video off.
+    const orange = (x, y) => {{
+        const reach = width / 80;
+        for (let dx = -reach; dx <= reach; dx += reach / 4)
+            for (let dy = -reach; dy <= reach; dy += reach / 4) if (isOrange(at(x + dx, y + dy))) return true;
+        return false;
+    }};
     let picture = 0, poses = 0, joints = 0;
     for (let bit = 0; bit < {BITS}; bit++) {{
         const x = (bit % {COLUMNS} + 0.5) / {COLUMNS} * width;
         const y = (Math.floor(bit / {COLUMNS}) + 0.5) / {COLUMNS} * height;
         const [r, g, b] = at(x, y);
         picture = picture << 1 | (r + g + b > 381);
-        const [left, right] = [orange(at(x - width / 16, y)), orange(at(x + width / 16, y))];
+        const [left, right] = [orange(x - width / 16, y), orange(x + width / 16, y)];
         joints += left + right;
         poses = poses << 1 | right;
     }}
@@ -78,11 +85,15 @@ class Viewer:
         """What the browser complained of, but for the reading of pixels, which is the test's own."""
         return [line for line in self.seen.complaints if "getImageData" not in line]
 
-    def refusal(self) -> str | None:
-        """Why the video is not shown in this browser; None where it is."""
-        shown, refused = self.page.locator(".position input"), self.page.get_by_role("alert")
-        shown.or_(refused).first.wait_for(timeout=30_000)
-        return refused.first.inner_text() if refused.count() else None
+    def waits_for_copy(self) -> bool:
+        """Whether this browser does not show the video itself; the page has asked for a copy then."""
+        shown, waits = self.page.locator(".position input"), self.page.get_by_text("A copy that it can show")
+        shown.or_(waits).first.wait_for(timeout=30_000)
+        return waits.count() > 0
+
+    def wait(self) -> None:
+        """Until its controls are there."""
+        self.page.locator(".position input").wait_for(timeout=20_000)
 
     def read(self) -> dict[str, Any]:
         """What the canvas shows now: the number of the picture, and that which the poses tell."""
@@ -157,9 +168,10 @@ def opened(
             seen.page.add_init_script(init)
         url = f"{origin}/t/{team_id}/videos/{video_id}"
         seen.page.goto(f"{url}{fragment}")
+        viewer = Viewer(seen, url, f"{origin}/api/v1/teams/{team_id}/videos/{video_id}/media")
         if wait:
-            seen.page.locator(".position input").wait_for(timeout=20_000)
-        yield Viewer(seen, url, f"{origin}/api/v1/teams/{team_id}/videos/{video_id}/media")
+            viewer.wait()
+        yield viewer
 
 
 def joints_only(viewer: Viewer) -> None:
@@ -191,6 +203,7 @@ def assert_exact(
         if frame:
             page.keyboard.press("ArrowRight")
         missed += _wrong(viewer.settled(frame), frame, numbers)
+        assert len(missed) < 3, missed
     for frame in range(asked[-1] - 1, max(-1, asked[-1] - 21), -1):
         page.keyboard.press("ArrowLeft")
         missed += _wrong(viewer.settled(frame), frame, numbers)

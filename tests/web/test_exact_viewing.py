@@ -14,8 +14,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
+from pipeline.services.proxy import make_proxy
+from pipeline.services.system import System
 from tests.conftest import fresh_settings
 from tests.conftest import opened as opened_system
+from tests.support.video_cases import CASES
 from tests.support.video_maker import make_turned
 from tests.support.viewing import Viewer, analysed, assert_exact, joints_only, opened
 from tests.support.web import served
@@ -81,6 +84,18 @@ def test_a_browser_that_only_guesses_says_so(watch: Open) -> None:
         found = viewer.settled(1)
         assert "late" not in found
         assert found["picture"] in {0, 1, 2}
+
+
+def test_what_no_browser_plays_is_shown_as_a_copy(watch: Open, tmp_path: Path) -> None:
+    """An AVI whose times do not tell its frames apart."""
+    system: System = watch.args[1]  # type: ignore[attr-defined]
+    other = analysed(system, CASES["missing_pts_avi"].make(tmp_path))
+    with opened(*watch.args[:3], other, wait=False) as viewer:  # type: ignore[attr-defined]
+        assert viewer.waits_for_copy()
+        make_proxy(system, other[1], "w")
+        viewer.wait()
+        assert viewer.certainty == "decoded"
+        assert_exact(viewer, steps=59, seeks=10, frames=60, play_s=1.5)
 
 
 CURRENT_TIME = """async ([url, times, ms]) => {

@@ -20,7 +20,8 @@ from pipeline.services import bulk_ingest, take_in
 from pipeline.services.bulk_ingest import ingest_all
 from pipeline.services.registration import Registration
 from pipeline.services.system import System
-from pipeline.services.take_in import Intake, Item, TakenIn
+from pipeline.services.take_in import Intake
+from pipeline.services.to_take_in import Item, TakenIn
 from pipeline.storage.objects import ObjectStore
 from pipeline.video.source import FileSource
 from tests.conftest import admin_url

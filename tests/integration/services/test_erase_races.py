@@ -33,8 +33,9 @@ from pipeline.services.retention import set_retention
 from pipeline.services.retention_sweep import run_retention
 from pipeline.services.submit import submit_video
 from pipeline.services.system import System
-from pipeline.services.take_in import Intake, Item
+from pipeline.services.take_in import Intake
 from pipeline.services.teams import list_teams
+from pipeline.services.to_take_in import Item
 from pipeline.services.upload import upload_file
 from pipeline.settings import Settings
 from pipeline.storage.objects import ObjectStore

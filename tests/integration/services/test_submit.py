@@ -19,8 +19,8 @@ from pipeline.services.registration import RequestedRun
 from pipeline.services.runs import duration_s
 from pipeline.services.submit import submit_video
 from pipeline.services.system import System
-from pipeline.services.take_in import TakenIn
 from pipeline.services.teams import add_team
+from pipeline.services.to_take_in import TakenIn
 from tests.conftest import opened
 from tests.support.harness import run_of, sql
 

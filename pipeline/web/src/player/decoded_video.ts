@@ -16,6 +16,7 @@ import {
 import type { FrameTable } from "./frame_table.ts";
 import type { Footage, Picture, Reel } from "./picture.ts";
 import { BufferedSound } from "./sound.ts";
+import { SparingSink } from "./sparing_sink.ts";
 
 const CACHED_FILE_BYTES = 32 * 2 ** 20;
 /** Of pictures that are kept for steps backward. */
@@ -38,7 +39,7 @@ export class DecodedVideo implements Footage {
 
   private constructor(input: Input, track: InputVideoTrack, table: FrameTable, sound: BufferedSound | undefined) {
     this.input = input;
-    this.sink = new VideoSampleSink(track);
+    this.sink = new SparingSink(track);
     this.table = table;
     this.sound = sound;
     this.kept = new KeptPictures(table.header.width, table.header.height);
@@ -47,7 +48,7 @@ export class DecodedVideo implements Footage {
   /** Opens a video; fails, saying why, where this browser does not decode it. */
   static async open(url: string, table: FrameTable): Promise<DecodedVideo> {
     if (!("VideoDecoder" in window)) {
-      throw new Error("this browser decodes no video by itself here");
+      throw new Error("it has no WebCodecs here");
     }
     const source = new UrlSource(url, {
       maxCacheSize: CACHED_FILE_BYTES,
@@ -98,6 +99,9 @@ export class DecodedVideo implements Footage {
   }
 
   play(frame: number): Reel {
+    // Two decoders at once would hold twice the pictures.
+    void this.samples?.return();
+    this.samples = undefined;
     return new DecodedReel(this.sink.samples(this.table.middleOf(frame)), this.table);
   }
 
@@ -117,23 +121,26 @@ export class DecodedVideo implements Footage {
 /** The track that was analysed: of its size, and with a picture at the first frame's time. */
 async function findTrack(input: Input, table: FrameTable): Promise<InputVideoTrack> {
   const { width, height } = table.header;
-  let reason = "the file has no video of the size that was analysed";
+  let reason = "it finds no video of the size that was analysed";
   for (const track of await input.getVideoTracks()) {
     const [shownWidth, shownHeight] = [await track.getDisplayWidth(), await track.getDisplayHeight()];
     if (Math.abs(shownWidth / shownHeight / (width / height) - 1) > 0.02) {
       continue;
     }
     if (!(await track.canDecode())) {
-      reason = `this browser does not decode ${(await track.getCodecParameterString()) ?? "this video"}`;
+      reason = `it does not decode ${(await track.getCodecParameterString()) ?? "this codec"}`;
       continue;
     }
     const sample = await new VideoSampleSink(track).getSample(table.middleOf(0));
+    if (sample) {
+      table.beginAt(sample.timestamp);
+    }
     const found = sample && table.find(sample.timestamp);
     sample?.close();
     if (found === 0) {
       return track;
     }
-    reason = "this browser finds other times in the video than the analysis did";
+    reason = "it finds other times in the video than the analysis did";
   }
   throw new Error(reason);
 }

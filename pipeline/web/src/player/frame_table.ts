@@ -23,14 +23,24 @@ export interface FrameTableHeader {
 
 /** Browsers round a frame's time to microseconds. */
 const ROUNDING_S = 1.5e-6;
+/** An MP4 says in milliseconds when its first frame comes. */
+const LATE_S = 6e-4;
 
 export class FrameTable {
   readonly header: FrameTableHeader;
-  /** Of each frame, in seconds. */
+  /** Of each frame in the file that is played, in seconds. */
   readonly times: Float64Array;
+  /** Of each frame in the video that was analysed. */
+  private readonly own: Float64Array;
+  private readonly ofCopy: boolean;
 
-  constructor(data: ArrayBuffer) {
+  /**
+   * `ofCopy`: the times of the copy for browsers, which are the video's own, but that frames that share one follow each
+   * other in it.
+   */
+  constructor(data: ArrayBuffer, ofCopy = false) {
     const columns = new Columns<FrameTableHeader>("PLFT", data);
+    this.ofCopy = ofCopy;
     this.header = columns.header;
     const { frames, wide, time_base, first_pts } = columns.header;
     const steps = Math.max(0, frames - 1);
@@ -38,12 +48,16 @@ export class FrameTable {
     const high = wide ? columns.uint32(steps) : undefined;
     const [numerator, denominator] = time_base;
     this.times = new Float64Array(frames);
+    this.own = new Float64Array(frames);
     let ticks = Number(first_pts);
+    let shown = ticks;
     for (let frame = 0; frame < frames; frame++) {
       if (frame > 0) {
         ticks += at(low, frame - 1) + (high ? at(high, frame - 1) * 2 ** 32 : 0);
+        shown = ofCopy ? Math.max(shown + 1, ticks) : ticks;
       }
-      this.times[frame] = (ticks * numerator) / denominator;
+      this.times[frame] = (shown * numerator) / denominator;
+      this.own[frame] = (ticks * numerator) / denominator;
     }
   }
 
@@ -53,6 +67,21 @@ export class FrameTable {
 
   timeOf(frame: number): number {
     return at(this.times, frame);
+  }
+
+  /** A frame's time in the video that was analysed, for people. */
+  ownTimeOf(frame: number): number {
+    return at(this.own, frame);
+  }
+
+  /** Take up how a copy rounded the time of its first frame, which all others follow. */
+  beginAt(seconds: number): void {
+    const late = seconds - this.timeOf(0);
+    if (this.ofCopy && Math.abs(late) <= LATE_S) {
+      for (let frame = 0; frame < this.frames; frame++) {
+        this.times[frame] = this.timeOf(frame) + late;
+      }
+    }
   }
 
   /** The frame that is shown at this time: the last one that has begun, or the first of all. */

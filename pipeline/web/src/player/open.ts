@@ -1,5 +1,7 @@
 /** Opens a run's video by the surest way that this browser has. */
 
+import { messageOf, problemOf } from "../api.ts";
+import { copyOf } from "./copy.ts";
 import { DecodedVideo } from "./decoded_video.ts";
 import { ElementVideo } from "./element_video.ts";
 import { FrameTable } from "./frame_table.ts";
@@ -17,19 +19,24 @@ export interface Opening {
   readonly runUrl: string;
   readonly canvas: HTMLCanvasElement;
   readonly onState: (state: PlayerState) => void;
+  /** Told what is waited for, a line for people. */
+  readonly onWait: (line: string) => void;
+  readonly signal: AbortSignal;
+}
+
+interface Opened {
+  readonly footage: Footage;
+  readonly table: FrameTable;
 }
 
 /** Fails with a line for people where the video cannot be shown here at all. */
-export async function openPlayer({ videoUrl, runUrl, canvas, onState }: Opening): Promise<Player> {
-  const answer = await fetch(`${runUrl}/times?v=${FORMAT}`);
+export async function openPlayer(opening: Opening): Promise<Player> {
+  const { runUrl, canvas, onState, signal } = opening;
+  const answer = await fetch(`${runUrl}/times?v=${FORMAT}`, { signal });
   if (!answer.ok) {
-    throw new Error(await reasonOf(answer));
+    throw await problemOf(answer);
   }
-  const table = new FrameTable(await answer.arrayBuffer());
-  if (table.frames === 0) {
-    throw new Error("this video has no frames");
-  }
-  const footage = await openFootage(`${videoUrl}/media`, table);
+  const { footage, table } = await openFootage(await answer.arrayBuffer(), opening);
   let player: Player | undefined;
   const store = new PoseStore(
     table,
@@ -40,21 +47,30 @@ export async function openPlayer({ videoUrl, runUrl, canvas, onState }: Opening)
   return player;
 }
 
-async function openFootage(url: string, table: FrameTable): Promise<Footage> {
-  if (table.header.indexed_by_position) {
-    throw new Error("this video's times do not tell its frames apart, so no browser can show poses on it exactly");
+/** The video itself where this browser decodes or plays it, else the copy that workers make for browsers. */
+async function openFootage(times: ArrayBuffer, { videoUrl, onWait, signal }: Opening): Promise<Opened> {
+  const table = new FrameTable(times);
+  if (table.frames === 0) {
+    throw new Error("This video has no frames.");
   }
-  try {
-    return await DecodedVideo.open(url, table);
-  } catch (error) {
-    return await ElementVideo.open(url, table).catch(() => {
-      throw error;
-    });
+  const url = `${videoUrl}/media`;
+  let reason = "its times do not tell its frames apart";
+  if (!table.header.indexed_by_position) {
+    try {
+      return { table, footage: await DecodedVideo.open(url, table) };
+    } catch (error) {
+      reason = messageOf(error);
+    }
+    const footage = await ElementVideo.open(url, table).catch(() => undefined);
+    if (footage) {
+      return { table, footage };
+    }
   }
-}
-
-/** The line with the fix of a problem+json answer. */
-async function reasonOf(answer: Response): Promise<string> {
-  const problem = await answer.json().catch(() => undefined);
-  return typeof problem?.detail === "string" ? problem.detail : `the server answered ${answer.status}`;
+  await copyOf(videoUrl, table.frames, signal, (state) =>
+    onWait(`${state} This browser cannot show the video: ${reason}.`),
+  );
+  const copyTable = new FrameTable(times, true);
+  const copyUrl = `${videoUrl}/proxy/media`;
+  const footage = await DecodedVideo.open(copyUrl, copyTable).catch(() => ElementVideo.open(copyUrl, copyTable));
+  return { table: copyTable, footage };
 }

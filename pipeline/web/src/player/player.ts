@@ -69,7 +69,7 @@ export class Player {
   get state(): PlayerState {
     return {
       frame: this.picture?.frame,
-      time: this.picture?.time,
+      time: this.picture?.frame === undefined ? this.picture?.time : this.table.ownTimeOf(this.picture.frame),
       playing: this.playing,
       speed: this.speed,
       certainty: this.footage.certainty,

@@ -18,6 +18,8 @@ export class PoseStore {
   error: string | undefined;
   private readonly kept = new Map<number, Kept>();
   private readonly stopped = new AbortController();
+  /** Has what is shown drawn again, and so asked for again, where it was not final. */
+  private timer: ReturnType<typeof setTimeout> | undefined;
   private readonly table: FrameTable;
   private readonly urlOf: (segment: number) => string;
   private readonly onChange: () => void;
@@ -53,6 +55,7 @@ export class PoseStore {
 
   dispose(): void {
     this.stopped.abort();
+    clearTimeout(this.timer);
     this.kept.clear();
   }
 
@@ -89,6 +92,10 @@ export class PoseStore {
       }
       this.error = `poses cannot be fetched: ${error instanceof Error ? error.message : error}`;
       kept.freshUntil = performance.now() + AFTER_ERROR_MS;
+    }
+    if (!kept.segment?.header.final) {
+      clearTimeout(this.timer);
+      this.timer = setTimeout(this.onChange, kept.freshUntil - performance.now() + 1);
     }
     this.onChange();
   }

@@ -9,9 +9,11 @@ interface StageProps {
   readonly player: Player | undefined;
   readonly state: PlayerState | undefined;
   readonly error: string | undefined;
+  /** What is waited for before anything can be shown. */
+  readonly waiting: string | undefined;
 }
 
-export function Stage({ canvas, player, state, error }: StageProps) {
+export function Stage({ canvas, player, state, error, waiting }: StageProps) {
   const follow = ({ clientX, clientY, currentTarget }: MouseEvent & { currentTarget: HTMLCanvasElement }) => {
     const shown = currentTarget.getBoundingClientRect();
     const { width, height } = player?.table.header ?? { width: 0, height: 0 };
@@ -33,7 +35,7 @@ export function Stage({ canvas, player, state, error }: StageProps) {
         </p>
       ) : (
         <p class="stage-note" role="status">
-          {noteOn(player, state)}
+          {player ? noteOn(player, state) : (waiting ?? "Opening the video…")}
         </p>
       )}
     </div>

@@ -2,6 +2,7 @@
 
 import { type Signal, useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
+import { messageOf } from "../../api.ts";
 import { openPlayer } from "../../player/open.ts";
 import type { Player } from "../../player/player.ts";
 import type { PlayerState } from "../../player/player_state.ts";
@@ -24,14 +25,16 @@ export function Viewer({ videoUrl, run }: ViewerProps) {
   const player = useSignal<Player | undefined>(undefined);
   const state = useSignal<PlayerState | undefined>(undefined);
   const error = useSignal<string | undefined>(undefined);
+  const waiting = useSignal<string | undefined>(undefined);
   useEffect(
-    () => (canvas.current ? show({ videoUrl, runUrl, canvas: canvas.current, player, state, error }) : undefined),
-    [videoUrl, runUrl, player, state, error],
+    () =>
+      canvas.current ? show({ videoUrl, runUrl, canvas: canvas.current, player, state, error, waiting }) : undefined,
+    [videoUrl, runUrl, player, state, error, waiting],
   );
   return (
     <div class="viewer">
       <div class="viewer-main">
-        <Stage canvas={canvas} player={player.value} state={state.value} error={error.value} />
+        <Stage canvas={canvas} player={player.value} state={state.value} error={error.value} waiting={waiting.value} />
         {player.value && state.value && (
           <>
             <Timeline runUrl={runUrl} player={player.value} frame={state.value.frame} />
@@ -51,11 +54,12 @@ interface Showing {
   readonly player: Signal<Player | undefined>;
   readonly state: Signal<PlayerState | undefined>;
   readonly error: Signal<string | undefined>;
+  readonly waiting: Signal<string | undefined>;
 }
 
 /** Opens the player; returns what closes it. */
-function show({ videoUrl, runUrl, canvas, player, state, error }: Showing): () => void {
-  let closed = false;
+function show({ videoUrl, runUrl, canvas, player, state, error, waiting }: Showing): () => void {
+  const closed = new AbortController();
   const ends: (() => void)[] = [];
   const open = async () => {
     try {
@@ -63,11 +67,15 @@ function show({ videoUrl, runUrl, canvas, player, state, error }: Showing): () =
         videoUrl,
         runUrl,
         canvas,
+        signal: closed.signal,
         onState: (now) => {
           state.value = now;
         },
+        onWait: (line) => {
+          waiting.value = line;
+        },
       });
-      if (closed) {
+      if (closed.signal.aborted) {
         opened.dispose();
         return;
       }
@@ -79,12 +87,14 @@ function show({ videoUrl, runUrl, canvas, player, state, error }: Showing): () =
       player.value = opened;
       await opened.seek(frameOfAddress() ?? 0);
     } catch (reason) {
-      error.value = reason instanceof Error ? reason.message : String(reason);
+      if (!closed.signal.aborted) {
+        error.value = messageOf(reason);
+      }
     }
   };
   void open();
   return () => {
-    closed = true;
+    closed.abort();
     player.value = undefined;
     for (const end of ends) {
       end();

@@ -1,0 +1,190 @@
+"""The page of a video: readable at both widths, usable by keyboard and by touch, true about what it does not have."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from functools import partial
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from pipeline.inference.engines.placement import Placement
+from pipeline.services.detect import detect_chunk
+from pipeline.services.model_cache import ModelCache
+from tests.conftest import fresh_settings
+from tests.conftest import opened as opened_system
+from tests.support.analysis import analyse, put_oracle
+from tests.support.browser import DESK, PHONE
+from tests.support.harness import run_of
+from tests.support.video_maker import make_video
+from tests.support.viewing import Viewer, joints_only, opened
+from tests.support.web import make_team, served
+
+Open = Callable[..., AbstractContextManager[Viewer]]
+
+FRAMES = 120
+#: Counts the pictures that the decoder gave and nobody has closed yet.
+COUNT_OPEN = """
+    window.openPictures = new Set();
+    window.mostOpen = 0;
+    const Decoder = window.VideoDecoder;
+    window.VideoDecoder = class extends Decoder {
+        constructor(init) {
+            super({...init, output: frame => {
+                openPictures.add(frame);
+                mostOpen = Math.max(mostOpen, openPictures.size);
+                init.output(frame);
+            }});
+        }
+    };
+    const close = VideoFrame.prototype.close;
+    VideoFrame.prototype.close = function () { openPictures.delete(this); close.call(this); };
+"""
+
+
+@pytest.fixture(scope="module")
+def watch(browser: Browser, servers: Path, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Open]:
+    """Opens the page of a video of which frames 30 to 59 are analysed so far, in chunks of 30."""
+    folder = tmp_path_factory.mktemp("page")
+    clip = make_video(folder / "a sprint.mp4", FRAMES, width=320, height=192, gop=30, audio_s=4.0)
+    with fresh_settings(servers, template, folder / "home") as settings, opened_system(settings) as system:
+        put_oracle(settings.models_path)
+        run_id = analyse(system, clip, chunks=[1], put=False)
+        ids = (make_team(system, "team"), run_of(system, run_id).video_id, run_id)
+
+        def analyse_more() -> None:
+            detect_chunk(system, ModelCache(system, Placement("cpu")), run_id, 0, "w")
+
+        with served(system) as origin:
+            watch = partial(opened, browser, system, origin, ids)
+            watch.analyse_more = analyse_more  # type: ignore[attr-defined]
+            yield watch
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
+def test_it_is_readable(watch: Open, size: tuple[int, int], dark: bool) -> None:
+    with watch(size=size, dark=dark, fragment="#frame=40") as viewer:
+        viewer.settled(40)
+        viewer.page.get_by_role("button", name="Person 1").click()
+        expect(viewer.page.get_by_role("table", name="Angles in the picture")).to_be_visible()
+        assert viewer.seen.barriers() == []
+        assert viewer.page.evaluate("document.documentElement.scrollWidth") == size[0]
+        assert viewer.page.title().startswith("a sprint.mp4")
+        canvas = viewer.page.locator(".stage canvas").bounding_box()
+        assert canvas is not None
+        assert canvas["width"] >= size[0] * 0.6
+        assert canvas["y"] + canvas["height"] < size[1], "the picture is seen without scrolling"
+        assert viewer.complaints == []
+        assert viewer.seen.asked_elsewhere(viewer.origin) == []
+
+
+def test_the_keyboard_alone_does_everything(watch: Open) -> None:
+    with watch(fragment="#frame=35") as viewer:
+        page = viewer.page
+        joints_only(viewer)
+        viewer.settled(35)
+        page.locator("body").click(position={"x": 5, "y": 5})
+        for keys, frame in [
+            ("ArrowRight", 36),
+            ("ArrowLeft", 35),
+            ("Shift+ArrowRight", 45),
+            ("Shift+ArrowLeft", 35),
+        ]:
+            page.keyboard.press(keys)
+            assert viewer.settled(frame) == {"picture": frame, "poses": frame}
+        for _ in range(7):
+            page.keyboard.press("ArrowRight")  # faster than pictures come
+        assert viewer.settled(42) == {"picture": 42, "poses": 42}
+        page.keyboard.press("]")
+        expect(page.get_by_label("Speed")).to_have_value("1.5")
+        for _ in range(9):
+            page.keyboard.press("[")
+        expect(page.get_by_label("Speed")).to_have_value("0.1")
+        page.keyboard.press("Space")
+        expect(page.get_by_role("button", name="Pause")).to_be_visible()
+        page.keyboard.press("k")
+        expect(page.get_by_role("button", name="Play", exact=True)).to_be_visible()
+        page.keyboard.press("End")
+        expect(page.locator(".position input")).to_have_value(str(FRAMES - 1))
+        for _ in range(9):
+            page.keyboard.press("]")
+        page.keyboard.press("j")
+        expect(page.locator(".position input")).to_have_value(re.compile("^[1-5]?[0-9]$"))
+        page.keyboard.press("k")
+        # To the people in view, without a mouse.
+        page.keyboard.press("Home")
+        page.evaluate("location.hash = '#frame=40'")
+        viewer.settled(40)
+        person = page.get_by_role("button", name="Person 1")
+        person.focus()
+        page.keyboard.press("Enter")
+        expect(person).to_have_attribute("aria-pressed", "true")
+        page.keyboard.press("Escape")
+        expect(person).to_have_attribute("aria-pressed", "false")
+
+
+def test_touch_follows_a_person_and_steps(watch: Open) -> None:
+    with watch(size=PHONE, fragment="#frame=40") as viewer:
+        page = viewer.page
+        viewer.settled(40)
+        page.locator(".stage canvas").tap()
+        person = page.get_by_role("button", name="Person 1")
+        expect(person).to_have_attribute("aria-pressed", "true")
+        page.get_by_role("button", name="One frame on").tap()
+        viewer.settled(41)
+        expect(person).to_have_attribute("aria-pressed", "true")
+        page.get_by_label("Hide the others").check()
+        page.locator(".stage canvas").tap(position={"x": 1, "y": 1})
+
+
+def test_a_link_opens_its_frame_with_the_containers_time(watch: Open) -> None:
+    with watch(fragment="#frame=47") as viewer:
+        viewer.settled(47)
+        assert viewer.page.locator(".time").inner_text() == "0:01.567"
+        viewer.page.keyboard.press("ArrowRight")
+        viewer.settled(48)
+        viewer.page.wait_for_url("**#frame=48")
+
+
+def test_few_pictures_are_held_however_much_is_played_and_sought(watch: Open) -> None:
+    with watch(init=COUNT_OPEN, fragment="#frame=30") as viewer:
+        viewer.settled(30)
+        viewer.page.keyboard.press("l")
+        viewer.play(2)
+        for frame in (5, 100, 50, 7, 45):
+            viewer.page.evaluate(f"location.hash = '#frame={frame}'")
+            expect(viewer.page.locator(".position input")).to_have_value(str(frame))
+        most, left = viewer.page.evaluate("[mostOpen, openPictures.size]")
+    assert 0 < left <= most <= 30
+
+
+def test_sound_plays_with_the_pictures(watch: Open) -> None:
+    listen = """
+        window.heard = 0;
+        const start = AudioBufferSourceNode.prototype.start;
+        AudioBufferSourceNode.prototype.start = function (...at) {
+            window.heard += this.buffer.duration;
+            start.apply(this, at);
+        };
+    """
+    with watch(init=listen, fragment="#frame=0") as viewer:
+        viewer.page.keyboard.press("l")
+        viewer.play(1)
+        assert viewer.page.evaluate("heard") > 1
+
+
+def test_poses_are_there_while_the_run_goes_on_and_come_by_themselves(watch: Open) -> None:
+    """The last test of this file: it analyses more."""
+    with watch(fragment="#frame=10") as viewer:
+        joints_only(viewer)
+        note = viewer.page.locator(".stage-note")
+        expect(note).to_have_text("The poses of this frame are still to come.")
+        assert viewer.read() == {"picture": 10, "poses": "none"}
+        expect(viewer.page.locator(".timeline-says")).to_contain_text("25 % analysed, the rest is to come")
+        watch.analyse_more()  # type: ignore[attr-defined]
+        assert viewer.settled(10) == {"picture": 10, "poses": 10}
+        expect(viewer.page.locator(".timeline-says")).to_contain_text("50 % analysed")
