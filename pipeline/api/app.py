@@ -25,6 +25,7 @@ from pipeline.api import (
     uploads,
     videos,
     viewing,
+    webhooks,
 )
 from pipeline.api.access import ACCESS_FIELD
 from pipeline.api.feed import Feed
@@ -38,7 +39,7 @@ PREFIX = "/api/v1"
 _ROUTERS: tuple[APIRouter, ...] = (
     *(session.router, links.router, account.router),
     *(teams.router, invitations.router, keys.router, shares.router, audit.router),
-    *(videos.router, runs.router, exports.router, models.router, events.router),
+    *(videos.router, runs.router, exports.router, models.router, events.router, webhooks.router),
     uploads.router,
     *(viewing.router, media.router),
 )

@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 import socket
+import threading
 from pathlib import Path
 
 import uvicorn
 
 from pipeline.api.app import build_app
 from pipeline.services.system import System
+from pipeline.services.webhooks.deliver import run_deliveries
 
 #: Uploads and event streams are told to end, and then have so long.
 _GRACE_S = 5
 
 
 def serve(system: System, listener: socket.socket, *, trusted_proxies: str, certificate: Path | None = None) -> None:
-    """Answer requests until this process is told to stop.
+    """Answer requests, and tell webhooks, until this process is told to stop.
 
     Args:
         listener: already bound, so that a port that is taken is found before anything else begins.
         trusted_proxies: addresses, separated by commas, whose `X-Forwarded-…` headers are believed.
         certificate: for TLS, with its private key, in PEM; plain HTTP without one.
     """
-    build_server(system, trusted_proxies=trusted_proxies, certificate=certificate).run([listener])
+    stopping = threading.Event()
+    deliveries = threading.Thread(target=run_deliveries, args=(system, stopping), name="webhooks", daemon=True)
+    deliveries.start()
+    try:
+        build_server(system, trusted_proxies=trusted_proxies, certificate=certificate).run([listener])
+    finally:
+        stopping.set()
+        deliveries.join(_GRACE_S)
 
 
 class _Server(uvicorn.Server):
