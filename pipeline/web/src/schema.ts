@@ -75,6 +75,25 @@ export interface Confirmation {
   readonly confirm: string;
 }
 
+/** Deliveries, the newest first; `next` is `after` of the page that follows. */
+export interface Deliveries {
+  readonly items: readonly DeliveryOut[];
+  readonly next: string | null;
+}
+
+/** One end of a run that a webhook was told, or is to be told. `next_at` is when it is tried again; null once it was delivered or given up. `answer` is that of the last attempt. */
+export interface DeliveryOut {
+  readonly id: string;
+  readonly event: string;
+  readonly run_id: string;
+  readonly video: string;
+  readonly created_at: string;
+  readonly attempts: number;
+  readonly next_at: string | null;
+  readonly delivered_at: string | null;
+  readonly answer: string | null;
+}
+
 /** An erasure. What is not finished goes on by itself. */
 export interface ErasureOut {
   readonly erasure_id: string;
@@ -273,6 +292,11 @@ export interface NewUpload {
   readonly tags?: Readonly<Record<string, string>>;
   readonly model?: string | null;
   readonly again?: boolean;
+}
+
+/** An address that is to be told. */
+export interface NewWebhook {
+  readonly url: string;
 }
 
 /** A video's newest run. `frames_done` of `frames` are analysed. */
@@ -690,3 +714,22 @@ export interface VideoRuns {
 
 /** Where an uploaded video stands. */
 export type VideoState = "uploading" | "stored" | "ready" | "rejected";
+
+/** A new webhook with the secret by which its requests are signed, which is shown this once. */
+export interface WebhookMade {
+  readonly id: string;
+  readonly secret: string;
+}
+
+/** A webhook, without its secret. */
+export interface WebhookOut {
+  readonly id: string;
+  readonly url: string;
+  readonly created_by: string | null;
+  readonly created_at: string;
+}
+
+/** All webhooks of a team. */
+export interface Webhooks {
+  readonly items: readonly WebhookOut[];
+}

@@ -11,7 +11,9 @@ from pipeline.services.erase.work import go_on
 from pipeline.services.retention import iter_what_would_go, set_retention
 from pipeline.services.retention_sweep import run_retention
 from pipeline.services.system import System
+from tests.support.endpoints import endpoints_of
 from tests.support.harness import sql
+from tests.support.two_teams import make_world
 from tests.support.web import PASSWORD, Client, account_id, make_team, signed_in, token_of, with_password
 
 
@@ -101,3 +103,26 @@ def test_an_erased_team_leaves_no_address_of_its_own_members(system: System, ori
     assert go_on(system, erasure)
     assert "only@" not in everything(system)
     assert [team["name"] for team in both.get("/teams")["items"]] == ["theirs"]
+
+
+#: What changes nothing of a team that anybody asks about later: questions, parts of an upload, a copy for browsers.
+NOT_NOTED = ("/runs/poll", "/verify", "/uploads", "/parts/", "/proxy")
+
+
+def test_whatever_changes_something_of_a_team_is_noted(system: System, origin: str) -> None:
+    """From the OpenAPI document, so that a new endpoint cannot forget it."""
+    world = make_world(system, origin, "lynx")
+    noted, silent = [], []
+    for endpoint in endpoints_of(world.owner.get("/openapi.json"), world.ids):
+        if endpoint.method == "GET" or "{team_id}" not in endpoint.path or endpoint.path.endswith("/leave"):
+            continue
+        before = sql(system, "SELECT count(*) FROM audit")
+        body = endpoint.filled(world.ids)
+        if endpoint.method == "DELETE" and endpoint.path.endswith("/{video_id}"):
+            body = {"confirm": "lynx.mp4"}
+        path = endpoint.at(world.ids)
+        if world.owner.ask(endpoint.method, path, body).status < 300:
+            grown = sql(system, "SELECT count(*) FROM audit") != before
+            (noted if grown else silent).append(str(endpoint))
+    assert [each for each in silent if not any(part in each for part in NOT_NOTED)] == []
+    assert len(noted) > 10, "the control: most of them were done, and noted"

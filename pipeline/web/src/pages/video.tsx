@@ -4,6 +4,7 @@ import { useSignal } from "@preact/signals";
 import { Frame } from "../frame.tsx";
 import type { PageProps } from "../pages.ts";
 import { includes } from "../session.ts";
+import { Actions } from "./video/actions.tsx";
 import { Runs } from "./video/runs.tsx";
 import { Shares } from "./video/shares.tsx";
 import { type RunOfVideo, useVideoRuns, type VideoRuns } from "./video/video_runs.ts";
@@ -12,7 +13,7 @@ import "./video.css";
 
 export default function VideoPage({ params, team }: PageProps) {
   const videoUrl = `/api/v1/teams/${team?.id}/videos/${params.video}`;
-  const { found, error } = useVideoRuns(videoUrl);
+  const { found, error, reload } = useVideoRuns(videoUrl);
   const chosen = useSignal<string | undefined>(undefined);
   if (!found) {
     return (
@@ -40,6 +41,7 @@ export default function VideoPage({ params, team }: PageProps) {
           </ul>
         )}
         {team && includes(team.role, "coach") && <Shares team={team} video={found.id} />}
+        {team && <Actions team={team} video={found} run={run} onChanged={reload} />}
       </article>
     </Frame>
   );
