@@ -11,7 +11,8 @@ from pipeline.core.roles import Role
 from pipeline.db.account_changes import Listed
 from pipeline.errors import UsageError
 from pipeline.services.accounts.first_owner import first_owner_link, new_password_link, sign_in_link
-from pipeline.services.accounts.operate import add_account, disable_account, list_accounts, remove_account
+from pipeline.services.accounts.operate import add_account, add_key, disable_account, list_accounts, remove_account
+from pipeline.services.teams import DEFAULT_TEAM
 
 
 @click.group(invoke_without_command=True)
@@ -88,6 +89,20 @@ def link(console: Console, email: str | None, sign_in: bool) -> None:
         url = sign_in_link(console.system, email) if sign_in else new_password_link(console.system, email)
     if not console.print_json({"link": url}):
         console.print(url)
+
+
+@accounts.command()
+@click.argument("name")
+@click.option("--team", default=DEFAULT_TEAM, show_default=True, help="Whose videos it reads and writes.")
+@click.option("--role", type=click.Choice(["viewer", "coach"]), default="coach", show_default=True)
+@click.option("--days", type=click.IntRange(1, 3650), help="For how long it works [default: until it is revoked]")
+@common
+@pass_console
+def key(console: Console, name: str, team: str, role: str, days: int | None) -> None:
+    """Make a key with which a program or `poseline login` uses the API; it is shown this once."""
+    made, secret = add_key(console.system, team, name, role=Role(role), expires_in_days=days)
+    if not console.print_json({"id": str(made.id), "name": made.name, "team": team, "role": role, "key": secret}):
+        console.print(secret)
 
 
 @accounts.command()

@@ -22,9 +22,12 @@ _PREFIX_BYTES = 4
 
 
 def make_key(
-    system: System, caller: Caller, team_id: UUID, *, name: str, role: Role, expires_in_days: int | None
+    system: System, caller: Caller | None, team_id: UUID, *, name: str, role: Role, expires_in_days: int | None
 ) -> tuple[ApiKey, str]:
     """Make a key. Returns it, and its secret, which is shown this once.
+
+    Args:
+        caller: who makes it; None for who has the command line.
 
     Raises:
         UsageError: the name is not fit, or the role is one that keys cannot have.
@@ -42,7 +45,7 @@ def make_key(
             prefix=prefix,
             sha256=token_sha256(secret),
             role=role,
-            created_by=None if caller.account is None else caller.account.id,
+            created_by=None if caller is None or caller.account is None else caller.account.id,
             expires_in_s=None if expires_in_days is None else expires_in_days * _DAY_S,
         )
         note(connection, caller, Action.KEY_MADE, team_id=team_id, subject=name, prefix=prefix, role=str(role))

@@ -9,6 +9,7 @@ from pipeline.core.audit import Action
 from pipeline.core.roles import Role
 from pipeline.db.account_changes import Listed, delete_account, find_any_account, select_accounts, set_disabled
 from pipeline.db.accounts import AccountRow, insert_account, make_operator, set_role
+from pipeline.db.api_keys import ApiKey
 from pipeline.db.audit import forget_account
 from pipeline.db.engine import transaction
 from pipeline.db.one_time_links import delete_links_to
@@ -17,6 +18,7 @@ from pipeline.db.teams import ensure_team
 from pipeline.errors import NotFound, UsageError
 from pipeline.services.accounts.audit import COMMAND_LINE, note, note_in_teams
 from pipeline.services.accounts.first_owner import new_password_link
+from pipeline.services.accounts.keys import make_key
 from pipeline.services.accounts.names import check_email, check_name
 from pipeline.services.system import System
 from pipeline.services.teams import require_team
@@ -60,6 +62,19 @@ def add_account(system: System, email: str, *, name: str | None, team: str | Non
             set_role(connection, team_id, account.id, role)
             note(connection, None, Action.MEMBER_ADDED, team_id=team_id, subject=email, role=str(role))
     return Added(account, None if new is None else new_password_link(system, email))
+
+
+def add_key(system: System, team: str, name: str, *, role: Role, expires_in_days: int | None) -> tuple[ApiKey, str]:
+    """Make a key of a team. Returns it, and its secret, which is shown this once.
+
+    Raises:
+        UnknownTeam: there is no such team.
+        UsageError: the name or the role is not fit.
+    """
+    require_team(system, team)
+    with transaction(system.engine) as connection:
+        team_id = ensure_team(connection, team)
+    return make_key(system, None, team_id, name=name, role=role, expires_in_days=expires_in_days)
 
 
 def disable_account(system: System, email: str, *, disabled: bool) -> AccountRow:
