@@ -21,7 +21,7 @@ TEST_PROCESSES ?= 2
 .DEFAULT_GOAL := help
 # Two steps that write to .venv or node_modules at once would break both.
 .NOTPARALLEL:
-.PHONY: help install tools web demo test lint types unit soak bench lock clean
+.PHONY: help install tools web demo test lint types unit soak bench lock api-types clean
 
 help:  ## List the commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -91,6 +91,9 @@ lock: $(READY)  ## Renew the locks from pyproject.toml (needs uv) and package.js
 	cp requirements-dev.lock requirements.lock
 	uv pip compile pyproject.toml --group build $(LOCKED) --output-file requirements.lock
 	$(IN_WEB) npm install --package-lock-only
+
+api-types: $(TOOLS) $(PAGES)  ## Write the pages' types of the API anew, after its endpoints changed.
+	$(BIN)/python -m tests.support.api_types
 
 clean:  ## Stop the local stack and remove what was installed (its data stays).
 	@test ! -x $(BIN)/poseline || $(BIN)/poseline down

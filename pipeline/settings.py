@@ -80,6 +80,10 @@ class Settings(BaseSettings):
         default="127.0.0.1", description="addresses of proxies, separated by commas, whose X-Forwarded headers count"
     )
 
+    webhook_private: bool = Field(
+        default=False, description="let webhooks go to addresses of private networks and this machine, over http, too"
+    )
+
     flower_port: int = 5555
     flower_user: str = "poseline"
     flower_password: SecretStr | None = None

@@ -25,6 +25,7 @@ from pipeline.api import (
     uploads,
     videos,
     viewing,
+    webhooks,
 )
 from pipeline.api.access import ACCESS_FIELD
 from pipeline.api.feed import Feed
@@ -38,7 +39,7 @@ PREFIX = "/api/v1"
 _ROUTERS: tuple[APIRouter, ...] = (
     *(session.router, links.router, account.router),
     *(teams.router, invitations.router, keys.router, shares.router, audit.router),
-    *(videos.router, runs.router, exports.router, models.router, events.router),
+    *(videos.router, runs.router, exports.router, models.router, events.router, webhooks.router),
     uploads.router,
     *(viewing.router, media.router),
 )
@@ -66,6 +67,8 @@ def build_app(system: System) -> FastAPI:
     for router in _ROUTERS:
         app.include_router(router, prefix=PREFIX)
     for route in app.routes:
+        if isinstance(route, APIRoute):
+            route.summary = route.description.partition("\n")[0].rstrip(".")
         if isinstance(route, APIRoute) and ACCESS_FIELD not in (route.openapi_extra or {}):
             raise RuntimeError(f"{route.path} does not say who may call it; declare it with pipeline.api.access")
     serve_pages(app)

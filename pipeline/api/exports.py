@@ -16,11 +16,13 @@ from fastapi import APIRouter, Header, Request, Response
 from fastapi.responses import FileResponse, StreamingResponse
 from starlette.background import BackgroundTask
 
-from pipeline.api.access import SystemOf, TeamOfPath, allow
+from pipeline.api.access import CallerOf, SystemOf, TeamOfPath, allow
 from pipeline.api.answers import knows
+from pipeline.core.audit import Action
 from pipeline.core.byte_range import RangeOutside, parse_byte_range
 from pipeline.core.roles import Role
 from pipeline.errors import ServiceUnavailable
+from pipeline.services.accounts.audit import note_done
 from pipeline.services.export_stream import (
     ResultFile,
     find_stored,
@@ -60,6 +62,7 @@ _FILES: dict[int | str, dict[str, Any]] = {
 def get_export(
     system: SystemOf,
     team: TeamOfPath,
+    caller: CallerOf,
     request: Request,
     run_id: UUID,
     file: ResultFile,
@@ -76,6 +79,7 @@ def get_export(
     headers = {"ETag": etag, "Cache-Control": _KEEP, **_named(result.video.name, file)}
     if knows(request, etag):
         return Response(status_code=304, headers=headers)
+    note_done(system, caller, Action.EXPORT_DOWNLOADED, team_id=team.id, subject=str(run_id), file=file)
     media_type = _TYPES[file.rpartition(".")[2]]
     if file == "metadata.json":
         body, missing = read_metadata(system, result)

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Header, Query, Request, Response
 
-from pipeline.api.access import SystemOf, TeamOfPath, allow
+from pipeline.api.access import CallerOf, SystemOf, TeamOfPath, allow
 from pipeline.api.answers import tagged
 from pipeline.api.run_models import (
     CancellationOut,
@@ -24,10 +24,12 @@ from pipeline.api.run_models import (
     VerdictOut,
 )
 from pipeline.api.videos import After, Limit, Tag, tags_of
+from pipeline.core.audit import Action
 from pipeline.core.fair_share import LANES
 from pipeline.core.roles import Role
 from pipeline.core.states import RunState
 from pipeline.errors import UnknownLane, UsageError
+from pipeline.services.accounts.audit import note_done
 from pipeline.services.cancel import cancel_run
 from pipeline.services.pause import list_pauses
 from pipeline.services.retry import retry
@@ -66,7 +68,9 @@ def get_runs(
 
 
 @router.post(_RUNS, **allow(Role.COACH))
-def post_run(system: SystemOf, team: TeamOfPath, wanted: RunWanted, key: IdempotencyKey = None) -> RequestOut:
+def post_run(
+    system: SystemOf, team: TeamOfPath, caller: CallerOf, wanted: RunWanted, key: IdempotencyKey = None
+) -> RequestOut:
     """Analyse a video by a model. The same video and model are the same run, unless that failed or was cancelled."""
     if wanted.lane not in LANES:
         raise UnknownLane(f"there is no lane {wanted.lane!r}; the lanes are {', '.join(LANES)}")
@@ -80,6 +84,8 @@ def post_run(system: SystemOf, team: TeamOfPath, wanted: RunWanted, key: Idempot
         lane=wanted.lane,
         deadline=wanted.deadline,
     )
+    if not found.existed:
+        note_done(system, caller, Action.RUN_REQUESTED, team_id=team.id, subject=str(found.run_id))
     return RequestOut(run_id=found.run_id, existed=found.existed)
 
 
@@ -118,16 +124,22 @@ def get_one_run(system: SystemOf, team: TeamOfPath, request: Request, run_id: UU
 
 
 @router.post(f"{_RUNS}/{{run_id}}/cancel", **allow(Role.COACH))
-def post_cancel(system: SystemOf, team: TeamOfPath, run_id: UUID) -> CancellationOut:
+def post_cancel(system: SystemOf, team: TeamOfPath, caller: CallerOf, run_id: UUID) -> CancellationOut:
     """End an open run. Its frames so far are kept; one that has ended stays as it is."""
-    return CancellationOut.model_validate(cancel_run(system, run_id, team=team.name).to_dict())
+    done = cancel_run(system, run_id, team=team.name)
+    if done.was_open:
+        note_done(system, caller, Action.RUN_CANCELLED, team_id=team.id, subject=str(run_id))
+    return CancellationOut.model_validate(done.to_dict())
 
 
 @router.post(f"{_RUNS}/{{run_id}}/retry", **allow(Role.COACH))
-def post_retry(system: SystemOf, team: TeamOfPath, run_id: UUID) -> RetryOut:
+def post_retry(system: SystemOf, team: TeamOfPath, caller: CallerOf, run_id: UUID) -> RetryOut:
     """Try again what failed, was cancelled, or was given up: as a new run, or the parts that were given up alone."""
     get_run(system, run_id, team=team.name)
-    return RetryOut.model_validate(retry(system, str(run_id), team=team.name).to_dict())
+    done = retry(system, str(run_id), team=team.name)
+    if done.new_run_id is not None and done.action == "new_run":
+        note_done(system, caller, Action.RUN_REQUESTED, team_id=team.id, subject=str(done.new_run_id))
+    return RetryOut.model_validate(done.to_dict())
 
 
 @router.post(f"{_RUNS}/{{run_id}}/verify", **allow(Role.VIEWER))

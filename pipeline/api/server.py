@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import gc
 import socket
+import threading
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import uvicorn
 
 from pipeline.api.app import build_app
 from pipeline.services.system import System
+from pipeline.services.webhooks.deliver import run_deliveries
 
 #: Uploads and event streams are told to end, and then have so long.
 _GRACE_S = 5
@@ -20,7 +22,7 @@ _MALLOC = {-8: 1, -3: 2**16, -1: 2**17}
 
 
 def serve(system: System, listener: socket.socket, *, trusted_proxies: str, certificate: Path | None = None) -> None:
-    """Answer requests until this process is told to stop.
+    """Answer requests, and tell webhooks, until this process is told to stop.
 
     Args:
         listener: already bound, so that a port that is taken is found before anything else begins.
@@ -28,7 +30,14 @@ def serve(system: System, listener: socket.socket, *, trusted_proxies: str, cert
         certificate: for TLS, with its private key, in PEM; plain HTTP without one.
     """
     _keep_memory_flat()
-    build_server(system, trusted_proxies=trusted_proxies, certificate=certificate).run([listener])
+    stopping = threading.Event()
+    deliveries = threading.Thread(target=run_deliveries, args=(system, stopping), name="webhooks", daemon=True)
+    deliveries.start()
+    try:
+        build_server(system, trusted_proxies=trusted_proxies, certificate=certificate).run([listener])
+    finally:
+        stopping.set()
+        deliveries.join(_GRACE_S)
 
 
 def _keep_memory_flat() -> None:

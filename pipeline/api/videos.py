@@ -13,10 +13,12 @@ from pydantic import BaseModel, Field
 from pipeline.api.access import CallerOf, SystemOf, TeamOfPath, allow
 from pipeline.api.answers import tagged
 from pipeline.api.run_models import RunOut
+from pipeline.core.audit import Action
 from pipeline.core.roles import Role
 from pipeline.core.tags import Tags, parse_tags
 from pipeline.db.listed_videos import Wanted
 from pipeline.errors import UsageError
+from pipeline.services.accounts.audit import note_done
 from pipeline.services.erase.targets import asked_video, begin_erasure
 from pipeline.services.erase.work import go_on
 from pipeline.services.run_list import list_runs_of_video
@@ -142,11 +144,12 @@ def get_one_video(system: SystemOf, team: TeamOfPath, request: Request, video_id
 
 
 @router.patch("/teams/{team_id}/videos/{video_id}", **allow(Role.COACH))
-def patch_video(system: SystemOf, team: TeamOfPath, video_id: UUID, changes: TagChanges) -> TaggedOut:
+def patch_video(system: SystemOf, team: TeamOfPath, caller: CallerOf, video_id: UUID, changes: TagChanges) -> TaggedOut:
     """Change a video's tags."""
     wanted = {key: value for key, value in changes.tags.items() if value is not None}
     removed = {key for key, value in changes.tags.items() if value is None}
     found = change_tags(system, video_id, team=team.name, tags=wanted, remove=removed)
+    note_done(system, caller, Action.TAGS_CHANGED, team_id=team.id, subject=str(video_id))
     return TaggedOut.model_validate(found.to_dict())
 
 
@@ -159,6 +162,7 @@ def delete_video(
     if given.confirm != asked.confirmation:
         raise UsageError(f"this erases {asked.confirmation} for good; to confirm it, send its name as `confirm`")
     erasure_id = begin_erasure(system, asked, caller.name)
+    note_done(system, caller, Action.VIDEO_DELETED, team_id=team.id, erasure=str(erasure_id))
     return ErasureOut(erasure_id=erasure_id, finished=go_on(system, erasure_id, until=time.monotonic() + _WAIT_S))
 
 

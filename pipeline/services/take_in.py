@@ -81,8 +81,7 @@ class Intake:
         Raises:
             VideoRejected: it is not a video that can be analysed.
             OwnPreview: Poseline drew it.
-            UsageError: it cannot be read, changed meanwhile, or is one of Poseline's own objects; or it would have too
-                many tags.
+            UsageError: it cannot be read, changed meanwhile, is one of Poseline's own, or would have too many tags.
             ObjectMissing, ServiceUnavailable: as the object store and the database say.
             NotFound: it was erased while it was uploaded; nothing of it is left.
             Stopping: `stopping` was set.
@@ -93,11 +92,7 @@ class Intake:
         return self._take_in_file(item, Path(item.location), on_bytes)
 
     def check_servers(self) -> None:
-        """Check that videos can be stored.
-
-        Raises:
-            ServiceUnavailable: Postgres or the object store does not answer.
-        """
+        """Raise `ServiceUnavailable` where Postgres or the object store does not answer."""
         check_servers(self.system)
 
     def close(self) -> None:
@@ -125,10 +120,9 @@ class Intake:
             limits = self._limits_of(item.team)
             with self._recording_refusal(item, path):
                 if before.st_size > limits.max_bytes:
-                    raise VideoRejected(
-                        f"{printable(path.name)} has {in_bytes(before.st_size)}, the limit is "
-                        f"{in_bytes(limits.max_bytes)}; cut it, or have the limit raised"
-                    )
+                    size, limit = in_bytes(before.st_size), in_bytes(limits.max_bytes)
+                    shown = printable(path.name)
+                    raise VideoRejected(f"{shown} has {size}, the limit is {limit}; cut it, or have the limit raised")
             sha256 = None if self._known_files is None else self._known_files.sha256_of(path, before)
             if sha256 is None and (before.st_size <= PART_BYTES or self._may_be_known(item.team, before.st_size)):
                 sha256 = self._hash(file)

@@ -55,7 +55,7 @@ VENDOR_HOMES: dict[str, set[str]] = {
     "pydantic": {"pipeline/api", "pipeline/services/trial.py", "pipeline/settings.py"},
     "trustme": {"pipeline/local/certificates.py"},
     "cryptography": {"pipeline/local/certificates.py"},
-    "urllib3": {"pipeline/remote", "pipeline/storage", "pipeline/local"},
+    "urllib3": {"pipeline/remote", "pipeline/services/webhooks", "pipeline/storage", "pipeline/local"},
     "argon2": {"pipeline/services/accounts/passwords.py"},
     "click": {"pipeline/cli"},
     "rich": {"pipeline/cli"},

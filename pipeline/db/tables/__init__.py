@@ -20,6 +20,7 @@ from pipeline.db.tables.schedules import pass_, schedule
 from pipeline.db.tables.uploads import upload, upload_part
 from pipeline.db.tables.versions import comparison, promotion
 from pipeline.db.tables.watches import watch, watch_hint
+from pipeline.db.tables.webhooks import webhook, webhook_delivery
 from pipeline.db.tables.work import CONTENT_INDEX, chunk, frame, lane, model, run, run_request, team, video
 
 __all__ = [
@@ -57,6 +58,8 @@ __all__ = [
     "watch",
     "watch_hint",
     "web_session",
+    "webhook",
+    "webhook_delivery",
     "worker",
     "worker_death",
 ]

@@ -45,6 +45,14 @@ def note(
     )
 
 
+def note_done(
+    system: System, caller: Caller, action: Action, *, team_id: UUID, subject: str = "", **detail: Any
+) -> None:
+    """As `note`, of what was done just now in transactions of its own."""
+    with transaction(system.engine) as connection:
+        note(connection, caller, action, team_id=team_id, subject=subject, **detail)
+
+
 def note_in_teams(connection: Connection, account: AccountRow, action: Action, *, by: str | None = None) -> None:
     """Note what somebody did with their own account in each of their teams; once without a team where it has none.
 

@@ -1,0 +1,1 @@
+"""Tell a team's own servers when its runs end."""

@@ -1,0 +1,50 @@
+/** One video of the list. */
+
+import type { VideoOut } from "../../schema.ts";
+import { Time } from "../../parts.tsx";
+import { inTime, tell } from "./told.ts";
+
+export function VideoRow({ team, video }: { team: string; video: VideoOut }) {
+  const told = tell(video);
+  const tags = Object.entries(video.tags);
+  return (
+    <li class="video">
+      <div class="what">
+        <a href={`/t/${team}/videos/${video.video_id}`}>{video.name}</a>
+        <div class="soft about">
+          <Time at={video.created_at} />
+          {video.video_s !== null && <span>{inTime(video.video_s)}</span>}
+          {people(video.run?.most_people) && <span>{people(video.run?.most_people)}</span>}
+          {video.models.map((model) => (
+            <span key={model}>{model}</span>
+          ))}
+        </div>
+        {tags.length > 0 && (
+          <ul class="tags" aria-label="Tags">
+            {tags.map(([key, value]) => (
+              <li key={key}>
+                <a href={`/t/${team}/videos?tags=${encodeURIComponent(`${key}=${value}`)}`}>
+                  {key}={value}
+                </a>
+              </li>
+            ))}
+          </ul>
+        )}
+      </div>
+      <div class={`state ${told.kind}`}>
+        <span>{told.words}</span>
+        {told.done !== undefined && (
+          <progress value={told.done} max={1} aria-label={`How much of ${video.name} is analysed`} />
+        )}
+        {told.kind === "bad" && video.reason && <small>{video.reason}</small>}
+      </div>
+    </li>
+  );
+}
+
+function people(most: number | null | undefined): string | undefined {
+  if (most === null || most === undefined) {
+    return undefined;
+  }
+  return most === 0 ? "nobody" : most === 1 ? "1 person" : `up to ${most} people`;
+}
