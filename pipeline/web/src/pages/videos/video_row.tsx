@@ -1,7 +1,7 @@
 /** One video of the list. */
 
-import type { VideoOut } from "../../schema.ts";
 import { Time } from "../../parts.tsx";
+import type { VideoOut } from "../../schema.ts";
 import { inTime, tell } from "./told.ts";
 
 export function VideoRow({ team, video }: { team: string; video: VideoOut }) {
