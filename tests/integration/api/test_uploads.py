@@ -20,7 +20,7 @@ from pipeline.services.system import System
 from pipeline.services.teams import set_team
 from pipeline.services.upload import upload_file
 from tests.support.erased import erase, receipt
-from tests.support.harness import processes, sql, wait_done
+from tests.support.harness import cut, processes, sql, wait_done
 from tests.support.paths import DEMO_CLIP
 from tests.support.uploads import (
     PART,
@@ -102,7 +102,7 @@ def test_an_uploaded_clip_is_analysed(
     put_all(coach, team, upload, clip)
     run_id = complete(coach, team, upload).json()["run_id"]
     with processes(system.settings, tmp_path / "logs") as running:
-        running.worker()
+        running.worker("--slots", "1")
         running.beat()
         wait_done(system, UUID(run_id))
     assert sql(system, "SELECT sha256, state FROM video") == [(sha256(clip), "ready")]
