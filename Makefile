@@ -21,7 +21,7 @@ TEST_PROCESSES ?= 2
 .DEFAULT_GOAL := help
 # Two steps that write to .venv or node_modules at once would break both.
 .NOTPARALLEL:
-.PHONY: help install tools web api-types demo test lint types unit soak bench lock clean
+.PHONY: help install tools web demo test lint types unit soak bench lock api-types clean
 
 help:  ## List the commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,9 +46,6 @@ $(TOOLS): requirements-dev.lock $(READY)
 	@touch $@
 
 web: $(PAGES)  ## Build the pages, which `poseline web` serves.
-
-api-types: $(TOOLS) $(PAGES)  ## Write the pages' types of the API's JSON anew.
-	WRITE_API_TYPES=1 $(BIN)/python -m pytest -q tests/integration/api/test_openapi.py -k types
 
 # `npm ci` empties node_modules first, and with it both stamps.
 $(BUILDER): $(WEB)/package-lock.json | $(READY)
@@ -83,7 +80,7 @@ unit: $(TOOLS) $(CHECKER) $(PAGES)
 	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile
 
 soak: $(TOOLS)  ## Run the long tests: 20,000 damaged files, 500 kills, half an hour of chaos, an hour of video.
-	POSELINE_SOAK=2000 $(BIN)/python -m pytest --timeout 7200 tests/soak tests/unit/video/test_properties.py tests/integration/services/test_bytes_read.py tests/acceptance/test_exactness.py tests/acceptance/faults/test_lease_machine.py tests/acceptance/faults/test_erase_killed.py
+	POSELINE_SOAK=2000 $(BIN)/python -m pytest --timeout 7200 tests/soak tests/unit/video/test_properties.py tests/integration/services/test_bytes_read.py tests/acceptance/test_exactness.py tests/acceptance/faults/test_lease_machine.py tests/acceptance/faults/test_erase_killed.py tests/acceptance/faults/test_upload_killed.py
 
 bench: $(TOOLS)  ## Measure this machine; takes half an hour, and writes docs/benchmarks.md.
 	@$(BIN)/python -m tests.benchmarks
@@ -94,6 +91,9 @@ lock: $(READY)  ## Renew the locks from pyproject.toml (needs uv) and package.js
 	cp requirements-dev.lock requirements.lock
 	uv pip compile pyproject.toml --group build $(LOCKED) --output-file requirements.lock
 	$(IN_WEB) npm install --package-lock-only
+
+api-types: $(TOOLS) $(PAGES)  ## Write the pages' types of the API anew, after its endpoints changed.
+	$(BIN)/python -m tests.support.api_types
 
 clean:  ## Stop the local stack and remove what was installed (its data stays).
 	@test ! -x $(BIN)/poseline || $(BIN)/poseline down

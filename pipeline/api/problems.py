@@ -10,6 +10,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.types import Scope
 
 from pipeline.errors import (
     DuplicateContent,
@@ -73,7 +74,6 @@ def handle_problems(app: FastAPI) -> None:
     app.add_exception_handler(PoselineError, _poseline)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(Exception, _unexpected)
 
 
 def _poseline(request: Request, error: Exception) -> JSONResponse:
@@ -112,11 +112,23 @@ def _http(_: Request, error: Exception) -> JSONResponse:
     return problem(error.status_code, detail, HTTPStatus(error.status_code).phrase.lower().replace(" ", "-"), headers)
 
 
-def _unexpected(request: Request, error: Exception) -> JSONResponse:
-    log.error("request_failed", path=_path(request), exc_info=error)
+def unexpected() -> JSONResponse:
+    """The answer to an error that nobody expected."""
     return problem(
         HTTPStatus.INTERNAL_SERVER_ERROR, "something went wrong here; the server's log says what", "unexpected-error"
     )
+
+
+def log_unexpected(scope: Scope, error: Exception) -> Exception:
+    """Log where an error came from, and the first line of its message. Returns one that holds no more than that.
+
+    The lines after it are the database's: the row that it refused, with hashes of passwords and addresses.
+    """
+    plain = RuntimeError(f"{type(error).__name__}: {str(error).partition(chr(10))[0]}")
+    plain.__cause__, plain.__suppress_context__ = None, True
+    path = getattr(scope.get("route"), "path", "unknown")
+    log.error("request_failed", path=path, exc_info=(type(plain), plain, error.__traceback__))
+    return plain
 
 
 def _path(request: Request) -> str:

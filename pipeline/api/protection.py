@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pipeline.api.problems import problem
+from pipeline.api.problems import log_unexpected, problem, unexpected
 
 #: `wasm-unsafe-eval` and workers are for decoders and pose models in the browser; nothing comes from another host.
 POLICY = (
@@ -27,7 +27,7 @@ _SAFE = {"GET", "HEAD", "OPTIONS"}
 
 
 class Protection:
-    """Add the headers, and refuse what another site's page makes a browser send.
+    """Add the headers, refuse what another site's page makes a browser send, and answer what nobody expected.
 
     A browser says with each request from where it comes: `Sec-Fetch-Site`, or `Origin` where that is too new for it.
     Requests with a key carry nothing that a browser adds by itself.
@@ -46,8 +46,12 @@ class Protection:
             await self._app(scope, receive, send)
             return
 
+        begun = False
+
         async def send_protected(message: Message) -> None:
+            nonlocal begun
             if message["type"] == "http.response.start":
+                begun = True
                 headers = MutableHeaders(scope=message)
                 for name, value in self._headers.items():
                     headers.setdefault(name, value)
@@ -63,7 +67,13 @@ class Protection:
             )
             await refused(scope, receive, send_protected)
             return
-        await self._app(scope, receive, send_protected)
+        try:
+            await self._app(scope, receive, send_protected)
+        except Exception as error:  # noqa: BLE001  uvicorn would log it, with all that its message holds
+            plain = log_unexpected(scope, error)
+            if begun:
+                raise plain from None
+            await unexpected()(scope, receive, send_protected)
 
 
 def _is_foreign(scope: Scope) -> bool:

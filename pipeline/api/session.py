@@ -47,11 +47,11 @@ class Me(BaseModel):
     """
 
     kind: Literal["nobody", "account", "key"]
-    email: str = ""
-    name: str = ""
-    operator: bool = False
-    teams: list[MyTeam] = []
-    shared: Shared | None = None
+    email: str
+    name: str
+    operator: bool
+    teams: list[MyTeam]
+    shared: Shared | None
 
 
 @router.get("/health", **allow_public())
@@ -114,9 +114,8 @@ def me(caller: Caller) -> Me:
     """The caller as JSON fields."""
     teams = [MyTeam(id=team.id, name=team.name, role=team.role) for team in caller.teams]
     shared = None if caller.shared is None else Shared.model_validate(caller.shared, from_attributes=True)
-    if caller.account is not None:
-        who = caller.account
+    if who := caller.account:
         return Me(kind="account", email=who.email, name=who.name, operator=who.operator, teams=teams, shared=shared)
-    if caller.key is not None:
-        return Me(kind="key", name=caller.name, teams=teams)
-    return Me(kind="nobody", shared=shared)
+    if caller.known:
+        return Me(kind="key", email="", name=caller.name, operator=False, teams=teams, shared=shared)
+    return Me(kind="nobody", email="", name="", operator=False, teams=teams, shared=shared)

@@ -21,7 +21,7 @@ from starlette.requests import ClientDisconnect
 from pipeline.errors import PartDamaged, ServiceUnavailable, disk_full_line
 
 #: Written and hashed at once, in a thread.
-_PIECE_BYTES = 2**19
+_PIECE_BYTES = 2**17
 #: A sender that gives nothing for so long is gone: a laptop that sleeps, a network that went away.
 _SILENT_S = 60.0
 

@@ -44,6 +44,8 @@ def build_engine(database_url: str, *, pool_size: int = 5, application: str = "p
         max_overflow=pool_size,
         pool_pre_ping=True,
         pool_timeout=30,
+        # Parameters are people's addresses and hashes of secrets, and errors go to logs.
+        hide_parameters=True,
         connect_args={
             "connect_timeout": CONNECT_TIMEOUT_S,
             "application_name": application,

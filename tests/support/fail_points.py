@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -28,6 +28,7 @@ from pipeline.db.engine import transaction
 from pipeline.db.erasures import select_unfinished
 from pipeline.db.frames import FrameRow
 from pipeline.db.tables import run
+from pipeline.errors import NotFound
 from pipeline.inference.engines.placement import Placement
 from pipeline.services import detect
 from pipeline.services.dispatch import dispatch
@@ -37,6 +38,7 @@ from pipeline.services.finish import finish_run
 from pipeline.services.model_cache import ModelCache
 from pipeline.services.plan import plan_runs
 from pipeline.services.system import System, build_system
+from pipeline.services.uploads.complete import complete_upload
 from pipeline.settings import Settings, load_settings
 from tests.support.harness import environment
 
@@ -92,8 +94,17 @@ def erase_video_of(system: System, run_id: UUID) -> None:
         go_on(system, erasure_id)
 
 
-#: What else is killed, of a run that is done.
-AFTERWARDS: dict[str, Callable[[System, UUID], object]] = {"erase": erase_video_of}
+def complete_upload_of(system: System, upload_id: UUID) -> None:
+    """Complete an upload; nothing where there is none."""
+    with suppress(NotFound):
+        complete_upload(system, upload_id, None)
+
+
+#: What else is killed, of a run that is done, or of an upload.
+AFTERWARDS: dict[str, Callable[[System, UUID], object]] = {
+    "erase": erase_video_of,
+    "complete upload": complete_upload_of,
+}
 
 
 class FailPoints:

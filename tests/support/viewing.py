@@ -150,6 +150,7 @@ def opened(
     init: str = "",
     fragment: str = "",
     wait: bool = True,
+    role: Role = Role.VIEWER,
 ) -> Iterator[Viewer]:
     """The video's page in a browser of somebody who may see it.
 
@@ -159,7 +160,7 @@ def opened(
         wait: until its controls are there.
     """
     team_id, video_id, _ = video
-    cookies = signed_in(system, origin, f"{uuid4().hex}@example.org", team=Role.VIEWER)
+    cookies = signed_in(system, origin, f"{uuid4().hex}@example.org", team=role)
     with visit(browser, size, dark=dark) as seen:
         seen.page.context.add_cookies(
             [{"name": name, "value": value, "url": origin} for name, value in cookies.cookies.items()]
@@ -212,13 +213,14 @@ def assert_exact(
         frame = chosen.randrange(frames)
         page.evaluate("frame => { location.hash = `#frame=${frame}`; }", frame)
         missed += _wrong(viewer.settled(frame), frame, numbers)
-    assert missed == []
+    assert missed == [], missed
     page.keyboard.press("Home")
     viewer.settled(0)
     page.keyboard.press("l")
     playing = viewer.play(play_s)
     page.keyboard.press("k")
-    assert [found for found in playing if found["picture"] != found["poses"]] == []
+    torn = [found for found in playing if found["picture"] != found["poses"]]
+    assert torn == [], torn
     assert len({found["picture"] for found in playing}) > played, "it hardly played"
 
 

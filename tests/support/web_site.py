@@ -46,12 +46,13 @@ class Site:
     team: UUID
     more: dict[str, str] = field(default_factory=dict)
     host: str = "localhost"
+    direct: bool = False
     process: subprocess.Popen[bytes] | None = None
 
     @property
     def origin(self) -> str:
         """As the browser sees it."""
-        return f"http://{self.host}:{self.browser_side.port}"
+        return f"http://{self.host}:{self.port if self.direct else self.browser_side.port}"
 
     @property
     def upload_page(self) -> str:
@@ -102,20 +103,32 @@ class Site:
 
 
 @contextmanager
-def site(system: System, running: Processes, *, host: str = "localhost", public: bool = False) -> Iterator[Site]:
+def site(
+    system: System,
+    running: Processes,
+    *,
+    host: str = "localhost",
+    public: bool = False,
+    direct: bool = False,
+    **more: str,
+) -> Iterator[Site]:
     """A site for one block.
 
     Args:
         host: by which the browser knows it.
         public: whether browsers may send parts to the store themselves.
+        direct: nothing stands between browser, process and store, so that they are as fast as they can be.
+        more: in the process's environment.
     """
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = int(free.getsockname()[1])
     store_port = urlsplit(system.settings.s3_endpoint).port
     assert store_port is not None
     with fault_proxy(port) as browser_side, fault_proxy(store_port) as store_side:
-        more = {**SMALL_PARTS, "POSELINE_S3_ENDPOINT": f"http://127.0.0.1:{store_side.port}"}
-        made = Site(system, running, browser_side, store_side, port, make_team(system, "ours"), more, host)
+        if not direct:
+            more["POSELINE_S3_ENDPOINT"] = f"http://127.0.0.1:{store_side.port}"
+        more = {**SMALL_PARTS, **more}
+        made = Site(system, running, browser_side, store_side, port, make_team(system, "ours"), more, host, direct)
         if public:
             made.more |= {"POSELINE_S3_PUBLIC_ENDPOINT": system.settings.s3_endpoint, "POSELINE_WEB_URL": made.origin}
         made.start()

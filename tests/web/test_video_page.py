@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
+from pipeline.core.roles import Role
 from pipeline.inference.engines.placement import Placement
 from pipeline.services.detect import detect_chunk
 from pipeline.services.model_cache import ModelCache
@@ -175,6 +176,25 @@ def test_sound_plays_with_the_pictures(watch: Open) -> None:
         viewer.page.keyboard.press("l")
         viewer.play(1)
         assert viewer.page.evaluate("heard") > 1
+
+
+@pytest.mark.parametrize("role", [Role.VIEWER, Role.COACH])
+def test_who_may_change_videos_finds_how_and_nobody_else(watch: Open, role: Role) -> None:
+    with watch(role=role) as viewer:
+        page = viewer.page
+        expect(page.get_by_role("heading", name="People")).to_be_visible()
+        may = role is Role.COACH
+        expect(page.get_by_role("heading", name="Analyse again")).to_be_visible(visible=may)
+        expect(page.get_by_role("button", name="Cancel this analysis")).to_be_visible(visible=may)
+        expect(page.get_by_text("Delete this video")).to_be_visible(visible=may)
+        if may:
+            page.get_by_text("Delete this video").click()
+            delete = page.get_by_role("button", name="Delete for good")
+            page.get_by_label("to confirm").fill("a sprint")
+            expect(delete).to_be_disabled()
+            page.get_by_label("to confirm").fill("a sprint.mp4")
+            expect(delete).to_be_enabled()
+            assert viewer.seen.barriers() == []
 
 
 def test_poses_are_there_while_the_run_goes_on_and_come_by_themselves(watch: Open) -> None:

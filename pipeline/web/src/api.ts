@@ -36,7 +36,7 @@ export const post = <T = void>(path: string, body?: unknown, options?: Options) 
 export const put = <T = void>(path: string, body?: unknown, options?: Options) => call<T>("PUT", path, body, options);
 export const patch = <T = void>(path: string, body?: unknown, options?: Options) =>
   call<T>("PATCH", path, body, options);
-export const remove = (path: string, options?: Options) => call<void>("DELETE", path, undefined, options);
+export const remove = (path: string, options?: Options, body?: unknown) => call<void>("DELETE", path, body, options);
 
 /** One request; `body` goes as JSON. Undefined where the answer is empty. */
 async function call<T>(method: string, path: string, body?: unknown, options: Options = {}): Promise<T> {

@@ -27,7 +27,7 @@ export function App() {
     return null;
   }
   if (!found) {
-    return <NotFound />;
+    return <NotFound team={teamFor(address.value.pathname.split("/")[2] ?? "")} />;
   }
   const { page, params } = found;
   const team = params.team === undefined ? undefined : teamFor(params.team);

@@ -100,10 +100,10 @@ function NavLink({ to, children }: { to: string; children: ComponentChildren }) 
 }
 
 /** The page of an address that leads nowhere, or to what somebody else owns. */
-export function NotFound() {
+export function NotFound({ team }: { team?: Team | undefined }) {
   const who = me.value;
   return (
-    <Frame title="Not found">
+    <Frame title="Not found" team={team}>
       <p>There is nothing at this address, or it belongs to a team that you are not in.</p>
       {who?.kind === "nobody" && (
         <p>

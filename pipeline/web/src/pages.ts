@@ -21,6 +21,10 @@ export interface Page {
 
 const PAGES: readonly Page[] = [
   { path: "/", for: "anybody", load: () => import("./pages/home.tsx") },
+  { path: "/link/:token", for: "anybody", load: () => import("./pages/link.tsx") },
+  { path: "/s/:token", for: "anybody", load: () => import("./pages/share.tsx") },
+  { path: "/account", for: "account", load: () => import("./pages/account.tsx") },
+  { path: "/t/:team/members", for: "team", load: () => import("./pages/members.tsx") },
   { path: "/t/:team/videos", for: "team", load: () => import("./pages/videos.tsx") },
   { path: "/t/:team/videos/:video", for: "team", load: () => import("./pages/video.tsx") },
   { path: "/browser", for: "anybody", load: () => import("./pages/browser.tsx") },

@@ -3,31 +3,9 @@
 import { signal } from "@preact/signals";
 import { get, remove } from "./api.ts";
 import { navigate } from "./router.ts";
+import type { Me, Role, MyTeam as Team } from "./schema.ts";
 
-export type Role = "viewer" | "coach" | "owner";
-
-export interface Team {
-  readonly id: string;
-  readonly name: string;
-  readonly role: Role;
-}
-
-export interface Me {
-  readonly kind: "nobody" | "account" | "key";
-  readonly email: string;
-  readonly name: string;
-  readonly operator: boolean;
-  readonly teams: readonly Team[];
-  /** The video that a share's link opened in this browser. */
-  readonly shared: Shared | null;
-}
-
-export interface Shared {
-  readonly team_id: string;
-  readonly team: string;
-  readonly video_id: string;
-  readonly video: string;
-}
+export type { Me, Role, Team };
 
 /** Undefined until the server has said it. */
 export const me = signal<Me | undefined>(undefined);
@@ -39,10 +17,11 @@ export async function loadMe(): Promise<Me> {
   return told;
 }
 
-export async function signOut(): Promise<void> {
+/** Sign out, and go on to a page. */
+export async function signOut(to = "/"): Promise<void> {
   await remove("/session");
   await loadMe();
-  navigate("/");
+  navigate(to);
 }
 
 const ORDER: readonly Role[] = ["viewer", "coach", "owner"];

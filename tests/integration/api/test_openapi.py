@@ -1,19 +1,9 @@
-"""The OpenAPI document: complete enough for people and programs, and the source of the pages' types."""
+"""The OpenAPI document: complete enough for people and programs."""
 
 from __future__ import annotations
 
-import os
-
 from pipeline.api.app import build_app
 from pipeline.services.system import System
-from tests.support.api_types import FILE, typescript_of
-
-
-def test_the_types_of_the_pages_are_those_of_the_api(system: System) -> None:
-    types = typescript_of(build_app(system).openapi())
-    if "WRITE_API_TYPES" in os.environ:
-        FILE.write_text(types)
-    assert FILE.read_text() == types, "run `make api-types`"
 
 
 def test_every_endpoint_says_what_it_does_and_for_whom(system: System) -> None:

@@ -3,6 +3,7 @@
 import { useSignal } from "@preact/signals";
 import { Frame } from "../frame.tsx";
 import type { PageProps } from "../pages.ts";
+import { Actions } from "./video/actions.tsx";
 import { Runs } from "./video/runs.tsx";
 import { type RunOfVideo, useVideoRuns, type VideoRuns } from "./video/video_runs.ts";
 import { Viewer } from "./video/viewer.tsx";
@@ -10,7 +11,7 @@ import "./video.css";
 
 export default function VideoPage({ params, team }: PageProps) {
   const videoUrl = `/api/v1/teams/${team?.id}/videos/${params.video}`;
-  const { found, error } = useVideoRuns(videoUrl);
+  const { found, error, reload } = useVideoRuns(videoUrl);
   const chosen = useSignal<string | undefined>(undefined);
   if (!found) {
     return (
@@ -37,6 +38,7 @@ export default function VideoPage({ params, team }: PageProps) {
             ))}
           </ul>
         )}
+        {team && <Actions team={team} video={found} run={run} onChanged={reload} />}
       </article>
     </Frame>
   );

@@ -17,14 +17,18 @@ export function addressOf(frame: number): string {
 
 /** Writes the frame into the address where the player rests, and goes where a changed address says. */
 export function keepFrameInAddress(state: () => PlayerState, player: Player): () => void {
+  let seen = window.location.hash;
   // Browsers refuse addresses that change at every frame.
   const timer = setInterval(() => {
     const { frame, playing } = state();
-    if (playing === 0 && frame !== undefined && frame !== frameOfAddress()) {
+    const changing = window.location.hash !== seen; // the browser is about to say so
+    if (playing === 0 && frame !== undefined && frame !== frameOfAddress() && !changing) {
       window.history.replaceState(window.history.state, "", addressOf(frame));
+      seen = window.location.hash;
     }
   }, EVERY_MS);
   const go = () => {
+    seen = window.location.hash;
     const frame = frameOfAddress();
     if (frame !== undefined) {
       void player.seek(frame);

@@ -75,7 +75,7 @@ export function Transport({ player, state }: TransportProps) {
             onChange={(event) => player.setVolume(event.currentTarget.checked ? 1 : 0)}
           />
         </label>
-        <button type="button" onClick={() => void copyLink(state.frame)} disabled={state.frame === undefined}>
+        <button type="button" onClick={() => void copyLink(player)} disabled={state.frame === undefined}>
           Copy link to frame
         </button>
         <button type="button" onClick={() => void savePicture(player)} disabled={state.frame === undefined}>
@@ -106,13 +106,13 @@ function Position({ player, state }: TransportProps) {
   );
 }
 
-async function copyLink(frame: number | undefined): Promise<void> {
-  if (frame === undefined) {
-    return;
+async function copyLink(player: Player): Promise<void> {
+  player.pause();
+  const { frame } = player.state;
+  if (frame !== undefined) {
+    // Plain HTTP has no clipboard; the link is in the address bar in a moment.
+    await navigator.clipboard?.writeText(addressOf(frame)).catch(() => undefined);
   }
-  window.history.replaceState(window.history.state, "", addressOf(frame));
-  // Plain HTTP has no clipboard; the link is in the address bar then.
-  await navigator.clipboard?.writeText(addressOf(frame)).catch(() => undefined);
 }
 
 async function savePicture(player: Player): Promise<void> {

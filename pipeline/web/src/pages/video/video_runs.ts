@@ -43,7 +43,8 @@ export async function ask<Answer>(url: string, signal: AbortSignal): Promise<Ans
 export function useAnswer<Answer>(
   url: string,
   goesOn: (answer: Answer) => boolean,
-): { found: Answer | undefined; error: string | undefined } {
+): { found: Answer | undefined; error: string | undefined; reload: () => void } {
+  const [asked, setAsked] = useState(0);
   const [state, setState] = useState<{ url: string; found?: Answer; error?: string }>({ url });
   // biome-ignore lint/correctness/useExhaustiveDependencies: `goesOn` is a function of its argument alone.
   useEffect(() => {
@@ -72,8 +73,9 @@ export function useAnswer<Answer>(
       stopped.abort();
       clearTimeout(timer);
     };
-  }, [url]);
-  return { found: state.url === url ? state.found : undefined, error: state.error };
+  }, [url, asked]);
+  const reload = () => setAsked((times) => times + 1);
+  return { found: state.url === url ? state.found : undefined, error: state.error, reload };
 }
 
 export function useVideoRuns(videoUrl: string) {

@@ -1,6 +1,6 @@
 /** What a list becomes by what changed. */
 
-import type { ChangesOut, VideoOut } from "../../api_types.ts";
+import type { ChangesOut, VideoOut } from "../../schema.ts";
 
 /** Whether the list has to be read anew: too much changed, one was erased, or it is not known which fit a search. */
 export function mustReload(changes: ChangesOut, count: number, searching: boolean): boolean {

@@ -1,6 +1,6 @@
 /** A video's state in words. */
 
-import type { VideoOut } from "../../api_types.ts";
+import type { VideoOut } from "../../schema.ts";
 
 export interface Told {
   /** A few words. */

@@ -2,7 +2,7 @@
 
 import { useEffect, useState } from "preact/hooks";
 import { get, teamPath } from "../../api.ts";
-import type { VideoOut, VideoPage } from "../../api_types.ts";
+import type { VideoOut, VideoPage } from "../../schema.ts";
 import { askNow, followChanges } from "./changes.ts";
 import { type Filters, queryOf } from "./filters.ts";
 import { merged, mustReload } from "./merged.ts";

@@ -1,8 +1,8 @@
 /** One video of the list. */
 
 import { API, teamPath } from "../../api.ts";
-import type { VideoOut } from "../../api_types.ts";
 import { Time } from "../../parts.tsx";
+import type { VideoOut } from "../../schema.ts";
 import { inTime, tell } from "./told.ts";
 
 export function VideoRow({ team, video }: { team: string; video: VideoOut }) {

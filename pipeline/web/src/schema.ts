@@ -1,4 +1,4 @@
-/** What the API's JSON has in it, from its OpenAPI document; `make api-types` writes it anew. */
+/** What the API takes and answers: written by `make api-types` from its OpenAPI document, not by hand. */
 
 /** What to change; what is not named stays. Another address needs the `password`. */
 export interface AccountChange {
@@ -16,37 +16,7 @@ export interface AccountOut {
 }
 
 /** Something that somebody did. */
-export type Action =
-  | "signed_in"
-  | "sign_in_failed"
-  | "password_changed"
-  | "email_changed"
-  | "session_ended"
-  | "link_made"
-  | "team_made"
-  | "invited"
-  | "invitation_withdrawn"
-  | "joined"
-  | "left"
-  | "member_added"
-  | "member_removed"
-  | "role_changed"
-  | "account_disabled"
-  | "account_enabled"
-  | "key_made"
-  | "key_revoked"
-  | "share_made"
-  | "share_opened"
-  | "share_revoked"
-  | "video_uploaded"
-  | "video_deleted"
-  | "video_downloaded"
-  | "tags_changed"
-  | "run_requested"
-  | "run_cancelled"
-  | "run_promoted"
-  | "export_downloaded"
-  | "webhook_changed";
+export type Action = "signed_in" | "sign_in_failed" | "password_changed" | "email_changed" | "session_ended" | "link_made" | "team_made" | "invited" | "invitation_withdrawn" | "joined" | "left" | "member_added" | "member_removed" | "role_changed" | "account_disabled" | "account_enabled" | "key_made" | "key_revoked" | "share_made" | "share_opened" | "share_revoked" | "video_uploaded" | "video_deleted" | "video_downloaded" | "tags_changed" | "run_requested" | "run_cancelled" | "run_promoted" | "export_downloaded" | "webhook_changed";
 
 /** Who did what to what, and when. */
 export interface AuditEntry {
@@ -63,7 +33,7 @@ export interface AuditPage {
   readonly next: string | null;
 }
 
-/** What became of a wish to upload. */
+/** What became of a wish to upload. Either an upload, begun just now or gone on with, or the video that is here already. */
 export interface BegunOut {
   readonly status: "begun" | "resumed" | "known";
   readonly upload: UploadWithParts | null;
@@ -77,7 +47,7 @@ export interface CancellationOut {
   readonly was_open: boolean;
 }
 
-/** What changed of a team's videos. */
+/** What changed of a team's videos. `count` is that of all its videos; where it is not what a client expects, a video was erased. Where `complete` is false, too much changed to be told one by one: read the list anew. `next` is `after` of the next time. */
 export interface ChangesOut {
   readonly videos: readonly VideoOut[];
   readonly count: number;
@@ -111,7 +81,7 @@ export interface Deliveries {
   readonly next: string | null;
 }
 
-/** One end of a run that a webhook was told, or is to be told. */
+/** One end of a run that a webhook was told, or is to be told. `next_at` is when it is tried again; null once it was delivered or given up. `answer` is that of the last attempt. */
 export interface DeliveryOut {
   readonly id: string;
   readonly event: string;
@@ -206,7 +176,7 @@ export interface KnownVideo {
 /** What whoever opens a one-time link may do. */
 export type LinkKind = "first_owner" | "invitation" | "sign_in" | "new_password";
 
-/** What a one-time link is for. */
+/** What a one-time link is for. `team` and `role` are an invitation's. `name` is whose link it is that signs in or sets a password, and `email` the address of the same, or that an invitation was sent to. */
 export interface LinkOut {
   readonly kind: LinkKind;
   readonly team: string | null;
@@ -224,14 +194,14 @@ export interface LinkUse {
   readonly password?: string;
 }
 
-/** Who the caller is. */
+/** Who the caller is. `email` is empty where a key or nobody calls. */
 export interface Me {
   readonly kind: "nobody" | "account" | "key";
-  readonly email?: string;
-  readonly name?: string;
-  readonly operator?: boolean;
-  readonly teams?: readonly MyTeam[];
-  readonly shared?: Shared | null;
+  readonly email: string;
+  readonly name: string;
+  readonly operator: boolean;
+  readonly teams: readonly MyTeam[];
+  readonly shared: Shared | null;
 }
 
 /** An account in a team. */
@@ -312,7 +282,7 @@ export interface NewTeam {
   readonly name: string;
 }
 
-/** A file that is to be uploaded. */
+/** A file that is to be uploaded. `first_sha256` is of its first `part_bytes` bytes, or of all where it has no more; with it, a video that is here already is found before it is sent again. `again` sends it even so. */
 export interface NewUpload {
   readonly name: string;
   readonly size_bytes: number;
@@ -382,7 +352,7 @@ export interface PollOut {
   readonly blocking_reasons: Readonly<Record<string, string>>;
 }
 
-/** The copy of a video for browsers. */
+/** The copy of a video for browsers. `frames_done` counts while it is made; `reason` says why it failed. */
 export interface ProxyOut {
   readonly state: ProxyState;
   readonly frames_done: number;
@@ -411,7 +381,7 @@ export interface RetryOut {
 /** A role in a team. */
 export type Role = "viewer" | "coach" | "owner";
 
-/** What can be uploaded: the largest file, what is left of the team's quota, and the size of parts. */
+/** What can be uploaded: the largest file, what is left of the team's quota, and the size of parts. A file of more than 9000 times `part_bytes` has larger parts: a 9000th of it, in whole MiB. */
 export interface Room {
   readonly max_bytes: number;
   readonly quota_bytes: number | null;
@@ -513,7 +483,7 @@ export interface RunPageOut {
   readonly next: string | null;
 }
 
-/** Where the analysis of one video by one model stands. */
+/** Where the analysis of one video by one model stands. It waits for its video to be ingested, is queued once its chunks are planned, and runs from the moment when a worker takes the first of them. */
 export type RunState = "waiting" | "queued" | "running" | "finishing" | "done" | "failed" | "cancelled";
 
 /** Which video is to be analysed, and by which model. */
@@ -620,11 +590,11 @@ export interface TimelineOut {
   readonly frames_each: number;
   readonly stretches: readonly StretchOut[];
   readonly missing: readonly MissingOut[];
-  readonly to_come: readonly (readonly unknown[])[];
+  readonly to_come: readonly (readonly [number, number])[];
   readonly final: boolean;
 }
 
-/** An upload, and the video of the same id that it becomes. */
+/** An upload, and the video of the same id that it becomes. `send_to`: parts go to this server, or to the object store itself under URLs that are asked for one by one. */
 export interface UploadOut {
   readonly id: string;
   readonly name: string;

@@ -1,0 +1,259 @@
+import { useState } from "preact/hooks";
+import { get, patch, post, remove } from "../api.ts";
+import { Frame } from "../frame.tsx";
+import { Failure, Field, Time, useAction, useLoaded } from "../parts.tsx";
+import { navigate } from "../router.ts";
+import type { AccountOut, Sessions as SessionList, SessionOut } from "../schema.ts";
+import { loadMe, me, signOut, type Team } from "../session.ts";
+
+/** One's own name, address, password, sessions and teams. */
+export default function AccountPage() {
+  const account = useLoaded("account", (signal) => get<AccountOut>("/account", { signal }));
+  const sessions = useLoaded("sessions", (signal) => get<SessionList>("/account/sessions", { signal }));
+  return (
+    <Frame
+      title="Your account"
+      actions={
+        <button type="button" onClick={() => void signOut()}>
+          Sign out
+        </button>
+      }
+    >
+      <Failure error={account.error ?? sessions.error} />
+      {account.value && (
+        <>
+          {!account.value.has_password && (
+            <p role="alert">Your account has no password yet. Choose one, or this browser is your only way in.</p>
+          )}
+          <Name key={`${account.value.name} ${account.value.email}`} account={account.value} onDone={account.reload} />
+          <Password
+            account={account.value}
+            onDone={async () => {
+              await Promise.all([account.reload(), sessions.reload()]);
+            }}
+          />
+        </>
+      )}
+      <Teams />
+      {sessions.value && <Sessions items={sessions.value.items} onDone={sessions.reload} />}
+      <p class="soft">
+        <a href="/browser">What this browser can do</a>
+      </p>
+    </Frame>
+  );
+}
+
+interface FormProps {
+  readonly account: AccountOut;
+  readonly onDone: () => Promise<void>;
+}
+
+function Name({ account, onDone }: FormProps) {
+  const [name, setName] = useState(account.name);
+  const [email, setEmail] = useState(account.email);
+  const [password, setPassword] = useState("");
+  const action = useAction();
+  const moves = email.trim().toLowerCase() !== account.email;
+  const submit = async (event: Event) => {
+    event.preventDefault();
+    const change = { name, ...(moves ? { email, password } : {}) };
+    if (await action.run(() => patch("/account", change))) {
+      await Promise.all([onDone(), loadMe()]);
+    }
+  };
+  return (
+    <section aria-labelledby="who">
+      <h2 id="who">Name and address</h2>
+      <form class="stack" onSubmit={(event) => void submit(event)}>
+        <Field label="Name">
+          <input
+            autocomplete="name"
+            required
+            maxLength={100}
+            value={name}
+            onInput={(event) => setName(event.currentTarget.value)}
+          />
+        </Field>
+        <Field label="E-mail address">
+          <input
+            type="email"
+            autocomplete="username"
+            required
+            value={email}
+            onInput={(event) => setEmail(event.currentTarget.value)}
+          />
+        </Field>
+        {moves && account.has_password && (
+          <Field label="Password, to change the address">
+            <input
+              type="password"
+              autocomplete="current-password"
+              required
+              value={password}
+              onInput={(event) => setPassword(event.currentTarget.value)}
+            />
+          </Field>
+        )}
+        <Failure error={action.error} />
+        <button type="submit" disabled={action.busy || (name === account.name && !moves)}>
+          Save
+        </button>
+      </form>
+    </section>
+  );
+}
+
+function Password({ account, onDone }: FormProps) {
+  const [current, setCurrent] = useState("");
+  const [fresh, setFresh] = useState("");
+  const [saved, setSaved] = useState(false);
+  const action = useAction();
+  const submit = async (event: Event) => {
+    event.preventDefault();
+    setSaved(false);
+    if (await action.run(() => post("/account/password", { current, new: fresh }))) {
+      setCurrent("");
+      setFresh("");
+      setSaved(true);
+      await onDone();
+    }
+  };
+  return (
+    <section aria-labelledby="password">
+      <h2 id="password">Password</h2>
+      <form class="stack" onSubmit={(event) => void submit(event)}>
+        {account.has_password && (
+          <Field label="Password so far">
+            <input
+              type="password"
+              autocomplete="current-password"
+              required
+              value={current}
+              onInput={(event) => setCurrent(event.currentTarget.value)}
+            />
+          </Field>
+        )}
+        <Field label="New password" hint="At least 10 characters. Every other session ends.">
+          <input
+            type="password"
+            autocomplete="new-password"
+            required
+            minLength={10}
+            value={fresh}
+            onInput={(event) => setFresh(event.currentTarget.value)}
+          />
+        </Field>
+        <Failure error={action.error} />
+        {saved && <p role="status">The new password is saved.</p>}
+        <button type="submit" disabled={action.busy}>
+          Change the password
+        </button>
+      </form>
+    </section>
+  );
+}
+
+function Teams() {
+  const teams = me.value?.teams ?? [];
+  const [name, setName] = useState("");
+  const action = useAction();
+  const leave = async (team: Team) => {
+    if (window.confirm(`Leave ${team.name}? Only a new invitation brings you back.`)) {
+      await action.run(async () => {
+        await post(`/teams/${team.id}/leave`);
+        await loadMe();
+      });
+    }
+  };
+  const make = async (event: Event) => {
+    event.preventDefault();
+    await action.run(async () => {
+      const team = await post<Team>("/teams", { name });
+      await loadMe();
+      navigate(`/t/${team.id}/videos`);
+    });
+  };
+  return (
+    <section aria-labelledby="teams">
+      <h2 id="teams">Teams</h2>
+      {teams.length === 0 && <p>You are in no team. Ask an owner of yours for an invitation.</p>}
+      <table>
+        <tbody>
+          {teams.map((team) => (
+            <tr key={team.id}>
+              <th scope="row">
+                <a href={`/t/${team.id}/videos`}>{team.name}</a>
+              </th>
+              <td>{team.role}</td>
+              <td class="end">
+                <button
+                  type="button"
+                  class="quiet"
+                  aria-label={`Leave ${team.name}`}
+                  disabled={action.busy}
+                  onClick={() => void leave(team)}
+                >
+                  Leave
+                </button>
+              </td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+      <Failure error={action.error} />
+      {me.value?.operator && (
+        <form class="row" onSubmit={(event) => void make(event)}>
+          <Field label="New team">
+            <input required maxLength={64} value={name} onInput={(event) => setName(event.currentTarget.value)} />
+          </Field>
+          <button type="submit" disabled={action.busy}>
+            Make it
+          </button>
+        </form>
+      )}
+    </section>
+  );
+}
+
+function Sessions({ items, onDone }: { items: readonly SessionOut[]; onDone: () => Promise<void> }) {
+  const action = useAction();
+  const end = (id: string) =>
+    action.run(async () => {
+      await remove(`/account/sessions/${id}`);
+      await onDone();
+    });
+  return (
+    <section aria-labelledby="sessions">
+      <h2 id="sessions">Where you are signed in</h2>
+      <table class="cards">
+        <thead>
+          <tr>
+            <th scope="col">Browser</th>
+            <th scope="col">Last used</th>
+            <td />
+          </tr>
+        </thead>
+        <tbody>
+          {items.map((session) => (
+            <tr key={session.id}>
+              <td>{session.client || "unknown"}</td>
+              <td>
+                <Time at={session.seen_at} />
+              </td>
+              <td class="end">
+                {session.this ? (
+                  <span class="soft">this browser</span>
+                ) : (
+                  <button type="button" class="quiet" disabled={action.busy} onClick={() => void end(session.id)}>
+                    Sign out there
+                  </button>
+                )}
+              </td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+      <Failure error={action.error} />
+    </section>
+  );
+}

@@ -1,0 +1,84 @@
+"""From the first owner's link to a second person who sees only their team, in two browsers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from pipeline.core.roles import Role
+from pipeline.services.accounts.first_owner import first_owner_link
+from pipeline.services.system import System
+from tests.support.browser import DESK, PHONE, visit
+from tests.support.web import make_team, served, signed_in, token_of
+
+PASSWORD = "a few plain words"
+
+
+def test_an_owner_invites_somebody_who_sees_only_that_team(system: System, browser: Browser) -> None:
+    make_team(system, "theirs")
+    link = first_owner_link(system)
+    assert link is not None
+    with served(system) as origin, visit(browser) as owner, visit(browser, PHONE) as guest:
+        owner.page.goto(f"{origin}/link/{token_of(link)}")
+        owner.page.get_by_label("Your name").fill("Eva")
+        owner.page.get_by_label("E-mail address").fill("eva@example.org")
+        owner.page.get_by_label("Password").fill(PASSWORD)
+        owner.page.get_by_role("button", name="Begin").press("Enter")
+        owner.page.get_by_role("link", name="Members").click()
+        owner.page.get_by_role("heading", name="Invite somebody").wait_for()
+        owner.page.get_by_label("E-mail address").fill("anna@example.org")
+        owner.page.get_by_role("combobox", name="Role", exact=True).select_option("coach")
+        owner.page.get_by_role("button", name="Make a link").click()
+        url = owner.page.get_by_label("Invitation link").input_value()
+
+        guest.page.goto(url)
+        guest.page.get_by_text("Eva invites you to default as coach.").wait_for()
+        guest.page.get_by_label("Your name").fill("Anna")
+        guest.page.get_by_label("Password").fill(PASSWORD)
+        guest.page.get_by_role("button", name="Join").press("Enter")
+        guest.page.get_by_role("link", name="Anna").wait_for()
+        assert guest.page.locator(".team").inner_text() == "default"
+        guest.page.get_by_role("link", name="Members").click()
+        guest.page.get_by_role("rowheader", name="Eva").wait_for()
+        assert guest.page.get_by_role("heading", name="Invite somebody").count() == 0
+        assert guest.barriers() == []
+
+        guest.page.goto(f"{origin}/t/{make_team(system, 'theirs')}/members")
+        guest.page.get_by_role("heading", name="Not found").wait_for()
+        guest.page.goto(url)
+        guest.page.get_by_text("This link does not work").wait_for()
+        assert owner.asked_elsewhere(origin) == guest.asked_elsewhere(origin) == []
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
+def test_the_pages_fit_and_keep_nobody_out(
+    system: System, browser: Browser, size: tuple[int, int], dark: bool, tmp_path: Path
+) -> None:
+    team = make_team(system, "first team")
+    with served(system) as origin, visit(browser, size, dark=dark) as seen:
+        owner = signed_in(system, origin, "eva@example.org", **{"first team": Role.OWNER, "second team": Role.VIEWER})
+        signed_in(system, origin, "a.very.long.address.of.somebody@example.org", **{"first team": Role.VIEWER})
+        for number in range(3):
+            owner.ask("POST", f"/teams/{team}/keys", {"name": f"laptop {number}"})
+            owner.ask("POST", f"/teams/{team}/invitations", {"role": "coach", "email": f"new{number}@example.org"})
+        seen.page.goto(origin)
+        seen.page.get_by_label("Password").wait_for()
+        look(seen.page, size)
+        assert seen.barriers() == []
+        seen.shot(tmp_path / "sign-in.png")
+        seen.page.context.add_cookies([{"name": "poseline", "value": owner.cookies["poseline"], "url": origin}])
+        for path, awaited in ((f"/t/{team}/members", "key made"), ("/account", "this browser")):
+            seen.page.goto(f"{origin}{path}")
+            seen.page.get_by_text(awaited).first.wait_for()
+            look(seen.page, size)
+            assert seen.barriers() == []
+            seen.shot(tmp_path / f"{path.rpartition('/')[2]}.png")
+        assert seen.complaints == []
+
+
+def look(page: Page, size: tuple[int, int]) -> None:
+    """Nothing to scroll sideways for."""
+    assert page.evaluate("document.documentElement.scrollWidth") == size[0]
