@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { ChangesOut, NewestRunOut, VideoOut } from "../src/schema.ts";
 import { addressOf, filtersOf, NOTHING, queryOf } from "../src/pages/videos/filters.ts";
 import { merged, mustReload } from "../src/pages/videos/merged.ts";
 import { inTime, tell } from "../src/pages/videos/told.ts";
+import type { ChangesOut, NewestRunOut, VideoOut } from "../src/schema.ts";
 
 const RUN: NewestRunOut = {
   run_id: "r",
