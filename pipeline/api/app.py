@@ -22,6 +22,7 @@ from pipeline.api import (
     session,
     shares,
     teams,
+    thumbnails,
     uploads,
     videos,
     viewing,
@@ -34,12 +35,13 @@ from pipeline.api.problems import handle_problems
 from pipeline.api.protection import Protection
 from pipeline.services.index_cache import IndexCache
 from pipeline.services.system import System
+from pipeline.services.thumbnails import Thumbnails
 
 PREFIX = "/api/v1"
 _ROUTERS: tuple[APIRouter, ...] = (
     *(session.router, links.router, account.router),
     *(teams.router, invitations.router, keys.router, shares.router, audit.router),
-    *(videos.router, runs.router, exports.router, models.router, events.router, webhooks.router),
+    *(videos.router, thumbnails.router, runs.router, exports.router, models.router, events.router, webhooks.router),
     uploads.router,
     *(viewing.router, media.router),
 )
@@ -59,6 +61,7 @@ def build_app(system: System) -> FastAPI:
     )
     app.state.system = system
     app.state.feed = Feed(system)
+    app.state.thumbnails = Thumbnails()
     app.state.indexes = IndexCache()
     handle_problems(app)
     endpoint = system.settings.s3_public_endpoint

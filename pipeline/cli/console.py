@@ -69,13 +69,17 @@ class Console:
         from pipeline.settings import configured_by_environment, load_settings  # noqa: PLC0415  slow, not for --help
 
         if not configured_by_environment():
-            if self.login is not None:
-                raise UsageError(
-                    f"this home is signed in at {self.login.origin}, where a key cannot do this: do it on that "
-                    "machine, or name another home with --home"
-                )
+            self.check_not_signed_in()
             Home.at(self.home).check_own()
         return load_settings(self.home)
+
+    def check_not_signed_in(self) -> None:
+        """Raise `UsageError` where this home is signed in at another machine: a key does not reach its servers."""
+        if self.login is not None:
+            raise UsageError(
+                f"this home is signed in at {self.login.origin}, where a key cannot do this: do it on that "
+                "machine, or name another home with --home"
+            )
 
     @cached_property
     def login(self) -> Login | None:

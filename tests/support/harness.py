@@ -106,6 +106,11 @@ class Processes:
         """All that they said, for a failing test."""
         return "\n".join(f"== {path.name}\n{path.read_text()[-6000:]}" for path in sorted(self._logs.glob("*.log")))
 
+    @property
+    def started(self) -> list[subprocess.Popen[bytes]]:
+        """All of them, in the order in which they were started."""
+        return list(self._all)
+
     def count(self, words: str) -> int:
         """How often they said this."""
         return sum(path.read_text(errors="replace").count(words) for path in self._logs.glob("*.log"))

@@ -78,6 +78,7 @@ def test_a_video_is_found_by_keyboard_at_every_width(
         assert page.get_by_role("link", name="Upload videos").count() == 0
         assert page.evaluate("document.documentElement.scrollWidth") == size[0]
         assert seen.barriers() == []
+        assert page.evaluate("document.querySelector('.picture img').naturalWidth > 100")
         seen.shot(tmp_path / "videos.png")
         page.get_by_role("button", name="Show more").focus()
         page.keyboard.press("Enter")

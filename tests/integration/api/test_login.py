@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -21,7 +23,7 @@ from pipeline.services.system import System
 from pipeline.settings import Settings
 from tests.support.analysis import analyse, put_model
 from tests.support.commands import printed, said
-from tests.support.harness import Processes, cut, environment, processes, report_worker, sql, wait_until
+from tests.support.harness import Processes, cut, environment, kill, processes, report_worker, sql, wait_until
 from tests.support.keys import make_key
 
 Remote = Callable[..., Any]
@@ -104,6 +106,36 @@ def test_a_video_is_analysed_from_a_machine_that_has_a_key_alone(
     )
 
 
+def test_an_upload_goes_on_where_the_server_was_killed(
+    system: System, settings: Settings, web: tuple[str, Processes], away: Path, short_clip: Path, tmp_path: Path
+) -> None:
+    origin, running = web
+    large = tmp_path / "large.mp4"
+    large.write_bytes(short_clip.read_bytes() + _free_box(90_000_000))
+    assert sign_in(away, origin, make_key(system, "club")).returncode == 0
+    command = ("--home", str(away), "ingest", str(large), "--model", "rtmo-t", "--json")
+    client = subprocess.Popen(
+        [sys.executable, "-m", "pipeline.cli.main", *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    stored = "SELECT count(*) FROM upload_part"
+    wait_until(lambda: sql(system, stored) > [(0,)], 60)
+    kill(running.started[0])
+    before = sql(system, stored)
+    running.start("web", "--port", origin.rpartition(":")[2])
+    out, err = client.communicate(timeout=90)
+    assert client.returncode == 0, err
+    assert json.loads(out)[0]["state"] == "uploaded"
+    assert before < [(6,)], "it was killed while parts were missing"
+    ((bucket, key),) = sql(system, "SELECT bucket, object_key FROM video")
+    kept = hashlib.sha256(b"".join(system.store.iter_whole(system.store.head(str(key), str(bucket)))))
+    assert kept.hexdigest() == hashlib.sha256(large.read_bytes()).hexdigest()
+
+
+def _free_box(size: int) -> bytes:
+    """A part of an MP4 that players pass over."""
+    return size.to_bytes(4, "big") + b"free" + random.Random(1).randbytes(size - 8)
+
+
 def test_commands_print_the_same_from_there(
     system: System,
     settings: Settings,
@@ -155,7 +187,8 @@ def test_commands_print_the_same_from_there(
     hidden = said(capsys, "--home", str(away), "show", "theirs", code=2)
     assert "no video or run of team club is called 'theirs'" in hidden
     assert "this key is of team 'club'" in said(capsys, "--home", str(away), "runs", "--team", "rivals", code=2)
-    assert "signed in at" in said(capsys, "--home", str(away), "queue", code=2)
+    for command in ("queue", "up"):
+        assert "signed in at" in said(capsys, "--home", str(away), command, code=2)
 
 
 def test_a_key_is_kept_to_its_server_and_its_owner(

@@ -1,5 +1,6 @@
 /** One video of the list. */
 
+import { API, teamPath } from "../../api.ts";
 import { Time } from "../../parts.tsx";
 import type { VideoOut } from "../../schema.ts";
 import { inTime, tell } from "./told.ts";
@@ -9,6 +10,15 @@ export function VideoRow({ team, video }: { team: string; video: VideoOut }) {
   const tags = Object.entries(video.tags);
   return (
     <li class="video">
+      <div class="picture">
+        {video.current_run_id && (
+          <img
+            src={`${API}${teamPath(team, "videos", video.video_id, "thumbnail")}?run=${video.current_run_id}`}
+            alt=""
+            loading="lazy"
+          />
+        )}
+      </div>
       <div class="what">
         <a href={`/t/${team}/videos/${video.video_id}`}>{video.name}</a>
         <div class="soft about">
