@@ -20,7 +20,7 @@ from pipeline.services.system import System
 from pipeline.services.teams import set_team
 from pipeline.services.upload import upload_file
 from tests.support.erased import erase, receipt
-from tests.support.harness import cut, processes, sql, wait_done
+from tests.support.harness import processes, sql, wait_done
 from tests.support.paths import DEMO_CLIP
 from tests.support.uploads import (
     PART,
