@@ -17,12 +17,13 @@ router = APIRouter(tags=["audit"])
 
 
 class AuditEntry(BaseModel):
-    """Who did what to what, and when."""
+    """Who did what to what, and when. `video` is the name of the video that the subject is, or whose run it is."""
 
     at: datetime
     actor: str
     action: Action
     subject: str
+    video: str | None
     detail: dict[str, Any]
 
 
@@ -44,7 +45,14 @@ def get_audit(
     rows = list_audit(system, team.id, before=None if after is None else int(after), limit=limit + 1)
     page = rows[:limit]
     entries = [
-        AuditEntry(at=row.at, actor=row.actor, action=row.action, subject=row.subject, detail=dict(row.detail))
+        AuditEntry(
+            at=row.at,
+            actor=row.actor,
+            action=row.action,
+            subject=row.subject,
+            video=row.video,
+            detail=dict(row.detail),
+        )
         for row in page
     ]
     return AuditPage(items=entries, next=str(page[-1].id) if len(rows) > limit else None)

@@ -30,7 +30,6 @@ from pipeline.services.export_stream import (
     read_metadata,
     result_tag,
 )
-from pipeline.services.preview import draw_thumbnail, preview_run
 from pipeline.services.runs import get_run
 from pipeline.services.upload_steps import printable
 
@@ -106,6 +105,8 @@ def get_preview(
 
     Each is drawn when it is asked for; a video takes about as long as it is. `Poseline-Notes` says what is different.
     """
+    from pipeline.services.preview import draw_thumbnail, preview_run  # noqa: PLC0415 - OpenCV and more, 95 MiB
+
     name = printable(get_run(system, run_id, team=team.name).run.video)
     with one_at_a_time():
         if file == "picture.jpg":

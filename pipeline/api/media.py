@@ -18,7 +18,7 @@ from pipeline.core.roles import Role
 from pipeline.core.states import ProxyState
 from pipeline.db.proxies import ProxyRow
 from pipeline.errors import NotFound
-from pipeline.services.proxy import find_proxy, request_proxy
+from pipeline.services.proxy_request import find_proxy, request_proxy
 from pipeline.services.viewing.media import Media, open_media, open_proxy
 
 router = APIRouter(tags=["viewer"], prefix="/teams/{team_id}/videos/{video_id}")

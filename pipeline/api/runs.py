@@ -138,8 +138,8 @@ def post_retry(system: SystemOf, team: TeamOfPath, caller: CallerOf, run_id: UUI
     """Try again what failed, was cancelled, or was given up: as a new run, or the parts that were given up alone."""
     get_run(system, run_id, team=team.name)
     done = retry(system, str(run_id), team=team.name)
-    if done.new_run_id is not None and done.action == "new_run":
-        note_done(system, caller, Action.RUN_REQUESTED, team_id=team.id, subject=str(done.new_run_id))
+    if done.action != "none":
+        note_done(system, caller, Action.RUN_REQUESTED, team_id=team.id, subject=str(done.new_run_id or run_id))
     return RetryOut.model_validate(done.to_dict())
 
 

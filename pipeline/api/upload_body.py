@@ -21,7 +21,7 @@ from starlette.requests import ClientDisconnect
 from pipeline.errors import PartDamaged, ServiceUnavailable, disk_full_line
 
 #: Written and hashed at once, in a thread.
-_PIECE_BYTES = 2**17
+_PIECE_BYTES = 2**16
 #: A sender that gives nothing for so long is gone: a laptop that sleeps, a network that went away.
 _SILENT_S = 60.0
 
@@ -33,7 +33,7 @@ class SenderGone(Exception):
 class Threads:
     """The threads that uploads may take, so that other requests are answered meanwhile."""
 
-    def __init__(self, writing: int = 4, storing: int = 6) -> None:
+    def __init__(self, writing: int = 4, storing: int = 4) -> None:
         self.writing = anyio.CapacityLimiter(writing)
         self.storing = anyio.CapacityLimiter(storing)
 
@@ -72,7 +72,7 @@ async def received(
         file.close()
 
 
-async def _pieces(request: Request) -> AsyncIterator[bytes]:
+async def _pieces(request: Request) -> AsyncIterator[bytearray]:
     piece = bytearray()
     stream = request.stream().__aiter__()
     try:
@@ -82,15 +82,15 @@ async def _pieces(request: Request) -> AsyncIterator[bytes]:
             except StopAsyncIteration:
                 break
             if len(piece) >= _PIECE_BYTES:
-                yield bytes(piece)
-                piece.clear()
+                yield piece
+                piece = bytearray()
     except (ClientDisconnect, TimeoutError) as error:
         raise SenderGone from error
     if piece:
-        yield bytes(piece)
+        yield piece
 
 
-def _keep(file: IO[bytes], digest: hashlib._Hash, piece: bytes) -> None:
+def _keep(file: IO[bytes], digest: hashlib._Hash, piece: bytearray) -> None:
     digest.update(piece)
     rest = memoryview(piece)
     while rest:

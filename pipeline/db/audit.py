@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,8 +13,9 @@ from sqlalchemy import Connection, Select, delete, or_, select, update
 
 from pipeline.core.audit import Action
 from pipeline.db.leases import after
-from pipeline.db.tables import audit
+from pipeline.db.tables import audit, run, video
 
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 #: What stands in the place of an e-mail address whose account was erased.
 ERASED = "erased account"
 #: What belongs to no team has no team's rule.
@@ -26,7 +28,8 @@ class AuditRow:
 
     Args:
         actor: e-mail address of the account, name of the key, or what else did it.
-        subject: what was done something to.
+        subject: what was done something to: of videos and runs the id, so that a name goes with its video.
+        video: the name of the video that the subject is, or whose run it is, while it is there.
     """
 
     id: int
@@ -35,6 +38,7 @@ class AuditRow:
     action: Action
     subject: str
     detail: Mapping[str, Any]
+    video: str | None
 
 
 def insert_audit(
@@ -58,8 +62,22 @@ def insert_audit(
 def select_audit(connection: Connection, team_id: UUID, before: int | None, limit: int) -> list[AuditRow]:
     """The newest entries of a team, or the newest before one."""
     wanted = select(audit).where(audit.c.team_id == team_id).order_by(audit.c.id.desc()).limit(limit)
-    rows = connection.execute(wanted if before is None else wanted.where(audit.c.id < before))
-    return [AuditRow(row.id, row.at, row.actor, Action(row.action), row.subject, row.detail) for row in rows]
+    rows = connection.execute(wanted if before is None else wanted.where(audit.c.id < before)).all()
+    names = _video_names(connection, team_id, {row.subject for row in rows if _UUID.fullmatch(row.subject)})
+    return [
+        AuditRow(row.id, row.at, row.actor, Action(row.action), row.subject, row.detail, names.get(row.subject))
+        for row in rows
+    ]
+
+
+def _video_names(connection: Connection, team_id: UUID, ids: set[str]) -> dict[str, str]:
+    """The names of a team's videos by their ids and those of their runs."""
+    if not ids:
+        return {}
+    of_videos = select(video.c.id, video.c.name).where(video.c.id.in_(ids), video.c.team_id == team_id)
+    of_runs = select(run.c.id, video.c.name).join(video, video.c.id == run.c.video_id)
+    of_runs = of_runs.where(run.c.id.in_(ids), video.c.team_id == team_id)
+    return {str(row.id): row.name for row in connection.execute(of_videos.union_all(of_runs))}
 
 
 def older_audit(team_id: UUID, before: Any) -> Select[Any]:

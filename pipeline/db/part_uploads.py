@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, Select, delete, func, literal, null, or_, select, tuple_, update
+from sqlalchemy import Connection, Row, Select, delete, func, literal, null, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
 from pipeline.core.states import VideoState
 from pipeline.core.upload_parts import number_of_parts
 from pipeline.db.leases import after
-from pipeline.db.tables import run, team, upload, upload_part, video
+from pipeline.db.tables import run, upload, upload_part, video
 from pipeline.errors import NotFound
 
 
@@ -39,6 +39,7 @@ class UploadRow:
     store_upload_id: str | None
     model_fingerprint: str | None
     actor: str
+    account_id: UUID | None
     begun_at: datetime
     last_at: datetime
     state: VideoState
@@ -197,13 +198,24 @@ def begin_anew(connection: Connection, upload_id: UUID, store_upload_id: str | N
         connection.execute(delete(upload_part).where(upload_part.c.video_id == upload_id))
 
 
-def delete_parts_of_complete(connection: Connection, upload_id: UUID | None = None) -> None:
-    """Delete the parts of one complete upload, or of all."""
+def delete_parts_of_complete(connection: Connection, upload_id: UUID) -> bool:
+    """Delete the parts of an upload if it is complete. Returns whether there were any: who deletes them has completed
+    it."""
     complete = select(video.c.id).where(video.c.id == upload_part.c.video_id, video.c.state != VideoState.UPLOADING)
-    statement = delete(upload_part).where(complete.exists())
-    if upload_id is not None:
-        statement = statement.where(upload_part.c.video_id == upload_id)
-    connection.execute(statement)
+    parts = delete(upload_part).where(upload_part.c.video_id == upload_id, complete.exists())
+    return bool(connection.execute(parts).rowcount)
+
+
+def select_untidy(connection: Connection, limit: int) -> list[UUID]:
+    """Complete uploads that still have parts: who completed them was killed."""
+    rows = connection.execute(
+        select(upload_part.c.video_id)
+        .join(video, video.c.id == upload_part.c.video_id)
+        .where(video.c.state != VideoState.UPLOADING)
+        .distinct()
+        .limit(limit)
+    )
+    return list(rows.scalars())
 
 
 def is_idle(connection: Connection, upload_id: UUID, idle_s: float) -> bool:
@@ -240,40 +252,11 @@ def select_sent(connection: Connection, idle_s: float, limit: int) -> list[UUID]
     return list(rows.scalars())
 
 
-def select_quota(connection: Connection, team_id: UUID) -> int | None:
-    """How much the team may store, in bytes; None without a quota."""
-    return connection.execute(select(team.c.quota_bytes).where(team.c.id == team_id)).scalar()
-
-
-def team_bytes(connection: Connection, team_id: UUID) -> int:
-    """The size of the team's originals that are ours and still stored, and of its open uploads."""
-    of_team = select(func.coalesce(func.sum(func.coalesce(upload.c.size_bytes, video.c.size_bytes)), 0)).select_from(
-        video.outerjoin(upload, upload.c.video_id == video.c.id)
-    )
-    counted = or_(video.c.etag.is_not(None), video.c.state == VideoState.UPLOADING)
-    stored = connection.execute(of_team.where(video.c.team_id == team_id, video.c.owned, counted)).scalar_one()
-    return int(stored)
-
-
 def find_run(connection: Connection, video_id: UUID, fingerprint: str | None) -> UUID | None:
     """The newest run of a video, or of the one that it is a duplicate of, by one model."""
     original = select(func.coalesce(video.c.duplicate_of, video.c.id)).where(video.c.id == video_id).scalar_subquery()
     wanted = (run.c.video_id == original, run.c.model_fingerprint == fingerprint)
     return connection.execute(select(run.c.id).where(*wanted).order_by(run.c.created_at.desc()).limit(1)).scalar()
-
-
-def find_same_size(connection: Connection, team_id: UUID, size_bytes: int, limit: int) -> list[tuple[UUID, str, int]]:
-    """The team's videos of that size, the newest first: the id, and the SHA-256 and size of the first part, which are
-    empty and 0 where the video came in another way."""
-    rows = connection.execute(
-        select(video.c.id, func.coalesce(upload.c.first_sha256, ""), func.coalesce(upload.c.part_bytes, 0))
-        .outerjoin(upload, upload.c.video_id == video.c.id)
-        .where(video.c.team_id == team_id, video.c.size_bytes == size_bytes)
-        .where(video.c.state.in_([VideoState.STORED, VideoState.READY]))
-        .order_by(video.c.created_at.desc())
-        .limit(limit)
-    )
-    return [(row[0], row[1], row[2]) for row in rows]
 
 
 def _row(row: Row[tuple[object, ...]]) -> UploadRow:
@@ -289,6 +272,7 @@ def _row(row: Row[tuple[object, ...]]) -> UploadRow:
         store_upload_id=row.store_upload_id,
         model_fingerprint=row.model_fingerprint,
         actor=row.actor,
+        account_id=row.account_id,
         begun_at=row.begun_at,
         last_at=row.last_at,
         state=VideoState(row.state),

@@ -67,10 +67,10 @@ def find_share(connection: Connection, sha256: str) -> SharedVideo | None:
     return None if row is None else SharedVideo(row.id, row.video_id, row.video, row.team_id, row.name)
 
 
-def name_of_video(connection: Connection, team_id: UUID, video_id: UUID) -> str | None:
-    """The name of a video of a team; None where the team has none of that id."""
-    named = select(video.c.name).where(video.c.id == video_id, video.c.team_id == team_id)
-    return connection.execute(named).scalar_one_or_none()
+def has_video(connection: Connection, team_id: UUID, video_id: UUID) -> bool:
+    """Whether a team has a video of that id."""
+    found = select(video.c.id).where(video.c.id == video_id, video.c.team_id == team_id)
+    return connection.execute(found).first() is not None
 
 
 def _works() -> ColumnElement[bool]:

@@ -14,7 +14,7 @@ from pipeline.core.files import atomic_files
 from pipeline.core.progress import SILENT, Progress
 from pipeline.errors import PoselineError, UsageError
 from pipeline.services.frame_pass import Tally, iter_pass
-from pipeline.services.pose_writers import Csv, Format, FrameWriter, JsonLines, Parquet
+from pipeline.services.pose_writers import Csv, Format, FrameWriter, JsonLines
 from pipeline.services.result_names import ResultNames, require_own
 from pipeline.services.run_metadata import about, encode_run_metadata
 from pipeline.services.run_result import RunResult, load_result
@@ -144,4 +144,6 @@ def writer_of(result: RunResult, form: Format, poses: IO[bytes], empty: IO[bytes
         return JsonLines(poses, time_base)
     if form == "csv":
         return Csv(poses, empty, time_base, names)
+    from pipeline.services.parquet_writer import Parquet  # noqa: PLC0415 - pyarrow, 30 MiB
+
     return Parquet(poses, empty, time_base, names, about(result.run, result.video))

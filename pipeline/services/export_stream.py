@@ -6,10 +6,9 @@ import hashlib
 import io
 import json
 from collections.abc import Iterator
+from importlib.metadata import version
 from typing import Literal, get_args
 from uuid import UUID
-
-import pyarrow as pa
 
 import pipeline
 from pipeline.core.object_keys import export_key
@@ -111,6 +110,6 @@ def read_metadata(system: System, result: RunResult) -> tuple[bytes, str | None]
 
 def result_tag(result: RunResult, file: ResultFile) -> str:
     """Text that is another one where the bytes of a result file may be others."""
-    made_by = (str(result.run.id), result.run.state, file, pipeline.__version__, pa.__version__)
+    made_by = (str(result.run.id), result.run.state, file, pipeline.__version__, version("pyarrow"))
     tags = json.dumps([result.run.tags, result.run.is_current], sort_keys=True) if file == "metadata.json" else ""
     return hashlib.sha256("\n".join((*made_by, tags)).encode()).hexdigest()[:32]

@@ -16,21 +16,17 @@ from sqlalchemy import Connection
 from pipeline.core.frame_index import FrameIndex
 from pipeline.core.object_keys import proxy_key
 from pipeline.core.objects import StoredObject
-from pipeline.core.states import VideoState
 from pipeline.db.engine import transaction
 from pipeline.db.leases import Lease
 from pipeline.db.proxies import (
-    ProxyRow,
     claim_proxy,
-    forget_proxy,
     mark_proxy_failed,
     mark_proxy_ready,
     select_proxy,
-    want_proxy,
 )
 from pipeline.db.teams import find_team_id
 from pipeline.db.videos import VideoRow, select_frame_index, select_video
-from pipeline.errors import LeaseLost, SourceGone, UsageError, VideoRejected
+from pipeline.errors import LeaseLost, SourceGone, VideoRejected
 from pipeline.logs import get_logger, log_context
 from pipeline.services.dispatch import dispatch
 from pipeline.services.lease_heartbeat import LeaseHeartbeat
@@ -58,45 +54,6 @@ class _Claimed:
     video: VideoRow
     index: FrameIndex
     team_id: UUID
-
-
-def find_proxy(system: System, video_id: UUID, *, team: str | None) -> ProxyRow | None:
-    """The copy of a video; None where nobody asked for one.
-
-    Raises:
-        NotFound: there is no such video, or it is another team's.
-    """
-    with transaction(system.engine) as connection:
-        select_video(connection, video_id, team=team)
-        return select_proxy(connection, video_id, system.store.bucket)
-
-
-def request_proxy(system: System, video_id: UUID, *, team: str | None) -> ProxyRow:
-    """Ask for a copy of a video, which is made once and kept.
-
-    Raises:
-        NotFound: there is no such video, or it is another team's.
-        UsageError: it was not taken in yet.
-        OriginalRemoved: it can be made no more.
-    """
-    with transaction(system.engine) as connection:
-        video = select_video(connection, video_id, team=team)
-        if video.state is not VideoState.READY:
-            raise UsageError(f"{video.name} is {video.state}; it can be played once it is ready")
-        found = select_proxy(connection, video_id, system.store.bucket)
-        if found is None or found.source is None:
-            assert video.original
-            want_proxy(connection, video_id)
-            found = select_proxy(connection, video_id, system.store.bucket)
-        assert found is not None
-    dispatch(system)
-    return found
-
-
-def forget_lost_proxy(system: System, video_id: UUID) -> None:
-    """Note that the stored copy is gone, so that it is made again when it is asked for."""
-    with transaction(system.engine) as connection:
-        forget_proxy(connection, video_id)
 
 
 def make_proxy(system: System, video_id: UUID, worker: str, stopping: threading.Event | None = None) -> None:

@@ -27,7 +27,7 @@ from pipeline.services.dispatch import dispatch
 from pipeline.services.plan import plan_runs
 from pipeline.services.runs import find_run, short_id
 from pipeline.services.system import System
-from pipeline.services.upload import printable
+from pipeline.services.upload_steps import printable
 
 #: A new run, the run that was made for it before, chunks that are ready again, an end of a back-off, nothing to do, or
 #: an error.

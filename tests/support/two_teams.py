@@ -65,6 +65,7 @@ def make_world(system: System, origin: str, team: str) -> World:
         assert shares[name].ask("POST", f"/shares/{token_of(link['url'])}").status == 200
     owner.ask("DELETE", f"{at}/videos/{video}/shares/{share_links['revoked']['id']}")
     upload = made("/uploads", {"name": f"{team} upload.mp4", "size_bytes": 5})["upload"]
+    webhook = made("/webhooks", {"url": f"https://{team}.example.org/told"})
     session = owner.get("/account/sessions")["items"][0]["id"]
     ids = {
         "team_id": str(team_id),
@@ -74,6 +75,7 @@ def make_world(system: System, origin: str, team: str) -> World:
         "run_id": str(run),
         "upload_id": upload["id"],  # type: ignore[index]
         "invitation_id": invitation["id"],
+        "webhook_id": webhook["id"],
         "key_id": spare_key["id"],
         "share_id": share_links["spare"]["id"],
     }

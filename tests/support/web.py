@@ -47,7 +47,9 @@ class Client:
         if body is not None and not isinstance(body, bytes):
             body, sent["Content-Type"] = json.dumps(body).encode(), "application/json"
         path = path if path.startswith("/api/") else f"/api/v1{path}"
-        answer = urllib3.request(method, f"{self.origin}{path}", body=body, headers=sent, retries=False, redirect=False)
+        answer = urllib3.request(
+            method, f"{self.origin}{path}", body=body, headers=sent, retries=False, redirect=False, timeout=60
+        )
         for header in answer.headers.getlist("set-cookie"):
             self.cookies |= {name: morsel.value for name, morsel in SimpleCookie(header).items()}
         return answer

@@ -62,7 +62,7 @@ class Site:
     def start(self) -> None:
         """Start the process, and wait until it answers."""
         self.process = self.running.start("web", "--port", str(self.port), **self.more)
-        url = f"http://127.0.0.1:{self.port}/api/v1/openapi.json"
+        url = f"http://127.0.0.1:{self.port}/api/v1/session"
 
         def answers() -> bool:
             with suppress(urllib3.exceptions.HTTPError):

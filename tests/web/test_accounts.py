@@ -11,6 +11,7 @@ from pipeline.core.roles import Role
 from pipeline.services.accounts.first_owner import first_owner_link
 from pipeline.services.system import System
 from tests.support.browser import DESK, PHONE, visit
+from tests.support.kept import stored_video
 from tests.support.web import make_team, served, signed_in, token_of
 
 PASSWORD = "a few plain words"
@@ -82,3 +83,27 @@ def test_the_pages_fit_and_keep_nobody_out(
 def look(page: Page, size: tuple[int, int]) -> None:
     """Nothing to scroll sideways for."""
     assert page.evaluate("document.documentElement.scrollWidth") == size[0]
+
+
+def test_a_link_shows_one_video_to_somebody_without_an_account(system: System, browser: Browser) -> None:
+    video, team = stored_video(system, "sprint.mp4"), make_team(system, "team")
+    with served(system) as origin, visit(browser) as coach, visit(browser, PHONE) as guest:
+        who = signed_in(system, origin, "eva@example.org", team=Role.COACH)
+        coach.page.context.add_cookies([{"name": "poseline", "value": who.cookies["poseline"], "url": origin}])
+        coach.page.goto(f"{origin}/t/{team}/videos/{video}")
+        coach.page.get_by_text("Share this video").click()
+        coach.page.get_by_role("button", name="Make a link").click()
+        url = coach.page.get_by_label("Link, shown only now").input_value()
+        guest.page.goto(url)
+        guest.page.get_by_role("heading", name="sprint.mp4").wait_for()
+        assert guest.page.url == f"{origin}/t/{team}/videos/{video}"
+        guest.page.get_by_text("team, shared with you").wait_for()
+        assert guest.page.get_by_text("Share this video").count() == 0
+        guest.page.goto(f"{origin}/t/{team}/members")
+        guest.page.get_by_role("alert").wait_for()
+        coach.page.get_by_role("button", name="End this link").click()
+        coach.page.get_by_role("button", name="End this link").wait_for(state="detached")
+        guest.page.goto(f"{origin}/t/{team}/videos/{video}")
+        guest.page.get_by_role("heading", name="Sign in").wait_for()
+        guest.page.goto(url)
+        guest.page.get_by_text("This link does not work").wait_for()

@@ -104,20 +104,21 @@ def _turn(page: object) -> bool:
 def test_a_browser_that_is_killed_goes_on_in_another(system: System, browser: Browser, tmp_path: Path) -> None:
     file = random_file(tmp_path, 4 * PART + 99)
     with processes(system.settings, tmp_path / "logs") as running, site(system, running) as ours:
-        resent = send_by_two_browsers(ours, browser, file, 30)
+        resent = send_by_two_browsers(ours, browser, file, PART, 30)
         assert resent < file.stat().st_size - PART, "what was there is not sent again"
         assert ours.stored(file.name) == file.read_bytes()
         assert_no_upload_left(system, ours.team)
 
 
-def send_by_two_browsers(ours: Site, browser: Browser, file: Path, timeout_s: float) -> int:
+def send_by_two_browsers(ours: Site, browser: Browser, file: Path, part_bytes: int, timeout_s: float) -> int:
     """Send a file by a browser that is killed in the middle, then by another. Returns what the second has sent."""
     size = file.stat().st_size
 
     def freeze() -> None:
         ours.browser_side.frozen = True
 
-    ours.browser_side._on_sent = after_bytes(size * 2 // 3, freeze)
+    # Three parts are on their way at once: once more than that was sent, one has been answered for.
+    ours.browser_side._on_sent = after_bytes(max(3 * part_bytes + MIB // 2, size // 2), freeze)
     first = launch(browser.browser_type)
     with pytest.raises(Exception, match="closed"), ours.coach(first) as seen:  # noqa: PT012
         choose(seen.page, file)

@@ -74,6 +74,40 @@ def _look(page: Page, folder: Path, barriers: object) -> None:
             assert barriers() == []  # type: ignore[operator]
 
 
+DROP = """names => {
+    const dropped = new DataTransfer();
+    for (const name of names) {
+        dropped.items.add(new File([name], name, {lastModified: 7}));
+    }
+    const place = document.querySelector(".drop");
+    for (const kind of ["dragover", "drop"]) {
+        place.dispatchEvent(new DragEvent(kind, {dataTransfer: dropped, bubbles: true, cancelable: true}));
+    }
+}"""
+
+
+def test_files_are_dropped_and_folders_chosen(system: System, browser: Browser, tmp_path: Path) -> None:
+    folder = tmp_path / "matches"
+    (folder / "home").mkdir(parents=True)
+    [inside] = files(folder / "home", 1000)
+    (folder / "notes.txt").write_text("no video")
+    with processes(system.settings, tmp_path / "logs") as running, site(system, running) as ours:
+        with ours.coach(browser) as seen:
+            page = seen.page
+            page.get_by_text("Tags and model for these videos").click()
+            page.get_by_label("Tags").fill("season=2026, match=home")
+            page.evaluate(DROP, ["one.mp4", "two.mov", "three.pdf"])
+            for name in ("one.mp4", "two.mov"):
+                wait_sent(page, name, 20)
+            page.get_by_label("Choose a folder", exact=True).locator("xpath=self::input").set_input_files(folder)
+            wait_sent(page, inside.name, 20)
+            assert "1 file is no video" in page.inner_text("main")
+        assert ours.stored("two.mov") == b"two.mov"
+        assert sql(system, "SELECT DISTINCT tags FROM video") == [({"season": "2026", "match": "home"},)]
+        assert sql(system, "SELECT name FROM video ORDER BY name") == [("clip 0.mp4",), ("one.mp4",), ("two.mov",)]
+        assert_no_upload_left(system, ours.team)
+
+
 def test_a_file_is_paused_continued_and_cancelled(system: System, browser: Browser, tmp_path: Path) -> None:
     one, two = files(tmp_path, 3 * PART, 2 * PART)
     with processes(system.settings, tmp_path / "logs") as running, site(system, running) as ours:

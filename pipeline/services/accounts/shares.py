@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from pipeline.core.audit import Action
 from pipeline.core.tokens import new_token, token_sha256
 from pipeline.db.engine import transaction
-from pipeline.db.shares import ShareRow, find_share, insert_share, name_of_video, revoke_share, select_shares
+from pipeline.db.shares import ShareRow, find_share, has_video, insert_share, revoke_share, select_shares
 from pipeline.db.sign_ins import SharedVideo, delete_expired, insert_session
 from pipeline.errors import NotFound
 from pipeline.services.accounts.audit import note
@@ -30,7 +30,7 @@ def make_share(
     """
     token = new_token()
     with transaction(system.engine) as connection:
-        name = _video(connection, team_id, video_id)
+        _check_video(connection, team_id, video_id)
         made = insert_share(
             connection,
             token_sha256(token),
@@ -38,7 +38,7 @@ def make_share(
             created_by=None if caller.account is None else caller.account.id,
             expires_in_s=expires_in_days * _DAY_S,
         )
-        note(connection, caller, Action.SHARE_MADE, team_id=team_id, subject=name, days=expires_in_days)
+        note(connection, caller, Action.SHARE_MADE, team_id=team_id, subject=str(video_id), days=expires_in_days)
     return made, f"{base}/s/{token}"
 
 
@@ -49,7 +49,7 @@ def list_shares(system: System, team_id: UUID, video_id: UUID) -> Sequence[Share
         NotFound: the team has no such video.
     """
     with transaction(system.engine) as connection:
-        _video(connection, team_id, video_id)
+        _check_video(connection, team_id, video_id)
         return select_shares(connection, video_id)
 
 
@@ -60,10 +60,10 @@ def end_share(system: System, caller: Caller, team_id: UUID, video_id: UUID, sha
         NotFound: the team has no such video, or the video no such link.
     """
     with transaction(system.engine) as connection:
-        name = _video(connection, team_id, video_id)
+        _check_video(connection, team_id, video_id)
         if not revoke_share(connection, video_id, share_id):
             raise NotFound("there is no such link to this video; it may have ended meanwhile")
-        note(connection, caller, Action.SHARE_REVOKED, team_id=team_id, subject=name)
+        note(connection, caller, Action.SHARE_REVOKED, team_id=team_id, subject=str(video_id))
 
 
 def open_share(system: System, token: str, client: str) -> tuple[SharedVideo, str]:
@@ -79,12 +79,12 @@ def open_share(system: System, token: str, client: str) -> tuple[SharedVideo, st
             raise NotFound("this link does not work: it is too old, or was taken back; ask for a new one")
         delete_expired(connection)
         insert_session(connection, token_sha256(own), SESSION_S, client, share_id=shared.share_id)
-        note(connection, Caller(shared=shared), Action.SHARE_OPENED, team_id=shared.team_id, subject=shared.video)
+        note(
+            connection, Caller(shared=shared), Action.SHARE_OPENED, team_id=shared.team_id, subject=str(shared.video_id)
+        )
     return shared, own
 
 
-def _video(connection: Connection, team_id: UUID, video_id: UUID) -> str:
-    name = name_of_video(connection, team_id, video_id)
-    if name is None:
+def _check_video(connection: Connection, team_id: UUID, video_id: UUID) -> None:
+    if not has_video(connection, team_id, video_id):
         raise NotFound("there is no such video in this team")
-    return name

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipeline.db.engine import transaction
-from pipeline.db.part_uploads import delete_parts_of_complete, select_idle, select_sent
+from pipeline.db.part_uploads import select_idle, select_sent, select_untidy
 from pipeline.errors import PoselineError, ServiceUnavailable
 from pipeline.logs import get_logger
 from pipeline.services.system import System
@@ -20,8 +20,7 @@ _AT_ONCE = 10
 def complete_sent_uploads(system: System) -> None:
     """Complete uploads all of whose parts are stored, where nobody else does."""
     with transaction(system.engine) as connection:
-        delete_parts_of_complete(connection)
-        sent = select_sent(connection, _LEFT_S, _AT_ONCE)
+        sent = select_sent(connection, _LEFT_S, _AT_ONCE) + select_untidy(connection, _AT_ONCE)
     for upload_id in sent:
         try:
             complete_upload(system, upload_id, None)

@@ -23,6 +23,7 @@ from pipeline.db.engine import transaction
 from pipeline.db.part_uploads import NewUpload, PartRow, UploadRow
 from pipeline.db.pressure import select_pressure
 from pipeline.db.teams import ensure_team, lock_team
+from pipeline.db.upload_room import find_same_size, select_quota, team_bytes
 from pipeline.db.uploads import NewVideo, insert_videos
 from pipeline.db.video_search import find_contents
 from pipeline.db.videos import VideoRow, select_video
@@ -100,8 +101,8 @@ def room_of(system: System, team: TeamOf) -> UploadRoom:
     """What a team can upload now."""
     most = limits_of(system, team.name).max_bytes
     with transaction(system.engine) as connection:
-        quota = db.select_quota(connection, team.id)
-        left = None if quota is None else max(0, quota - db.team_bytes(connection, team.id))
+        quota = select_quota(connection, team.id)
+        left = None if quota is None else max(0, quota - team_bytes(connection, team.id))
         short_of = next((each.reason for each in select_pressure(connection)), None)
     return UploadRoom(most, quota, left, system.settings.upload_part_bytes, short_of)
 
@@ -231,7 +232,7 @@ def _known(system: System, team: TeamOf, wanted: Wanted) -> Begun | None:
             return None
         similar = [
             (select_video(connection, video_id, team=team.name), sha256 if bytes_ == part_bytes else "")
-            for video_id, sha256, bytes_ in db.find_same_size(connection, team.id, wanted.size_bytes, _COMPARED)
+            for video_id, sha256, bytes_ in find_same_size(connection, team.id, wanted.size_bytes, _COMPARED)
         ]
     for video, first in similar:
         if (first or _first_sha256(system, video, part_bytes)) == wanted.first_sha256:
@@ -256,9 +257,9 @@ def _insert(connection: Connection, system: System, team: TeamOf, wanted: Wanted
     short_of = next(iter(select_pressure(connection)), None)
     if short_of is not None:
         raise StoreFull(f"no more videos are taken in for now, and will be when there is room: {short_of.reason}")
-    quota = db.select_quota(connection, team.id)
+    quota = select_quota(connection, team.id)
     if quota is not None:
-        used = db.team_bytes(connection, team.id)
+        used = team_bytes(connection, team.id)
         if used + wanted.size_bytes > quota:
             raise QuotaReached(
                 f"team {team.name} uses {in_bytes(used)} of its {in_bytes(quota)}, and {wanted.name} has "

@@ -8,11 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID
 
+from pipeline.core.audit import Action
 from pipeline.core.model_spec import ModelSpec
 from pipeline.core.objects import StoredObject
 from pipeline.core.states import VideoState
 from pipeline.core.upload_parts import multipart_etag
 from pipeline.db import part_uploads as db
+from pipeline.db.audit import insert_audit
 from pipeline.db.engine import transaction
 from pipeline.db.models import select_model_spec
 from pipeline.db.part_uploads import PartRow, UploadRow
@@ -63,7 +65,16 @@ def complete_upload(system: System, upload_id: UUID, team_id: UUID | None) -> Co
         if stored is not None:
             problem = _register(system, row, stored, sha256)
     with transaction(system.engine) as connection:
-        db.delete_parts_of_complete(connection, row.id)
+        if db.delete_parts_of_complete(connection, row.id):
+            insert_audit(
+                connection,
+                Action.VIDEO_UPLOADED,
+                team_id=row.team_id,
+                account_id=row.account_id,
+                actor=row.actor,
+                subject=row.name,
+                detail={"video": str(row.id), "size_bytes": row.size_bytes},
+            )
         after = db.select_upload(connection, upload_id, team_id)
         run_id = db.find_run(connection, row.id, row.model_fingerprint)
     # Uploads that this process or another began in the store for the same object, and was killed.

@@ -17,7 +17,8 @@ from pipeline.db import part_uploads as db
 from pipeline.db.accounts import TeamOf
 from pipeline.db.engine import transaction
 from pipeline.db.part_uploads import PartRow, UploadRow
-from pipeline.errors import NotFound, PartsMissing, UsageError
+from pipeline.errors import NotFound, PartsMissing, StoreFull, UsageError
+from pipeline.services.pressure import note_store_full
 from pipeline.services.system import System
 from pipeline.services.upload_steps import forget_upload
 from pipeline.services.uploads.begin import open_in_store
@@ -97,6 +98,7 @@ def store_part(system: System, expected: Expected, file: IO[bytes]) -> PartRow:
         PartDamaged: the store received other bytes.
         PartsMissing: the store has forgotten the upload; all parts are to be sent anew.
         NotFound: it was removed meanwhile.
+        StoreFull: the store has no room for it; nothing more is taken in for a minute.
     """
     row = expected.row
     assert row.store_upload_id is not None
@@ -104,6 +106,9 @@ def store_part(system: System, expected: Expected, file: IO[bytes]) -> PartRow:
         etag = system.store.parts.put(
             row.key, row.store_upload_id, expected.number, file, expected.size_bytes, expected.sha256
         )
+    except StoreFull as error:
+        note_store_full(system, error.message)
+        raise
     except UploadGone as error:
         parts = read_parts(system, row.id)
         if len(parts) == row.parts:  # it is being completed

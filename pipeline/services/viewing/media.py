@@ -11,7 +11,7 @@ from pipeline.core.states import VideoState
 from pipeline.db.engine import transaction
 from pipeline.db.videos import select_video
 from pipeline.errors import NotFound, SourceGone
-from pipeline.services.proxy import find_proxy, forget_lost_proxy
+from pipeline.services.proxy_request import find_proxy, forget_lost_proxy
 from pipeline.services.system import System
 from pipeline.storage.objects import ObjectStore
 

@@ -48,6 +48,7 @@ test("turns are given by rank, and one that fails or is given up holds nobody ba
   const order: string[] = [];
   let end: () => void = () => undefined;
   const first = turns.take(5, never, () => new Promise<void>((resolve) => (end = resolve)));
+  await Promise.resolve(); // until it has begun
   const given = new AbortController();
   const late = turns.take(3, never, async () => order.push("late"));
   const early = assert.rejects(

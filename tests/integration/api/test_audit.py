@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from uuid import UUID
+
 from pipeline.core.retention import Kind
 from pipeline.core.roles import Role
 from pipeline.services.accounts.first_owner import new_password_link
@@ -11,7 +14,10 @@ from pipeline.services.erase.work import go_on
 from pipeline.services.retention import iter_what_would_go, set_retention
 from pipeline.services.retention_sweep import run_retention
 from pipeline.services.system import System
+from tests.support.endpoints import endpoints_of
 from tests.support.harness import sql
+from tests.support.kept import requested_run
+from tests.support.two_teams import make_world
 from tests.support.web import PASSWORD, Client, account_id, make_team, signed_in, token_of, with_password
 
 
@@ -101,3 +107,26 @@ def test_an_erased_team_leaves_no_address_of_its_own_members(system: System, ori
     assert go_on(system, erasure)
     assert "only@" not in everything(system)
     assert [team["name"] for team in both.get("/teams")["items"]] == ["theirs"]
+
+
+#: What changes nothing of a team: questions, uploads before they are complete, a copy for browsers.
+NOT_NOTED = re.compile(r"/runs/poll|/verify|/uploads(/{upload_id})?$|/parts/|/proxy")
+
+
+def test_whatever_changes_something_of_a_team_is_noted(system: System, origin: str) -> None:
+    """From the OpenAPI document, so that a new endpoint cannot forget it."""
+    world = make_world(system, origin, "lynx")
+    ids = {**world.ids, "run_id": str(requested_run(system, UUID(world.ids["video_id"]), params="open"))}
+    noted, silent = [], []
+    for endpoint in endpoints_of(world.owner.get("/openapi.json"), ids):
+        if endpoint.method == "GET" or "{team_id}" not in endpoint.path or endpoint.path.endswith("/leave"):
+            continue
+        before = sql(system, "SELECT count(*) FROM audit")
+        body = {"PATCH": {"role": "coach", "tags": {"a": "b"}}, "DELETE": {"confirm": "lynx.mp4"}}.get(endpoint.method)
+        answer = world.owner.ask(endpoint.method, endpoint.at(ids), body or endpoint.filled(ids))
+        if answer.status < 300:
+            grown = sql(system, "SELECT count(*) FROM audit") != before
+            (noted if grown else silent).append(str(endpoint))
+    assert [each for each in silent if not NOT_NOTED.search(each)] == []
+    assert len(noted) > 12, "the control: most of them were done, and noted"
+    assert not any("lynx.mp4" in str(row) for row in sql(system, "SELECT subject, detail FROM audit")), "it is erased"

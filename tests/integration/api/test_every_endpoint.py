@@ -136,7 +136,9 @@ def test_nothing_of_another_team_is_readable_or_countable(
     alone = dict(lists(endpoints, people, ours.ids))
     theirs = make_world(system, origin, THEIRS)
     beside = dict(lists(endpoints, people, ours.ids))
-    assert beside == alone, "what a team is told depends on another team"
+    # What is downloaded here is in its own team's log afterwards; all else stays as it was.
+    differs = {where for where in alone if alone[where] != beside[where] and "/audit " not in where}
+    assert differs == set(), "what a team is told depends on another team"
     assert any(OURS in answer.body for answer in beside.values())
     for where, answer in beside.items():
         assert THEIRS not in answer.body, where
@@ -194,7 +196,5 @@ def test_everybody_may_what_the_document_says_and_nothing_of_another_team(
 def test_a_parameter_that_the_walk_does_not_know_fails_with_what_to_add() -> None:
     parameter = {"name": "thing_id", "in": "path", "schema": {"type": "string", "format": "uuid"}}
     paths = {"/things/{thing_id}": {"get": {"x-access": "viewer", "parameters": [parameter]}}}
-    with pytest.raises(
-        pytest.fail.Exception, match=r"GET /things/{thing_id}: the walk has no value for {thing_id}.*ids"
-    ):
+    with pytest.raises(pytest.fail.Exception, match=r"no value for {thing_id}.*name it in `ids`"):
         list(endpoints_of({"components": {"schemas": {}}, "paths": paths}, {"team_id": "1"}))

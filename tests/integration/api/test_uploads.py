@@ -19,6 +19,7 @@ from pipeline.services.reconcile.uploads import complete_sent_uploads, remove_ab
 from pipeline.services.system import System
 from pipeline.services.teams import set_team
 from pipeline.services.upload import upload_file
+from tests.support.erased import erase, receipt
 from tests.support.harness import processes, sql, wait_done
 from tests.support.paths import DEMO_CLIP
 from tests.support.uploads import (
@@ -101,7 +102,7 @@ def test_an_uploaded_clip_is_analysed(
     put_all(coach, team, upload, clip)
     run_id = complete(coach, team, upload).json()["run_id"]
     with processes(system.settings, tmp_path / "logs") as running:
-        running.worker()
+        running.worker("--slots", "1")
         running.beat()
         wait_done(system, UUID(run_id))
     assert sql(system, "SELECT sha256, state FROM video") == [(sha256(clip), "ready")]
@@ -245,6 +246,22 @@ def test_parts_that_the_store_has_lost_are_asked_for_again(
     put_all(coach, team, upload, content)
     assert complete(coach, team, upload).status == 200
     assert stored_bytes(system, team, upload) == content
+    assert_no_upload_left(system, team)
+
+
+def test_an_upload_that_is_erased_comes_not_back(system: System, coach: Client, team: UUID, content: bytes) -> None:
+    upload = begin(coach, team, content)["upload"]["id"]
+    put_all(coach, team, upload, content, [1, 2])
+    got = receipt(system, erase(system, upload))
+    assert (got["rows"]["videos"], got["objects"]["uploads"]) == (1, 1)
+    assert put(coach, team, upload, 3, parts_of(content)[2]).status == 404
+    assert complete(coach, team, upload).status == 404
+    assert sql(system, "SELECT video_id FROM upload") == []
+    assert_no_upload_left(system, team)
+    begin(coach, team, content)
+    erase(system, team="ours")
+    assert coach.ask("GET", f"/teams/{team}/uploads").status == 404
+    assert sql(system, "SELECT video_id FROM upload") == []
     assert_no_upload_left(system, team)
 
 

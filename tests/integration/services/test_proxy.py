@@ -17,7 +17,8 @@ from pipeline.db.proxies import claim_proxy
 from pipeline.db.videos import select_frame_index
 from pipeline.errors import NotFound, OriginalRemoved
 from pipeline.services.ingest import ingest_video
-from pipeline.services.proxy import find_proxy, forget_lost_proxy, make_proxy, request_proxy
+from pipeline.services.proxy import make_proxy
+from pipeline.services.proxy_request import find_proxy, forget_lost_proxy, request_proxy
 from pipeline.services.reconcile import tick
 from pipeline.services.system import System
 from pipeline.services.upload import upload_file

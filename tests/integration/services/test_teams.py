@@ -230,3 +230,10 @@ def test_a_teams_cap_is_set_and_taken_away(
     assert "at most 3" in capsys.readouterr().out
     assert main(["teams", "set", "pros", "--max-slots", "0"]) == 0
     assert sql(system, "SELECT max_slots FROM team WHERE name = 'pros'") == [(None,)]
+    capsys.readouterr()
+    assert main(["teams", "set", "pros", "--quota", "500G"]) == 0
+    assert "quota 500G" in capsys.readouterr().out
+    assert main(["teams", "set", "pros", "--weight", "1", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["quota_bytes"] == 500 * 2**30
+    assert main(["teams", "set", "pros", "--quota", "0", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["quota_bytes"] is None

@@ -1,8 +1,14 @@
 import { useCallback, useEffect, useState } from "preact/hooks";
 import { get, teamPath } from "../api.ts";
 import { Failure, Time, useAction } from "../parts.tsx";
-import type { AuditPage } from "../schema.ts";
+import type { AuditEntry, AuditPage } from "../schema.ts";
 import type { Team } from "../session.ts";
+
+/** Ids say nothing to people, and those of what was erased nothing to anybody. */
+function subjectOf({ subject, video }: AuditEntry): string {
+  const named = video ?? (/^[0-9a-f]{8}-[0-9a-f-]{27}$/.test(subject) ? "" : subject);
+  return named && `: ${named}`;
+}
 
 /** Who did what in the team, the newest first. */
 export function Audit({ team }: { team: Team }) {
@@ -44,7 +50,7 @@ export function Audit({ team }: { team: Team }) {
                 <td>{entry.actor}</td>
                 <td>
                   {entry.action.replaceAll("_", " ")}
-                  {entry.subject && `: ${entry.subject}`}
+                  {subjectOf(entry)}
                   {typeof entry.detail.role === "string" && ` (${entry.detail.role})`}
                 </td>
               </tr>

@@ -1,4 +1,5 @@
 import { useEffect, useRef, useState } from "preact/hooks";
+import { get } from "../api.ts";
 import { Frame } from "../frame.tsx";
 import { InsecureNotice } from "../insecure.tsx";
 import type { PageProps } from "../pages.ts";
@@ -49,17 +50,24 @@ function Uploads({ team }: { team: Team }) {
   );
 }
 
+interface Model {
+  readonly name: string;
+  readonly for_whom: string | null;
+  readonly on_this_machine: boolean;
+}
+
 function Picker({ queue, room }: { queue: UploadQueue; room: Room | undefined }) {
   const [over, setOver] = useState(false);
   const [skipped, setSkipped] = useState(0);
   const [tags, setTags] = useState("");
+  const [model, setModel] = useState("");
   const action = useAction();
   const picked = (files: Promise<File[]>) =>
     action.run(async () => {
       const all = await files;
       const videos = all.filter(seemsVideo);
       setSkipped(all.length - videos.length);
-      queue.add(videos, { tags: parseTags(tags) });
+      queue.add(videos, { tags: parseTags(tags), ...(model ? { model } : {}) });
     });
   const drop = (event: DragEvent) => {
     event.preventDefault();
@@ -87,17 +95,47 @@ function Picker({ queue, room }: { queue: UploadQueue; room: Room | undefined })
         <PickButton label="Choose a folder" folder onPicked={(files) => void picked(Promise.resolve(files))} />
       </div>
       <p class="soft">{roomText(room)}</p>
-      <details>
-        <summary>Tags for these videos</summary>
-        <Field label="Tags" hint="Such as: season=2026, match=home. They apply to what you choose next.">
-          <input value={tags} onInput={(event) => setTags(event.currentTarget.value)} />
-        </Field>
-      </details>
+      <Options tags={tags} onTags={setTags} model={model} onModel={setModel} />
       <Failure error={action.error} />
       {skipped > 0 && (
         <p role="status">{skipped === 1 ? "1 file is" : `${skipped} files are`} no video, and left out.</p>
       )}
     </div>
+  );
+}
+
+interface OptionsProps {
+  readonly tags: string;
+  readonly onTags: (tags: string) => void;
+  readonly model: string;
+  readonly onModel: (model: string) => void;
+}
+
+/** What is said once of all videos that are chosen next. */
+function Options({ tags, onTags, model, onModel }: OptionsProps) {
+  const { value } = useLoaded("models", (signal) => get<{ items: readonly Model[] }>("/models", { signal }));
+  const models = (value?.items ?? []).filter((each) => each.on_this_machine);
+  return (
+    <details>
+      <summary>Tags and model for these videos</summary>
+      <div class="options">
+        <Field label="Tags" hint="Such as: season=2026, match=home">
+          <input value={tags} onInput={(event) => onTags(event.currentTarget.value)} />
+        </Field>
+        {models.length > 1 && (
+          <Field label="Model" hint={models.find((each) => each.name === model)?.for_whom ?? ""}>
+            <select value={model} onChange={(event) => onModel(event.currentTarget.value)}>
+              <option value="">The usual one</option>
+              {models.map((each) => (
+                <option key={each.name} value={each.name}>
+                  {each.name}
+                </option>
+              ))}
+            </select>
+          </Field>
+        )}
+      </div>
+    </details>
   );
 }
 

@@ -3,8 +3,10 @@
 import { useSignal } from "@preact/signals";
 import { Frame } from "../frame.tsx";
 import type { PageProps } from "../pages.ts";
+import { includes } from "../session.ts";
 import { Actions } from "./video/actions.tsx";
 import { Runs } from "./video/runs.tsx";
+import { Shares } from "./video/shares.tsx";
 import { type RunOfVideo, useVideoRuns, type VideoRuns } from "./video/video_runs.ts";
 import { Viewer } from "./video/viewer.tsx";
 import "./video.css";
@@ -38,6 +40,7 @@ export default function VideoPage({ params, team }: PageProps) {
             ))}
           </ul>
         )}
+        {team && includes(team.role, "coach") && <Shares team={team} video={found.id} />}
         {team && <Actions team={team} video={found} run={run} onChanged={reload} />}
       </article>
     </Frame>
