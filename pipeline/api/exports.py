@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
@@ -18,10 +17,10 @@ from starlette.background import BackgroundTask
 
 from pipeline.api.access import CallerOf, SystemOf, TeamOfPath, allow
 from pipeline.api.answers import knows
+from pipeline.api.heavy import one_at_a_time
 from pipeline.core.audit import Action
 from pipeline.core.byte_range import RangeOutside, parse_byte_range
 from pipeline.core.roles import Role
-from pipeline.errors import ServiceUnavailable
 from pipeline.services.accounts.audit import note_done
 from pipeline.services.export_stream import (
     ResultFile,
@@ -47,9 +46,6 @@ _TYPES = {
     "png": "image/png",
     "jpg": "image/jpeg",
 }
-#: Drawing takes a processor for itself.
-_drawing = threading.Semaphore(1)
-_WAIT_S = 20.0
 _FILES: dict[int | str, dict[str, Any]] = {
     200: {"content": {kind.partition(";")[0]: {} for kind in _TYPES.values()}, "description": "The file."},
     206: {"description": "The bytes that `Range` asks for, of a file that is stored."},
@@ -112,9 +108,7 @@ def get_preview(
     from pipeline.services.preview import draw_thumbnail, preview_run  # noqa: PLC0415 - OpenCV and more, 95 MiB
 
     name = printable(get_run(system, run_id, team=team.name).run.video)
-    if not _drawing.acquire(timeout=_WAIT_S):
-        raise ServiceUnavailable("another preview is being drawn; try again in a moment")
-    try:
+    with one_at_a_time():
         if file == "picture.jpg":
             return Response(draw_thumbnail(system, run_id, team=team.name), media_type=_TYPES["jpg"])
         folder = TemporaryDirectory(prefix="poseline-preview-")
@@ -123,8 +117,6 @@ def get_preview(
         except BaseException:
             folder.cleanup()
             raise
-    finally:
-        _drawing.release()
     headers = {"Poseline-Notes": json.dumps(drawn.notes), **_named(name, f"preview.{file.rpartition('.')[2]}")}
     media_type = _TYPES[file.rpartition(".")[2]]
     return FileResponse(drawn.path, headers=headers, media_type=media_type, background=BackgroundTask(folder.cleanup))

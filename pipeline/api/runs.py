@@ -10,6 +10,7 @@ from fastapi import APIRouter, Header, Query, Request, Response
 
 from pipeline.api.access import CallerOf, SystemOf, TeamOfPath, allow
 from pipeline.api.answers import tagged
+from pipeline.api.heavy import one_at_a_time
 from pipeline.api.run_models import (
     CancellationOut,
     FoundRuns,
@@ -146,7 +147,8 @@ def post_retry(system: SystemOf, team: TeamOfPath, caller: CallerOf, run_id: UUI
 def post_verify(system: SystemOf, team: TeamOfPath, run_id: UUID) -> VerdictOut:
     """Read the stored video again, and compare every frame of a run that is done with it. That takes a while."""
     get_run(system, run_id, team=team.name)
-    return VerdictOut.model_validate(verify_run(system, run_id).to_dict())
+    with one_at_a_time():
+        return VerdictOut.model_validate(verify_run(system, run_id).to_dict())
 
 
 @router.get("/teams/{team_id}/pauses", **allow(Role.VIEWER))
