@@ -23,8 +23,8 @@ from tests.support.video_maker import BITS, COLUMNS
 from tests.support.web import make_team, signed_in
 
 #: The oracle's joints lie a quarter of a square right or left of the squares' middles, in the first person's colour.
-READ = f"""() => {{
-    const canvas = document.querySelector(".stage canvas");
+READ = f"""selector => {{
+    const canvas = document.querySelector(selector ?? ".stage canvas");
     const context = canvas.getContext("2d");
     const {{width, height}} = canvas;
     const data = context.getImageData(0, 0, width, height).data;
@@ -95,9 +95,9 @@ class Viewer:
         """Until its controls are there."""
         self.page.locator(".position input").wait_for(timeout=20_000)
 
-    def read(self) -> dict[str, Any]:
+    def read(self, canvas: str = ".stage canvas") -> dict[str, Any]:
         """What the canvas shows now: the number of the picture, and that which the poses tell."""
-        return dict(self.page.evaluate(READ))
+        return dict(self.page.evaluate(READ, canvas))
 
     def settled(self, frame: int) -> dict[str, Any]:
         """What the canvas shows once this frame is there with its poses."""

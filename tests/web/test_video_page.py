@@ -53,6 +53,7 @@ def watch(browser: Browser, servers: Path, template: str, tmp_path_factory: pyte
     clip = make_video(folder / "a sprint.mp4", FRAMES, width=320, height=192, gop=30, audio_s=4.0)
     with fresh_settings(servers, template, folder / "home") as settings, opened_system(settings) as system:
         put_oracle(settings.models_path)
+        analyse(system, make_video(folder / "older.mp4", 60, numbers=range(500, 560)), put=False)
         run_id = analyse(system, clip, chunks=[1], put=False)
         ids = (make_team(system, "team"), run_of(system, run_id).video_id, run_id)
 
@@ -176,6 +177,32 @@ def test_sound_plays_with_the_pictures(watch: Open) -> None:
         viewer.page.keyboard.press("l")
         viewer.play(1)
         assert viewer.page.evaluate("heard") > 1
+
+
+def test_another_video_goes_along_beside_it_from_a_pair_of_frames_on(watch: Open) -> None:
+    with watch(fragment="#frame=40") as viewer:
+        page = viewer.page
+        joints_only(viewer)
+        viewer.settled(40)
+        page.get_by_text("Compare side by side").click()
+        page.get_by_label("Search by name").fill("old")
+        page.get_by_role("button", name="older.mp4").click()
+        beside = page.get_by_role("region", name="Beside: older.mp4")
+        field = beside.get_by_label("Align with its frame")
+        expect(field).to_have_value("40")
+        field.fill("10")
+        field.press("Enter")
+        expect(beside.get_by_text("Frame 10")).to_be_visible()
+        page.locator("h2", has_text="People").click()
+        for frame in (41, 42, 43):
+            page.keyboard.press("ArrowRight")
+            viewer.settled(frame)
+            expect(beside.get_by_text(f"Frame {frame - 30},")).to_be_visible()
+            number = 500 + frame - 30
+            assert viewer.read(".beside canvas") == {"picture": number, "poses": number}
+        assert viewer.seen.barriers() == []
+        beside.get_by_role("button", name="Close").click()
+        expect(beside).to_have_count(0)
 
 
 @pytest.mark.parametrize("role", [Role.VIEWER, Role.COACH])

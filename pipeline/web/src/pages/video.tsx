@@ -10,6 +10,7 @@ import { Shares } from "./video/shares.tsx";
 import { type RunOfVideo, useVideoRuns, type VideoRuns } from "./video/video_runs.ts";
 import { Viewer } from "./video/viewer.tsx";
 import "./video.css";
+import "./video/actions.css";
 
 export default function VideoPage({ params, team }: PageProps) {
   const videoUrl = `/api/v1/teams/${team?.id}/videos/${params.video}`;
@@ -28,8 +29,8 @@ export default function VideoPage({ params, team }: PageProps) {
     <Frame title={found.name} team={team} actions={runs} wide>
       <article class="video-page">
         {found.reason && <p role="alert">{found.reason}</p>}
-        {run && found.state === "ready" ? (
-          <Viewer key={run.id} videoUrl={videoUrl} run={run} />
+        {team && run && found.state === "ready" ? (
+          <Viewer key={run.id} team={team} videoUrl={videoUrl} video={found} run={run} />
         ) : (
           <p role="status">{whatIsMissing(found)}</p>
         )}

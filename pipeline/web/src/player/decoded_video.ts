@@ -10,9 +10,10 @@ import {
   QTFF,
   UrlSource,
   type VideoSample,
-  VideoSampleSink,
+  type VideoSampleSink,
   WEBM,
 } from "mediabunny";
+import { findTrack } from "./find_track.ts";
 import type { FrameTable } from "./frame_table.ts";
 import type { Footage, Picture, Reel } from "./picture.ts";
 import { BufferedSound } from "./sound.ts";
@@ -116,33 +117,6 @@ export class DecodedVideo implements Footage {
     this.samples = this.sink.samples(this.table.middleOf(frame));
     this.next = frame;
   }
-}
-
-/** The track that was analysed: of its size, and with a picture at the first frame's time. */
-async function findTrack(input: Input, table: FrameTable): Promise<InputVideoTrack> {
-  const { width, height } = table.header;
-  let reason = "it finds no video of the size that was analysed";
-  for (const track of await input.getVideoTracks()) {
-    const [shownWidth, shownHeight] = [await track.getDisplayWidth(), await track.getDisplayHeight()];
-    if (Math.abs(shownWidth / shownHeight / (width / height) - 1) > 0.02) {
-      continue;
-    }
-    if (!(await track.canDecode())) {
-      reason = `it does not decode ${(await track.getCodecParameterString()) ?? "this codec"}`;
-      continue;
-    }
-    const sample = await new VideoSampleSink(track).getSample(table.middleOf(0));
-    if (sample) {
-      table.beginAt(sample.timestamp);
-    }
-    const found = sample && table.find(sample.timestamp);
-    sample?.close();
-    if (found === 0) {
-      return track;
-    }
-    reason = "it finds other times in the video than the analysis did";
-  }
-  throw new Error(reason);
 }
 
 class SamplePicture implements Picture {

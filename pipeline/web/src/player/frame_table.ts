@@ -23,8 +23,8 @@ export interface FrameTableHeader {
 
 /** Browsers round a frame's time to microseconds. */
 const ROUNDING_S = 1.5e-6;
-/** An MP4 says in milliseconds when its first frame comes. */
-const LATE_S = 6e-4;
+/** An MP4 says in whole milliseconds when its first frame comes. */
+const LATE_S = 1.1e-3;
 
 export class FrameTable {
   readonly header: FrameTableHeader;

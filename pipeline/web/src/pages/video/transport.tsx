@@ -5,6 +5,7 @@ import type { Player } from "../../player/player.ts";
 import type { PlayerState } from "../../player/player_state.ts";
 import { addressOf } from "./address.ts";
 import { inClock } from "./clock_text.ts";
+import { FrameField } from "./frame_field.tsx";
 import { Icon } from "./icons.tsx";
 import { playOrHasten, SPEEDS, togglePlaying } from "./keys.ts";
 
@@ -89,17 +90,12 @@ export function Transport({ player, state }: TransportProps) {
 function Position({ player, state }: TransportProps) {
   return (
     <p class="position">
-      <label>
-        Frame{" "}
-        <input
-          type="number"
-          inputMode="numeric"
-          min={0}
-          max={player.table.frames - 1}
-          value={state.frame ?? ""}
-          onChange={(event) => void player.seek(event.currentTarget.valueAsNumber || 0)}
-        />
-      </label>{" "}
+      <FrameField
+        label="Frame"
+        frame={state.frame}
+        frames={player.table.frames}
+        onFrame={(frame) => void player.seek(frame)}
+      />{" "}
       of {player.table.frames}
       <output class="time">{state.time === undefined ? "" : inClock(state.time)}</output>
     </p>
