@@ -36,8 +36,7 @@ CREATE TABLE proxy (
 CREATE INDEX proxy_wanted ON proxy (requested_at) WHERE state = 'wanted';
 CREATE INDEX proxy_made ON proxy (made_at) WHERE state = 'ready';
 INSERT INTO state_transition VALUES
-    ('proxy', 'wanted', 'ready'), ('proxy', 'wanted', 'failed'), ('proxy', 'failed', 'wanted'),
-    ('proxy', 'ready', 'wanted');
+    ('proxy', 'wanted', 'ready'), ('proxy', 'wanted', 'failed'), ('proxy', 'failed', 'wanted');
 CREATE TRIGGER proxy_state BEFORE UPDATE OF state ON proxy
     FOR EACH ROW WHEN (OLD.state IS DISTINCT FROM NEW.state) EXECUTE FUNCTION check_state_transition();
 """

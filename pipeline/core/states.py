@@ -85,7 +85,7 @@ TRANSITIONS: Mapping[type[State], Mapping[State, tuple[State, ...]]] = {
     },
     ProxyState: {
         P.WANTED: (P.READY, P.FAILED),
-        P.READY: (P.WANTED,),
+        P.READY: (),
         P.FAILED: (P.WANTED,),
     },
 }

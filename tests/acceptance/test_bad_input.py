@@ -389,7 +389,7 @@ def test_an_upload_whose_client_died_is_swept_up(system: System, short_clip: Pat
     system.store.put_file(short_clip, key)
     tick(system)
     assert sql(system, "SELECT id FROM video") == [(video_id,)], "an upload under way was removed"
-    sql(system, "UPDATE video SET created_at = now() - interval '2 days'")
+    sql(system, "UPDATE video SET created_at = now() - interval '8 days'")
     tick(system)
     assert_nothing_half_made(system)
 

@@ -77,6 +77,8 @@ OTHERS = (
     ("store", "init"),
     ("backup", "x.backup"),
     ("restore", "x.backup"),
+    ("login", "http://127.0.0.1:9"),
+    ("logout",),
 )
 
 

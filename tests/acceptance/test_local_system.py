@@ -241,6 +241,7 @@ PRINTING = {
 #: stack of the other tests, which call it themselves.
 OTHERS = {
     *("worker", "beat", "flower", "web", "eval", "bench", "models fetch", "down", "drain", "rollback"),
+    *("login", "logout"),
     *("schedule stop", "restore"),
 }
 

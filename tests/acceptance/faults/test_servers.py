@@ -236,7 +236,7 @@ def test_an_upload_in_parts_whose_client_died(rig: Rig) -> None:
     with opened(rig.settings) as system:
         tick(system)
         assert open_uploads(rig.system) == [key], "an upload under way was aborted"
-        sql(rig.system, "UPDATE video SET created_at = now() - interval '2 days'")
+        sql(rig.system, "UPDATE video SET created_at = now() - interval '8 days'")
         tick(system)
     standard_checks(rig.system, rig.folder)
     assert sql(rig.system, "SELECT count(*) FROM video") == [(0,)]

@@ -193,7 +193,7 @@ def test_after_too_many_errors_work_is_given_up_with_the_last_one(system: System
 def test_an_upload_that_cannot_be_removed_now_is_not_said_to_be(system: System) -> None:
     with transaction(system.engine) as connection:
         insert_video(connection, "team", "v.mp4", bucket=system.store.bucket)
-    sql(system, "UPDATE video SET created_at = now() - interval '2 days'")
+    sql(system, "UPDATE video SET created_at = now() - interval '8 days'")
     with opened(system.settings.model_copy(update={"s3_endpoint": "http://127.0.0.1:1"})) as cut_off:
         with capture_logs() as logs:
             tick(cut_off)
