@@ -62,9 +62,11 @@ async function openFootage(times: ArrayBuffer, { videoUrl, onWait, signal }: Ope
       reason = messageOf(error);
     }
     const footage = await ElementVideo.open(url, table).catch(() => undefined);
-    if (footage) {
+    // A copy can be decoded, which is sure; without WebCodecs it would be guessed at like the video itself.
+    if (footage && (footage.certainty === "presented" || !("VideoDecoder" in window))) {
       return { table, footage };
     }
+    footage?.dispose();
   }
   await copyOf(videoUrl, table.frames, signal, (state) =>
     onWait(`${state} This browser cannot show the video: ${reason}.`),
