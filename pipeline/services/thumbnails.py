@@ -11,7 +11,6 @@ from pipeline.db.engine import transaction
 from pipeline.db.listed_videos import select_listed_by_id
 from pipeline.db.videos import select_video
 from pipeline.errors import NotFound, ServiceUnavailable
-from pipeline.services.preview import draw_thumbnail
 from pipeline.services.system import System
 
 #: Of about 15 kB each.
@@ -50,6 +49,8 @@ class Thumbnails:
         if not self._drawing.acquire(timeout=_WAIT_S):
             raise ServiceUnavailable("too many pictures are being drawn; try again in a moment")
         try:
+            from pipeline.services.preview import draw_thumbnail  # noqa: PLC0415 - OpenCV and more, 95 MiB
+
             picture = draw_thumbnail(system, run_id, team=team)
         finally:
             self._drawing.release()
