@@ -14,12 +14,18 @@ interface Timed {
   readonly timestamp: number;
 }
 
+/** A picture as mediabunny holds it. */
+interface Sample extends Timed {
+  readonly _data?: unknown;
+  setTimestamp(seconds: number): void;
+}
+
 interface Decoder {
   getDecodeQueueSize(): number;
   decode(packet: Timed): void;
 }
 
-type OnSample = (sample: Timed) => unknown;
+type OnSample = (sample: Sample) => unknown;
 type CreateDecoder = (onSample: OnSample, onError: unknown) => Promise<Decoder>;
 
 const createDecoder = (VideoSampleSink.prototype as unknown as { _createDecoder: CreateDecoder })._createDecoder;
@@ -29,6 +35,11 @@ export class SparingSink extends VideoSampleSink {
   async _createDecoder(onSample: OnSample, onError: unknown): Promise<Decoder> {
     let inHand: number[] = [];
     const given: OnSample = (sample) => {
+      // mediabunny hands the packets' times out in order, and so gives a hidden packet's time to the picture after it.
+      // The decoder's own picture has the time of the packet that it came from.
+      if (sample._data instanceof VideoFrame) {
+        sample.setTimestamp(sample._data.timestamp / 1e6);
+      }
       // Pictures come in order, so packets of earlier times give none: they are hidden, or could not be decoded.
       inHand = inHand.filter((time) => time > sample.timestamp + 1e-6);
       return onSample(sample);
