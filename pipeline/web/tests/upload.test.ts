@@ -63,6 +63,7 @@ test("turns are given by rank, and one that fails or is given up holds nobody ba
     /given up/,
   );
   given.abort(new Error("given up"));
+  await new Promise((resolve) => setTimeout(resolve)); // until the first has begun
   end();
   await first;
   await early;

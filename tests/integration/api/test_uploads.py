@@ -20,7 +20,7 @@ from pipeline.services.system import System
 from pipeline.services.teams import set_team
 from pipeline.services.upload import upload_file
 from tests.support.erased import erase, receipt
-from tests.support.harness import processes, sql, wait_done
+from tests.support.harness import cut, processes, sql, wait_done
 from tests.support.paths import DEMO_CLIP
 from tests.support.uploads import (
     PART,
@@ -94,10 +94,8 @@ def test_parts_come_in_any_order_twice_and_at_once(system: System, coach: Client
     assert_no_upload_left(system, team)
 
 
-def test_an_uploaded_clip_is_analysed(
-    system: System, coach: Client, team: UUID, short_clip: Path, tmp_path: Path
-) -> None:
-    clip = short_clip.read_bytes()
+def test_an_uploaded_clip_is_analysed(system: System, coach: Client, team: UUID, tmp_path: Path) -> None:
+    clip = cut(DEMO_CLIP, tmp_path / "short.mp4", 30).read_bytes()
     upload = begin(coach, team, clip, "demo.mp4")["upload"]["id"]
     put_all(coach, team, upload, clip)
     run_id = complete(coach, team, upload).json()["run_id"]
@@ -260,7 +258,6 @@ def test_an_upload_that_is_erased_comes_not_back(system: System, coach: Client, 
     assert_no_upload_left(system, team)
     begin(coach, team, content)
     erase(system, team="ours")
-    assert coach.ask("GET", f"/teams/{team}/uploads").status == 404
     assert sql(system, "SELECT video_id FROM upload") == []
     assert_no_upload_left(system, team)
 
