@@ -213,6 +213,7 @@ PRINTING = {
     "teams add": ("u18",),
     "teams set": ("u18", "--weight", "2"),
     "accounts add": ("coach@example.org", "--team", "demo", "--role", "coach"),
+    "accounts": (),
     "accounts list": (),
     "accounts link": ("coach@example.org", "--sign-in"),
     "accounts key": ("laptop", "--team", "demo"),
