@@ -29,13 +29,11 @@ from pipeline.api.upload_models import (
     Uploads,
     UploadWithParts,
 )
-from pipeline.core.audit import Action
 from pipeline.core.roles import Role
 from pipeline.core.tags import checked_tags
 from pipeline.core.upload_parts import MOST_PARTS
 from pipeline.db.part_uploads import PartRow, Sent, UploadRow
 from pipeline.errors import UsageError
-from pipeline.services.accounts.audit import note_done
 from pipeline.services.uploads.begin import Begun, Wanted, begin_upload, room_of
 from pipeline.services.uploads.complete import complete_upload
 from pipeline.services.uploads.parts import (
@@ -159,11 +157,9 @@ def post_part_sent(*, system: SystemOf, team: TeamOfPath, upload_id: UUID, numbe
 
 
 @router.post("/teams/{team_id}/uploads/{upload_id}/complete", **allow(Role.COACH))
-def post_complete(*, system: SystemOf, caller: CallerOf, team: TeamOfPath, upload_id: UUID) -> CompletedOut:
+def post_complete(*, system: SystemOf, team: TeamOfPath, upload_id: UUID) -> CompletedOut:
     """Complete an upload all of whose parts are stored: its video is taken in and analysed. Again, the same answer."""
-    completed = complete_upload(system, upload_id, team.id)
-    note_done(system, caller, Action.VIDEO_UPLOADED, team_id=team.id, subject=str(completed.video_id))
-    return CompletedOut(**completed.__dict__)
+    return CompletedOut(**complete_upload(system, upload_id, team.id).__dict__)
 
 
 def _begun(begun: Begun, *, public: bool) -> BegunOut:

@@ -72,8 +72,8 @@ def complete_upload(system: System, upload_id: UUID, team_id: UUID | None) -> Co
                 team_id=row.team_id,
                 account_id=row.account_id,
                 actor=row.actor,
-                subject=row.name,
-                detail={"video": str(row.id), "size_bytes": row.size_bytes},
+                subject=str(row.id),
+                detail={"size_bytes": row.size_bytes},
             )
         after = db.select_upload(connection, upload_id, team_id)
         run_id = db.find_run(connection, row.id, row.model_fingerprint)

@@ -56,7 +56,7 @@ def test_completing_is_finished_wherever_it_was_killed(system: System, settings:
                 ("stored", hashlib.sha256(content).hexdigest())
             ]
             assert sql(system, "SELECT count(*) FROM run WHERE video_id = :id", id=upload_id) == [(1,)]
-            noted = "SELECT count(*) FROM audit WHERE action = 'video_uploaded' AND detail ->> 'video' = :id"
+            noted = "SELECT count(*) FROM audit WHERE action = 'video_uploaded' AND subject = :id"
             assert sql(system, noted, id=str(upload_id)) == [(1,)]
             assert_no_upload_left(system, team.id)
             if not killed:
