@@ -86,8 +86,8 @@ def test_a_server_that_comes_back_costs_only_seconds(
     servers: Path, system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[None] = []
-    ask = bulk_ingest.check_servers
-    monkeypatch.setattr(bulk_ingest, "check_servers", lambda system: asked.append(None) or ask(system))
+    ask = take_in.check_servers
+    monkeypatch.setattr(take_in, "check_servers", lambda system: asked.append(None) or ask(system))
     monkeypatch.setattr(bulk_ingest, "_ASK_AGAIN_S", 0.1)
     taking = Taking(system, tmp_path)
     with postgres_away(servers, system):
@@ -105,7 +105,7 @@ def test_what_an_outage_broke_off_is_removed_when_the_server_is_back(
     servers: Path, system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[None] = []
-    ask, put = bulk_ingest.check_servers, ObjectStore.put_stream
+    ask, put = take_in.check_servers, ObjectStore.put_stream
     first, away = threading.Lock(), ExitStack()
 
     def put_stream(self: ObjectStore, *args: Any) -> Any:
@@ -115,7 +115,7 @@ def test_what_an_outage_broke_off_is_removed_when_the_server_is_back(
         return put(self, *args)
 
     monkeypatch.setattr(ObjectStore, "put_stream", put_stream)
-    monkeypatch.setattr(bulk_ingest, "check_servers", lambda system: asked.append(None) or ask(system))
+    monkeypatch.setattr(take_in, "check_servers", lambda system: asked.append(None) or ask(system))
     monkeypatch.setattr(bulk_ingest, "_ASK_AGAIN_S", 0.1)
     taking = Taking(system, tmp_path)
     with away:
