@@ -28,6 +28,15 @@ from tests.support.paths import DEMO_CLIP
 _redis_numbers = itertools.cycle(range(1, 16))
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave longer proofs to `make soak`, unless a marker or a test was asked for by name."""
+    if config.option.markexpr or any("::" in each for each in config.args):
+        return
+    longer = [item for item in items if item.get_closest_marker("soak")]
+    config.hook.pytest_deselected(items=longer)
+    items[:] = [item for item in items if not item.get_closest_marker("soak")]
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _no_settings_from_outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A developer's own POSELINE_* must not reach a test's database, and no test the developer's own home."""

@@ -29,6 +29,7 @@ def busy(system: System, name: str) -> bool:
     return bool(sql(system, begun, name=name))
 
 
+@pytest.mark.soak
 def test_a_rolling_restart_under_load_costs_no_attempt_and_loses_nothing(
     configured: Settings,
     system: System,

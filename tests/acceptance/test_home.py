@@ -15,7 +15,12 @@ from tests.support.ordinary_user import NOBODY, Person, person
 pytestmark = pytest.mark.timeout(240)
 
 
-@pytest.fixture(params=[None, NOBODY], ids=["this user", "an ordinary user"])
+@pytest.fixture(
+    params=[
+        pytest.param(None, id="this user"),
+        pytest.param(NOBODY, id="an ordinary user", marks=pytest.mark.soak),
+    ]
+)
 def somebody(request: pytest.FixtureRequest) -> Iterator[Person]:
     with person(request.param) as found:
         yield found

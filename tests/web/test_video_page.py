@@ -179,6 +179,7 @@ def test_sound_plays_with_the_pictures(watch: Open) -> None:
         assert viewer.page.evaluate("heard") > 1
 
 
+@pytest.mark.soak
 def test_another_video_goes_along_beside_it_from_a_pair_of_frames_on(watch: Open) -> None:
     with watch(fragment="#frame=40") as viewer:
         page = viewer.page

@@ -106,6 +106,7 @@ def test_a_video_is_analysed_from_a_machine_that_has_a_key_alone(
     )
 
 
+@pytest.mark.soak
 def test_an_upload_goes_on_where_the_server_was_killed(
     system: System, settings: Settings, web: tuple[str, Processes], away: Path, short_clip: Path, tmp_path: Path
 ) -> None:

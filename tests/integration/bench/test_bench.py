@@ -24,6 +24,8 @@ from tests.benchmarks.render import read_report
 from tests.support.harness import cut, wait_until
 from tests.support.paths import DEMO_CLIP
 
+pytestmark = pytest.mark.soak
+
 SMALL = Size(pairs=1, clip_s=1.0, baseline_frames=5, first_pose_rounds=1, rows=300)
 
 

@@ -100,6 +100,7 @@ def test_a_worker_without_frames_keeps_nobody_from_asking(system: System, clip: 
         assert states(system, begun(system, clip, model))
 
 
+@pytest.mark.soak
 @pytest.mark.skipif(
     importlib.util.find_spec("openvino") is None or not has_bf16(), reason="this machine does not compute in bf16"
 )
