@@ -141,8 +141,9 @@ def test_cancelled_while_a_worker_is_at_it(rig: Rig) -> None:
     rig.hit()
     assert cancel_run(rig.system, run_id, team=None).was_open
     wait_until(lambda: rig.said("lease_lost"), 10, "the worker to notice")
-    rig.ask("another team")
     assert sql(rig.system, "SELECT count(*) FROM frame") == [(0,)]
+    rig.ask("another team")
+    rig.mid_chunk()
     rig.kill(rig._workers[0])
     rig.worker()
     rig.check("cancelled at work")
