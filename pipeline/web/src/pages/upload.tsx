@@ -4,11 +4,11 @@ import { Frame } from "../frame.tsx";
 import { InsecureNotice } from "../insecure.tsx";
 import type { PageProps } from "../pages.ts";
 import { Failure, Field, useAction, useLoaded } from "../parts.tsx";
+import type { Room, UploadOut } from "../schema.ts";
 import { includes, type Team } from "../session.ts";
 import { droppedFiles, seemsVideo } from "../upload/dropped.ts";
 import type { UploadQueue } from "../upload/queue.ts";
 import { queueOf, uploadsChanged } from "../upload/queues.ts";
-import type { OpenUpload, Room } from "../upload/requests.ts";
 import { formatBytes, formatDuration } from "../upload/speed.ts";
 import { parseTags } from "../upload/tags.ts";
 import { UploadRow } from "../upload/upload_row.tsx";
@@ -222,14 +222,14 @@ function Under({ queue, team }: { queue: UploadQueue; team: Team }) {
 }
 
 interface BrokenOffProps {
-  readonly uploads: readonly OpenUpload[];
+  readonly uploads: readonly UploadOut[];
   readonly queue: UploadQueue;
   readonly onChange: () => void;
 }
 
 function BrokenOff({ uploads, queue, onChange }: BrokenOffProps) {
   const action = useAction();
-  const giveUp = async (upload: OpenUpload) => {
+  const giveUp = async (upload: UploadOut) => {
     await action.run(() => queue.requests.giveUp(upload.id));
     onChange();
   };

@@ -4,8 +4,8 @@
  */
 
 import { messageOf, Problem } from "../api.ts";
+import type { CompletedOut, KnownVideo, UploadWithParts } from "../schema.ts";
 import type { Choice, Shared, State } from "./kinds.ts";
-import type { Completed, KnownVideo, UploadWithParts } from "./requests.ts";
 import { sha256Hex } from "./sha256.ts";
 import { passes, reasonOf } from "./troubles.ts";
 import { backoffMs, sleep } from "./waiting.ts";
@@ -21,7 +21,7 @@ export class FileUpload {
   /** What is in the way, or went wrong. */
   problem = "";
   known: KnownVideo | undefined;
-  completed: Completed | undefined;
+  completed: CompletedOut | undefined;
   /** Whether it went on with what had been sent before. */
   resumed = false;
 

@@ -1,8 +1,9 @@
 /** All files that are on their way to one team, in the order in which they were picked. */
 
+import type { Room } from "../schema.ts";
 import { FileUpload } from "./file_upload.ts";
 import type { Choice, Shared } from "./kinds.ts";
-import { type Room, UploadRequests } from "./requests.ts";
+import { UploadRequests } from "./requests.ts";
 import { Speed } from "./speed.ts";
 import { Turns } from "./waiting.ts";
 

@@ -1,63 +1,8 @@
 /** The API of uploads, and the sending of one part. */
 
 import { API, get, Problem, post, problemOf, remove, teamPath } from "../api.ts";
+import type { CompletedOut, KnownVideo, NewUpload, Room, UploadOut, UploadWithParts } from "../schema.ts";
 import { contentDigest } from "./sha256.ts";
-
-export interface StoredPart {
-  readonly number: number;
-  readonly size_bytes: number;
-  readonly sha256: string;
-}
-
-export interface OpenUpload {
-  readonly id: string;
-  readonly name: string;
-  readonly size_bytes: number;
-  readonly modified_ms: number | null;
-  readonly part_bytes: number;
-  readonly parts_total: number;
-  readonly parts_stored: number;
-  readonly stored_bytes: number;
-  readonly begun_by: string;
-  readonly last_at: string;
-  readonly complete: boolean;
-  readonly send_to: "server" | "store";
-}
-
-export interface UploadWithParts extends OpenUpload {
-  readonly parts: readonly StoredPart[];
-}
-
-export interface KnownVideo {
-  readonly id: string;
-  readonly name: string;
-  readonly state: string;
-  readonly certain: boolean;
-}
-
-export interface Room {
-  readonly max_bytes: number;
-  readonly quota_bytes: number | null;
-  readonly left_bytes: number | null;
-  readonly part_bytes: number;
-  readonly short_of: string | null;
-}
-
-export interface Wish {
-  readonly name: string;
-  readonly size_bytes: number;
-  readonly modified_ms: number;
-  readonly first_sha256: string;
-  readonly tags: Readonly<Record<string, string>>;
-  readonly model?: string;
-  readonly again: boolean;
-}
-
-export interface Completed {
-  readonly video_id: string;
-  readonly run_id: string | null;
-  readonly problem: string;
-}
 
 type Begun =
   | { readonly status: "begun" | "resumed"; readonly upload: UploadWithParts; readonly known: null }
@@ -65,7 +10,7 @@ type Begun =
 
 /** One part, as it is sent. */
 export interface Sending {
-  readonly upload: OpenUpload;
+  readonly upload: UploadOut;
   readonly number: number;
   readonly bytes: Blob;
   readonly sha256: string;
@@ -82,11 +27,11 @@ export class UploadRequests {
     this.team = team;
   }
 
-  list(signal?: AbortSignal): Promise<{ readonly items: readonly OpenUpload[]; readonly room: Room }> {
+  list(signal?: AbortSignal): Promise<{ readonly items: readonly UploadOut[]; readonly room: Room }> {
     return get(`${this.path()}?limit=200`, signal ? { signal } : {});
   }
 
-  begin(wish: Wish, signal: AbortSignal): Promise<Begun> {
+  begin(wish: NewUpload, signal: AbortSignal): Promise<Begun> {
     return post(this.path(), wish, { signal });
   }
 
@@ -94,7 +39,7 @@ export class UploadRequests {
     return get(this.path(upload), { signal });
   }
 
-  complete(upload: string, signal: AbortSignal): Promise<Completed> {
+  complete(upload: string, signal: AbortSignal): Promise<CompletedOut> {
     return post(this.path(upload, "complete"), undefined, { signal });
   }
 
