@@ -1,9 +1,10 @@
 import { useState } from "preact/hooks";
 import { get, post } from "../api.ts";
+import { Field } from "../form.tsx";
 import { Frame } from "../frame.tsx";
 import { InsecureNotice } from "../insecure.tsx";
 import type { PageProps } from "../pages.ts";
-import { Failure, Field, useAction, useLoaded } from "../parts.tsx";
+import { Failure, useAction, useLoaded } from "../parts.tsx";
 import { navigate } from "../router.ts";
 import type { LinkOut } from "../schema.ts";
 import { homeOf, loadMe, me, signOut } from "../session.ts";
