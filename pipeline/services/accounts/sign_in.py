@@ -10,11 +10,12 @@ from pipeline.db.engine import transaction
 from pipeline.db.sign_ins import (
     block,
     blocked_s,
+    count_attempt,
     delete_expired,
     delete_session,
     forget_failures,
     insert_session,
-    note_failure,
+    take_back_attempt,
 )
 from pipeline.errors import NotSignedIn, TooManyAttempts
 from pipeline.services.accounts.audit import note_in_teams
@@ -39,6 +40,7 @@ def sign_in(system: System, email: str, password: str, *, address: str, client: 
     Raises:
         NotSignedIn: there is no such account, or the password is wrong; which of them is not said.
         TooManyAttempts: too many wrong passwords came before.
+        ServiceUnavailable: too many passwords come at once.
     """
     account = check_sign_in(system, email, password, address=address)
     return account, begin_session(system, account, client)
@@ -48,7 +50,7 @@ def check_sign_in(system: System, email: str, password: str, *, address: str) ->
     """Check a password, and count it where it is wrong.
 
     Raises:
-        NotSignedIn, TooManyAttempts: as `sign_in`.
+        NotSignedIn, TooManyAttempts, ServiceUnavailable: as `sign_in`.
     """
     email = email.strip().lower()
     # Hashed: a list of who could not sign in should not be a list of addresses.
@@ -56,22 +58,23 @@ def check_sign_in(system: System, email: str, password: str, *, address: str) ->
     with transaction(system.engine) as connection:
         if wait_s := blocked_s(connection, list(subjects.values())):
             raise TooManyAttempts(wait_s)
+        for kind, subject in subjects.items():
+            over = count_attempt(connection, subject, _FORGET_S) - _FREE[kind]
+            if over > 0:
+                block(connection, subject, min(2.0 ** (over - 1), _LONGEST_WAIT_S))
         found = find_account(connection, email)
     account, kept = found if found is not None else (None, None)
     # Outside of a transaction: it takes 50 ms.
     right = is_right(password, kept)
     if account is None or kept is None or not right:
-        with transaction(system.engine) as connection:
-            for kind, subject in subjects.items():
-                over = note_failure(connection, subject, _FORGET_S) - _FREE[kind]
-                if over > 0:
-                    block(connection, subject, min(2.0 ** (over - 1), _LONGEST_WAIT_S))
-            if account is not None:
+        if account is not None:
+            with transaction(system.engine) as connection:
                 note_in_teams(connection, account, Action.SIGN_IN_FAILED)
         raise NotSignedIn("the e-mail address or the password is wrong; who runs this Poseline can make you a new link")
     renewed = hash_password(password) if is_outdated(kept) else None
     with transaction(system.engine) as connection:
         forget_failures(connection, subjects["account"])
+        take_back_attempt(connection, subjects["address"], _FREE["address"])
         if renewed is not None:
             set_password(connection, account.id, renewed)
     return account

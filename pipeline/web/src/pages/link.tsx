@@ -48,7 +48,8 @@ function LinkForm({ link, path }: { link: LinkOut; path: string }) {
     event.preventDefault();
     const done = await action.run(() => post(path, { name, email, password }));
     if (done) {
-      navigate(homeOf(await loadMe()), { replace: true });
+      const home = homeOf(await loadMe());
+      navigate(/^#\/t\/[\w/-]+$/.test(window.location.hash) ? window.location.hash.slice(1) : home, { replace: true });
     }
   };
   return (
