@@ -208,9 +208,12 @@ class _Forecast:
 
     def _add(self, piece: _Piece, sign: int) -> None:
         done = self._busy[piece.queue]
-        self._busy[piece.queue] = UnderWay(done.chunks + sign, done.frames + sign * piece.frames)
+        running = min(done.running, done.running + sign)
+        self._busy[piece.queue] = UnderWay(done.chunks + sign, done.frames + sign * piece.frames, running)
 
     def _start(self, piece: _Piece) -> None:
+        done = self._busy[piece.queue]
+        self._busy[piece.queue] = UnderWay(done.chunks, done.frames, done.running + 1)
         self._started += 1
         heapq.heappush(self._working, (self._now_s + piece.seconds, self._started, piece))
 

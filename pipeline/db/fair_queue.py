@@ -128,7 +128,10 @@ def queue_ready_chunks(
     if turn is None:
         return None
     under_way = connection.execute(_CHUNKS_UNDER_WAY, {"precision": precision}).all()
-    busy = {QueueKey(row.lane, str(row.team_id)): UnderWay(row.chunks, int(row.frames)) for row in under_way}
+    busy = {
+        QueueKey(row.lane, str(row.team_id)): UnderWay(row.chunks, int(row.frames), row.chunks - row.sent)
+        for row in under_way
+    }
     limit = max(min(window - sum(row.sent for row in under_way), BATCH), 0)
     waiting = _read_heads(connection, precision, max(limit, 1))
     if not waiting:
