@@ -5,6 +5,7 @@ import { Failure, Field, Time, useAction, useLoaded } from "../parts.tsx";
 import { navigate } from "../router.ts";
 import type { AccountOut, Sessions as SessionList, SessionOut } from "../schema.ts";
 import { loadMe, me, signOut, type Team } from "../session.ts";
+import { Provider } from "./account_provider.tsx";
 
 /** One's own name, address, password, sessions and teams. */
 export default function AccountPage() {
@@ -22,7 +23,7 @@ export default function AccountPage() {
       <Failure error={account.error ?? sessions.error} />
       {account.value && (
         <>
-          {!account.value.has_password && (
+          {!account.value.has_password && !account.value.provider && (
             <p role="alert">Your account has no password yet. Choose one, or this browser is your only way in.</p>
           )}
           <Name key={`${account.value.name} ${account.value.email}`} account={account.value} onDone={account.reload} />
@@ -33,6 +34,15 @@ export default function AccountPage() {
             }}
           />
         </>
+      )}
+      {account.value && me.value?.provider && (
+        <Provider
+          account={account.value}
+          name={me.value.provider}
+          onDone={async () => {
+            await Promise.all([account.reload(), sessions.reload()]);
+          }}
+        />
       )}
       <Teams />
       {sessions.value && <Sessions items={sessions.value.items} onDone={sessions.reload} />}
