@@ -21,6 +21,7 @@ from pipeline.services.system import System
 from tests.support.harness import sql, wait_until
 from tests.support.oidc_provider import CLIENT_ID, OidcProvider, oidc_provider, rsa_key
 from tests.support.oidc_site import ANNA, OidcSite, oidc_site
+from tests.support.paths import ROOT
 from tests.support.web import Client
 
 Claims = dict[str, Any]
@@ -191,9 +192,10 @@ def test_what_is_set_wrongly_is_said(site: OidcSite) -> None:
     config = config_of(site.system.settings)
     assert config is not None
     provider = site.provider
-    assert check_provider(config) == (
-        f"Club answers and knows this client; it has to know the redirect URI {site.origin}/signed-in, too"
-    )
+    right = f"Club answers and knows this client; it has to know the redirect URI {site.origin}/signed-in, too"
+    assert check_provider(config) == right
+    shown = (ROOT / "docs" / "sign-in.md").read_text()
+    assert right.replace("Club", "Club Google").replace(site.origin, "https://poses.club.org") in shown
 
     def said(changed: OidcConfig = config) -> str:
         with pytest.raises((UsageError, ServiceUnavailable)) as refused:
