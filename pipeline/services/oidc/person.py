@@ -36,8 +36,8 @@ def person_of(config: OidcConfig, claims: Mapping[str, Any]) -> Person:
     """Who the claims of a checked ID token are about."""
     said = _email(claims.get("email"))
     verified = said is not None and (config.trusts_email or _is_verified(config.issuer, said, claims))
-    names = (_name(claims.get(key)) for key in ("name", "given_name", "preferred_username"))
-    name = next(filter(None, names), (said or "").partition("@")[0])
+    given = (*(claims.get(key) for key in ("name", "given_name", "preferred_username")), (said or "").partition("@")[0])
+    name = next(filter(None, map(_name, given)), said or "")
     return Person(config.issuer, claims["sub"], name, said if verified else None, said)
 
 
