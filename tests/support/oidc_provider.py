@@ -98,10 +98,15 @@ class OidcProvider:
         }
 
     def jwks(self) -> dict[str, Any]:
-        """Its keys, one for encryption and one of a kind that nobody knows among them."""
-        others = [{"kty": "AKP", "alg": "ML-DSA-44", "pub": "AA", "kid": "new"}]
-        others.append({**_ENCRYPTING.as_dict(private=False), "use": "enc", "kid": "enc"})
-        return {"keys": [*others, *(key.as_dict(private=False) for key in self.published)]}
+        """Its keys with what Entra adds to them; among them one for encryption, and some that nobody can read."""
+        others = [
+            {**_ENCRYPTING.as_dict(private=False), "use": "enc", "kid": "enc"},
+            {"kty": "AKP", "alg": "ML-DSA-44", "pub": "AA", "kid": "new"},
+            {"kty": "EC", "crv": "P-999", "x": "AA", "y": "AA", "kid": "unknown curve"},
+            {"kty": "RSA", "n": "!", "e": "AQAB", "kid": "damaged"},
+        ]
+        more = {"issuer": self.issuer, "x5c": ["MIIC"], "x5t": "no thumbprint"}
+        return {"keys": [*others, "none", *({**key.as_dict(private=False), **more} for key in self.published)]}
 
     def authorize(self, asked: Mapping[str, str]) -> str:
         """Sign in whoever is there. Returns where the browser goes back to."""

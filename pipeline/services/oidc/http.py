@@ -112,8 +112,18 @@ class ProviderHttp:
         try:
             yield
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            reason = "its certificate is not trusted" if "certificate" in str(error).lower() else type(error).__name__
             raise ServiceUnavailable(
-                f"{self._name} does not answer at {urlsplit(url).hostname} ({reason}); try again, or sign in with a "
-                "password; `poseline doctor` says more"
+                f"{self._name} does not answer at {urlsplit(url).hostname}: {_reason(error)}; try again, or use a "
+                "password"
             ) from error
+
+
+def _reason(error: Exception) -> str:
+    if "certificate" in str(error).lower():
+        return "its certificate is not one that this machine trusts (SSL_CERT_FILE names another authority)"
+    if isinstance(error, urllib3.exceptions.NameResolutionError):
+        return "its name is not known"
+    # Refused connections are a kind of connections that took too long, for urllib3.
+    if isinstance(error, urllib3.exceptions.NewConnectionError):
+        return "it takes no connection"
+    return "it takes too long" if isinstance(error, urllib3.exceptions.TimeoutError) else type(error).__name__

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import socket
+import ssl
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
 import pytest
+import trustme
 from joserfc.jwk import ECKey, RSAKey
 
 from pipeline.api.app import build_app
@@ -187,6 +192,23 @@ def test_a_provider_that_hangs_keeps_nobody_else_waiting(site: OidcSite, monkeyp
     assert sql(site.system, "SELECT count(*) FROM sign_in_failure") == [(0,)], "it is nobody's failure"
 
 
+@contextmanager
+def tls_server() -> Iterator[int]:
+    """A server whose certificate is of an authority that nobody trusts; its port."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("localhost").configure_cert(context)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer() -> None:
+            with suppress(OSError), listener.accept()[0] as connection:
+                context.wrap_socket(connection, server_side=True)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        yield listener.getsockname()[1]
+        thread.join(20)
+
+
 def test_what_is_set_wrongly_is_said(site: OidcSite) -> None:
     config = config_of(site.system.settings)
     assert config is not None
@@ -220,7 +242,14 @@ def test_what_is_set_wrongly_is_said(site: OidcSite) -> None:
     provider.document = {}
     provider.published = []
     assert "has no keys that check its signatures" in said()
-    assert "does not answer at 127.0.0.1" in said(replace(config, issuer="http://127.0.0.1:9"))
+    assert "Club does not answer at 127.0.0.1: it takes no connection" in said(
+        replace(config, issuer="http://127.0.0.1:9")
+    )
+    assert "its name is not known" in said(replace(config, issuer="https://club.invalid"))
+    with tls_server() as port:
+        assert "certificate is not one that this machine trusts" in said(
+            replace(config, issuer=f"https://localhost:{port}")
+        )
     partly = replace(site.system, settings=site.system.settings.model_copy(update={"oidc_client_secret": None}))
     with pytest.raises(UsageError, match="needs POSELINE_OIDC_CLIENT_SECRET, too"):
         build_app(partly)

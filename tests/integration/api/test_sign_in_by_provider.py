@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.core.roles import Role
 from pipeline.services.accounts.first_owner import first_owner_link, new_password_link, sign_in_link
-from pipeline.services.accounts.operate import add_account, disable_account, remove_account
+from pipeline.services.accounts.operate import add_account, disable_account, list_accounts, remove_account
 from pipeline.services.system import System
 from tests.support.harness import sql
 from tests.support.oidc_provider import OidcProvider, oidc_provider
@@ -58,6 +58,7 @@ def test_an_account_is_found_by_its_verified_address_once_and_by_its_subject_fro
     me = site.sign_in(browser).json()
     assert (me["email"], [team["name"] for team in me["teams"]]) == ("anna@club.org", ["ours"])
     assert browser.get("/account")["provider"]["email"] == "anna@club.org"
+    assert [(row.has_password, row.connected) for row in list_accounts(site.system)] == [(False, True)]
     # Who had a link to the account before, or a session, may not have been whose address it is.
     assert earlier.get("/session")["kind"] == "nobody"
     assert Client(site.origin).ask("GET", f"/links/{token_of(link)}").status == 404
