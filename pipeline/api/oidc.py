@@ -12,6 +12,7 @@ from pipeline.api.access import AccountOf, CallerOf, SystemOf, allow_accounts, a
 from pipeline.api.session import Me, address_of, client_of, keep_session, me
 from pipeline.errors import NotFound, UsageError
 from pipeline.services.accounts.callers import caller_of_session
+from pipeline.services.accounts.sign_in import sign_out
 from pipeline.services.oidc.begin import PENDING_S, begin_connecting, begin_sign_in
 from pipeline.services.oidc.finish import Returned, finish_sign_in
 from pipeline.services.oidc.own_provider import disconnect
@@ -103,6 +104,8 @@ def post_provider_return(
     )
     if token is None:
         return me(system, caller)
+    if before := request.cookies.get(session_cookie(request)):
+        sign_out(system, before)
     keep_session(request, response, token)
     return me(system, caller_of_session(system, token))
 

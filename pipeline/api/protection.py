@@ -57,6 +57,8 @@ class Protection:
                     headers.setdefault(name, value)
                 if scope["path"].startswith("/api/"):
                     headers.setdefault("Cache-Control", "no-store")
+                    # Whoever uses a browser next has another session, and gets nothing from its cache.
+                    headers.add_vary_header("Cookie")
                 if scope["scheme"] == "https":
                     headers.setdefault("Strict-Transport-Security", "max-age=31536000")
             await send(message)

@@ -74,6 +74,8 @@ def post_session(system: SystemOf, request: Request, response: Response, given: 
         address=address_of(request),
         client=client_of(request),
     )
+    if before := request.cookies.get(session_cookie(request)):
+        sign_out(system, before)
     keep_session(request, response, token)
     return me(system, caller_of_session(system, token))
 

@@ -32,6 +32,7 @@ class Action(StrEnum):
     SHARE_OPENED = "share_opened"
     SHARE_REVOKED = "share_revoked"
     VIDEO_UPLOADED = "video_uploaded"
+    UPLOAD_GIVEN_UP = "upload_given_up"
     VIDEO_DELETED = "video_deleted"
     VIDEO_DOWNLOADED = "video_downloaded"
     TAGS_CHANGED = "tags_changed"

@@ -199,7 +199,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _begin(self) -> str:
         path = urlsplit(self.path).path
         self.provider.asked.append(path)
-        self.provider.answering.wait(20)
+        self.provider.answering.wait(60)
         return path
 
     def _tell(self, status: int, body: Mapping[str, Any]) -> None:

@@ -65,6 +65,7 @@ def test_the_pages_fit_and_keep_nobody_out(
         for number in range(3):
             owner.ask("POST", f"/teams/{team}/keys", {"name": f"laptop {number}"})
             owner.ask("POST", f"/teams/{team}/invitations", {"role": "coach", "email": f"new{number}@example.org"})
+        owner.ask("POST", f"/teams/{team}/webhooks", {"url": f"https://example.org/{'poses/' * 30}"})
         seen.page.goto(origin)
         seen.page.get_by_label("Password").wait_for()
         look(seen.page, size)
@@ -83,6 +84,26 @@ def test_the_pages_fit_and_keep_nobody_out(
 def look(page: Page, size: tuple[int, int]) -> None:
     """Nothing to scroll sideways for."""
     assert page.evaluate("document.documentElement.scrollWidth") == size[0]
+
+
+def test_an_owner_adds_a_webhook_sees_what_it_was_told_and_removes_it(system: System, browser: Browser) -> None:
+    team, address = make_team(system, "team"), "https://example.org/poses"
+    with served(system) as origin, visit(browser) as owner:
+        who = signed_in(system, origin, "eva@example.org", team=Role.OWNER)
+        owner.page.context.add_cookies([{"name": "poseline", "value": who.cookies["poseline"], "url": origin}])
+        owner.page.on("dialog", lambda dialog: dialog.accept())
+        owner.page.goto(f"{origin}/t/{team}/members")
+        owner.page.get_by_label("Address", exact=True).fill("ftp://example.org")
+        owner.page.get_by_role("button", name="Add a webhook").click()
+        owner.page.get_by_role("alert").wait_for()
+        owner.page.get_by_label("Address", exact=True).fill(address)
+        owner.page.get_by_role("button", name="Add a webhook").click()
+        assert owner.page.get_by_label("Secret").input_value().startswith("whsec_")
+        owner.page.get_by_text("Last deliveries").click()
+        owner.page.get_by_text("None yet").wait_for()
+        assert owner.barriers() == []
+        owner.page.get_by_role("button", name=f"Remove {address}").click()
+        owner.page.get_by_role("article", name=address).wait_for(state="detached")
 
 
 def test_a_link_shows_one_video_to_somebody_without_an_account(system: System, browser: Browser) -> None:

@@ -33,7 +33,10 @@ def scripts(entries: dict[str, dict[str, object]], start: str, follow: tuple[str
 
 
 def gzipped(files: set[str]) -> int:
-    return sum(len(gzip.compress((built_pages() / file).read_bytes(), 6)) for file in files)
+    for file in files:
+        compressed = (built_pages() / f"{file}.gz").read_bytes()
+        assert gzip.decompress(compressed) == (built_pages() / file).read_bytes()
+    return sum((built_pages() / f"{file}.gz").stat().st_size for file in files)
 
 
 def test_a_checkout_that_has_not_built_them_says_how(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -55,7 +58,11 @@ def test_every_file_is_named_by_its_content_and_known_to_the_manifest() -> None:
     entries = manifest()
     known = {str(entry["file"]) for entry in entries.values()}
     known |= {str(file) for entry in entries.values() for kind in ("css", "assets") for file in entry.get(kind, [])}
-    assert {path.relative_to(pages).as_posix() for path in (pages / "assets").iterdir()} == known
+    built = {path.relative_to(pages).as_posix() for path in (pages / "assets").iterdir()}
+    assert {name for name in built if not name.endswith(".gz")} == known
+    assert {name for name in built if name.endswith(".gz")} == {
+        f"{name}.gz" for name in known if name.endswith((".js", ".css", ".svg"))
+    }
     assert {path.name for path in pages.iterdir()} == {"assets", "index.html", "licenses.md", "manifest.json"}
 
 

@@ -28,6 +28,7 @@ def sign_in(system: System, email: str, password: str, *, address: str, client: 
     Raises:
         NotSignedIn: there is no such account, or the password is wrong; which of them is not said.
         TooManyAttempts: too many sign-ins failed before.
+        ServiceUnavailable: too many passwords come at once.
     """
     account = check_sign_in(system, email, password, address=address)
     return account, begin_session(system, account, client)
@@ -37,21 +38,23 @@ def check_sign_in(system: System, email: str, password: str, *, address: str) ->
     """Check a password, and count it where it is wrong.
 
     Raises:
-        NotSignedIn, TooManyAttempts: as `sign_in`.
+        NotSignedIn, TooManyAttempts, ServiceUnavailable: as `sign_in`.
     """
     email = email.strip().lower()
     attempt = Attempt(system, account=email, address=address)
-    attempt.check()
+    attempt.begin()
     with transaction(system.engine) as connection:
         found = find_account(connection, email)
     account, kept = found if found is not None else (None, None)
     # Outside of a transaction: it takes 50 ms.
     right = is_right(password, kept)
     if account is None or kept is None or not right:
-        attempt.failed(account)
+        if account is not None:
+            with transaction(system.engine) as connection:
+                note_in_teams(connection, account, Action.SIGN_IN_FAILED)
         raise NotSignedIn("the e-mail address or the password is wrong; who runs this Poseline can make you a new link")
     renewed = hash_password(password) if is_outdated(kept) else None
-    attempt.succeeded()
+    attempt.take_back()
     if renewed is not None:
         with transaction(system.engine) as connection:
             set_password(connection, account.id, renewed)

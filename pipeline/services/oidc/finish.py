@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pipeline.core.audit import Action
 from pipeline.core.tokens import token_sha256
 from pipeline.db.accounts import AccountRow
 from pipeline.db.engine import transaction
 from pipeline.db.identities import Pending, take_pending
-from pipeline.errors import NotSignedIn, UsageError
+from pipeline.errors import NotSignedIn, PoselineError, UsageError
 from pipeline.services.accounts.attempts import Attempt
+from pipeline.services.accounts.audit import note_in_teams
 from pipeline.services.accounts.callers import Caller
 from pipeline.services.accounts.sign_in import begin_session
 from pipeline.services.oidc.arrive import TurnedAway, arrive
@@ -61,30 +63,34 @@ def finish_sign_in(
         ServiceUnavailable: the provider does not answer.
     """
     attempt = Attempt(system, address=address)
-    attempt.check()
+    attempt.begin()
     with transaction(system.engine) as connection:
         pending = take_pending(connection, token_sha256(returned.state), token_sha256(browser or ""))
     if pending is None:
-        attempt.failed()
         raise UsageError(
             "this sign-in was begun in another browser or more than ten minutes ago, or is done already; begin again"
         )
     if returned.error == "access_denied":
+        attempt.take_back()
         raise NotSignedIn(f"{provider.config.name} was told not to sign you in; begin again, or use a password")
     try:
         person = _who(provider, returned, pending)
-    except NotSignedIn:
-        attempt.failed()
+    except PoselineError as error:
+        if not isinstance(error, NotSignedIn):  # it is the provider that failed
+            attempt.take_back()
         raise
-    attempt = Attempt(system, account=f"{person.issuer} {person.subject}", address=address)
-    attempt.check()
+    of_person = Attempt(system, account=f"{person.issuer} {person.subject}")
+    of_person.begin()
     try:
         with transaction(system.engine) as connection:
             account = arrive(connection, provider.config, person, pending, caller)
     except TurnedAway as error:
-        attempt.failed(error.account, through=provider.config.name)
+        if error.account is not None:
+            with transaction(system.engine) as connection:
+                note_in_teams(connection, error.account, Action.SIGN_IN_FAILED, through=provider.config.name)
         raise NotSignedIn(error.reason) from error
-    attempt.succeeded()
+    attempt.take_back()
+    of_person.take_back()
     if pending.account_id is not None:
         return account, None
     return account, begin_session(system, account, client, through=provider.config.name)

@@ -79,8 +79,8 @@ def check_id_token(
         claims.validate(leeway=LEEWAY_S)
     except (JoseError, ValueError, TypeError) as error:
         raise NotBelieved(f"claims: {error}") from error
-    if not 0 < len(claims["sub"]) <= _LONGEST_SUBJECT:
-        raise NotBelieved("claims: the subject is empty or too long")
+    if not 0 < len(claims["sub"]) <= _LONGEST_SUBJECT or not claims["sub"].isprintable():
+        raise NotBelieved("claims: the subject is empty, too long, or no text")
     return dict(claims)
 
 

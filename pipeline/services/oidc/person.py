@@ -54,7 +54,7 @@ def _is_verified(issuer: str, email: str, claims: Mapping[str, Any]) -> bool:
 
 def _email(given: object) -> str | None:
     try:
-        return check_email(given) if isinstance(given, str) else None
+        return check_email(given) if isinstance(given, str) and given.isprintable() else None
     except UsageError:
         return None
 

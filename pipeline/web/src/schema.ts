@@ -17,7 +17,7 @@ export interface AccountOut {
 }
 
 /** Something that somebody did. */
-export type Action = "signed_in" | "sign_in_failed" | "password_changed" | "email_changed" | "provider_connected" | "provider_disconnected" | "session_ended" | "link_made" | "team_made" | "invited" | "invitation_withdrawn" | "joined" | "left" | "member_added" | "member_removed" | "role_changed" | "account_disabled" | "account_enabled" | "key_made" | "key_revoked" | "share_made" | "share_opened" | "share_revoked" | "video_uploaded" | "video_deleted" | "video_downloaded" | "tags_changed" | "run_requested" | "run_cancelled" | "run_promoted" | "export_downloaded" | "webhook_changed";
+export type Action = "signed_in" | "sign_in_failed" | "password_changed" | "email_changed" | "provider_connected" | "provider_disconnected" | "session_ended" | "link_made" | "team_made" | "invited" | "invitation_withdrawn" | "joined" | "left" | "member_added" | "member_removed" | "role_changed" | "account_disabled" | "account_enabled" | "key_made" | "key_revoked" | "share_made" | "share_opened" | "share_revoked" | "video_uploaded" | "upload_given_up" | "video_deleted" | "video_downloaded" | "tags_changed" | "run_requested" | "run_cancelled" | "run_promoted" | "export_downloaded" | "webhook_changed";
 
 /** Who did what to what, and when. `video` is the name of the video that the subject is, or whose run it is. */
 export interface AuditEntry {

@@ -1,6 +1,7 @@
 import { useState } from "preact/hooks";
 import { post } from "./api.ts";
-import { Failure, Field, useAction } from "./parts.tsx";
+import { Field } from "./form.tsx";
+import { Failure, useAction } from "./parts.tsx";
 import { OrProvider } from "./provider_button.tsx";
 import { loadMe } from "./session.ts";
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from uuid import uuid4
 
 import pytest
 
@@ -103,7 +104,7 @@ def test_a_new_password_ends_every_session(system: System, origin: str) -> None:
 
 def test_a_link_signs_in_once_without_a_password(system: System, origin: str) -> None:
     team = make_team(system, "default")
-    link = token_of(demo_link(system))
+    link = token_of(demo_link(system, "demo", uuid4()).partition("#")[0])
     assert first_owner_link(system) is None
     browser = Client(origin)
     assert browser.get(f"/links/{link}")["kind"] == "sign_in"
@@ -111,7 +112,11 @@ def test_a_link_signs_in_once_without_a_password(system: System, origin: str) ->
     assert browser.ask("POST", f"/links/{link}", {}).status == 200
     assert browser.get(f"/teams/{team}/members")["items"][0]["role"] == "owner"
     assert Client(origin).ask("POST", f"/links/{link}", {}).status == 404
-    assert token_of(demo_link(system)) != link
+    video = uuid4()
+    again, _, path = demo_link(system, "late", video).partition("#")
+    assert token_of(again) != link
+    assert path == f"/t/{make_team(system, 'late')}/videos/{video}"
+    assert "late" in [team["name"] for team in browser.get("/session")["teams"]]
     assert sql(system, "SELECT count(*) FROM account") == [(1,)]
 
 

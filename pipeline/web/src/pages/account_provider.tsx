@@ -1,6 +1,7 @@
 import { useState } from "preact/hooks";
 import { remove } from "../api.ts";
-import { Failure, Field, Time, useAction } from "../parts.tsx";
+import { TextField } from "../form.tsx";
+import { Failure, Time, useAction } from "../parts.tsx";
 import { ProviderButton } from "../provider_button.tsx";
 import type { AccountOut } from "../schema.ts";
 
@@ -37,14 +38,13 @@ export function Provider({ account, name, onDone }: Props) {
       ) : (
         <form class="stack" onSubmit={(event) => event.preventDefault()}>
           {account.has_password && (
-            <Field label="Password, to connect">
-              <input
-                type="password"
-                autocomplete="current-password"
-                value={password}
-                onInput={(event) => setPassword(event.currentTarget.value)}
-              />
-            </Field>
+            <TextField
+              label="Password, to connect"
+              type="password"
+              autocomplete="current-password"
+              value={password}
+              onChange={setPassword}
+            />
           )}
           <ProviderButton does="Connect" begin={{ connect: true, password }} />
         </form>

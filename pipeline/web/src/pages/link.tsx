@@ -1,9 +1,10 @@
 import { useState } from "preact/hooks";
 import { get, post } from "../api.ts";
+import { Field } from "../form.tsx";
 import { Frame } from "../frame.tsx";
 import { InsecureNotice } from "../insecure.tsx";
 import type { PageProps } from "../pages.ts";
-import { Failure, Field, useAction, useLoaded } from "../parts.tsx";
+import { Failure, useAction, useLoaded } from "../parts.tsx";
 import { OrProvider } from "../provider_button.tsx";
 import { navigate } from "../router.ts";
 import type { LinkOut } from "../schema.ts";
@@ -55,7 +56,8 @@ function LinkForm({ link, token, path }: { link: LinkOut; token: string; path: s
     event.preventDefault();
     const done = await action.run(() => post(path, { name, email, password }));
     if (done) {
-      navigate(homeOf(await loadMe()), { replace: true });
+      const home = homeOf(await loadMe());
+      navigate(/^#\/t\/[\w/-]+$/.test(window.location.hash) ? window.location.hash.slice(1) : home, { replace: true });
     }
   };
   return (

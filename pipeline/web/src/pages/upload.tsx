@@ -1,9 +1,10 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { get } from "../api.ts";
+import { Field } from "../form.tsx";
 import { Frame } from "../frame.tsx";
 import { InsecureNotice } from "../insecure.tsx";
 import type { PageProps } from "../pages.ts";
-import { Failure, Field, useAction, useLoaded } from "../parts.tsx";
+import { Failure, useAction, useLoaded } from "../parts.tsx";
 import type { Room, UploadOut } from "../schema.ts";
 import { includes, type Team } from "../session.ts";
 import { droppedFiles, seemsVideo } from "../upload/dropped.ts";

@@ -2,7 +2,8 @@
 
 import { useState } from "preact/hooks";
 import { API, get, post, remove, teamPath } from "../../api.ts";
-import { Failure, Field, useAction, useLoaded } from "../../parts.tsx";
+import { Field } from "../../form.tsx";
+import { Failure, useAction, useLoaded } from "../../parts.tsx";
 import { navigate } from "../../router.ts";
 import { includes, me, type Team } from "../../session.ts";
 import { isOpen, type RunOfVideo, type VideoRuns } from "./video_runs.ts";

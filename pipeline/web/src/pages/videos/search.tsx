@@ -1,7 +1,7 @@
 /** The search above the list: it follows what is typed, after a short pause. */
 
 import { useEffect, useRef, useState } from "preact/hooks";
-import { Field } from "../../parts.tsx";
+import { Field } from "../../form.tsx";
 import { addressOf, type Filters, NOTHING, STATES } from "./filters.ts";
 
 const PAUSE_MS = 300;
