@@ -137,6 +137,15 @@ TeamOfPath = Annotated[TeamOf, Depends(team_of)]
 AccountOf = Annotated[AccountRow, Depends(account_of)]
 
 
+def still_allowed(request: Request, system: System, team_id: UUID, role: Role) -> bool:
+    """Whether who made a request that is still being answered has this role in the team now."""
+    try:
+        _team_for(caller_of(request, system), team_id, role, None)
+    except (NotSignedIn, NotAllowed, NotFound):
+        return False
+    return True
+
+
 def _team_for(caller: Caller, team_id: UUID, role: Role, shared_video: str | None) -> TeamOf:
     team = caller.team(team_id)
     if team is not None:

@@ -51,8 +51,11 @@ _ROUTERS: tuple[APIRouter, ...] = (
 )
 
 
-def build_app(system: System) -> FastAPI:
+def build_app(system: System, *, https_alone: bool = True) -> FastAPI:
     """Build the application over these servers. Nothing is contacted yet.
+
+    Args:
+        https_alone: see `Protection`.
 
     Raises:
         UsageError: a provider for signing in is set in part, or wrongly.
@@ -75,7 +78,8 @@ def build_app(system: System) -> FastAPI:
     handle_problems(app)
     endpoint = system.settings.s3_public_endpoint
     store = urlsplit(endpoint) if endpoint else None
-    app.add_middleware(Protection, store_origin=f"{store.scheme}://{store.netloc}" if store else None)
+    store_origin = f"{store.scheme}://{store.netloc}" if store else None
+    app.add_middleware(Protection, store_origin=store_origin, https_alone=https_alone)
     for router in _ROUTERS:
         app.include_router(router, prefix=PREFIX)
     for route in app.routes:
