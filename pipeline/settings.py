@@ -81,6 +81,21 @@ class Settings(BaseSettings):
         default="127.0.0.1", description="addresses of proxies, separated by commas, whose X-Forwarded headers count"
     )
 
+    oidc_issuer: str | None = Field(
+        default=None, description="https://… of an OpenID Connect provider with which people may sign in"
+    )
+    oidc_client_id: str | None = Field(default=None, description="what the provider calls this Poseline")
+    oidc_client_secret: SecretStr | None = None
+    oidc_name: str | None = Field(
+        default=None, description="what the pages call the provider; the host of its issuer by default"
+    )
+    oidc_domains: str = Field(
+        default="", description="domains, separated by commas, of the addresses that may sign in with it; empty: any"
+    )
+    oidc_trust_email: bool = Field(
+        default=False, description="take every address that the provider names for verified, also where it does not say"
+    )
+
     webhook_private: bool = Field(
         default=False, description="let webhooks go to addresses of private networks and this machine, over http, too"
     )

@@ -7,6 +7,7 @@ import { Failure, Time, useAction, useLoaded } from "../parts.tsx";
 import { navigate } from "../router.ts";
 import type { AccountOut, SessionOut } from "../schema.ts";
 import { loadMe, me, signOut, type Team } from "../session.ts";
+import { Provider } from "./account_provider.tsx";
 
 /** One's own name, address, password, sessions and teams. */
 export default function AccountPage() {
@@ -24,7 +25,7 @@ export default function AccountPage() {
       <Failure error={account.error} />
       {account.value && (
         <>
-          {!account.value.has_password && (
+          {!account.value.has_password && !account.value.provider && (
             <p role="alert">Your account has no password yet. Choose one, or this browser is your only way in.</p>
           )}
           <Name key={`${account.value.name} ${account.value.email}`} account={account.value} onDone={account.reload} />
@@ -35,6 +36,15 @@ export default function AccountPage() {
             }}
           />
         </>
+      )}
+      {account.value && me.value?.provider && (
+        <Provider
+          account={account.value}
+          name={me.value.provider}
+          onDone={async () => {
+            await Promise.all([account.reload(), sessions.reload()]);
+          }}
+        />
       )}
       <Teams />
       <Sessions sessions={sessions} />
