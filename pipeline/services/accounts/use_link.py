@@ -113,9 +113,15 @@ def _follow(
 
 
 def join(connection: Connection, link: LinkRow, account: AccountRow) -> AccountRow:
-    """Let an account into the team of an invitation that was used up just now; a higher role that it has stays."""
+    """Let an account into the team of an invitation that was used up just now; a higher role that it has stays.
+
+    Raises:
+        UsageError: it is for another address; in this transaction, so that it stays unused.
+    """
     assert link.team_id is not None
     assert link.role is not None
+    if link.email and link.email.lower() != account.email:
+        raise UsageError(f"this invitation is for {link.email}; come with that address, or ask for one without an address")
     now = role_of(connection, link.team_id, account.id)
     if now is not None and now.includes(link.role):
         return account

@@ -86,6 +86,7 @@ function LinkForm({ link, token, path }: { link: LinkOut; token: string; path: s
         <Field label="E-mail address" {...(has ? {} : { hint: "You sign in with it. Poseline sends no mail." })}>
           <input
             type="email"
+            readOnly={link.kind === "invitation" && link.email !== null}
             autocomplete="username"
             required
             value={email}
