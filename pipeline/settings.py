@@ -10,9 +10,10 @@ import math
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -156,6 +157,24 @@ class Settings(BaseSettings):
 
     #: `POSELINE_VIDEO__MAX_BYTES` and so on; a team may have limits of its own (`poseline teams`).
     video: VideoLimits = VideoLimits()
+
+    def handed_on(self) -> dict[str, Any]:
+        """The values as JSON fields, with the secrets: for the standard input of a process of this one's own."""
+        values = {name: getattr(self, name) for name in type(self).model_fields}
+        told = {
+            name: value.get_secret_value()
+            if isinstance(value, SecretStr)
+            else str(value)
+            if isinstance(value, Path)
+            else value
+            for name, value in values.items()
+        }
+        return {**told, "video": asdict(self.video)}
+
+    @classmethod
+    def received(cls, values: Mapping[str, Any]) -> Settings:
+        """The settings that `handed_on` gave, whatever this process's environment says."""
+        return cls(_env_file=None, **values)  # type: ignore[call-arg]
 
     @property
     def limits(self) -> VideoLimits:
