@@ -121,7 +121,9 @@ def join(connection: Connection, link: LinkRow, account: AccountRow) -> AccountR
     assert link.team_id is not None
     assert link.role is not None
     if link.email and link.email.lower() != account.email:
-        raise UsageError(f"this invitation is for {link.email}; come with that address, or ask for one without an address")
+        raise UsageError(
+            f"this invitation is for {link.email}; come with that address, or ask for one without an address"
+        )
     now = role_of(connection, link.team_id, account.id)
     if now is not None and now.includes(link.role):
         return account
