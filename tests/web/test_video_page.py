@@ -84,6 +84,20 @@ def test_it_is_readable(watch: Open, size: tuple[int, int], dark: bool) -> None:
         assert viewer.seen.asked_elsewhere(viewer.origin) == []
 
 
+def test_picture_strip_and_controls_fit_into_the_window(watch: Open) -> None:
+    """Also where it is turned or made smaller while the page is open."""
+    with watch(fragment="#frame=40") as viewer:
+        viewer.settled(40)
+        for width, height in ((1280, 720), (1920, 1080), (844, 390), PHONE, DESK):
+            viewer.page.set_viewport_size({"width": width, "height": height})
+            for row in (".stage canvas", ".timeline-says", ".timeline input", ".transport-keys", ".position"):
+                expect(viewer.page.locator(row)).to_be_in_viewport(ratio=1)
+            canvas = viewer.page.locator(".stage canvas").bounding_box()
+            assert canvas is not None
+            assert canvas["width"] >= 0.45 * width, "the picture has the room that is left"
+            assert viewer.page.evaluate("document.documentElement.scrollWidth") == width
+
+
 def test_the_keyboard_alone_does_everything(watch: Open) -> None:
     with watch(fragment="#frame=35") as viewer:
         page = viewer.page

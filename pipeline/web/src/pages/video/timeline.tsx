@@ -19,8 +19,6 @@ interface TimelineProps {
   readonly frame: number | undefined;
 }
 
-const HEIGHT_PX = 48;
-
 export function Timeline({ runUrl, player, frame }: TimelineProps) {
   const { found } = useAnswer<RunTimeline>(`${runUrl}/timeline`, ({ final }) => !final);
   const strip = useRef<HTMLCanvasElement>(null);
@@ -45,7 +43,7 @@ export function Timeline({ runUrl, player, frame }: TimelineProps) {
     <div class="timeline">
       <canvas ref={strip} />
       <svg class="playhead" aria-hidden="true">
-        <line x1={`${at}%`} x2={`${at}%`} y1="0" y2="48" />
+        <line x1={`${at}%`} x2={`${at}%`} y1="0" y2="100%" />
       </svg>
       <input
         type="range"
@@ -78,7 +76,7 @@ function inWords({ frames, missing, to_come, stretches }: RunTimeline): string {
 function draw(canvas: HTMLCanvasElement, timeline: RunTimeline, frames: number): void {
   const ratio = window.devicePixelRatio || 1;
   canvas.width = Math.round(canvas.clientWidth * ratio);
-  canvas.height = Math.round(HEIGHT_PX * ratio);
+  canvas.height = Math.round(canvas.clientHeight * ratio);
   const context = canvas.getContext("2d");
   if (!context) {
     return;
