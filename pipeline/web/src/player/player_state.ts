@@ -1,5 +1,6 @@
 /** What a player tells the page. */
 
+import type { Cut } from "./cut.ts";
 import type { Detail } from "./overlay.ts";
 import type { Certainty } from "./picture.ts";
 import type { FramePoses, Person } from "./pose_segment.ts";
@@ -20,5 +21,9 @@ export interface PlayerState {
   readonly hideOthers: boolean;
   readonly detail: Detail;
   readonly volume: number;
+  /** What was chosen to be a clip. */
+  readonly cut: Cut;
+  /** It is being saved as a clip, frame by frame. */
+  readonly recorded: boolean;
   readonly error: string | undefined;
 }

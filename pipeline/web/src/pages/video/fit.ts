@@ -6,7 +6,7 @@ import { useEffect } from "preact/hooks";
 /** What must be seen with the picture, without scrolling. */
 const NEEDED = ".timeline, .transport-keys, .position";
 /** The other controls, where they leave the picture this much of the window's height. */
-const WELCOME = ".transport, .clip";
+const WELCOME = ".transport";
 const ENOUGH = 0.45;
 const LEAST_PX = 120;
 const MARGIN_PX = 6;

@@ -37,8 +37,8 @@ export function Viewer({ team, videoUrl, video, run }: ViewerProps) {
         </div>
         {player && state && (
           <>
-            <Timeline runUrl={runUrl} player={player} frame={state.frame} />
-            <Transport player={player} state={state} />
+            <Timeline runUrl={runUrl} player={player} state={state} />
+            <Transport player={player} state={state} name={video.name} />
             <ChooseBeside team={team} video={video} run={run} onChoose={setOther} />
           </>
         )}
