@@ -11,7 +11,6 @@ from typing import Any
 import av
 import numpy as np
 
-from tests.support.oracle_maker import LYING
 from tests.support.video_maker import COLUMNS, Image, cells, read_number
 from tests.support.viewing import Viewer
 
@@ -73,15 +72,13 @@ def _orange(image: Image) -> np.ndarray:
 
 def _poses(orange: np.ndarray) -> int | None:
     height, width = orange.shape
-    longer, shorter = max(width, height), max(width, height) * LYING[1] / LYING[0]
-    board = (longer, shorter) if width > height else (shorter, longer)
     reach = width // 80
     number = 0
     for row, column in cells():
-        x, y = column * board[0], row * board[1]
+        x, y = column * width, row * height
         left, right = (
             orange[int(y) - reach : int(y) + reach, int(at) - reach : int(at) + reach].any()
-            for at in (x - board[0] / COLUMNS / 4, x + board[0] / COLUMNS / 4)
+            for at in (x - width / COLUMNS / 4, x + width / COLUMNS / 4)
         )
         if left == right:
             return None
