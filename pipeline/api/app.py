@@ -36,6 +36,7 @@ from pipeline.api.protection import Protection
 from pipeline.services.index_cache import IndexCache
 from pipeline.services.system import System
 from pipeline.services.thumbnails import Thumbnails
+from pipeline.services.viewing.timeline import TimelineCache
 
 PREFIX = "/api/v1"
 _ROUTERS: tuple[APIRouter, ...] = (
@@ -67,6 +68,7 @@ def build_app(system: System, *, https_alone: bool = True) -> FastAPI:
     app.state.feed = Feed(system)
     app.state.thumbnails = Thumbnails()
     app.state.indexes = IndexCache()
+    app.state.timelines = TimelineCache()
     handle_problems(app)
     endpoint = system.settings.s3_public_endpoint
     store = urlsplit(endpoint) if endpoint else None
