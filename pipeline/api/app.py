@@ -39,6 +39,7 @@ from pipeline.services.oidc.config import config_of
 from pipeline.services.oidc.provider import Provider
 from pipeline.services.system import System
 from pipeline.services.thumbnails import Thumbnails
+from pipeline.services.viewing.timeline import TimelineCache
 from pipeline.settings import Settings
 
 PREFIX = "/api/v1"
@@ -75,6 +76,7 @@ def build_app(system: System, *, https_alone: bool = True) -> FastAPI:
     app.state.feed = Feed(system)
     app.state.thumbnails = Thumbnails()
     app.state.indexes = IndexCache()
+    app.state.timelines = TimelineCache()
     handle_problems(app)
     endpoint = system.settings.s3_public_endpoint
     store = urlsplit(endpoint) if endpoint else None

@@ -84,6 +84,20 @@ def test_it_is_readable(watch: Open, size: tuple[int, int], dark: bool) -> None:
         assert viewer.seen.asked_elsewhere(viewer.origin) == []
 
 
+def test_picture_strip_and_controls_fit_into_the_window(watch: Open) -> None:
+    """Also where it is turned or made smaller while the page is open."""
+    with watch(fragment="#frame=40") as viewer:
+        viewer.settled(40)
+        for width, height in ((1280, 720), (1920, 1080), (844, 390), PHONE, DESK):
+            viewer.page.set_viewport_size({"width": width, "height": height})
+            for row in (".stage canvas", ".timeline-says", ".timeline input", ".transport-keys", ".position"):
+                expect(viewer.page.locator(row)).to_be_in_viewport(ratio=1)
+            canvas = viewer.page.locator(".stage canvas").bounding_box()
+            assert canvas is not None
+            assert canvas["width"] >= 0.45 * width, "the picture has the room that is left"
+            assert viewer.page.evaluate("document.documentElement.scrollWidth") == width
+
+
 def test_the_keyboard_alone_does_everything(watch: Open) -> None:
     with watch(fragment="#frame=35") as viewer:
         page = viewer.page
@@ -150,6 +164,26 @@ def test_a_link_opens_its_frame_with_the_containers_time(watch: Open) -> None:
         viewer.page.keyboard.press("ArrowRight")
         viewer.settled(48)
         viewer.page.wait_for_url("**#frame=48")
+
+
+def test_a_frame_that_was_asked_for_stays_in_the_address_until_it_is_shown(watch: Open) -> None:
+    """Were it overwritten with the one before, a link to that one would be no change, and lead nowhere."""
+    listen = """
+        window.ticks = [];
+        const every = window.setInterval;
+        window.setInterval = (tick, ms) => { ticks.push(tick); return every(tick, ms); };
+    """
+    with watch(init=listen, fragment="#frame=40") as viewer:
+        viewer.settled(40)
+        address = viewer.page.evaluate("""async () => {
+            const asked = new Promise(resolve => addEventListener("hashchange", resolve, {once: true}));
+            location.hash = "#frame=90";
+            await asked;
+            for (const tick of ticks) tick();
+            return location.hash;
+        }""")
+        assert address == "#frame=90"
+        expect(viewer.page.locator(".position input")).to_have_value("90")
 
 
 def test_few_pictures_are_held_however_much_is_played_and_sought(watch: Open) -> None:

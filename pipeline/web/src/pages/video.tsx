@@ -11,6 +11,8 @@ import { type RunOfVideo, useVideoRuns, type VideoRuns } from "./video/video_run
 import { Viewer } from "./video/viewer.tsx";
 import "./video.css";
 import "./video/actions.css";
+import "./video/clip.css";
+import "./video/landscape.css";
 
 export default function VideoPage({ params, team }: PageProps) {
   const videoUrl = `/api/v1/teams/${team?.id}/videos/${params.video}`;

@@ -7,6 +7,9 @@ export const COLOURS = ["#e69f00", "#56b4e9", "#009e73", "#f0e442", "#cc79a7", "
 /** Joints less certain than this are not drawn. */
 export const MIN_CONFIDENCE = 0.2;
 
+/** The longer side of what is drawn, in pixels: enough for sharp lines on small videos, bounded for large ones. */
+const CANVAS_PX = [960, 1920] as const;
+
 export type Detail = "skeletons" | "joints" | "nothing";
 
 export interface OverlayStyle {
@@ -21,6 +24,19 @@ export interface OverlayStyle {
 
 export function colourOf(rank: number): string {
   return COLOURS[rank % COLOURS.length] as string;
+}
+
+/** Gives a canvas the shape of a video, in which it then is drawn. */
+export function prepare(canvas: HTMLCanvasElement, video: { width: number; height: number }): CanvasRenderingContext2D {
+  const context = canvas.getContext("2d", { alpha: false });
+  if (!context) {
+    throw new Error("this browser draws no pictures");
+  }
+  const longest = Math.max(video.width, video.height);
+  const scale = Math.max(1, CANVAS_PX[0] / longest) * Math.min(1, CANVAS_PX[1] / longest);
+  canvas.width = Math.round(video.width * scale);
+  canvas.height = Math.round(video.height * scale);
+  return context;
 }
 
 export function drawPeople(context: CanvasRenderingContext2D, people: readonly Person[], style: OverlayStyle): void {

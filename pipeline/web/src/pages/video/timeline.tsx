@@ -1,7 +1,9 @@
 /** The whole video in a strip: people in view, missing frames, what is still to come. Every frame is equally wide. */
 
 import { useEffect, useRef } from "preact/hooks";
+import type { Cut } from "../../player/cut.ts";
 import type { Player } from "../../player/player.ts";
+import type { PlayerState } from "../../player/player_state.ts";
 import { useAnswer } from "./video_runs.ts";
 
 interface RunTimeline {
@@ -16,12 +18,11 @@ interface RunTimeline {
 interface TimelineProps {
   readonly runUrl: string;
   readonly player: Player;
-  readonly frame: number | undefined;
+  readonly state: PlayerState;
 }
 
-const HEIGHT_PX = 48;
-
-export function Timeline({ runUrl, player, frame }: TimelineProps) {
+export function Timeline({ runUrl, player, state }: TimelineProps) {
+  const { frame, cut } = state;
   const { found } = useAnswer<RunTimeline>(`${runUrl}/timeline`, ({ final }) => !final);
   const strip = useRef<HTMLCanvasElement>(null);
   const { frames } = player.table;
@@ -45,7 +46,8 @@ export function Timeline({ runUrl, player, frame }: TimelineProps) {
     <div class="timeline">
       <canvas ref={strip} />
       <svg class="playhead" aria-hidden="true">
-        <line x1={`${at}%`} x2={`${at}%`} y1="0" y2="48" />
+        <CutRange cut={cut} frames={frames} />
+        <line x1={`${at}%`} x2={`${at}%`} y1="0" y2="100%" />
       </svg>
       <input
         type="range"
@@ -59,6 +61,15 @@ export function Timeline({ runUrl, player, frame }: TimelineProps) {
       {found && <p class="timeline-says">{inWords(found)}</p>}
     </div>
   );
+}
+
+function CutRange({ cut, frames }: { readonly cut: Cut; readonly frames: number }) {
+  const [first, last] = [cut.first ?? cut.last, cut.last ?? cut.first];
+  if (first === undefined || last === undefined) {
+    return null;
+  }
+  const share = (count: number) => `${(100 * count) / frames}%`;
+  return <rect class="clip-range" x={share(first)} width={share(last - first + 1)} y="0" height="100%" />;
 }
 
 function inWords({ frames, missing, to_come, stretches }: RunTimeline): string {
@@ -78,7 +89,7 @@ function inWords({ frames, missing, to_come, stretches }: RunTimeline): string {
 function draw(canvas: HTMLCanvasElement, timeline: RunTimeline, frames: number): void {
   const ratio = window.devicePixelRatio || 1;
   canvas.width = Math.round(canvas.clientWidth * ratio);
-  canvas.height = Math.round(HEIGHT_PX * ratio);
+  canvas.height = Math.round(canvas.clientHeight * ratio);
   const context = canvas.getContext("2d");
   if (!context) {
     return;

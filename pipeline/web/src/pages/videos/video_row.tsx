@@ -11,9 +11,9 @@ export function VideoRow({ team, video }: { team: string; video: VideoOut }) {
   return (
     <li class="video">
       <div class="picture">
-        {video.current_run_id && (
+        {video.frames !== null && (
           <img
-            src={`${API}${teamPath(team, "videos", video.video_id, "thumbnail")}?run=${video.current_run_id}`}
+            src={`${API}${teamPath(team, "videos", video.video_id, "thumbnail")}?of=${video.current_run_id ?? "video"}`}
             alt=""
             loading="lazy"
           />
