@@ -3,6 +3,7 @@
 import type { Room } from "../schema.ts";
 import { FileUpload } from "./file_upload.ts";
 import type { Choice, Shared } from "./kinds.ts";
+import { type Outcome, type Outcomes, outcomesOf } from "./outcomes.ts";
 import { UploadRequests } from "./requests.ts";
 import { Speed } from "./speed.ts";
 import { Turns } from "./waiting.ts";
@@ -20,6 +21,8 @@ export function partBytesFor(size: number, usual: number): number {
 export class UploadQueue {
   readonly requests: UploadRequests;
   readonly speed = new Speed();
+  /** What becomes of what was sent. */
+  readonly outcomes: Outcomes;
   /** Called whenever something has changed. */
   onChange: () => void = () => undefined;
 
@@ -30,6 +33,7 @@ export class UploadQueue {
 
   constructor(team: string) {
     this.requests = new UploadRequests(team);
+    this.outcomes = outcomesOf(team, () => this.onChange());
     this.shared = {
       requests: this.requests,
       speed: this.speed,
@@ -46,6 +50,15 @@ export class UploadQueue {
 
   get isUnderWay(): boolean {
     return this.all.some((each) => each.isUnderWay);
+  }
+
+  /** The videos that are sent, and of which more is to come. */
+  get sentVideos(): readonly string[] {
+    return this.all.flatMap(({ completed }) => (completed && !completed.problem ? [completed.video_id] : []));
+  }
+
+  outcomeOf({ completed }: FileUpload): Outcome | undefined {
+    return completed && this.outcomes.of(completed.video_id);
   }
 
   /** Bytes that are still to be sent, of the files that are under way. */
