@@ -4,11 +4,12 @@ phone."""
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from uuid import UUID
 
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Request, Response, expect
 
 from pipeline.errors import VideoRejected
 from pipeline.services.ingest import ingest_video
@@ -48,9 +49,11 @@ def test_many_files_a_bad_one_a_double_and_what_becomes_of_them(
     with processes(system.settings, tmp_path / "logs") as running, site(system, running) as ours:
         with ours.coach(browser) as seen:
             page = seen.page
+            most_open = _most_open(page)
             choose(page, empty, *sent, notes)
             for path in sent:
                 wait_sent(page, path.name, 20)
+            assert 1 <= most_open() <= 4, "a browser that is closed leaves few uploads behind"
             expect(page.locator("li", has_text="empty.mp4")).to_contain_text("There is nothing in empty.mp4")
             assert "1 file is no video" in page.inner_text("main")
             choose(page, double)
@@ -70,6 +73,23 @@ def test_many_files_a_bad_one_a_double_and_what_becomes_of_them(
         for path in [*sent, double]:
             assert ours.stored(path.name) == path.read_bytes()
         assert_no_upload_left(system, ours.team)
+
+
+def _most_open(page: Page) -> Callable[[], int]:
+    """Counts from now on how many uploads are begun and not complete at once."""
+    counts = [0]
+
+    def begins(request: Request) -> None:
+        if request.method == "POST" and request.url.endswith("/uploads"):
+            counts.append(counts[-1] + 1)
+
+    def ends(response: Response) -> None:
+        if response.url.endswith("/complete") or (response.url.endswith("/uploads") and not response.ok):
+            counts.append(counts[-1] - 1)
+
+    page.on("request", begins)
+    page.on("response", ends)
+    return lambda: max(counts)
 
 
 def _follow(system: System, page: Page, noise: str, clip: Path, folder: Path) -> None:

@@ -8,6 +8,7 @@ import { UploadRequests } from "./requests.ts";
 import { Speed } from "./speed.ts";
 import { Turns } from "./waiting.ts";
 
+const FILES_AT_ONCE = 4;
 const PARTS_AT_ONCE = 3;
 const READ_AT_ONCE = 2;
 const MIB = 2 ** 20;
@@ -37,6 +38,7 @@ export class UploadQueue {
     this.shared = {
       requests: this.requests,
       speed: this.speed,
+      opening: new Turns(FILES_AT_ONCE),
       reading: new Turns(READ_AT_ONCE),
       sending: new Turns(PARTS_AT_ONCE),
       partBytes: async (size) => partBytesFor(size, (await this.askRoom()).part_bytes),
