@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from pipeline.core.roles import Role
 from pipeline.services.accounts.first_owner import first_owner_link, sign_in_link
@@ -51,6 +51,13 @@ def test_an_owner_invites_somebody_who_sees_only_that_team(system: System, brows
         guest.page.get_by_role("heading", name="Not found").wait_for()
         guest.page.goto(url)
         guest.page.get_by_text("This link does not work").wait_for()
+        owner.page.reload()
+        role = owner.page.get_by_label("Role of Anna")
+        role.select_option("viewer")  # no handler: the question is answered with no
+        expect(role).to_have_value("coach")
+        owner.page.once("dialog", lambda dialog: dialog.accept())
+        role.select_option("viewer")
+        expect(role).to_have_value("viewer")
         assert owner.asked_elsewhere(origin) == guest.asked_elsewhere(origin) == []
 
 
