@@ -4,7 +4,7 @@
  */
 
 import { Clock, Ticking } from "./clock.ts";
-import { Follower } from "./follow.ts";
+import { Follower, isSame } from "./follow.ts";
 import type { FrameTable } from "./frame_table.ts";
 import { type Detail, drawPeople, personAt } from "./overlay.ts";
 import type { Footage, Picture } from "./picture.ts";
@@ -30,6 +30,7 @@ export class Player {
   private picture: Picture | undefined;
   private poses: FramePoses | undefined;
   private followed: Person | undefined;
+  private pointed: Person | undefined;
   /** The frame that was asked for last. */
   private goal = 0;
   private wanted: number | undefined;
@@ -154,6 +155,12 @@ export class Player {
     this.paint();
   }
 
+  /** Draw a box around somebody in the picture; around nobody without. */
+  point(person: Person | undefined): void {
+    this.pointed = person;
+    this.paint();
+  }
+
   /** Draw again what is shown: more poses may have come. */
   repaint(): void {
     if (!this.disposed) {
@@ -263,7 +270,9 @@ export class Player {
       detail: this.detail,
       skeleton: this.table.header.skeleton,
       scale: width / this.table.header.width,
+      following: this.follower.active,
       followed: this.followed,
+      pointed: people.find((person) => isSame(person, this.pointed)),
       hideOthers: this.hideOthers,
     });
     this.tell();
