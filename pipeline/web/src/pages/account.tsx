@@ -1,8 +1,9 @@
 import { useState } from "preact/hooks";
-import { get, patch, post } from "../api.ts";
+import { patch, post } from "../api.ts";
 import { type Collection, useCollection } from "../collection.ts";
 import { onSent, TextField } from "../form.tsx";
 import { Frame } from "../frame.tsx";
+import { loadOwnAccount } from "../own_account.ts";
 import { Failure, Time, useAction, useLoaded } from "../parts.tsx";
 import { navigate } from "../router.ts";
 import type { AccountOut, SessionOut } from "../schema.ts";
@@ -11,7 +12,7 @@ import { Provider } from "./account_provider.tsx";
 
 /** One's own name, address, password, sessions and teams. */
 export default function AccountPage() {
-  const account = useLoaded("account", (signal) => get<AccountOut>("/account", { signal }));
+  const account = useLoaded("account", loadOwnAccount);
   const sessions = useCollection<SessionOut>("/account/sessions");
   return (
     <Frame

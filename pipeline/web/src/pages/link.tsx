@@ -35,7 +35,7 @@ export default function LinkPage({ params }: PageProps) {
       <Failure error={error} />
       {error !== undefined && (
         <p>
-          <a href="/">Go to the sign-in page</a>
+          <a href="/">{me.value?.kind === "account" ? "Go to your videos" : "Go to the sign-in page"}</a>
         </p>
       )}
       {link && <LinkForm link={link} token={token} path={path} />}

@@ -5,9 +5,9 @@
 
 import type { Ticking } from "./clock.ts";
 import { type Cut, marked } from "./cut.ts";
-import { Follower } from "./follow.ts";
 import type { FrameTable } from "./frame_table.ts";
-import { type Detail, drawPeople, personAt, prepare } from "./overlay.ts";
+import { type Detail, personAt, prepare } from "./overlay.ts";
+import { PeopleLayer } from "./people_layer.ts";
 import type { Footage, Picture } from "./picture.ts";
 import type { PlayerState } from "./player_state.ts";
 import { isHeard, playReel, stepBackward } from "./playing.ts";
@@ -23,18 +23,15 @@ export class Player {
   private readonly footage: Footage;
   private readonly store: PoseStore;
   private readonly onState: (state: PlayerState) => void;
-  private readonly follower = new Follower();
+  private readonly layer = new PeopleLayer();
   private picture: Picture | undefined;
   private poses: FramePoses | undefined;
-  private followed: Person | undefined;
   /** The frame that was asked for last. */
   private goal = 0;
   private wanted: number | undefined;
   private settling: Promise<void> | undefined;
   private playing: -1 | 0 | 1 = 0;
   private speed = 1;
-  private detail: Detail = "skeletons";
-  private hideOthers = false;
   private volume = 1;
   private cut: Cut = {};
   /** What is shown is being recorded, and follows no other wish. */
@@ -66,10 +63,10 @@ export class Player {
       speed: this.speed,
       certainty: this.footage.certainty,
       poses: this.poses,
-      following: this.follower.active,
-      followed: this.followed,
-      hideOthers: this.hideOthers,
-      detail: this.detail,
+      following: this.layer.following,
+      followed: this.layer.followed,
+      hideOthers: this.layer.hideOthers,
+      detail: this.layer.detail,
       volume: this.volume,
       cut: this.cut,
       recorded: this.recorded,
@@ -154,12 +151,12 @@ export class Player {
   }
 
   setDetail(detail: Detail): void {
-    this.detail = detail;
+    this.layer.detail = detail;
     this.paint();
   }
 
   setHideOthers(hide: boolean): void {
-    this.hideOthers = hide;
+    this.layer.hideOthers = hide;
     this.paint();
   }
 
@@ -170,10 +167,13 @@ export class Player {
   }
 
   follow(person: Person | undefined): void {
-    this.follower.stop();
-    if (person) {
-      this.follower.start(person);
-    }
+    this.layer.follow(person);
+    this.paint();
+  }
+
+  /** Draw a box around somebody in the picture; around nobody without. */
+  point(person: Person | undefined): void {
+    this.layer.pointed = person;
     this.paint();
   }
 
@@ -276,15 +276,8 @@ export class Player {
     const { width, height } = context.canvas;
     this.poses = picture.frame === undefined ? undefined : this.store.peek(picture.frame);
     const people = this.poses?.state === "done" ? this.poses.people : [];
-    this.followed = this.follower.find(people);
     picture.draw(context, width, height);
-    drawPeople(context, people, {
-      detail: this.detail,
-      skeleton: this.table.header.skeleton,
-      scale: width / this.table.header.width,
-      followed: this.followed,
-      hideOthers: this.hideOthers,
-    });
+    this.layer.draw(context, people, this.table);
     this.tell();
   }
 

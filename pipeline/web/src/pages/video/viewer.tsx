@@ -37,7 +37,7 @@ export function Viewer({ team, videoUrl, video, run }: ViewerProps) {
         </div>
         {player && state && (
           <>
-            <Timeline runUrl={runUrl} player={player} state={state} />
+            <Timeline runUrl={runUrl} run={run} player={player} state={state} />
             <Transport player={player} state={state} name={video.name} />
             <ChooseBeside team={team} video={video} run={run} onChoose={setOther} />
           </>
