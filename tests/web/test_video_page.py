@@ -166,6 +166,26 @@ def test_a_link_opens_its_frame_with_the_containers_time(watch: Open) -> None:
         viewer.page.wait_for_url("**#frame=48")
 
 
+def test_a_frame_that_was_asked_for_stays_in_the_address_until_it_is_shown(watch: Open) -> None:
+    """Were it overwritten with the one before, a link to that one would be no change, and lead nowhere."""
+    listen = """
+        window.ticks = [];
+        const every = window.setInterval;
+        window.setInterval = (tick, ms) => { ticks.push(tick); return every(tick, ms); };
+    """
+    with watch(init=listen, fragment="#frame=40") as viewer:
+        viewer.settled(40)
+        address = viewer.page.evaluate("""async () => {
+            const asked = new Promise(resolve => addEventListener("hashchange", resolve, {once: true}));
+            location.hash = "#frame=90";
+            await asked;
+            for (const tick of ticks) tick();
+            return location.hash;
+        }""")
+        assert address == "#frame=90"
+        expect(viewer.page.locator(".position input")).to_have_value("90")
+
+
 def test_few_pictures_are_held_however_much_is_played_and_sought(watch: Open) -> None:
     with watch(init=COUNT_OPEN, fragment="#frame=30") as viewer:
         viewer.settled(30)

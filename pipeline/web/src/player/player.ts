@@ -10,14 +10,12 @@ import type { FrameTable } from "./frame_table.ts";
 import { type Detail, drawPeople, personAt, prepare } from "./overlay.ts";
 import type { Footage, Picture } from "./picture.ts";
 import type { PlayerState } from "./player_state.ts";
-import { playReel, stepBackward } from "./playing.ts";
+import { isHeard, playReel, stepBackward } from "./playing.ts";
 import type { FramePoses, Person } from "./pose_segment.ts";
 import type { PoseStore } from "./pose_store.ts";
 
 export const MIN_SPEED = 0.1;
 export const MAX_SPEED = 2;
-/** Sound of other speeds is noise. */
-const HEARD_SPEEDS = [0.5, 2] as const;
 
 export class Player {
   readonly table: FrameTable;
@@ -64,6 +62,7 @@ export class Player {
       frame: this.picture?.frame,
       time: this.picture?.frame === undefined ? this.picture?.time : this.table.ownTimeOf(this.picture.frame),
       playing: this.playing,
+      seeking: this.settling !== undefined,
       speed: this.speed,
       certainty: this.footage.certainty,
       poses: this.poses,
@@ -238,11 +237,10 @@ export class Player {
 
   private playForward(from: number): Ticking {
     const reel = this.footage.play(from, this.speed);
-    const hears = this.speed >= HEARD_SPEEDS[0] && this.speed <= HEARD_SPEEDS[1];
     return playReel(reel, {
       start: this.table.timeOf(from),
       speed: this.speed,
-      sound: hears ? this.footage.sound : undefined,
+      sound: isHeard(this.speed) ? this.footage.sound : undefined,
       show: (picture) => this.show(picture),
       ended: () => this.pause(),
       failed: (error) => this.fail(error),

@@ -11,6 +11,8 @@ export interface PlayerState {
   /** Of the picture that is shown, in seconds, as the container has it. */
   readonly time: number | undefined;
   readonly playing: -1 | 0 | 1;
+  /** Another frame was asked for, and is on its way. */
+  readonly seeking: boolean;
   readonly speed: number;
   readonly certainty: Certainty;
   /** What the run has of the frame; undefined while it is fetched. */

@@ -6,6 +6,12 @@ import type { Picture, Reel, Sound } from "./picture.ts";
 
 /** Without pictures for so long, playing waits for them. */
 const STARVED_MS = 200;
+/** Sound of other speeds is noise. */
+const HEARD_SPEEDS = [0.5, 2] as const;
+
+export function isHeard(speed: number): boolean {
+  return speed >= HEARD_SPEEDS[0] && speed <= HEARD_SPEEDS[1];
+}
 
 export interface Playing {
   /** The time of the first picture, in seconds. */
