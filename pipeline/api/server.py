@@ -12,11 +12,14 @@ from pathlib import Path
 import uvicorn
 
 from pipeline.api.app import build_app
+from pipeline.core.live_protocol import MAX_MESSAGE_BYTES
 from pipeline.services.system import System
 from pipeline.services.webhooks.deliver import run_deliveries
 
 #: Uploads and event streams are told to end, and then have so long.
 _GRACE_S = 5
+#: A WebSocket whose other side answers no ping for so long is gone.
+_PING_S = 10.0
 #: M_ARENA_MAX, M_MMAP_THRESHOLD and M_TRIM_THRESHOLD of glibc's malloc.h.
 _MALLOC = {-8: 1, -3: 2**16, -1: 2**17}
 
@@ -73,7 +76,11 @@ def server_config(
     return uvicorn.Config(
         build_app(system),
         http="httptools",
-        ws="none",
+        ws="websockets-sansio",
+        ws_max_size=MAX_MESSAGE_BYTES,
+        ws_per_message_deflate=False,
+        ws_ping_interval=_PING_S,
+        ws_ping_timeout=_PING_S,
         lifespan="off",
         log_config=None,
         access_log=False,
