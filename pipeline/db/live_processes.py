@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection, case, delete, exists, func, select
 from sqlalchemy.dialects.postgresql import insert
@@ -53,6 +54,11 @@ class LiveProcessRow(LiveProcess):
 
     started_at: datetime
     heartbeat_at: datetime
+
+    def to_dict(self) -> dict[str, Any]:
+        """The process as JSON fields."""
+        times = {"started_at": self.started_at.isoformat(), "heartbeat_at": self.heartbeat_at.isoformat()}
+        return {**asdict(self), **times}
 
 
 def report_process(connection: Connection, process: LiveProcess) -> None:

@@ -12,6 +12,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from pipeline.core.letterbox import Image
 from pipeline.core.poses import FramePoses
 from pipeline.errors import DeviceUnavailable, InvalidOutput, InvalidWeights
@@ -20,8 +22,11 @@ from pipeline.logs import get_logger
 
 log = get_logger(__name__)
 
-#: The share of the newest call in the mean.
-_NEWEST = 0.05
+#: The share of the newest call in the mean; larger where the one before it was long ago.
+_NEWEST, _NEWEST_AFTER_A_PAUSE = 0.05, 0.5
+_PAUSE_S = 15.0
+#: Of the image of a trial, for a model that takes whole pictures.
+_USUAL_SIZE = (480, 640)
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,7 @@ class Engine:
         self.slots = slots
         #: Mean time of a call.
         self.call_ms = frame_ms * model.batch
+        self._measured_s = time.monotonic()
         self._on_lost = on_lost
         self._lost = False
         self._closing = False
@@ -103,6 +109,13 @@ class Engine:
                 self._turns.remove(session)
         if job is not None:
             job.done(None)
+
+    def try_out(self) -> None:
+        """Measure a call again where there was none for a while, on a grey image: others may use this machine now."""
+        if time.monotonic() - self._measured_s >= _PAUSE_S:
+            side = self.model.spec.side_px
+            shape = _USUAL_SIZE if side is None else (side, side)
+            self.offer(Job(self, np.full((*shape, 3), 114, np.uint8), 1.0, lambda _: None))
 
     def close(self) -> None:
         """End after the calls that are under way. What waits is dropped."""
@@ -146,9 +159,15 @@ class Engine:
             self._fail(jobs, begun_s, "it could not be analysed; the process's log says why")
             return
         took_ms = 1000 * (time.monotonic() - begun_s)
-        self.call_ms += _NEWEST * (took_ms - self.call_ms)
+        self._note(took_ms)
         for job, poses in zip(jobs, found, strict=True):
             job.done(Analysed(begun_s, took_ms, len(jobs), poses))
+
+    def _note(self, took_ms: float) -> None:
+        now_s = time.monotonic()
+        newest = _NEWEST if now_s - self._measured_s < _PAUSE_S else _NEWEST_AFTER_A_PAUSE
+        self._measured_s = now_s
+        self.call_ms += newest * (took_ms - self.call_ms)
 
     def _detect(self, jobs: Sequence[Job]) -> list[FramePoses]:
         return self.model.detect([job.image for job in jobs], [job.scale for job in jobs])

@@ -123,6 +123,7 @@ class Host:
         """Degrade and restore sessions, for ever."""
         while True:
             await asyncio.sleep(_LOOK_EVERY_S)
+            self.engine.try_out()
             now_s = time.monotonic()
             demands = [session.demand for session in self.sessions.values()]
             change = self._governor.look(now_s, self.p95_ms(now_s), self.speed, demands)

@@ -9,9 +9,10 @@ from pipeline.core.live_protocol import Hello
 from pipeline.core.tokens import new_token, token_sha256
 from pipeline.db import live_sessions
 from pipeline.db.engine import transaction
-from pipeline.db.live_processes import LiveProcessRow, select_processes
+from pipeline.db.live_processes import LiveProcessRow
 from pipeline.errors import TooManySessions
 from pipeline.services.accounts.callers import Caller
+from pipeline.services.live.processes import list_processes
 from pipeline.services.system import System
 
 #: Processes that are asked before a client is told that there is no room.
@@ -40,12 +41,6 @@ def begin_session(system: System, caller: Caller, team_id: UUID, hello: Hello) -
         sessions = "1 live session" if at_most == 1 else f"{at_most} live sessions"
         raise TooManySessions(f"this team has {sessions}, as many as it may have at once; end one first")
     return session_id
-
-
-def list_processes(system: System) -> Sequence[LiveProcessRow]:
-    """The live processes that reported lately, those first that have room and will be fastest."""
-    with transaction(system.engine) as connection:
-        return select_processes(connection)
 
 
 def processes_to_ask(system: System) -> Sequence[LiveProcessRow]:

@@ -8,9 +8,15 @@ from uuid import UUID
 from pipeline.core.tokens import token_sha256
 from pipeline.db import live_processes, live_sessions
 from pipeline.db.engine import transaction
-from pipeline.db.live_processes import LiveProcess
+from pipeline.db.live_processes import LiveProcess, LiveProcessRow
 from pipeline.db.live_sessions import LiveSession
 from pipeline.services.system import System
+
+
+def list_processes(system: System) -> Sequence[LiveProcessRow]:
+    """The live processes that reported lately, those first that have room and will be fastest."""
+    with transaction(system.engine) as connection:
+        return live_processes.select_processes(connection)
 
 
 def report_process(system: System, process: LiveProcess, open_sessions: Sequence[UUID] = ()) -> None:
