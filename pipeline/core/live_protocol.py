@@ -166,7 +166,7 @@ def read_frame(message: bytes) -> Frame:
     if len(message) > MAX_MESSAGE_BYTES:
         raise BadMessage(f"a frame has at most {MAX_MESSAGE_BYTES} bytes")
     _, flags, reserved, id_, captured_at_ms, capture_ms, encode_ms = FRAME.unpack_from(message)
-    if reserved or flags & ~FrameFlag.KEYFRAME:
+    if reserved or flags & ~int(FrameFlag.KEYFRAME):
         raise BadMessage("a frame has bits set that version 1 does not know")
     if not _is_time(captured_at_ms) or not all(0 <= ms <= _MAX_STAGE_MS for ms in (capture_ms, encode_ms)):
         raise BadMessage("a time of the frame is no number of milliseconds")

@@ -29,6 +29,9 @@ from pipeline.video.wire import RecordKind
 WAITS_FOR_KEYFRAME = "waits for a keyframe"
 #: Answers are kept short: each is shown to a person.
 _LONGEST_BYTES = 300
+_END_OF_JPEG = b"\xff\xd9"
+#: Some cameras pad what they send.
+_AFTER_JPEG_BYTES = 4096
 
 
 class NoPicture(Exception):
@@ -96,6 +99,8 @@ class Camera:
         return size
 
     def _decode(self, data: bytes, frame_id: int) -> VideoFrame:
+        if not self._is_video and _END_OF_JPEG not in data[-_AFTER_JPEG_BYTES:]:
+            raise NoPicture("it ends before its picture does")  # FFmpeg would fill the rest with grey
         if self._context is None or self.needs_keyframe:
             self._context = _open(self._request.codec, self._request.limits)
         packet = Packet(data)
