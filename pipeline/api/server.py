@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import logging
 import socket
 import threading
 from contextlib import suppress
@@ -43,6 +44,18 @@ def serve(system: System, listener: socket.socket, *, trusted_proxies: str, cert
         deliveries.join(_GRACE_S)
 
 
+class _OwnLines(logging.Filter):
+    """Drops what uvicorn says of each WebSocket: its address, with whatever a client put there, and, by mistake, an
+    error for each that was refused before it was accepted."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        message = str(record.msg)
+        return not ('"WebSocket %s"' in message or "without completing handshake" in message)
+
+
+_own_lines = _OwnLines()
+
+
 def _keep_memory_flat() -> None:
     """Have glibc give back what a part of an upload took: with a heap for each thread ten uploads at once took 57 MiB,
     with one for all 34."""
@@ -73,6 +86,7 @@ def server_config(
     system: System, *, trusted_proxies: str = "127.0.0.1", certificate: Path | None = None
 ) -> uvicorn.Config:
     """How uvicorn runs the application."""
+    logging.getLogger("uvicorn.error").addFilter(_own_lines)
     return uvicorn.Config(
         build_app(system),
         http="httptools",

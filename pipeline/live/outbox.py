@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
@@ -61,7 +62,7 @@ class Outbox:
                 message = await self._queue.get()
                 async with asyncio.timeout(SEND_S):
                     if isinstance(message, tuple):
-                        await self._socket.close(message[0], shortened(message[1]))
+                        await self._close(*message)
                         return
                     await self._socket.send(message)
         except TimeoutError:
@@ -69,10 +70,25 @@ class Outbox:
         except ConnectionClosed:
             self._closed = True
 
+    async def _close(self, code: CloseCode, reason: str) -> None:
+        """Close, reading on: the other side's answer comes after all that it has sent."""
+        discarding = asyncio.create_task(_discard(self._socket))
+        try:
+            await self._socket.close(code, shortened(reason))
+        finally:
+            discarding.cancel()
+            await asyncio.wait([discarding])
+
     def _give_up(self) -> None:
         self._closed = True
         self._on_slow()
         self._socket.transport.abort()
+
+
+async def _discard(socket: ServerConnection) -> None:
+    with suppress(ConnectionClosed):
+        while True:
+            await socket.recv()
 
 
 def shortened(reason: str) -> str:

@@ -176,6 +176,7 @@ class Session:
                 return message
         finally:
             receiving.cancel()
+            await asyncio.wait([receiving])
         if time.monotonic() >= over_s:
             raise _Over(CloseCode.OVER, f"a session lasts {settings.live_session_s / 3600:g} h at most; begin another")
         raise _Over(CloseCode.OVER, f"no frame came for {settings.live_idle_s:g} s")
