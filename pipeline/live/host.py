@@ -7,7 +7,6 @@ import os
 import time
 from collections import deque
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -23,6 +22,7 @@ from pipeline.live.engine import Engine
 from pipeline.live.session import Session
 from pipeline.logs import get_logger
 from pipeline.services.live.processes import end_session, remove_process, report_process, take_session
+from pipeline.services.live.yielding import machine_id
 from pipeline.services.system import System
 from pipeline.settings import Settings
 
@@ -190,11 +190,3 @@ class Host:
         until_s = time.monotonic() + _DRAIN_S
         while self.sessions and time.monotonic() < until_s:
             await asyncio.sleep(0.02)
-
-
-def machine_id() -> str:
-    """What tells this machine, since its start, from others; empty where the system does not say."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except OSError:
-        return ""
