@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import time
 from collections import deque
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 import pipeline
-from pipeline.core.live_admission import Governor, Speed, foretell_p95_ms, may_enter, room_for
+from pipeline.core.live_admission import Demand, Governor, Speed, foretell_p95_ms, may_enter, room_for
 from pipeline.core.live_protocol import CloseCode, Mode
 from pipeline.core.live_results import Fate
 from pipeline.db.live_processes import REPORT_EVERY_S, LiveProcess
@@ -156,7 +157,7 @@ class Host:
             device=self.engine.model.device.summary,
             frame_ms=speed.call_ms,
             p95_ms=self.p95_ms(time.monotonic()),
-            foretold_ms=foretell_p95_ms(speed, demands),
+            foretold_ms=foretell_p95_ms(speed, [*demands, Demand(None, math.inf, Mode.FULL, Mode.FULL)]),
             room=room_for(speed, budget_ms, demands),
             sessions=len(demands),
         )

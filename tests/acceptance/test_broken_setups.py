@@ -60,6 +60,7 @@ ON_POSTGRES = (
     ("worker",),
     ("beat",),
     ("web", "--port", "49173"),
+    ("live", "--port", "49174"),
 )
 ON_STORE = (("analyze", str(DEMO_CLIP)), ("ingest", str(DEMO_CLIP)), ("worker",))
 #: Every other command, but for those that only print help.

@@ -53,7 +53,7 @@ def test_a_run_beside_a_live_session_rests_after_each_frame(
     system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     worked: list[float] = []
-    monkeypatch.setattr(LiveNeighbour, "rest", lambda _, engine, worked_s, interrupted: worked.append(worked_s))
+    monkeypatch.setattr(LiveNeighbour, "rest", lambda *given: worked.append(given[2]))
     run_id = analyse(system, make_video(tmp_path / "clip.mp4", frames=12))
     assert run_of(system, run_id).frames_done == len(worked) == 12
     assert min(worked) > 0
