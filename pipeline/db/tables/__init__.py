@@ -17,6 +17,7 @@ from pipeline.db.tables.accounts import (
 from pipeline.db.tables.columns import metadata
 from pipeline.db.tables.derived import proxy
 from pipeline.db.tables.keeping import erased_source, erasure, erasure_item, frame_removal, retention
+from pipeline.db.tables.live import live_process, live_session
 from pipeline.db.tables.processes import pressure, state_transition, worker, worker_death
 from pipeline.db.tables.schedules import pass_, schedule
 from pipeline.db.tables.uploads import upload, upload_part
@@ -39,6 +40,8 @@ __all__ = [
     "frame_removal",
     "identity",
     "lane",
+    "live_process",
+    "live_session",
     "membership",
     "metadata",
     "model",
