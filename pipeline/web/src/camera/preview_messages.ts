@@ -1,5 +1,8 @@
 /** What the page and the worker of the preview say to each other. */
 
+/** Numbers of each keypoint: x, y, z, visibility. */
+export const PER_KEYPOINT = 4;
+
 /** Where a model computes: on the processor, or on the graphics card. */
 export type Inference = "cpu" | "gpu";
 

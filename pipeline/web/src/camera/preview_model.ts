@@ -13,9 +13,6 @@ import graph from "@mediapipe/pose/pose_web.binarypb?url";
 import type { CameraFrame } from "./camera.ts";
 import type { Answer, Files, Inference, Order } from "./preview_messages.ts";
 
-/** Numbers of each keypoint: x, y, z, visibility. */
-export const PER_KEYPOINT = 4;
-
 /** What was found in one frame. */
 export interface Preview {
   /**

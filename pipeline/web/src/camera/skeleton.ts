@@ -1,6 +1,6 @@
 /** The 33 keypoints of the preview's person: their names, which are joined, and how they are drawn. */
 
-import { PER_KEYPOINT } from "./preview_model.ts";
+import { PER_KEYPOINT } from "./preview_messages.ts";
 
 /** In MediaPipe's order. */
 export const KEYPOINTS = [
