@@ -29,7 +29,6 @@ export function Meter({ stages, times, whole, why }: Props) {
             <th scope="col">Median</th>
             <th scope="col">95 %</th>
             <th scope="col">Budget</th>
-            <td />
           </tr>
         </thead>
         <tbody>
@@ -60,18 +59,18 @@ function Row({ stage, measured, longest }: RowProps) {
   const over = measured && measured.medianMs > stage.budgetMs;
   return (
     <tr class={over ? "over" : ""}>
-      <th scope="row">{stage.name}</th>
+      <th scope="row">
+        {stage.name}
+        <svg viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true">
+          <rect class="track" width="100%" height="10" />
+          {measured && <rect class="late" y="3.5" height="3" width={share(measured.p95Ms)} />}
+          {measured && <rect class="usual" height="10" width={share(measured.medianMs)} />}
+          <rect class="budget" height="10" width="0.6" x={share(stage.budgetMs)} />
+        </svg>
+      </th>
       <td>{measured ? `${text(measured.medianMs)} ms` : "–"}</td>
       <td>{measured ? `${text(measured.p95Ms)} ms` : "–"}</td>
       <td>{stage.budgetMs} ms</td>
-      <td class="bar">
-        <svg viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true">
-          <rect class="track" width="100%" height="10" />
-          {measured && <rect class="late" y="4" height="2" width={share(measured.p95Ms)} />}
-          {measured && <rect class="usual" y="1" height="8" width={share(measured.medianMs)} />}
-          <rect class="budget" height="10" width="0.75" x={share(stage.budgetMs)} />
-        </svg>
-      </td>
     </tr>
   );
 }

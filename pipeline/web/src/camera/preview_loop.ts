@@ -15,15 +15,12 @@ const LONGEST_SIDE = 1280;
 export const WHOLE = "Capture to picture";
 
 export class PreviewLoop {
-  /** Finds the person; without one frames are drawn as they come. */
-  model: PreviewModel | undefined;
   /** Called with each frame that was drawn, before it is closed, and with what was found where a model looked. */
   onDrawn: (frame: CameraFrame, found: Preview | undefined) => void = () => undefined;
   /** Called when the model gives up; frames go on without it. */
   onFailed: (reason: unknown) => void = () => undefined;
-  /** Whether the picture is shown as in a mirror, which a camera that looks at its own user wants. */
-  mirrored = false;
 
+  private finds: PreviewModel | undefined;
   private waiting: CameraFrame | undefined;
   private busy = false;
   private closed = false;
@@ -33,6 +30,17 @@ export class PreviewLoop {
   constructor(canvas: HTMLCanvasElement, times: StageTimes) {
     this.canvas = canvas;
     this.times = times;
+  }
+
+  /** Finds the person; without one frames are drawn as they come. */
+  get model(): PreviewModel | undefined {
+    return this.finds;
+  }
+
+  set model(model: PreviewModel | undefined) {
+    this.finds = model;
+    // Frames with a model and frames without say nothing of each other.
+    this.times.clear();
   }
 
   /** Take a frame, instead of one that waits. */
@@ -109,10 +117,9 @@ export class PreviewLoop {
     if (!context) {
       return;
     }
-    context.setTransform(this.mirrored ? -1 : 1, 0, 0, 1, this.mirrored ? wide : 0, 0);
     context.drawImage(frame, 0, 0, wide, high);
     if (found?.keypoints) {
-      drawSkeleton(context, found.keypoints, scale);
+      drawSkeleton(context, found.keypoints, scale, Math.max(wide, high) / 360);
     }
   }
 }

@@ -80,8 +80,9 @@ type Pen = Pick<
  *
  * @param keypoints `(33, 4)`, in px of the frame.
  * @param scale from those to the canvas.
+ * @param thick width of a limb's line, in px of the canvas.
  */
-export function drawSkeleton(pen: Pen, keypoints: Float32Array, scale: number): void {
+export function drawSkeleton(pen: Pen, keypoints: Float32Array, scale: number, thick: number): void {
   const at = (index: number) => ({
     x: scale * (keypoints[index * PER_KEYPOINT] ?? 0),
     y: scale * (keypoints[index * PER_KEYPOINT + 1] ?? 0),
@@ -92,7 +93,7 @@ export function drawSkeleton(pen: Pen, keypoints: Float32Array, scale: number): 
   pen.lineCap = "round";
   // A dark edge first, so that the lines are seen on snow and on shirts of their own colour.
   for (const edge of [true, false]) {
-    pen.lineWidth = edge ? 6 : 3;
+    pen.lineWidth = edge ? 2 * thick : thick;
     for (const { from, to, colour } of shown) {
       pen.strokeStyle = edge ? "rgb(0 0 0 / 55%)" : colour;
       pen.beginPath();
@@ -106,7 +107,7 @@ export function drawSkeleton(pen: Pen, keypoints: Float32Array, scale: number): 
     if (seen) {
       pen.fillStyle = colourOf(index, index);
       pen.beginPath();
-      pen.arc(x, y, 4, 0, 2 * Math.PI);
+      pen.arc(x, y, 1.3 * thick, 0, 2 * Math.PI);
       pen.fill();
     }
   }

@@ -11,7 +11,7 @@ export const horizon: Hint = {
   reason: "Angles to the vertical, such as that of a trunk, are wrong by as much as the camera leans.",
   judge: ({ roll }, before) => {
     if (roll === undefined) {
-      return unknown("Not measured.", "unknown", "Switch the level on.");
+      return unknown("Not measured.", "unknown", "Switch the level on; without a sensor, lay its line on the horizon.");
     }
     const grade = graded(Math.abs(roll), ROLL, before);
     const degrees = Math.abs(roll).toFixed(1);
@@ -21,7 +21,9 @@ export const horizon: Hint = {
       judged: {
         is: grade ? `${grade} ${side}` : "0",
         level: levelOf(grade),
-        text: grade ? `The camera leans ${degrees}° ${side}.` : `Level, within ${degrees}°.`,
+        text: grade
+          ? `The camera leans ${degrees}° ${side}.`
+          : `Level, within ${Math.max(0.1, Math.abs(roll)).toFixed(1)}°.`,
         fix: grade ? `Turn it ${degrees}° ${roll > 0 ? "anticlockwise" : "clockwise"}.` : "",
       },
     };
