@@ -54,7 +54,7 @@ const CASES: readonly [string, Partial<Figures>, Told["level"], RegExp][] = [
     "Size",
     { person: { tallPx: 230, edges: [], meanLuma: 90 } },
     "fair",
-    /230 px tall, 69 in the bundled model's square of 384.*267 px tall/,
+    /230 px tall, 69 in the bundled model's square of 384.*293 px tall/,
   ],
   ["Size", { person: { tallPx: 100, edges: [], meanLuma: 90 } }, "bad", /30 in the bundled/],
   ["Light", { light: { mean: 25, contrast: 40, black: 0.4, white: 0 } }, "bad", /too dark.*lights/],

@@ -58,7 +58,9 @@ export const size: Hint = {
     const px = tallInModel(person.tallPx, width, height, MODEL_PX);
     const grade = graded(px, TALL, before);
     const text = `${Math.round(person.tallPx)} px tall, ${Math.round(px)} in the bundled model's square of ${MODEL_PX}`;
-    const fix = `Go nearer or zoom in, until they are ${Math.round((person.tallPx * TALL[0]) / px)} px tall or more.`;
+    // With the tenth that it takes to be judged better.
+    const needed = Math.round((1.1 * TALL[0] * person.tallPx) / px);
+    const fix = `Go nearer or zoom in, until they are ${needed} px tall or more.`;
     return {
       grade,
       judged: { is: `${grade}`, level: levelOf(grade), text: `${text}.`, fix: grade ? fix : "" },
