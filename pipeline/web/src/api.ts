@@ -47,6 +47,16 @@ export function onSignedOut(tell: () => void): void {
 
 /** One request; `body` goes as JSON. Undefined where the answer is empty. */
 async function call<T>(method: string, path: string, body?: unknown, options: Options = {}): Promise<T> {
+  const answer = await ask(method, path, body, options);
+  return (answer.status === 204 ? undefined : await answer.json()) as T;
+}
+
+/** What is at a path, as it is. */
+export async function getFile(path: string, options?: Options): Promise<Blob> {
+  return (await ask("GET", path, undefined, options)).blob();
+}
+
+async function ask(method: string, path: string, body: unknown, options: Options = {}): Promise<Response> {
   const answer = await fetch(`${API}${path}`, {
     method,
     headers: { ...(body === undefined ? {} : { "Content-Type": "application/json" }), ...options.headers },
@@ -64,7 +74,7 @@ async function call<T>(method: string, path: string, body?: unknown, options: Op
     }
     throw await problemOf(answer);
   }
-  return (answer.status === 204 ? undefined : await answer.json()) as T;
+  return answer;
 }
 
 /** The problem that an answer tells; also of one that does not come from Poseline, such as a proxy's. */

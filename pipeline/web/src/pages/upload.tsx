@@ -7,12 +7,12 @@ import type { PageProps } from "../pages.ts";
 import { Failure, useAction, useLoaded } from "../parts.tsx";
 import type { Room, UploadOut } from "../schema.ts";
 import { includes, type Team } from "../session.ts";
+import { parseTags } from "../tags.ts";
 import { droppedFiles, seemsVideo } from "../upload/dropped.ts";
 import type { UploadQueue } from "../upload/queue.ts";
 import { queueOf, uploadsChanged } from "../upload/queues.ts";
 import { SentList } from "../upload/sent_list.tsx";
 import { formatBytes } from "../upload/speed.ts";
-import { parseTags } from "../upload/tags.ts";
 import "../upload/upload.css";
 
 /** Drop videos, see them leave, and go on with those that were broken off. */

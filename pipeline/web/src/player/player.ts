@@ -29,7 +29,6 @@ export class Player {
   private readonly follower = new Follower();
   private picture: Picture | undefined;
   private poses: FramePoses | undefined;
-  private followed: Person | undefined;
   /** The frame that was asked for last. */
   private goal = 0;
   private wanted: number | undefined;
@@ -75,7 +74,7 @@ export class Player {
       certainty: this.footage.certainty,
       poses: this.poses,
       following: this.follower.active,
-      followed: this.followed,
+      followed: this.follower.followed,
       hideOthers: this.hideOthers,
       detail: this.detail,
       volume: this.volume,
@@ -147,10 +146,13 @@ export class Player {
   }
 
   follow(person: Person | undefined): void {
-    this.follower.stop();
-    if (person) {
-      this.follower.start(person);
-    }
+    this.follower.follow(person);
+    this.paint();
+  }
+
+  /** Draw a box around somebody in the picture; around nobody without. */
+  point(person: Person | undefined): void {
+    this.follower.pointed = person;
     this.paint();
   }
 
@@ -257,13 +259,13 @@ export class Player {
     const { width, height } = context.canvas;
     this.poses = picture.frame === undefined ? undefined : this.store.peek(picture.frame);
     const people = this.poses?.state === "done" ? this.poses.people : [];
-    this.followed = this.follower.find(people);
+    const marks = this.follower.mark(people);
     picture.draw(context, width, height);
     drawPeople(context, people, {
       detail: this.detail,
       skeleton: this.table.header.skeleton,
       scale: width / this.table.header.width,
-      followed: this.followed,
+      ...marks,
       hideOthers: this.hideOthers,
     });
     this.tell();

@@ -21,6 +21,7 @@ export interface VideoRuns {
   readonly reason: string | null;
   readonly frames: number | null;
   readonly notes: readonly string[];
+  readonly tags: Readonly<Record<string, string>>;
   readonly runs: readonly RunOfVideo[];
 }
 
@@ -30,10 +31,14 @@ export function isOpen({ state }: RunOfVideo): boolean {
   return state !== "done" && state !== "failed" && state !== "cancelled";
 }
 
-/** Asks at once, and again every few seconds for as long as `goesOn` says so of the last answer. */
+/**
+ * Asks at once, whenever `cause` is another one, and again every few seconds for as long as `goesOn` says so of the last
+ * answer.
+ */
 export function useAnswer<Answer>(
   url: string,
   goesOn: (answer: Answer) => boolean,
+  cause = "",
 ): { found: Answer | undefined; error: string | undefined; reload: () => void } {
   const [asked, setAsked] = useState(0);
   const [state, setState] = useState<{ url: string; found?: Answer; error?: string }>({ url });
@@ -63,7 +68,7 @@ export function useAnswer<Answer>(
       stopped.abort();
       clearTimeout(timer);
     };
-  }, [url, asked]);
+  }, [url, asked, cause]);
   const reload = () => setAsked((times) => times + 1);
   return { found: state.url === url ? state.found : undefined, error: state.error, reload };
 }

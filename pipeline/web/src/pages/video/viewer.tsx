@@ -34,7 +34,7 @@ export function Viewer({ team, videoUrl, video, run }: ViewerProps) {
         </div>
         {player && state && (
           <>
-            <Timeline runUrl={runUrl} player={player} frame={state.frame} />
+            <Timeline runUrl={runUrl} run={run} player={player} frame={state.frame} />
             <Transport player={player} state={state} />
             <ChooseBeside team={team} video={video} run={run} onChoose={setOther} />
           </>
