@@ -288,7 +288,7 @@ def test_what_has_no_poses_says_so_once_and_offers_nothing_that_cannot_help(watc
         page.goto(f"{team}/{watch.empty}")  # type: ignore[attr-defined]
         expect(page.locator(".timeline-says")).to_have_text("Nobody was found in this video")
         expect(page.get_by_text("Nobody was found in this picture.")).to_be_visible()
-        with page.expect_download() as drawn:
+        with page.expect_download(timeout=90_000) as drawn:
             page.get_by_role("button", name="Contact sheet").click()
             expect(page.get_by_text("Contact sheet is being drawn")).to_be_visible()
         assert drawn.value.suggested_filename == "empty.preview.png"

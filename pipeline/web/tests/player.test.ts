@@ -14,7 +14,7 @@ test("a person is followed by where they were, whatever their rank", () => {
   const follower = new Follower();
   const [left, right] = [person([0, 0, 10, 20]), person([50, 0, 60, 20])];
   assert.equal(follower.find([left, right]), undefined);
-  follower.start(right);
+  follower.follow(right);
   const moved = person([52, 0, 62, 20]);
   assert.equal(follower.find([moved, left]), moved);
   assert.equal(follower.find([left]), undefined);

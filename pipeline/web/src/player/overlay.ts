@@ -1,5 +1,6 @@
 /** Draws people onto the picture that they were found in. */
 
+import type { Marks } from "./follow.ts";
 import type { Person } from "./pose_segment.ts";
 
 /**
@@ -16,16 +17,11 @@ const CANVAS_PX = [960, 1920] as const;
 
 export type Detail = "skeletons" | "joints" | "nothing";
 
-export interface OverlayStyle {
+export interface OverlayStyle extends Marks {
   readonly detail: Detail;
   readonly skeleton: readonly (readonly [number, number])[];
   /** Canvas pixels a pixel of the video. */
   readonly scale: number;
-  /** Whether somebody is followed, and who of these people it is. */
-  readonly following: boolean;
-  readonly followed: Person | undefined;
-  /** The person that is pointed at. */
-  readonly pointed: Person | undefined;
   readonly hideOthers: boolean;
 }
 

@@ -5,9 +5,9 @@
 
 import type { Ticking } from "./clock.ts";
 import { type Cut, marked } from "./cut.ts";
+import { Follower } from "./follow.ts";
 import type { FrameTable } from "./frame_table.ts";
-import { type Detail, personAt, prepare } from "./overlay.ts";
-import { PeopleLayer } from "./people_layer.ts";
+import { type Detail, drawPeople, personAt, prepare } from "./overlay.ts";
 import type { Footage, Picture } from "./picture.ts";
 import type { PlayerState } from "./player_state.ts";
 import { isHeard, playReel, stepBackward } from "./playing.ts";
@@ -23,7 +23,7 @@ export class Player {
   private readonly footage: Footage;
   private readonly store: PoseStore;
   private readonly onState: (state: PlayerState) => void;
-  private readonly layer = new PeopleLayer();
+  private readonly follower = new Follower();
   private picture: Picture | undefined;
   private poses: FramePoses | undefined;
   /** The frame that was asked for last. */
@@ -32,6 +32,8 @@ export class Player {
   private settling: Promise<void> | undefined;
   private playing: -1 | 0 | 1 = 0;
   private speed = 1;
+  private detail: Detail = "skeletons";
+  private hideOthers = false;
   private volume = 1;
   private cut: Cut = {};
   /** What is shown is being recorded, and follows no other wish. */
@@ -63,10 +65,10 @@ export class Player {
       speed: this.speed,
       certainty: this.footage.certainty,
       poses: this.poses,
-      following: this.layer.following,
-      followed: this.layer.followed,
-      hideOthers: this.layer.hideOthers,
-      detail: this.layer.detail,
+      following: this.follower.active,
+      followed: this.follower.followed,
+      hideOthers: this.hideOthers,
+      detail: this.detail,
       volume: this.volume,
       cut: this.cut,
       recorded: this.recorded,
@@ -151,12 +153,12 @@ export class Player {
   }
 
   setDetail(detail: Detail): void {
-    this.layer.detail = detail;
+    this.detail = detail;
     this.paint();
   }
 
   setHideOthers(hide: boolean): void {
-    this.layer.hideOthers = hide;
+    this.hideOthers = hide;
     this.paint();
   }
 
@@ -167,13 +169,13 @@ export class Player {
   }
 
   follow(person: Person | undefined): void {
-    this.layer.follow(person);
+    this.follower.follow(person);
     this.paint();
   }
 
   /** Draw a box around somebody in the picture; around nobody without. */
   point(person: Person | undefined): void {
-    this.layer.pointed = person;
+    this.follower.pointed = person;
     this.paint();
   }
 
@@ -276,8 +278,15 @@ export class Player {
     const { width, height } = context.canvas;
     this.poses = picture.frame === undefined ? undefined : this.store.peek(picture.frame);
     const people = this.poses?.state === "done" ? this.poses.people : [];
+    const marks = this.follower.mark(people);
     picture.draw(context, width, height);
-    this.layer.draw(context, people, this.table);
+    drawPeople(context, people, {
+      detail: this.detail,
+      skeleton: this.table.header.skeleton,
+      scale: width / this.table.header.width,
+      ...marks,
+      hideOthers: this.hideOthers,
+    });
     this.tell();
   }
 
