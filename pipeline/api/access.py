@@ -21,6 +21,8 @@ ACCESS_FIELD = "x-access"
 #: Anybody; whoever is signed in or has a key; an account that may make teams. Else a role in the team of the path.
 PUBLIC, KNOWN, ACCOUNT, OPERATOR = "public", "known", "account", "operator"
 
+_NO_TEAM = "there is no such team, or you are not in it"
+
 
 def system_of(request: Request) -> System:
     """The servers that this process works with."""
@@ -124,13 +126,24 @@ def account_of(caller: CallerOf) -> AccountRow:
 
 def team_of(request: Request) -> TeamOf:
     """The team of the path, whose member the caller is."""
-    team: TeamOf = request.state.team
+    team: TeamOf | None = getattr(request.state, "team", None)
+    if team is None:  # its id could not be read, so that nobody looked for it
+        raise NotFound(_NO_TEAM)
     return team
 
 
 #: The team of the path and the caller's account; of an endpoint that `allow` or `allow_accounts` declares.
 TeamOfPath = Annotated[TeamOf, Depends(team_of)]
 AccountOf = Annotated[AccountRow, Depends(account_of)]
+
+
+def still_allowed(request: Request, system: System, team_id: UUID, role: Role) -> bool:
+    """Whether who made a request that is still being answered has this role in the team now."""
+    try:
+        _team_for(caller_of(request, system), team_id, role, None)
+    except (NotSignedIn, NotAllowed, NotFound):
+        return False
+    return True
 
 
 def _team_for(caller: Caller, team_id: UUID, role: Role, shared_video: str | None) -> TeamOf:
@@ -144,7 +157,7 @@ def _team_for(caller: Caller, team_id: UUID, role: Role, shared_video: str | Non
         return TeamOf(shared.team_id, shared.team, Role.VIEWER)
     if not caller.known and shared is None:
         raise NotSignedIn
-    raise NotFound("there is no such team, or you are not in it")
+    raise NotFound(_NO_TEAM)
 
 
 def _declare(access: str, check: Callable[..., None]) -> dict[str, Any]:

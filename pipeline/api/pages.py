@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
+from mimetypes import guess_type
 from pathlib import Path
 
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.responses import FileResponse
+from starlette.datastructures import Headers
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
@@ -15,11 +18,20 @@ from pipeline.web import built_pages
 
 
 class _Assets(StaticFiles):
-    """Files whose names have a hash of their content."""
+    """Files whose names have a hash of their content. Some were compressed when they were built."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
-        response = await super().get_response(path, scope)
+        compressed = f"{path}.gz"
+        takes = "gzip" in Headers(scope=scope).get("accept-encoding", "")
+        if takes and self.lookup_path(compressed)[1] is not None:
+            response = await super().get_response(compressed, scope)
+            kind = guess_type(path)[0] or "application/octet-stream"
+            response.headers["Content-Type"] = f"{kind}; charset=utf-8" if kind.startswith("text/") else kind
+            response.headers["Content-Encoding"] = "gzip"
+        else:
+            response = await super().get_response(path, scope)
         response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
+        response.headers.add_vary_header("Accept-Encoding")
         return response
 
 
@@ -37,6 +49,8 @@ def serve_pages(app: FastAPI) -> None:
 def _document(pages: Path):  # type: ignore[no-untyped-def]
     async def answer(request: Request) -> Response:
         if request.url.path.startswith("/api/"):
+            if request.method == "HEAD":
+                raise HTTPException(HTTPStatus.METHOD_NOT_ALLOWED)
             raise NotFound("there is nothing at this address; /api/v1/openapi.json lists what there is")
         return FileResponse(pages / "index.html", headers={"Cache-Control": "no-cache"})
 

@@ -14,6 +14,7 @@ from starlette.types import Scope
 
 from pipeline.errors import (
     DuplicateContent,
+    InvalidWeights,
     NotAllowed,
     NotFound,
     NotSignedIn,
@@ -52,6 +53,7 @@ _STATUS: tuple[tuple[type[PoselineError], HTTPStatus], ...] = (
     (UsageError, HTTPStatus.BAD_REQUEST),
     (DuplicateContent, HTTPStatus.CONFLICT),
     (RunFailed, HTTPStatus.CONFLICT),
+    (InvalidWeights, HTTPStatus.CONFLICT),
     (VideoRejected, HTTPStatus.UNPROCESSABLE_ENTITY),
     (SourceGone, HTTPStatus.GONE),
     (ServiceUnavailable, HTTPStatus.SERVICE_UNAVAILABLE),

@@ -71,7 +71,7 @@ def server_config(
 ) -> uvicorn.Config:
     """How uvicorn runs the application."""
     return uvicorn.Config(
-        build_app(system),
+        build_app(system, https_alone=certificate is None),
         http="httptools",
         ws="none",
         lifespan="off",

@@ -107,9 +107,9 @@ def get_upload(*, system: SystemOf, team: TeamOfPath, upload_id: UUID) -> Upload
 
 
 @router.delete("/teams/{team_id}/uploads/{upload_id}", status_code=status.HTTP_204_NO_CONTENT, **allow(Role.COACH))
-def delete_upload(*, system: SystemOf, team: TeamOfPath, upload_id: UUID) -> None:
+def delete_upload(*, system: SystemOf, team: TeamOfPath, caller: CallerOf, upload_id: UUID) -> None:
     """Give an upload up. Nothing of it is left."""
-    abandon_upload(system, team, upload_id)
+    abandon_upload(system, team, caller, upload_id)
 
 
 @router.put("/teams/{team_id}/uploads/{upload_id}/parts/{number}", **_of_bytes(allow(Role.COACH)))

@@ -37,7 +37,7 @@ def demo(console: Console, out: Path) -> None:
     outcome = write_outcome(console, submission, run, out, "jsonl", preview=True, picture=False)
     total_s = round(time.monotonic() - begun_at, 1)
     flower = f"http://127.0.0.1:{console.settings.flower_port}"
-    pages = demo_link(console.system)
+    pages = demo_link(console.system, TEAM, submission.video_id)
     addresses = {"pages": pages, "flower": flower, "home": str(console.home)}
     if console.print_json({**outcome.to_dict(), **addresses, "total_s": total_s}):
         return
@@ -49,7 +49,7 @@ def demo(console: Console, out: Path) -> None:
     print_outcome(console, outcome)
     console.print("")
     rows = [
-        ("pages", f"{pages} (signs you in, once)"),
+        ("pages", f"{pages} (signs you in, once, and shows the clip)"),
         ("database", f'{database}  (psql "$({command})")'),
         ("Flower", flower_address(console)),
     ]

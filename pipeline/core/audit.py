@@ -12,6 +12,8 @@ class Action(StrEnum):
     SIGN_IN_FAILED = "sign_in_failed"
     PASSWORD_CHANGED = "password_changed"  # noqa: S105
     EMAIL_CHANGED = "email_changed"
+    PROVIDER_CONNECTED = "provider_connected"
+    PROVIDER_DISCONNECTED = "provider_disconnected"
     SESSION_ENDED = "session_ended"
     LINK_MADE = "link_made"
     TEAM_MADE = "team_made"
@@ -30,6 +32,7 @@ class Action(StrEnum):
     SHARE_OPENED = "share_opened"
     SHARE_REVOKED = "share_revoked"
     VIDEO_UPLOADED = "video_uploaded"
+    UPLOAD_GIVEN_UP = "upload_given_up"
     VIDEO_DELETED = "video_deleted"
     VIDEO_DOWNLOADED = "video_downloaded"
     TAGS_CHANGED = "tags_changed"

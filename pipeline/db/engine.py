@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, Select, column, create_engine, event,
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from pipeline.errors import Deadlock, SchemaOutdated, ServiceUnavailable, UsageError, WrongEncoding
+from pipeline.errors import Deadlock, PoselineError, SchemaOutdated, ServiceUnavailable, UsageError, WrongEncoding
 
 CONNECT_TIMEOUT_S = 5
 STATEMENT_TIMEOUT_MS = 60_000
@@ -122,11 +122,13 @@ def database_errors() -> Iterator[None]:
         raise
 
 
-def _unfit(error: BaseException | None) -> ServiceUnavailable | None:
-    """What is wrong with the database, where that is the cause of a statement's error."""
+def _unfit(error: BaseException | None) -> PoselineError | None:
+    """What is wrong with the database or with a text, where that is the cause of a statement's error."""
     if isinstance(error, UndefinedTable | UndefinedColumn):
         cause = _one_line(str(error))
         return SchemaOutdated(f"the database lacks tables of this Poseline ({cause}): run `poseline db upgrade`")
+    if isinstance(error, psycopg.DataError) and "NUL" in str(error):
+        return UsageError("a text holds the character NUL (\\0), which cannot be kept; leave it out")
     if isinstance(error, InsufficientPrivilege):
         cause = _one_line(str(error))
         return ServiceUnavailable(f"Postgres refuses ({cause}): connect as the owner of Poseline's tables")

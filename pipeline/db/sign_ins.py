@@ -184,14 +184,24 @@ _BLOCK = text("""
 UPDATE sign_in_failure SET blocked_until = clock_timestamp() + make_interval(secs => :seconds) WHERE subject = :subject
 """)
 
+_RIGHT = text("""
+UPDATE sign_in_failure SET
+    failures = greatest(failures - 1, 0),
+    blocked_until = CASE WHEN failures > :free + 1 THEN blocked_until END
+WHERE subject = :subject
+""")
+
 _BLOCKED = text("""
 SELECT max(extract(epoch FROM blocked_until - clock_timestamp())) FROM sign_in_failure
 WHERE subject = ANY(:subjects) AND blocked_until > clock_timestamp()
 """)
 
 
-def note_failure(connection: Connection, subject: str, forget_s: float) -> int:
-    """Count a wrong password for an address. Returns how many there were, none of which was `forget_s` ago."""
+def count_attempt(connection: Connection, subject: str, forget_s: float) -> int:
+    """Count a password for an address as a wrong one, before it is looked at: so those that come at once count, too.
+
+    Returns how many there were, none of which was `forget_s` ago.
+    """
     count: int = connection.execute(_FAILED, {"subject": subject, "forget_s": forget_s}).scalar_one()
     return count
 
@@ -209,6 +219,11 @@ def blocked_s(connection: Connection, subjects: list[str]) -> float:
 def forget_failures(connection: Connection, subject: str) -> None:
     """The password was right."""
     connection.execute(text("DELETE FROM sign_in_failure WHERE subject = :subject"), {"subject": subject})
+
+
+def take_back_attempt(connection: Connection, subject: str, free: int) -> None:
+    """The password was right: it does not count, and what it alone had refused is allowed again."""
+    connection.execute(_RIGHT, {"subject": subject, "free": free})
 
 
 def _stale(column: ColumnElement[Any]) -> ColumnElement[Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from sqlalchemy import Connection
 
 from pipeline.core.link_kind import LinkKind
@@ -60,8 +62,8 @@ def new_password_link(system: System, email: str) -> str:
         return make_link(connection, base, LinkKind.NEW_PASSWORD, account_id=account.id)
 
 
-def demo_link(system: System) -> str:
-    """A link that signs an operator in once, who may see what `poseline demo` analysed.
+def demo_link(system: System, team: str, video_id: UUID) -> str:
+    """A link that signs an operator in once and shows the video that `poseline demo` analysed.
 
     Where nobody has an account, one without a password is made for it.
     """
@@ -72,7 +74,10 @@ def demo_link(system: System) -> str:
             if account is None:
                 account = _account(connection, DEMO_EMAIL)
             become_first_owner(connection, account)
-        return _sign_in_link(connection, system, account)
+        team_id = ensure_team(connection, team)
+        if team_id in select_ownerless_teams(connection):
+            set_role(connection, team_id, account.id, Role.OWNER)
+        return f"{_sign_in_link(connection, system, account)}#/t/{team_id}/videos/{video_id}"
 
 
 def become_first_owner(connection: Connection, account: AccountRow) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from pipeline.errors import UsageError
+from pipeline.errors import ServiceUnavailable, UsageError
 
 #: NIST SP 800-63B: length is what counts.
 _SHORTEST = 10
@@ -15,6 +18,24 @@ _SHORTEST = 10
 _LONGEST = 1024
 
 _HASHER = PasswordHasher()
+#: Each takes 64 MiB and a processor, and whoever waits takes a thread from all other requests.
+_hashing, _here = threading.BoundedSemaphore(2), threading.BoundedSemaphore(8)
+
+
+@contextmanager
+def _turn() -> Iterator[None]:
+    """Wait for the turn to hash.
+
+    Raises:
+        ServiceUnavailable: too many wait already.
+    """
+    if not _here.acquire(blocking=False):
+        raise ServiceUnavailable("too many passwords are being checked; try again in a moment")
+    try:
+        with _hashing:
+            yield
+    finally:
+        _here.release()
 
 
 @cache
@@ -40,17 +61,24 @@ def hash_password(password: str) -> str:
 
     Raises:
         UsageError: it is too short or too long.
+        ServiceUnavailable: too many passwords come at once.
     """
     check_password(password)
-    return _HASHER.hash(password)
+    with _turn():
+        return _HASHER.hash(password)
 
 
 def is_right(password: str, kept: str | None) -> bool:
-    """Whether this is the password that was kept; takes as long where none is."""
+    """Whether this is the password that was kept; takes as long where none is.
+
+    Raises:
+        ServiceUnavailable: too many passwords come at once.
+    """
     if len(password) > _LONGEST:
         return False
     try:
-        return _HASHER.verify(kept or _nobody(), password) and kept is not None
+        with _turn():
+            return _HASHER.verify(kept or _nobody(), password) and kept is not None
     except (VerificationError, InvalidHashError):
         return False
 

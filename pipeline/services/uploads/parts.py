@@ -12,12 +12,15 @@ from datetime import datetime
 from typing import IO
 from uuid import UUID
 
+from pipeline.core.audit import Action
 from pipeline.core.upload_parts import size_of_part
 from pipeline.db import part_uploads as db
 from pipeline.db.accounts import TeamOf
 from pipeline.db.engine import transaction
 from pipeline.db.part_uploads import PartRow, UploadRow
 from pipeline.errors import NotFound, PartsMissing, StoreFull, UsageError
+from pipeline.services.accounts.audit import note_done
+from pipeline.services.accounts.callers import Caller
 from pipeline.services.pressure import note_store_full
 from pipeline.services.system import System
 from pipeline.services.upload_steps import forget_upload
@@ -165,7 +168,7 @@ def _note(system: System, expected: Expected, etag: str) -> PartRow:
     return part
 
 
-def abandon_upload(system: System, team: TeamOf, upload_id: UUID) -> None:
+def abandon_upload(system: System, team: TeamOf, caller: Caller, upload_id: UUID) -> None:
     """Give an upload up: nothing of it is left.
 
     Raises:
@@ -177,3 +180,4 @@ def abandon_upload(system: System, team: TeamOf, upload_id: UUID) -> None:
     if not row.is_open:
         raise UsageError("this upload is complete; delete the video that it became")
     forget_upload(system, row.id, row.key)
+    note_done(system, caller, Action.UPLOAD_GIVEN_UP, team_id=team.id, subject=str(row.id), size_bytes=row.size_bytes)

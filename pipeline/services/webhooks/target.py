@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Mapping
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from urllib.parse import SplitResult, urlsplit
 
 import urllib3
@@ -18,6 +18,7 @@ from pipeline.errors import UsageError
 
 _TIMEOUT_S = 10.0
 _LONGEST_URL = 2000
+_NAT64, _LOCAL_NAT64 = IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48")
 
 
 def check_url(url: str, *, private: bool) -> SplitResult:
@@ -90,5 +91,14 @@ def _is_private(host: str) -> bool:
         address = ip_address(host.partition("%")[0])
     except ValueError:
         return False
-    mapped = getattr(address, "ipv4_mapped", None)
-    return not (mapped or address).is_global or (mapped or address).is_multicast
+    if address in _LOCAL_NAT64:
+        return True
+    inner = _ipv4_within(address) if isinstance(address, IPv6Address) else None
+    return any(not each.is_global or each.is_multicast for each in (address, inner) if each is not None)
+
+
+def _ipv4_within(address: IPv6Address) -> IPv4Address | None:
+    """Where a gateway sends what goes to an address that holds another: mapped, 6to4, Teredo or NAT64."""
+    if address in _NAT64:
+        return IPv4Address(address.packed[-4:])
+    return address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)

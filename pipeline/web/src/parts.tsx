@@ -1,8 +1,8 @@
 /** Small parts that many pages use. */
 
-import type { ComponentChildren } from "preact";
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 import { messageOf } from "./api.ts";
+import { Field } from "./form.tsx";
 
 /** What went wrong, told at once to those who hear the page, too. */
 export function Failure({ error }: { error: unknown }) {
@@ -10,24 +10,6 @@ export function Failure({ error }: { error: unknown }) {
     <p role="alert" class="failure">
       {messageOf(error)}
     </p>
-  );
-}
-
-interface FieldProps {
-  readonly label: string;
-  readonly hint?: string;
-  readonly children: ComponentChildren;
-}
-
-/** A control with its label above it, and a hint. */
-export function Field({ label, hint, children }: FieldProps) {
-  return (
-    // biome-ignore lint/a11y/noLabelWithoutControl: the control is among the children
-    <label class="field">
-      <span>{label}</span>
-      {children}
-      {hint && <small>{hint}</small>}
-    </label>
   );
 }
 

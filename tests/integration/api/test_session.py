@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import re
+from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
 import urllib3
@@ -47,6 +49,47 @@ def test_passwords_cannot_be_tried_without_end(system: System, origin: str) -> N
     assert int(refused.headers["retry-after"]) >= 1
 
 
+def test_passwords_that_come_at_once_are_counted_as_those_that_come_one_by_one(system: System, origin: str) -> None:
+    with_password(system, "coach@example.org")
+    wrong = {"email": "coach@example.org", "password": "a guess of many"}
+    with ThreadPoolExecutor(40) as pool:
+        answers = list(pool.map(lambda _: Client(origin).ask("POST", "/session", wrong).status, range(40)))
+    assert set(answers) <= {401, 429, 503}
+    # The fifth is free, the sixth begins the wait; it may end while the 40 are on their way.
+    assert answers.count(401) <= 10
+
+
+def test_the_right_password_counts_neither_for_the_account_nor_for_the_address(system: System, origin: str) -> None:
+    with_password(system, "coach@example.org")
+    browser = Client(origin)
+    assert browser.ask("POST", "/session", {"email": "nobody@example.org", "password": "wrong"}).status == 401
+    sql(system, "UPDATE sign_in_failure SET failures = 20")
+    right = {"email": "coach@example.org", "password": PASSWORD}
+    assert [browser.ask("POST", "/session", right).status for _ in range(2)] == [200] * 2
+    assert sql(system, "SELECT failures FROM sign_in_failure") == [(20,), (20,)]
+    assert sql(system, "SELECT count(*) FROM web_session") == [(1,)], "each ends the one before it in this browser"
+
+
+def test_what_is_no_id_or_no_text_is_no_error_of_the_server(system: System, origin: str) -> None:
+    team = make_team(system, "ours")
+    browser = signed_in(system, origin, "coach@example.org", ours=Role.OWNER)
+    for path in ("/teams/x/videos", "/teams/%00/members", "/teams/{}/keys"):
+        assert browser.ask("GET", path).status in {404, 422}, path
+    assert browser.ask("GET", f"/teams/{team}/videos?name=%00").status == 400
+    assert browser.ask("POST", f"/teams/{team}/keys", {"name": "a\0b"}).status == 400
+    assert browser.ask("HEAD", f"/teams/{team}/videos").status == 405
+
+
+def test_no_body_is_read_that_is_longer_than_any_may_be(origin: str) -> None:
+    for headers in ({}, {"Transfer-Encoding": "chunked"}):
+        body = iter([b" " * 2**16] * 64) if headers else b" " * 2**22
+        answer = urllib3.request(
+            "POST", f"{origin}/api/v1/session", body=body, headers={"Content-Type": "application/json", **headers}
+        )
+        assert answer.status == 413
+        assert "at most 1 MiB" in answer.json()["detail"]
+
+
 def test_another_sites_page_cannot_do_anything(system: System, origin: str) -> None:
     browser = signed_in(system, origin, "coach@example.org")
     for headers in ({"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
@@ -73,6 +116,12 @@ def test_pages_are_served_under_their_policy(origin: str) -> None:
         assert "default-src 'self'" in page.headers["content-security-policy"]
     asset = re.search(r"/assets/[^\"]+\.js", page.data.decode())
     assert asset is not None
-    assert "immutable" in urllib3.request("GET", f"{origin}{asset[0]}").headers["cache-control"]
+    plain = urllib3.request("GET", f"{origin}{asset[0]}", decode_content=False)
+    packed = urllib3.request("GET", f"{origin}{asset[0]}", headers={"Accept-Encoding": "gzip"}, decode_content=False)
+    assert packed.headers["content-encoding"] == "gzip"
+    assert packed.headers["content-type"] == plain.headers["content-type"]
+    assert packed.headers["vary"] == plain.headers["vary"] == "Accept-Encoding"
+    assert "immutable" in packed.headers["cache-control"]
+    assert gzip.decompress(packed.data) == plain.data
     missing = urllib3.request("GET", f"{origin}/api/v1/nothing")
     assert (missing.status, missing.headers["content-type"]) == (404, "application/problem+json")

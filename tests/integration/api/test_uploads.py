@@ -11,8 +11,10 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from pipeline.core.audit import Action
 from pipeline.core.roles import Role
 from pipeline.core.upload_parts import MIB
+from pipeline.db.audit import select_audit
 from pipeline.db.engine import transaction
 from pipeline.db.pressure import put_pressure
 from pipeline.services.reconcile.uploads import complete_sent_uploads, remove_abandoned_uploads
@@ -201,6 +203,9 @@ def test_an_upload_is_given_up(system: System, coach: Client, team: UUID, conten
     put_all(coach, team, upload, content, [1])
     assert coach.ask("DELETE", f"/teams/{team}/uploads/{upload}").status == 204
     assert coach.ask("DELETE", f"/teams/{team}/uploads/{upload}").status == 404
+    with transaction(system.engine) as connection:
+        noted = [row.action for row in select_audit(connection, team, before=None, limit=10)]
+    assert noted.count(Action.UPLOAD_GIVEN_UP) == 1
     assert put(coach, team, upload, 2, parts_of(content)[1]).status == 404
     assert_no_upload_left(system, team)
 

@@ -145,6 +145,12 @@ def test_a_run_that_ends_in_a_slow_transaction_is_told(
         *("http://example.org/", "https://127.0.0.1/", "https://localhost/", "https://10.1.2.3/", "https://[::1]/"),
         *("https://169.254.169.254/latest/meta-data", "https://[::ffff:192.168.0.1]/", "https://[fd00::1]/"),
         *("ftp://example.org/", "https://user:secret@example.org/", "https:///x", "https://0.0.0.0/", "nonsense"),
+        *(
+            "https://[64:ff9b::7f00:1]/",
+            "https://[64:ff9b:1::1]/",
+            "https://[2002:7f00:1::]/",
+            "https://[::ffff:10.0.0.1]/",
+        ),
     ],
 )
 def test_an_address_of_a_private_network_is_refused(url: str) -> None:

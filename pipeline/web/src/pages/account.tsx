@@ -1,15 +1,19 @@
 import { useState } from "preact/hooks";
-import { get, patch, post, remove } from "../api.ts";
+import { patch, post } from "../api.ts";
+import { type Collection, useCollection } from "../collection.ts";
+import { onSent, TextField } from "../form.tsx";
 import { Frame } from "../frame.tsx";
-import { Failure, Field, Time, useAction, useLoaded } from "../parts.tsx";
+import { loadOwnAccount } from "../own_account.ts";
+import { Failure, Time, useAction, useLoaded } from "../parts.tsx";
 import { navigate } from "../router.ts";
-import type { AccountOut, Sessions as SessionList, SessionOut } from "../schema.ts";
+import type { AccountOut, SessionOut } from "../schema.ts";
 import { loadMe, me, signOut, type Team } from "../session.ts";
+import { Provider } from "./account_provider.tsx";
 
 /** One's own name, address, password, sessions and teams. */
 export default function AccountPage() {
-  const account = useLoaded("account", (signal) => get<AccountOut>("/account", { signal }));
-  const sessions = useLoaded("sessions", (signal) => get<SessionList>("/account/sessions", { signal }));
+  const account = useLoaded("account", loadOwnAccount);
+  const sessions = useCollection<SessionOut>("/account/sessions");
   return (
     <Frame
       title="Your account"
@@ -19,10 +23,10 @@ export default function AccountPage() {
         </button>
       }
     >
-      <Failure error={account.error ?? sessions.error} />
+      <Failure error={account.error} />
       {account.value && (
         <>
-          {!account.value.has_password && (
+          {!account.value.has_password && !account.value.provider && (
             <p role="alert">Your account has no password yet. Choose one, or this browser is your only way in.</p>
           )}
           <Name key={`${account.value.name} ${account.value.email}`} account={account.value} onDone={account.reload} />
@@ -34,8 +38,17 @@ export default function AccountPage() {
           />
         </>
       )}
+      {account.value && me.value?.provider && (
+        <Provider
+          account={account.value}
+          name={me.value.provider}
+          onDone={async () => {
+            await Promise.all([account.reload(), sessions.reload()]);
+          }}
+        />
+      )}
       <Teams />
-      {sessions.value && <Sessions items={sessions.value.items} onDone={sessions.reload} />}
+      <Sessions sessions={sessions} />
       <p class="soft">
         <a href="/browser">What this browser can do</a>
       </p>
@@ -54,8 +67,7 @@ function Name({ account, onDone }: FormProps) {
   const [password, setPassword] = useState("");
   const action = useAction();
   const moves = email.trim().toLowerCase() !== account.email;
-  const submit = async (event: Event) => {
-    event.preventDefault();
+  const submit = async () => {
     const change = { name, ...(moves ? { email, password } : {}) };
     if (await action.run(() => patch("/account", change))) {
       await Promise.all([onDone(), loadMe()]);
@@ -64,35 +76,25 @@ function Name({ account, onDone }: FormProps) {
   return (
     <section aria-labelledby="who">
       <h2 id="who">Name and address</h2>
-      <form class="stack" onSubmit={(event) => void submit(event)}>
-        <Field label="Name">
-          <input
-            autocomplete="name"
-            required
-            maxLength={100}
-            value={name}
-            onInput={(event) => setName(event.currentTarget.value)}
-          />
-        </Field>
-        <Field label="E-mail address">
-          <input
-            type="email"
-            autocomplete="username"
-            required
-            value={email}
-            onInput={(event) => setEmail(event.currentTarget.value)}
-          />
-        </Field>
+      <form class="stack" onSubmit={onSent(submit)}>
+        <TextField label="Name" autocomplete="name" required maxLength={100} value={name} onChange={setName} />
+        <TextField
+          label="E-mail address"
+          type="email"
+          autocomplete="username"
+          required
+          value={email}
+          onChange={setEmail}
+        />
         {moves && account.has_password && (
-          <Field label="Password, to change the address">
-            <input
-              type="password"
-              autocomplete="current-password"
-              required
-              value={password}
-              onInput={(event) => setPassword(event.currentTarget.value)}
-            />
-          </Field>
+          <TextField
+            label="Password, to change the address"
+            type="password"
+            autocomplete="current-password"
+            required
+            value={password}
+            onChange={setPassword}
+          />
         )}
         <Failure error={action.error} />
         <button type="submit" disabled={action.busy || (name === account.name && !moves)}>
@@ -108,8 +110,7 @@ function Password({ account, onDone }: FormProps) {
   const [fresh, setFresh] = useState("");
   const [saved, setSaved] = useState(false);
   const action = useAction();
-  const submit = async (event: Event) => {
-    event.preventDefault();
+  const submit = async () => {
     setSaved(false);
     if (await action.run(() => post("/account/password", { current, new: fresh }))) {
       setCurrent("");
@@ -121,28 +122,27 @@ function Password({ account, onDone }: FormProps) {
   return (
     <section aria-labelledby="password">
       <h2 id="password">Password</h2>
-      <form class="stack" onSubmit={(event) => void submit(event)}>
+      <form class="stack" onSubmit={onSent(submit)}>
         {account.has_password && (
-          <Field label="Password so far">
-            <input
-              type="password"
-              autocomplete="current-password"
-              required
-              value={current}
-              onInput={(event) => setCurrent(event.currentTarget.value)}
-            />
-          </Field>
-        )}
-        <Field label="New password" hint="At least 10 characters. Every other session ends.">
-          <input
+          <TextField
+            label="Password so far"
             type="password"
-            autocomplete="new-password"
+            autocomplete="current-password"
             required
-            minLength={10}
-            value={fresh}
-            onInput={(event) => setFresh(event.currentTarget.value)}
+            value={current}
+            onChange={setCurrent}
           />
-        </Field>
+        )}
+        <TextField
+          label="New password"
+          hint="At least 10 characters. Every other session ends."
+          type="password"
+          autocomplete="new-password"
+          required
+          minLength={10}
+          value={fresh}
+          onChange={setFresh}
+        />
         <Failure error={action.error} />
         {saved && <p role="status">The new password is saved.</p>}
         <button type="submit" disabled={action.busy}>
@@ -165,8 +165,7 @@ function Teams() {
       });
     }
   };
-  const make = async (event: Event) => {
-    event.preventDefault();
+  const make = async () => {
     await action.run(async () => {
       const team = await post<Team>("/teams", { name });
       await loadMe();
@@ -202,10 +201,8 @@ function Teams() {
       </table>
       <Failure error={action.error} />
       {me.value?.operator && (
-        <form class="row" onSubmit={(event) => void make(event)}>
-          <Field label="New team">
-            <input required maxLength={64} value={name} onInput={(event) => setName(event.currentTarget.value)} />
-          </Field>
+        <form class="row" onSubmit={onSent(make)}>
+          <TextField label="New team" required maxLength={64} value={name} onChange={setName} />
           <button type="submit" disabled={action.busy}>
             Make it
           </button>
@@ -215,13 +212,7 @@ function Teams() {
   );
 }
 
-function Sessions({ items, onDone }: { items: readonly SessionOut[]; onDone: () => Promise<void> }) {
-  const action = useAction();
-  const end = (id: string) =>
-    action.run(async () => {
-      await remove(`/account/sessions/${id}`);
-      await onDone();
-    });
+function Sessions({ sessions }: { sessions: Collection<SessionOut> }) {
   return (
     <section aria-labelledby="sessions">
       <h2 id="sessions">Where you are signed in</h2>
@@ -234,7 +225,7 @@ function Sessions({ items, onDone }: { items: readonly SessionOut[]; onDone: () 
           </tr>
         </thead>
         <tbody>
-          {items.map((session) => (
+          {sessions.items.map((session) => (
             <tr key={session.id}>
               <td>{session.client || "unknown"}</td>
               <td>
@@ -244,7 +235,12 @@ function Sessions({ items, onDone }: { items: readonly SessionOut[]; onDone: () 
                 {session.this ? (
                   <span class="soft">this browser</span>
                 ) : (
-                  <button type="button" class="quiet" disabled={action.busy} onClick={() => void end(session.id)}>
+                  <button
+                    type="button"
+                    class="quiet"
+                    disabled={sessions.busy}
+                    onClick={() => void sessions.drop(session.id)}
+                  >
                     Sign out there
                   </button>
                 )}
@@ -253,7 +249,7 @@ function Sessions({ items, onDone }: { items: readonly SessionOut[]; onDone: () 
           ))}
         </tbody>
       </table>
-      <Failure error={action.error} />
+      <Failure error={sessions.error} />
     </section>
   );
 }

@@ -1,20 +1,24 @@
 import { useState } from "preact/hooks";
-import { get, patch, post, remove, teamPath } from "../api.ts";
+import { get, patch, remove, teamPath } from "../api.ts";
+import { useCollection } from "../collection.ts";
+import { ChoiceField, onSent, TextField } from "../form.tsx";
 import { Frame, NotFound } from "../frame.tsx";
 import type { PageProps } from "../pages.ts";
-import { Failure, Field, Secret, Time, useAction, useLoaded } from "../parts.tsx";
-import type { Invitations as InvitationList, InvitationMade, Members as MemberList, MemberOut } from "../schema.ts";
+import { Failure, Secret, Time, useAction, useLoaded } from "../parts.tsx";
+import type { InvitationMade, InvitationOut, Members as MemberList, MemberOut } from "../schema.ts";
 import { loadMe, me, type Role, type Team } from "../session.ts";
 import { Audit } from "./members_audit.tsx";
 import { Keys } from "./members_keys.tsx";
+import { Webhooks } from "./members_webhooks.tsx";
 
-const ROLES: readonly { readonly role: Role; readonly may: string }[] = [
-  { role: "viewer", may: "sees videos and poses" },
-  { role: "coach", may: "also uploads, analyses, shares and deletes" },
-  { role: "owner", may: "also invites, changes roles and makes keys" },
-];
+const ROLES: readonly Role[] = ["viewer", "coach", "owner"];
+const WITH_RIGHTS: Readonly<Record<Role, string>> = {
+  viewer: "viewer: sees videos and poses",
+  coach: "coach: also uploads, analyses, shares and deletes",
+  owner: "owner: also invites, changes roles and makes keys",
+};
 
-/** Who is in a team; for its owners also invitations, keys and the log. */
+/** Who is in a team; for its owners also invitations, keys, webhooks and the log. */
 export default function MembersPage({ team }: PageProps) {
   if (!team) {
     return <NotFound />;
@@ -25,6 +29,7 @@ export default function MembersPage({ team }: PageProps) {
       <Members team={team} />
       {owns && <Invitations team={team} />}
       {owns && <Keys team={team} />}
+      {owns && <Webhooks team={team} />}
       {owns && <Audit team={team} />}
     </Frame>
   );
@@ -69,9 +74,11 @@ function Members({ team }: { team: Team }) {
                     label={`Role of ${member.name}`}
                     value={member.role}
                     disabled={action.busy}
-                    onChange={(role) =>
-                      void change(() => patch(teamPath(team.id, "members", member.account_id), { role }))
-                    }
+                    onChange={(role) => {
+                      if (window.confirm(questionOf(member, role))) {
+                        void change(() => patch(teamPath(team.id, "members", member.account_id), { role }));
+                      }
+                    }}
                   />
                 ) : (
                   member.role
@@ -98,6 +105,12 @@ function Members({ team }: { team: Team }) {
   );
 }
 
+function questionOf({ name, email }: MemberOut, role: Role): string {
+  return email === me.value?.email
+    ? `Become ${role} yourself? Only another owner can make you owner again.`
+    : `Make ${name} ${role}? It counts from their next click on.`;
+}
+
 interface SelectProps {
   readonly label: string;
   readonly value: Role;
@@ -117,7 +130,7 @@ function RoleSelect({ label, value, disabled = false, onChange }: SelectProps) {
         event.currentTarget.value = value;
       }}
     >
-      {ROLES.map(({ role }) => (
+      {ROLES.map((role) => (
         <option key={role} value={role}>
           {role}
         </option>
@@ -127,60 +140,42 @@ function RoleSelect({ label, value, disabled = false, onChange }: SelectProps) {
 }
 
 function Invitations({ team }: { team: Team }) {
-  const path = teamPath(team.id, "invitations");
-  const waiting = useLoaded(team.id, (signal) => get<InvitationList>(path, { signal }));
+  const waiting = useCollection<InvitationOut>(teamPath(team.id, "invitations"));
   const [email, setEmail] = useState("");
   const [role, setRole] = useState<Role>("viewer");
   const [url, setUrl] = useState<string>();
-  const action = useAction();
-  const invite = async (event: Event) => {
-    event.preventDefault();
-    await action.run(async () => {
-      const made = await post<InvitationMade>(path, { role, email: email || null });
+  const invite = async () => {
+    const made = await waiting.add<InvitationMade>({ role, email: email || null });
+    if (made) {
       setUrl(made.url);
       setEmail("");
-      await waiting.reload();
-    });
+    }
   };
-  const withdraw = (id: string) =>
-    action.run(async () => {
-      await remove(`${path}/${id}`);
-      await waiting.reload();
-    });
   return (
     <section aria-labelledby="invite">
       <h2 id="invite">Invite somebody</h2>
-      <form class="row" onSubmit={(event) => void invite(event)}>
-        <Field label="E-mail address">
-          <input
-            type="email"
-            autocomplete="off"
-            placeholder="optional"
-            value={email}
-            onInput={(event) => setEmail(event.currentTarget.value)}
-          />
-        </Field>
-        <Field label="Role">
-          <select value={role} onChange={(event) => setRole(event.currentTarget.value as Role)}>
-            {ROLES.map((each) => (
-              <option key={each.role} value={each.role}>
-                {each.role}: {each.may}
-              </option>
-            ))}
-          </select>
-        </Field>
-        <button class="main" type="submit" disabled={action.busy}>
+      <form class="row" onSubmit={onSent(invite)}>
+        <TextField
+          label="E-mail address"
+          type="email"
+          autocomplete="off"
+          placeholder="optional"
+          value={email}
+          onChange={setEmail}
+        />
+        <ChoiceField label="Role" value={role} options={WITH_RIGHTS} onChange={setRole} />
+        <button class="main" type="submit" disabled={waiting.busy}>
           Make a link
         </button>
       </form>
-      <Failure error={action.error ?? waiting.error} />
+      <Failure error={waiting.error} />
       {url && (
         <div class="panel" role="status">
           <p>Send this link to whom you invite. It works once, for 14 days, and is shown only now.</p>
           <Secret label="Invitation link" value={url} />
         </div>
       )}
-      {waiting.value && waiting.value.items.length > 0 && (
+      {waiting.items.length > 0 && (
         <table class="cards">
           <thead>
             <tr>
@@ -191,7 +186,7 @@ function Invitations({ team }: { team: Team }) {
             </tr>
           </thead>
           <tbody>
-            {waiting.value.items.map((invitation) => (
+            {waiting.items.map((invitation) => (
               <tr key={invitation.id}>
                 <th scope="row">{invitation.email ?? "whoever has the link"}</th>
                 <td data-label="Role">{invitation.role}</td>
@@ -202,8 +197,8 @@ function Invitations({ team }: { team: Team }) {
                   <button
                     type="button"
                     class="quiet"
-                    disabled={action.busy}
-                    onClick={() => void withdraw(invitation.id)}
+                    disabled={waiting.busy}
+                    onClick={() => void waiting.drop(invitation.id)}
                   >
                     Take back
                   </button>

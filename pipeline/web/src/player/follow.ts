@@ -40,6 +40,11 @@ export class Follower {
   }
 }
 
+/** Whether these are the same person of the same picture; each time that a picture is drawn its people are read anew. */
+export function isSame(a: Person | undefined, b: Person | undefined): boolean {
+  return a !== undefined && b !== undefined && a.box.every((edge, index) => edge === b.box[index]);
+}
+
 export function intersectionOverUnion(a: Box, b: Box): number {
   const width = Math.min(a[2], b[2]) - Math.max(a[0], b[0]);
   const height = Math.min(a[3], b[3]) - Math.max(a[1], b[1]);
