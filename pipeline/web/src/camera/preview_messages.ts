@@ -10,7 +10,8 @@ export type Inference = "cpu" | "gpu";
 export type Files = Readonly<Record<string, string>>;
 
 export type Order =
-  | { readonly kind: "load"; readonly files: Files }
+  /** `bytes` is how many there are to come. */
+  | { readonly kind: "load"; readonly files: Files; readonly bytes: number }
   | {
       readonly kind: "find";
       /** The worker closes it. */

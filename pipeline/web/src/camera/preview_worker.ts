@@ -47,7 +47,7 @@ const canvas = new OffscreenCanvas(LONGEST_SIDE, LONGEST_SIDE);
 const context = canvas.getContext("2d");
 
 scope.onmessage = ({ data }: MessageEvent<Order>) => {
-  const work = data.kind === "load" ? load(data.files) : find(data);
+  const work = data.kind === "load" ? load(data.files, data.bytes) : find(data);
   work.catch((error: unknown) =>
     answer({ kind: "failed", reason: error instanceof Error ? error.message : `${error}` }),
   );
@@ -57,10 +57,13 @@ function answer(said: Answer, transfer: Transferable[] = []): void {
   scope.postMessage(said, transfer);
 }
 
-async function load(files: Files): Promise<void> {
+async function load(files: Files, bytes: number): Promise<void> {
   const scripts = Object.keys(files).filter((name) => name.endsWith(".js"));
   const others = Object.keys(files).filter((name) => !name.endsWith(".js"));
-  const held = await download(others.map((name) => [name, files[name] ?? ""]));
+  const held = await download(
+    others.map((name) => [name, files[name] ?? ""]),
+    bytes,
+  );
   standIn(files, held);
   scope.importScripts(files["pose.js"] ?? "");
   pose = new scope.Pose({ locateFile: (name) => files[name] ?? unknownFile(name, scripts) });
@@ -133,23 +136,25 @@ function inPixels(found: readonly Landmark[], width: number, height: number): Fl
   );
 }
 
-async function download(files: readonly (readonly [string, string])[]): Promise<Map<string, ArrayBuffer>> {
+async function download(
+  files: readonly (readonly [string, string])[],
+  total: number,
+): Promise<Map<string, ArrayBuffer>> {
   const answers = await Promise.all(
     files.map(async ([name, url]) => {
       const got = await fetch(url);
       if (!got.ok || !got.body) {
         throw new Error(`The preview's file ${name} could not be loaded (${got.status}). Reload the page.`);
       }
-      return { name, body: got.body, bytes: Number(got.headers.get("content-length")) || 0 };
+      return { name, body: got.body };
     }),
   );
-  const total = answers.reduce((sum, each) => sum + each.bytes, 0);
   let loaded = 0;
   const counted = () =>
     new TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>>({
       transform(chunk, controller) {
         loaded += chunk.byteLength;
-        answer({ kind: "progress", loaded, total: Math.max(total, loaded) });
+        answer({ kind: "progress", loaded, total });
         controller.enqueue(chunk);
       },
     });
