@@ -51,10 +51,16 @@ function Header({ team }: { team: Team | undefined }) {
         <nav aria-label="Team">
           <NavLink to={`/t/${team.id}/videos`}>Videos</NavLink>
           {includes(team.role, "coach") && <NavLink to={`/t/${team.id}/upload`}>Upload</NavLink>}
+          <NavLink to="/camera">Camera</NavLink>
           <NavLink to={`/t/${team.id}/members`}>Members</NavLink>
         </nav>
       )}
       {team && !member && <span class="soft">{team.name}, shared with you</span>}
+      {!team && (
+        <nav aria-label="Tools">
+          <NavLink to="/camera">Camera</NavLink>
+        </nav>
+      )}
       {who?.kind === "account" && (
         <nav class="end" aria-label="Account">
           <NavLink to="/account">{who.name}</NavLink>

@@ -37,10 +37,15 @@ export function teamOf(told: Me, id: string): Team | undefined {
   return told.teams.find((team) => team.id === id) ?? shared;
 }
 
-/** The team's page that was open last, or the first team's; where to go after signing in. */
-export function homeOf(told: Me): string {
+/** The team whose page was open last, or the first one. */
+export function lastTeam(told: Me): Team | undefined {
   const last = window.localStorage.getItem(LAST_TEAM);
-  const team = told.teams.find((each) => each.id === last) ?? told.teams[0];
+  return told.teams.find((each) => each.id === last) ?? told.teams[0];
+}
+
+/** Where to go after signing in. */
+export function homeOf(told: Me): string {
+  const team = lastTeam(told);
   return team ? `/t/${team.id}/videos` : "/account";
 }
 
