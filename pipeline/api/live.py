@@ -244,10 +244,12 @@ async def _first_of(*calls: Callable[[], Awaitable[Any]]) -> None:
 
 
 async def _close(socket: WebSocket, ended: _Ended) -> None:
-    with contextlib.suppress(WebSocketDisconnect, RuntimeError):
-        if ended.text is not None:
-            await socket.send_text(ended.text)
-        await socket.close(ended.code, _shortened(ended.reason))
+    """Tell the client why it is closed, unless it does not read."""
+    with contextlib.suppress(WebSocketDisconnect, RuntimeError, TimeoutError):
+        async with asyncio.timeout(_CONNECT_S):
+            if ended.text is not None:
+                await socket.send_text(ended.text)
+            await socket.close(ended.code, _shortened(ended.reason))
 
 
 def _refusal(reason: str, offer: Mode) -> _Ended:

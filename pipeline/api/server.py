@@ -21,6 +21,8 @@ from pipeline.services.webhooks.deliver import run_deliveries
 _GRACE_S = 5
 #: A WebSocket whose other side answers no ping for so long is gone.
 _PING_S = 10.0
+#: The other side of a connection that acknowledges nothing for so long is gone, too: closing waits for what was sent.
+_UNANSWERED_MS = 30_000
 #: M_ARENA_MAX, M_MMAP_THRESHOLD and M_TRIM_THRESHOLD of glibc's malloc.h.
 _MALLOC = {-8: 1, -3: 2**16, -1: 2**17}
 
@@ -34,6 +36,8 @@ def serve(system: System, listener: socket.socket, *, trusted_proxies: str, cert
         certificate: for TLS, with its private key, in PEM; plain HTTP without one.
     """
     _keep_memory_flat()
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; what the listener has, its connections have
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNANSWERED_MS)
     stopping = threading.Event()
     deliveries = threading.Thread(target=run_deliveries, args=(system, stopping), name="webhooks", daemon=True)
     deliveries.start()

@@ -75,25 +75,26 @@ def serve_live(
     engine, lost = _load(system, options)
     start_decoder()
     try:
-        asyncio.run(_serve(system, listener, options, engine, lost, on_ready))
+        asyncio.run(serve_engine(system, listener, options, engine, lost, on_ready))
     finally:
         engine.close()
     if lost:
         raise DeviceLost(lost[0])
 
 
-class _Lost(list[str]):
+class Lost(list[str]):
     """Why the device failed; `tell` is called then."""
 
     tell: Callable[[], None] = staticmethod(lambda: None)
 
     def note(self, reason: str) -> None:
+        """Note that it has, from any thread."""
         self.append(reason)
         self.tell()
 
 
-def _load(system: System, options: Options) -> tuple[Engine, _Lost]:
-    settings, lost = system.settings, _Lost()
+def _load(system: System, options: Options) -> tuple[Engine, Lost]:
+    settings, lost = system.settings, Lost()
     slots = options.slots or os.cpu_count() or 1
     placement = Placement(options.device, slots=slots, threads=options.threads, cache_path=settings.home / "engines")
     models = ModelCache(system, placement)
@@ -104,14 +105,15 @@ def _load(system: System, options: Options) -> tuple[Engine, _Lost]:
     return Engine(model, slots, report.frame_ms or 1.0, lost.note), lost
 
 
-async def _serve(
+async def serve_engine(
     system: System,
     listener: socket.socket,
     options: Options,
     engine: Engine,
-    lost: _Lost,
-    on_ready: Callable[[Host], None],
+    lost: Lost,
+    on_ready: Callable[[Host], None] = lambda _: None,
 ) -> None:
+    """Serve the sessions of an engine until this process is told to stop, or `lost` is."""
     host = Host(system, engine, options.name, options.url)
     loop, stopping = asyncio.get_running_loop(), asyncio.Event()
     lost.tell = partial(_set, loop, stopping)
@@ -157,7 +159,8 @@ async def _serve(
 
 
 def _set(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
-    loop.call_soon_threadsafe(event.set)
+    with contextlib.suppress(RuntimeError):  # the loop has ended already
+        loop.call_soon_threadsafe(event.set)
 
 
 class _Door:
