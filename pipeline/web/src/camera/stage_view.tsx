@@ -23,7 +23,7 @@ export function StageView({ session, grid, levelAt, children }: Props) {
   const { width, height } = session.size.value;
   const isOn = session.camera.value.kind === "on";
   return (
-    <div class="stage" style={{ aspectRatio: `${width} / ${height}`, "--shape": width / height }}>
+    <div class="viewfinder" style={{ aspectRatio: `${width} / ${height}`, "--shape": width / height }}>
       <canvas
         ref={canvas}
         role="img"

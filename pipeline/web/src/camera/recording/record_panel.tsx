@@ -7,17 +7,15 @@ import { formatBytes } from "../../upload/speed.ts";
 import { trackOf } from "../camera.ts";
 import type { CameraSession } from "../camera_session.ts";
 import type { Progress } from "./record_messages.ts";
+import type { Finished } from "./recorder.ts";
 import { RecordingRow } from "./recording_row.tsx";
 import { listRecordings } from "./recordings.ts";
 
 const LEAVING = "A recording is going on. Leave, and end it? What was recorded so far is kept on this device.";
 
-/** The recordings of this visit whose files are in memory alone. */
-type Held = readonly File[];
-
 export function useRecording(session: CameraSession) {
   const [progress, setProgress] = useState<Progress>();
-  const [held, setHeld] = useState<Held>([]);
+  const [held, setHeld] = useState<readonly Finished[]>([]);
   const [error, setError] = useState<string>();
   const [kept, setKept] = useState<readonly File[]>([]);
   const refresh = useCallback(() => {
@@ -38,16 +36,17 @@ export function useRecording(session: CameraSession) {
     try {
       const rate = camera.delivered.frameRate ?? session.choice.value.frameRate;
       const done = await session.recorder.record(trackOf(camera.stream), rate, setProgress);
-      setHeld((before) => [done.file, ...before]);
+      setHeld((before) => [done, ...before]);
     } catch (reason) {
       setError(messageOf(reason));
     }
     setProgress(undefined);
     refresh();
   };
-  const inMemory = held.filter((file) => !kept.some((each) => each.name === file.name));
+  const inMemory = held.map(({ file }) => file).filter((file) => !kept.some((each) => each.name === file.name));
+  const toldOf = (file: File) => held.find((each) => each.file.name === file.name);
   const forget = (file: File) => {
-    setHeld((before) => before.filter((each) => each.name !== file.name));
+    setHeld((before) => before.filter((each) => each.file.name !== file.name));
     refresh();
   };
   return {
@@ -55,6 +54,7 @@ export function useRecording(session: CameraSession) {
     error,
     files: [...inMemory, ...kept],
     inMemory,
+    toldOf,
     start,
     stop: () => session.recorder.stop(),
     forget,
@@ -97,7 +97,7 @@ export function RecordButton({ recording: { progress, error, start, stop }, isOn
   );
 }
 
-export function RecordingList({ recording: { files, inMemory, forget } }: Pick<Props, "recording">) {
+export function RecordingList({ recording: { files, inMemory, toldOf, forget } }: Pick<Props, "recording">) {
   return files.length === 0 ? null : (
     <section aria-labelledby="recordings">
       <h2 id="recordings">Recordings on this device</h2>
@@ -107,7 +107,7 @@ export function RecordingList({ recording: { files, inMemory, forget } }: Pick<P
       </p>
       <ul class="uploads">
         {files.map((file) => (
-          <RecordingRow key={file.name} file={file} onRemoved={() => forget(file)} />
+          <RecordingRow key={file.name} file={file} told={toldOf(file)} onRemoved={() => forget(file)} />
         ))}
       </ul>
     </section>

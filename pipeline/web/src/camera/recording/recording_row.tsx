@@ -7,14 +7,17 @@ import { SignInForm } from "../../sign_in_form.tsx";
 import { queueOf, uploadsChanged } from "../../upload/queues.ts";
 import { formatBytes } from "../../upload/speed.ts";
 import { UploadRow } from "../../upload/upload_row.tsx";
+import type { Progress } from "./record_messages.ts";
 import { removeRecording, saveFile } from "./recordings.ts";
 
 interface Props {
   readonly file: File;
+  /** Of a recording of this visit. */
+  readonly told: Progress | undefined;
   readonly onRemoved: () => void;
 }
 
-export function RecordingRow({ file, onRemoved }: Props) {
+export function RecordingRow({ file, told, onRemoved }: Props) {
   const [open, setOpen] = useState(false);
   const [sentTo, setSentTo] = useState<Team>();
   const action = useAction();
@@ -47,6 +50,8 @@ export function RecordingRow({ file, onRemoved }: Props) {
         </span>
       </div>
       <p class="soft">
+        {told && `${told.seconds.toFixed(1)} s, `}
+        {told?.frames !== undefined && `${told.frames} frames, `}
         {formatBytes(file.size)}, {new Date(file.lastModified).toLocaleString()}
       </p>
       <Failure error={action.error} />
