@@ -1,12 +1,12 @@
 /** Which camera, how large, how many frames a second; the grid and the level. */
 
-import { Field } from "../parts.tsx";
+import { Field } from "../form.tsx";
 import { type CameraChoice, USUAL } from "./camera.ts";
 import type { CameraSession } from "./camera_session.ts";
 import { ratesFor, sizesFor } from "./choice.ts";
 
 interface Props {
-  readonly session: CameraSession;
+  readonly session: Pick<CameraSession, "camera" | "cameras" | "choice" | "choose">;
   /** While something is recorded nothing can be chosen. */
   readonly locked: boolean;
 }

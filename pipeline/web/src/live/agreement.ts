@@ -3,9 +3,9 @@
  * OKS, COCO's object keypoint similarity, as `pipeline/core/oks.py` computes it.
  */
 
-import { quantile } from "../camera/stage_times.ts";
 import { PER_KEYPOINT } from "../camera/preview_messages.ts";
 import { KEYPOINTS } from "../camera/skeleton.ts";
+import { quantile } from "../camera/stage_times.ts";
 import type { Person } from "../player/pose_segment.ts";
 
 /** COCO's 17 keypoints with their sigmas (`COCO_SIGMAS`). */
@@ -55,7 +55,7 @@ export function jointsInCommon(serverNames: readonly string[]): readonly Joint[]
   const found = COCO.map(([name, sigma]) => ({
     name,
     sigma,
-    preview: KEYPOINTS.findIndex((each) => each === name),
+    preview: (KEYPOINTS as readonly string[]).indexOf(name),
     server: there.indexOf(name),
   })).filter(({ server }) => server >= 0);
   return found.length < LEAST_JOINTS ? [] : found;
@@ -104,7 +104,7 @@ export interface Agreement {
   readonly seen: readonly Seen[];
   /** Frames in which one of both saw somebody. */
   readonly frames: number;
-  /** Median over the frames in which one of both saw somebody; nobody or a stranger counts as 0. */
+  /** Median over the frames in which one of both saw somebody; whoever the other did not see counts as 0. */
   readonly oks: number | undefined;
   /** Frames in which the preview missed whom the server saw, and in which it saw somebody where the server did not. */
   readonly missed: number;
@@ -143,7 +143,12 @@ export class AgreementMeter {
   now(): Agreement {
     const seen = this.seen.filter(({ outcome }) => outcome.kind !== "nobody");
     const both = seen.flatMap(({ outcome }) => (outcome.kind === "both" ? [outcome] : []));
-    const oks = seen.length ? quantile(seen.map(({ outcome }) => oksOf(outcome)), 0.5) : undefined;
+    const oks = seen.length
+      ? quantile(
+          seen.map(({ outcome }) => oksOf(outcome)),
+          0.5,
+        )
+      : undefined;
     return {
       seen: [...this.seen],
       frames: seen.length,
@@ -160,7 +165,10 @@ export class AgreementMeter {
       return { kind: people.length ? "missed" : "nobody" };
     }
     const compared = people.map((person) => compare(this.joints, preview, person));
-    const nearest = compared.reduce<Compared | undefined>((one, other) => (one && one.oks >= other.oks ? one : other), undefined);
+    const nearest = compared.reduce<Compared | undefined>(
+      (one, other) => (one && one.oks >= other.oks ? one : other),
+      undefined,
+    );
     return nearest ? { kind: "both", ...nearest } : { kind: "invented" };
   }
 }

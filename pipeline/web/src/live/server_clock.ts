@@ -36,6 +36,9 @@ export class ServerClock {
   }
 
   private best(): Exchange | undefined {
-    return this.last.reduce<Exchange | undefined>((one, other) => (one && one.tripMs <= other.tripMs ? one : other), undefined);
+    return this.last.reduce<Exchange | undefined>(
+      (one, other) => (one && one.tripMs <= other.tripMs ? one : other),
+      undefined,
+    );
   }
 }

@@ -1,7 +1,8 @@
 /** One recording, and its way to the server. */
 
 import { useState } from "preact/hooks";
-import { Failure, Field, useAction } from "../../parts.tsx";
+import { Field } from "../../form.tsx";
+import { Failure, useAction } from "../../parts.tsx";
 import { includes, lastTeam, me, type Team } from "../../session.ts";
 import { SignInForm } from "../../sign_in_form.tsx";
 import { queueOf, uploadsChanged } from "../../upload/queues.ts";
