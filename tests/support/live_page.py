@@ -98,6 +98,12 @@ class LivePage:
         """Stop, and wait until both sides have counted."""
         self.page.get_by_role("button", name="Stop").click()
 
+    def verdict(self) -> str:
+        """What the agreement meter says, once enough was compared."""
+        told = self.page.locator(".live-agreement .verdict:not([data-verdict=unknown])")
+        told.wait_for(timeout=READY_MS)
+        return told.inner_text()
+
     def fates(self) -> dict[str, int]:
         """The page's counts."""
         rows = self.page.locator(".live-fates tr").all()
@@ -122,14 +128,20 @@ def live_page(
     size: tuple[int, int] = DESK,
     dark: bool = False,
     init: str = "",
+    host: str = "127.0.0.1",
 ) -> Iterator[LivePage]:
-    """The page of somebody with that role, over a network that works until a test breaks it."""
+    """The page of somebody with that role, over a network that works until a test breaks it.
+
+    Args:
+        init: JavaScript that runs before the page's own.
+        host: by which the browser calls this machine.
+    """
     team_id = make_team(system, team)
     client = signed_in(system, web, f"{uuid4().hex}@example.org", **{team: role})
     port = urlsplit(web).port
     assert port is not None
     with fault_proxy(port) as network, visit(browser, size, dark=dark) as seen:
-        origin = f"http://127.0.0.1:{network.port}"
+        origin = f"http://{host}:{network.port}"
         seen.page.context.add_cookies(
             [{"name": name, "value": value, "url": origin} for name, value in client.cookies.items()]
         )

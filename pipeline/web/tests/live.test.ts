@@ -54,7 +54,7 @@ test("OKS and the share of each joint are those of the server's own code", () =>
   );
 });
 
-test("the meter tells whom the preview missed, whom it invented, and a verdict after enough frames", () => {
+test("the meter tells whom the preview missed, whom it alone saw, and a verdict after enough frames", () => {
   const [{ keypoints, preview, people }] = told.agreement;
   const seen = people.map((person: { box: number[]; points: number[][] }) => ({
     score: 1,
@@ -73,9 +73,17 @@ test("the meter tells whom the preview missed, whom it invented, and a verdict a
   meter.add(4, undefined, seen);
   meter.add(5, Float32Array.from(preview), []);
   const now = meter.now();
-  assert.deepEqual([now.frames, now.missed, now.invented], [5, 1, 1]);
+  assert.deepEqual([now.frames, now.missed, now.alone], [5, 1, 1]);
   assert.equal(now.oks, Math.max(...told.agreement[0].oks.map((oks: number) => compareWith(meter, oks))));
   assert.equal(now.verdict, verdictOf(now.oks ?? 0));
+  for (let at = 6; at <= 11; at++) {
+    meter.add(
+      at,
+      Float32Array.from(preview).map((value) => value + 900),
+      seen,
+    );
+  }
+  assert.deepEqual([meter.now().oks, meter.now().alone, meter.now().verdict], [now.oks, 7, "apart"]);
   meter.begin(keypoints.slice(0, 12));
   assert.equal(meter.now().seen.length, 0, "other joints are another measure");
 });

@@ -91,7 +91,7 @@ export function compare(joints: readonly Joint[], preview: Float32Array, person:
 /** What a comparison of one frame came to. */
 export type Outcome =
   | { readonly kind: "both"; readonly oks: number; readonly joints: readonly (number | undefined)[] }
-  | { readonly kind: "missed" | "invented" | "nobody" };
+  | { readonly kind: "missed" | "alone" | "nobody" };
 
 export interface Seen {
   readonly atMs: number;
@@ -104,11 +104,12 @@ export interface Agreement {
   readonly seen: readonly Seen[];
   /** Frames in which one of both saw somebody. */
   readonly frames: number;
-  /** Median over the frames in which one of both saw somebody; whoever the other did not see counts as 0. */
+  /** Median over the frames in which the server saw whom the preview follows; where that saw nobody it is 0. */
   readonly oks: number | undefined;
-  /** Frames in which the preview missed whom the server saw, and in which it saw somebody where the server did not. */
+  /** Frames in which the preview saw nobody, and the server did. */
   readonly missed: number;
-  readonly invented: number;
+  /** Frames in which the preview followed somebody whom the server did not find. */
+  readonly alone: number;
   readonly joints: readonly { readonly name: string; readonly alike: number | undefined }[];
   /** Undefined until enough frames were compared. */
   readonly verdict: Verdict | undefined;
@@ -143,20 +144,17 @@ export class AgreementMeter {
   now(): Agreement {
     const seen = this.seen.filter(({ outcome }) => outcome.kind !== "nobody");
     const both = seen.flatMap(({ outcome }) => (outcome.kind === "both" ? [outcome] : []));
-    const oks = seen.length
-      ? quantile(
-          seen.map(({ outcome }) => oksOf(outcome)),
-          0.5,
-        )
-      : undefined;
+    const known = seen.filter(({ outcome }) => outcome.kind !== "alone").map(({ outcome }) => oksOf(outcome));
+    const oks = known.length ? quantile(known, 0.5) : undefined;
+    const alone = seen.length - known.length;
     return {
       seen: [...this.seen],
       frames: seen.length,
       oks,
       missed: seen.filter(({ outcome }) => outcome.kind === "missed").length,
-      invented: seen.filter(({ outcome }) => outcome.kind === "invented").length,
+      alone,
       joints: this.joints.map(({ name }, index) => ({ name, alike: mean(both.map(({ joints }) => joints[index])) })),
-      verdict: seen.length < ENOUGH || oks === undefined ? undefined : verdictOf(oks),
+      verdict: seen.length < ENOUGH ? undefined : verdictOf(alone > seen.length / 2 ? 0 : (oks ?? 0)),
     };
   }
 
@@ -164,13 +162,24 @@ export class AgreementMeter {
     if (!preview) {
       return { kind: people.length ? "missed" : "nobody" };
     }
-    const compared = people.map((person) => compare(this.joints, preview, person));
+    const compared = people
+      .filter((person) => areTogether(this.joints, preview, person))
+      .map((person) => compare(this.joints, preview, person));
     const nearest = compared.reduce<Compared | undefined>(
       (one, other) => (one && one.oks >= other.oks ? one : other),
       undefined,
     );
-    return nearest ? { kind: "both", ...nearest } : { kind: "invented" };
+    return nearest ? { kind: "both", ...nearest } : { kind: "alone" };
   }
+}
+
+/** Whether the preview's joints lie where the server's person is, so that both may mean the same one. */
+function areTogether(joints: readonly Joint[], preview: Float32Array, { box }: Person): boolean {
+  const xs = joints.map((joint) => preview[joint.preview * PER_KEYPOINT] ?? 0);
+  const ys = joints.map((joint) => preview[joint.preview * PER_KEYPOINT + 1] ?? 0);
+  const [x, y] = [quantile(xs, 0.5), quantile(ys, 0.5)];
+  const [left, top, right, bottom] = box;
+  return x >= left && x <= right && y >= top && y <= bottom;
 }
 
 export function oksOf(outcome: Outcome): number {

@@ -31,18 +31,23 @@ export function AgreementPanel({ session }: { session: LiveSession }) {
           {ago(performance.now() - (told.seen.at(-1)?.atMs ?? 0))}.
         </p>
       )}
-      <figure>
-        <canvas ref={canvas} role="img" aria-label="The frame that was compared last, with both skeletons" />
-        <figcaption>The frame that was compared last: preview in full lines, server dashed.</figcaption>
-      </figure>
-      {told.frames > 0 && <OverTime told={told} />}
-      {told.frames > 0 && <Joints joints={told.joints} />}
+      <div class="live-compared">
+        <figure>
+          <canvas ref={canvas} role="img" aria-label="The frame that was compared last, with both skeletons" />
+          <figcaption>The frame that was compared last: preview in full lines, server dashed.</figcaption>
+          {told.frames > 0 && <OverTime told={told} />}
+        </figure>
+        {told.frames > 0 && <Joints joints={told.joints} />}
+      </div>
     </section>
   );
 }
 
 function verdictText(told: Agreement, isOpen: boolean): string {
   const { verdict, oks, frames, seen } = told;
+  if (verdict !== undefined && told.alone > frames / 2) {
+    return `No: in ${told.alone} of ${frames} frames it followed somebody whom the server did not find. Come closer, or look whom it follows.`;
+  }
   if (verdict === undefined || oks === undefined) {
     if (frames > 0 || seen.length === 0) {
       return isOpen || frames > 0
@@ -53,19 +58,20 @@ function verdictText(told: Agreement, isOpen: boolean): string {
   }
   const number = `OKS ${oks.toFixed(2)}, median of ${frames} frames`;
   const weak = told.joints.filter(({ alike }) => alike !== undefined && verdictOf(alike) === "apart");
-  const except = weak.length ? ` Not for: ${weak.map(({ name }) => name).join(", ")}.` : "";
+  const names = weak.length > told.joints.length / 2 ? "most joints" : weak.map(({ name }) => name).join(", ");
+  const except = weak.length && verdict !== "apart" ? ` Not for: ${names}.` : "";
   const missed = told.missed ? ` It missed the person in ${told.missed}.` : "";
-  const invented = told.invented ? ` In ${told.invented} it saw somebody whom the server did not.` : "";
+  const alone = told.alone ? ` In ${told.alone} it followed somebody whom the server did not find.` : "";
   return {
     alike: `Yes, for this camera: it agrees with the server (${number}).`,
     roughly: `Roughly: good enough to frame the picture, not to judge joints by (${number}).`,
     apart: `No: for this camera it sees something else than the server (${number}).`,
-  }[verdict].concat(except, missed, invented);
+  }[verdict].concat(except, missed, alone);
 }
 
 /** OKS of each comparison, the newest at the right. */
 function OverTime({ told: { seen } }: { told: Agreement }) {
-  const compared = seen.filter(({ outcome }) => outcome.kind !== "nobody");
+  const compared = seen.filter(({ outcome }) => outcome.kind !== "nobody" && outcome.kind !== "alone");
   const at = (index: number) => (100 * (index + KEPT - compared.length + 0.5)) / KEPT;
   return (
     <svg class="over-time" viewBox="0 0 100 30" preserveAspectRatio="none" aria-hidden="true">

@@ -3,8 +3,9 @@
  * was held for it. It never connects again by itself; `LiveLink` does.
  */
 
+import type { CameraFrame } from "../camera/camera.ts";
 import { Counts } from "./counts.ts";
-import type { FrameEncoder, Picture } from "./encoder.ts";
+import { copyOf, type FrameEncoder } from "./encoder.ts";
 import { HeldFrames } from "./held_frames.ts";
 import {
   CLOSED,
@@ -21,18 +22,16 @@ import {
 import { ServerClock } from "./server_clock.ts";
 import type { Sent } from "./stages.ts";
 
-/** A frame for the server; `frame` is closed by the connection, or by who is given it with its result. */
-export interface Outgoing extends Picture {
-  readonly id: number;
-  readonly capturedAtMs: number;
-  readonly captureMs: number;
+/** A frame for the server. */
+export interface Outgoing extends CameraFrame {
   /** What the preview found in it, `(33, 4)`, where it looked. */
   readonly preview?: Float32Array | undefined;
   readonly isPreviewed?: boolean;
 }
 
-/** A frame that was sent. */
-export interface Held extends Outgoing, Sent {
+/** A frame that was sent: `frame` is a copy, and has its own size. */
+export interface Held extends Omit<Outgoing, "frame">, Sent {
+  readonly frame: ImageBitmap;
   /** Of the picture as it was sent, in which results tell places, in px. */
   readonly sentWidth: number;
   readonly sentHeight: number;
@@ -108,9 +107,11 @@ export class LiveConnection {
     return free && this.ready !== undefined && !this.ending && !this.over && id >= this.firstId;
   }
 
-  /** Encode a frame and send it. Only where it `takes` it. */
+  /** Encode a copy of a frame and send it; the frame stays its owner's. Only where it `takes` it. */
   send(one: Outgoing, keyframe = false): void {
-    this.encoding = this.encodeAndSend(one, keyframe).finally(() => {
+    const began = performance.now();
+    const copy = copyOf(one.frame, one.width, one.height);
+    this.encoding = this.encodeAndSend({ ...one, frame: copy }, keyframe, began).finally(() => {
       this.encoding = undefined;
     });
   }
@@ -138,7 +139,7 @@ export class LiveConnection {
     this.end(1006, "");
   }
 
-  private async encodeAndSend(one: Outgoing, keyframe: boolean): Promise<void> {
+  private async encodeAndSend(one: Outgoing & { frame: ImageBitmap }, keyframe: boolean, began: number): Promise<void> {
     const asked = keyframe || this.needsKeyframe;
     this.needsKeyframe = false;
     let encoded: Awaited<ReturnType<FrameEncoder["encode"]>>;
@@ -156,8 +157,9 @@ export class LiveConnection {
       one.frame.close();
       return;
     }
-    const { data, encodeMs, width, height } = encoded;
+    const { data, width, height } = encoded;
     const sentAtMs = performance.now();
+    const encodeMs = sentAtMs - began;
     const bytes = frameBytes({ ...one, keyframe: encoded.keyframe, encodeMs, data });
     this.credits--;
     this.counts.send();

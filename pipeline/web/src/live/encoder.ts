@@ -4,7 +4,7 @@ import type { Codec } from "./protocol.ts";
 
 /** A picture of a camera, upright as it is shown. */
 export interface Picture {
-  readonly frame: VideoFrame | ImageBitmap;
+  readonly frame: ImageBitmap;
   readonly width: number;
   readonly height: number;
 }
@@ -17,7 +17,6 @@ export interface Size {
 export interface Encoded extends Size {
   readonly data: Uint8Array;
   readonly keyframe: boolean;
-  readonly encodeMs: number;
 }
 
 export interface FrameEncoder {
@@ -30,6 +29,8 @@ export interface FrameEncoder {
   close(): void;
 }
 
+/** Larger pictures than a screen shows only take longer to copy. */
+const LONGEST_HELD = 1280;
 /** Models look at squares of 640 px and less. */
 const LONGEST_SIDE = 640;
 const JPEG_QUALITY = 0.8;
@@ -84,17 +85,27 @@ class Scaled {
   }
 }
 
+/**
+ * A copy of a camera's frame, to be held while the server looks at it: cameras have few buffers, and stop where they get
+ * none back.
+ */
+export function copyOf(frame: VideoFrame | ImageBitmap, width: number, height: number): ImageBitmap {
+  const scale = Math.min(1, LONGEST_HELD / Math.max(width, height));
+  const canvas = new OffscreenCanvas(Math.round(width * scale), Math.round(height * scale));
+  canvas.getContext("2d", { alpha: false })?.drawImage(frame, 0, 0, canvas.width, canvas.height);
+  return canvas.transferToImageBitmap();
+}
+
 class JpegEncoder implements FrameEncoder {
   readonly codec = "jpeg";
   private readonly scaled = new Scaled();
 
   async encode(picture: Picture): Promise<Encoded> {
-    const began = performance.now();
     const size = sentSize(picture.width, picture.height);
     this.scaled.draw(picture, size);
     const blob = await this.scaled.canvas.convertToBlob({ type: "image/jpeg", quality: JPEG_QUALITY });
     const data = new Uint8Array(await blob.arrayBuffer());
-    return { data, keyframe: true, encodeMs: performance.now() - began, ...size };
+    return { data, keyframe: true, ...size };
   }
 
   close(): void {}
@@ -127,14 +138,13 @@ class VideoFrameEncoder implements FrameEncoder {
   }
 
   async encode(picture: Picture, keyframe: boolean): Promise<Encoded | undefined> {
-    const began = performance.now();
     const size = sentSize(picture.width, picture.height);
     const isNewSize = size.width !== this.size.width || size.height !== this.size.height;
     if (isNewSize) {
       this.size = size;
       this.encoder.configure(configOf(size, this.fps));
     }
-    const timestamp = Math.max(Math.round(1000 * began), this.lastTimestamp + 1);
+    const timestamp = Math.max(Math.round(1000 * performance.now()), this.lastTimestamp + 1);
     this.lastTimestamp = timestamp;
     const keyFrame = keyframe || isNewSize || this.sinceKeyframe >= KEYFRAME_EVERY;
     const frame = this.frameOf(picture, size, timestamp);
@@ -158,7 +168,7 @@ class VideoFrameEncoder implements FrameEncoder {
     const data = new Uint8Array(chunk.byteLength);
     chunk.copyTo(data);
     this.sinceKeyframe = chunk.type === "key" ? 0 : this.sinceKeyframe + 1;
-    return { data, keyframe: chunk.type === "key", encodeMs: performance.now() - began, ...size };
+    return { data, keyframe: chunk.type === "key", ...size };
   }
 
   close(): void {
@@ -170,13 +180,7 @@ class VideoFrameEncoder implements FrameEncoder {
 
   private frameOf(picture: Picture, size: Size, timestamp: number): VideoFrame {
     const { frame } = picture;
-    const fits =
-      frame instanceof VideoFrame &&
-      !frame.rotation &&
-      !frame.flip &&
-      frame.visibleRect?.width === size.width &&
-      frame.visibleRect.height === size.height;
-    if (fits) {
+    if (frame.width === size.width && frame.height === size.height) {
       return new VideoFrame(frame, { timestamp });
     }
     this.scaled.draw(picture, size);

@@ -36,7 +36,7 @@ export function Fates({ session }: { session: LiveSession }) {
       </table>
       {lost > 0 && (
         <p class="soft">
-          The connection was lost {lost === 1 ? "once" : `${lost} times`}; these are the frames since the last time.
+          The connection was lost {lost === 1 ? "once" : `${lost} times`}; each one is counted for itself.
         </p>
       )}
       {!connection?.ready && account && <Verdict session={session} />}

@@ -154,9 +154,10 @@ export class LiveSession {
     if (shown !== "full") {
       this.hasResult = false;
       this.loop?.offer(frame);
-    } else if (connection?.takes(frame.id)) {
-      connection.send(frame);
     } else {
+      if (connection?.takes(frame.id)) {
+        connection.send(frame);
+      }
       frame.frame.close();
     }
   }
@@ -171,13 +172,7 @@ export class LiveSession {
     this.everyMs = hybridEveryMs(state.value.everyMs, this.tripMs);
     if (now - this.lastSentMs >= this.everyMs) {
       this.lastSentMs = now;
-      void copyOf(frame.frame).then((copy) => {
-        if (connection.takes(frame.id)) {
-          connection.send({ ...frame, frame: copy, preview: found?.keypoints, isPreviewed: Boolean(found) }, true);
-        } else {
-          copy.close();
-        }
-      });
+      connection.send({ ...frame, preview: found?.keypoints, isPreviewed: Boolean(found) }, true);
     }
   }
 
@@ -275,10 +270,6 @@ export class LiveSession {
       this.told.value++;
     }
   }
-}
-
-function copyOf(frame: VideoFrame | ImageBitmap): Promise<VideoFrame | ImageBitmap> {
-  return frame instanceof ImageBitmap ? createImageBitmap(frame) : Promise.resolve(frame.clone());
 }
 
 /** Keypoints in px of the picture that was sent. */

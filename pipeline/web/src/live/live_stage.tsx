@@ -54,6 +54,7 @@ export function LiveStage({ session, children }: { session: LiveSession; childre
 
 /** Which of both is seen, and how old it is. */
 function Label({ session }: { session: LiveSession }) {
+  void session.told.value;
   const { shown, layerAtMs } = session;
   if (shown === "hybrid") {
     return (

@@ -21,12 +21,10 @@ export function ModeChoice({ mode, onChoose }: { mode: Mode; onChoose: (mode: Mo
             checked={each.mode === mode}
             onChange={() => onChoose(each.mode)}
           />
-          <span>
-            <strong>{each.name}</strong>
-            <small>{each.text}</small>
-          </span>
+          {each.name}
         </label>
       ))}
+      <p class="soft">{MODES.find((each) => each.mode === mode)?.text}</p>
     </fieldset>
   );
 }

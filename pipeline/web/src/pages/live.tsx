@@ -51,6 +51,7 @@ function Live({ team }: { team: Team }) {
   const { shown } = session;
   return (
     <div class="live">
+      <ModeChoice mode={session.chosen.value} onChoose={(mode) => session.choose(mode)} />
       <LiveStage session={session}>
         {!isOn && (
           <div class="live-invite">
@@ -94,10 +95,9 @@ function Live({ team }: { team: Team }) {
         </div>
         <StatusLine session={session} />
         {(shown === "preview" || shown === "hybrid") && <ModelText state={session.model.value} />}
+        {shown === "hybrid" && <AgreementPanel session={session} />}
       </div>
       <div class="live-told">
-        <ModeChoice mode={session.chosen.value} onChoose={(mode) => session.choose(mode)} />
-        {shown === "hybrid" && <AgreementPanel session={session} />}
         <Times session={session} />
         <Fates session={session} />
         <section class="live-camera" aria-labelledby="camera">
