@@ -106,8 +106,9 @@ class LivePage:
 
     def fates(self) -> dict[str, int]:
         """The page's counts."""
-        rows = self.page.locator(".live-fates tr").all()
-        return {str(row.get_attribute("data-fate")): int(row.locator("td").inner_text()) for row in rows}
+        rows = """[...document.querySelectorAll(".live-fates tr")].map(
+            row => [row.dataset.fate, Number(row.querySelector("td").textContent)])"""
+        return dict(self.page.evaluate(rows))
 
 
 def distinct(seen: list[dict[str, Any]]) -> set[int]:
