@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import time
 from collections import deque
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 import pipeline
-from pipeline.core.live_admission import Governor, Speed, foretell_p95_ms, may_enter, room_for
+from pipeline.core.live_admission import Demand, Governor, Speed, foretell_p95_ms, may_enter, room_for
 from pipeline.core.live_protocol import CloseCode, Mode
 from pipeline.core.live_results import Fate
 from pipeline.db.live_processes import REPORT_EVERY_S, LiveProcess
@@ -23,6 +23,7 @@ from pipeline.live.engine import Engine
 from pipeline.live.session import Session
 from pipeline.logs import get_logger
 from pipeline.services.live.processes import end_session, remove_process, report_process, take_session
+from pipeline.services.live.yielding import machine_id
 from pipeline.services.system import System
 from pipeline.settings import Settings
 
@@ -33,6 +34,8 @@ _LATELY_S = 5.0
 _LOOK_EVERY_S = 0.5
 _DRAIN_S = 5.0
 _NEWEST = 0.05
+#: A session that is refused where no other is has the device measured again, unless that was just done.
+_MEASURED_S = 2.0
 #: Before a frame was decoded.
 _USUAL_DECODE_MS = 3.0
 
@@ -62,6 +65,8 @@ class Host:
         self._url = url
         self._decode_ms = _USUAL_DECODE_MS
         self._lately: deque[tuple[float, float]] = deque()
+        self._measuring = asyncio.Lock()
+        self._measured_s = -math.inf
         self._governor = Governor(self.settings.live_budget_ms)
 
     @property
@@ -75,8 +80,21 @@ class Host:
         engine = self.engine
         return Speed(engine.call_ms, engine.model.batch, engine.slots, self._decode_ms)
 
-    def enter(self, session: Session) -> Refused | None:
-        """Let a session in; else why not."""
+    async def enter(self, session: Session) -> Refused | None:
+        """Let a session in; else why not.
+
+        What was measured while nobody was here may be old, or of a busy moment; the first one is not refused for that.
+        """
+        refused = self._enter(session)
+        if refused is None or self.draining or self.sessions:
+            return refused
+        async with self._measuring:
+            if not self.sessions and time.monotonic() - self._measured_s > _MEASURED_S:
+                await asyncio.to_thread(self.engine.measure)
+                self._measured_s = time.monotonic()
+        return self._enter(session)
+
+    def _enter(self, session: Session) -> Refused | None:
         if self.draining:
             return Refused("this live process stops; connect again", session.mode)
         others = [other.demand for other in self.sessions.values()]
@@ -156,7 +174,7 @@ class Host:
             device=self.engine.model.device.summary,
             frame_ms=speed.call_ms,
             p95_ms=self.p95_ms(time.monotonic()),
-            foretold_ms=foretell_p95_ms(speed, demands),
+            foretold_ms=foretell_p95_ms(speed, [*demands, Demand(None, math.inf, Mode.FULL, Mode.FULL)]),
             room=room_for(speed, budget_ms, demands),
             sessions=len(demands),
         )
@@ -190,11 +208,3 @@ class Host:
         until_s = time.monotonic() + _DRAIN_S
         while self.sessions and time.monotonic() < until_s:
             await asyncio.sleep(0.02)
-
-
-def machine_id() -> str:
-    """What tells this machine, since its start, from others; empty where the system does not say."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except OSError:
-        return ""
