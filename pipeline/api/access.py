@@ -138,6 +138,15 @@ TeamOfPath = Annotated[TeamOf, Depends(team_of)]
 AccountOf = Annotated[AccountRow, Depends(account_of)]
 
 
+def still_allowed(request: Request, system: System, team_id: UUID, role: Role) -> bool:
+    """Whether who made a request that is still being answered has this role in the team now."""
+    try:
+        require_role(caller_of(request, system), team_id, role)
+    except (NotSignedIn, NotAllowed, NotFound):
+        return False
+    return True
+
+
 def require_role(caller: Caller, team_id: UUID, role: Role) -> TeamOf:
     """The team, if the caller has this role there, or one that may do more.
 

@@ -19,6 +19,7 @@ from pipeline.api import (
     live,
     media,
     models,
+    oidc,
     runs,
     session,
     shares,
@@ -35,12 +36,16 @@ from pipeline.api.pages import serve_pages
 from pipeline.api.problems import handle_problems
 from pipeline.api.protection import Protection
 from pipeline.services.index_cache import IndexCache
+from pipeline.services.oidc.config import config_of
+from pipeline.services.oidc.provider import Provider
 from pipeline.services.system import System
 from pipeline.services.thumbnails import Thumbnails
+from pipeline.services.viewing.timeline import TimelineCache
+from pipeline.settings import Settings
 
 PREFIX = "/api/v1"
 _ROUTERS: tuple[APIRouter, ...] = (
-    *(session.router, links.router, account.router),
+    *(session.router, oidc.router, links.router, account.router),
     *(teams.router, invitations.router, keys.router, shares.router, audit.router),
     *(videos.router, thumbnails.router, runs.router, exports.router, models.router, events.router, webhooks.router),
     *(uploads.router, live.router),
@@ -48,8 +53,15 @@ _ROUTERS: tuple[APIRouter, ...] = (
 )
 
 
-def build_app(system: System) -> FastAPI:
-    """Build the application over these servers. Nothing is contacted yet."""
+def build_app(system: System, *, https_alone: bool = True) -> FastAPI:
+    """Build the application over these servers. Nothing is contacted yet.
+
+    Args:
+        https_alone: see `Protection`.
+
+    Raises:
+        UsageError: a provider for signing in is set in part, or wrongly.
+    """
     app = FastAPI(
         title="Poseline",
         version=pipeline.__version__,
@@ -61,13 +73,16 @@ def build_app(system: System) -> FastAPI:
         separate_input_output_schemas=False,
     )
     app.state.system = system
+    app.state.provider = _provider_of(system.settings)
     app.state.feed = Feed(system)
     app.state.thumbnails = Thumbnails()
     app.state.indexes = IndexCache()
+    app.state.timelines = TimelineCache()
     handle_problems(app)
     endpoint = system.settings.s3_public_endpoint
     store = urlsplit(endpoint) if endpoint else None
-    app.add_middleware(Protection, store_origin=f"{store.scheme}://{store.netloc}" if store else None)
+    store_origin = f"{store.scheme}://{store.netloc}" if store else None
+    app.add_middleware(Protection, store_origin=store_origin, https_alone=https_alone)
     for router in _ROUTERS:
         app.include_router(router, prefix=PREFIX)
     for route in app.routes:
@@ -77,3 +92,8 @@ def build_app(system: System) -> FastAPI:
             raise RuntimeError(f"{route.path} does not say who may call it; declare it with pipeline.api.access")
     serve_pages(app)
     return app
+
+
+def _provider_of(settings: Settings) -> Provider | None:
+    config = config_of(settings)
+    return None if config is None else Provider(config)

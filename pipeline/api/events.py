@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 from typing import Annotated
 from uuid import UUID
 
@@ -10,7 +11,7 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
-from pipeline.api.access import SystemOf, TeamOfPath, allow
+from pipeline.api.access import SystemOf, TeamOfPath, allow, still_allowed
 from pipeline.api.answers import tagged
 from pipeline.api.feed import Feed
 from pipeline.api.videos import VideoOut
@@ -56,6 +57,7 @@ def get_changes(
     **allow(Role.VIEWER),
 )
 def get_events(
+    system: SystemOf,
     request: Request,
     team: TeamOfPath,
     last_event_id: Annotated[str | None, Header(alias="Last-Event-ID")] = None,
@@ -67,7 +69,8 @@ def get_events(
     """
     feed: Feed = request.app.state.feed
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    stream = feed.listen(UUID(str(team.id)), _time(last_event_id or after))
+    may_listen = partial(still_allowed, request, system, team.id, Role.VIEWER)
+    stream = feed.listen(UUID(str(team.id)), _time(last_event_id or after), may_listen)
     return StreamingResponse(stream, headers=headers, media_type="text/event-stream")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -14,14 +14,16 @@ from uuid import UUID
 from pipeline.errors import PoselineError
 from pipeline.logs import get_logger
 from pipeline.services.system import System
-from pipeline.services.video_list import read_changes
+from pipeline.services.video_list import Changes, read_changes
 
 log = get_logger(__name__)
 
 _EVERY_S = 1.0
 _HEARTBEAT_S = 15.0
-#: A listener asks anew after so long, so that whoever may not listen any more is found out.
+#: A listener asks anew after so long.
 _LONGEST_S = 300.0
+#: Whoever was let in before is told no event after so long without being asked for again.
+_ASK_EVERY_S = 2.0
 #: A listener that is so many events behind is told to read its list anew.
 _MOST_WAITING = 100
 
@@ -69,17 +71,25 @@ class Feed:
             for queue in queues:
                 loop.call_soon_threadsafe(_put, queue, None)
 
-    async def listen(self, team_id: UUID, since: datetime | None) -> AsyncIterator[bytes]:
-        """A stream of events of one team, from what changed since the time that is given."""
+    async def listen(
+        self, team_id: UUID, since: datetime | None, may_listen: Callable[[], bool]
+    ) -> AsyncIterator[bytes]:
+        """A stream of events of one team, from what changed since the time that is given.
+
+        Args:
+            may_listen: asked again and again; the stream ends when it says no.
+        """
         self._loop = asyncio.get_running_loop()
         queue: asyncio.Queue[Event | None] = asyncio.Queue(_MOST_WAITING)
         self._join(team_id, queue)
         try:
             yield b"retry: 2000\n\n"
+            missed = await asyncio.to_thread(read_changes, self._system, team_id, since)
+            self._begin(team_id, missed)
             if since is not None:
-                missed = await asyncio.to_thread(read_changes, self._system, team_id, since)
                 yield _event(missed.to_dict()).encode()
-            ends_at = self._loop.time() + _LONGEST_S
+            asked_at = self._loop.time()
+            ends_at = asked_at + _LONGEST_S
             while not self._stopping.is_set() and (left_s := ends_at - self._loop.time()) > 0:
                 try:
                     event = await asyncio.wait_for(queue.get(), min(_HEARTBEAT_S, left_s))
@@ -88,6 +98,10 @@ class Feed:
                     continue
                 if event is None:
                     return
+                if self._loop.time() - asked_at > _ASK_EVERY_S:
+                    if not await asyncio.to_thread(may_listen):
+                        return
+                    asked_at = self._loop.time()
                 yield event.encode()
         finally:
             self._leave(team_id, queue)
@@ -98,6 +112,13 @@ class Feed:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="changes", daemon=True)
                 self._thread.start()
+
+    def _begin(self, team_id: UUID, missed: Changes) -> None:
+        """Ask from here on, where nobody has asked yet: what changes before the thread's first turn is told, too."""
+        with self._guard:
+            team = self._teams[team_id]
+            if team.next is None:
+                team.next, team.count = missed.next, missed.count
 
     def _leave(self, team_id: UUID, queue: asyncio.Queue[Event | None]) -> None:
         with self._guard:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
@@ -24,6 +26,9 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(self), microphone=(), geolocation=(), payment=(), usb=()",
 }
+MOST_JSON_BYTES = 2**20
+#: It checks the length of its body itself.
+_PART = re.compile(r"/api/v1/teams/[^/]+/uploads/[^/]+/parts/[^/]+")
 _SAFE = {"GET", "HEAD", "OPTIONS"}
 
 
@@ -35,10 +40,13 @@ class Protection:
 
     Args:
         store_origin: of the object store, where pages send uploads to it themselves.
+        https_alone: whether browsers are told to come over TLS for a year. They take it of the name with all its ports,
+            so not where other servers of this machine have none.
     """
 
-    def __init__(self, app: ASGIApp, store_origin: str | None = None) -> None:
+    def __init__(self, app: ASGIApp, store_origin: str | None = None, *, https_alone: bool = True) -> None:
         self._app = app
+        self._https_alone = https_alone
         sending = f"; connect-src 'self' {store_origin}" if store_origin else ""
         self._headers = {**_HEADERS, "Content-Security-Policy": POLICY + sending}
 
@@ -63,7 +71,7 @@ class Protection:
                     headers.setdefault("Cache-Control", "no-store")
                     # Whoever uses a browser next has another session, and gets nothing from its cache.
                     headers.add_vary_header("Cookie")
-                if scope["scheme"] == "https":
+                if self._https_alone and scope["scheme"] == "https":
                     headers.setdefault("Strict-Transport-Security", "max-age=31536000")
             await send(message)
 
@@ -74,7 +82,7 @@ class Protection:
             await refused(scope, receive, send_protected)
             return
         try:
-            await self._app(scope, receive, send_protected)
+            await self._app(scope, _limited(scope, receive), send_protected)
         except Exception as error:  # noqa: BLE001  uvicorn would log it, with all that its message holds
             plain = log_unexpected(scope, error)
             if begun:
@@ -104,6 +112,23 @@ def _is_foreign_socket(scope: Scope) -> bool:
         return False
     origin = headers.get("origin")
     return origin is None or urlsplit(origin).netloc != headers.get("host")
+
+
+def _limited(scope: Scope, receive: Receive) -> Receive:
+    """Receive no body that is longer than any but a part of an upload may be: JSON is read into memory as a whole."""
+    if _PART.fullmatch(scope["path"]):
+        return receive
+    received = 0
+
+    async def receive_limited() -> Message:
+        nonlocal received
+        message = await receive()
+        received += len(message.get("body", b""))
+        if received > MOST_JSON_BYTES:
+            raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "a request has at most 1 MiB; send less at once")
+        return message
+
+    return receive_limited
 
 
 def _is_foreign(scope: Scope) -> bool:

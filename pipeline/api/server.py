@@ -92,7 +92,7 @@ def server_config(
     """How uvicorn runs the application."""
     logging.getLogger("uvicorn.error").addFilter(_own_lines)
     return uvicorn.Config(
-        build_app(system),
+        build_app(system, https_alone=certificate is None),
         http="httptools",
         ws="websockets-sansio",
         ws_max_size=MAX_MESSAGE_BYTES,

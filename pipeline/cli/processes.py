@@ -174,17 +174,20 @@ def web(console: Console, port: int | None, address: str, tls: bool) -> None:
         with transaction(console.system.engine) as connection:
             check_revision(connection)
         configure_logs(os.environ.get("POSELINE_LOG_LEVEL", "INFO"), as_json=os.environ.get("POSELINE_LOG_JSON") == "1")
-        certificate = _certificate(console, listener.getsockname()[1]) if tls else None
+        certificate = _certificate(console, *listener.getsockname()[:2]) if tls else None
         serve(console.system, listener, trusted_proxies=settings.web_trusted_proxies, certificate=certificate)
 
 
-def _certificate(console: Console, port: int) -> Path:
+def _certificate(console: Console, address: str, port: int) -> Path:
     """The certificate of this home, and how devices come to trust it."""
     from pipeline.local.certificates import ensure_certificate, names_of_this_machine  # noqa: PLC0415
 
     found = ensure_certificate(console.home / "tls", names_of_this_machine())
-    for name in found.names:
+    here_alone = address == "::1" or address.startswith("127.")
+    for name in ("localhost",) if here_alone else found.names:
         console.progress(f"https://{name}:{port}")
+    if here_alone:
+        console.progress("from this machine alone; --address 0.0.0.0 lets other devices in")
     console.progress(f"a device that asks: install {found.authority} on it as a trusted authority, once")
     return found.chain
 

@@ -248,7 +248,7 @@ def select_run(connection: Connection, run_id: UUID, *, team: str | None) -> Run
     """
     rows = read_runs(connection, of_team(runs_query().where(run.c.id == run_id), team))
     if not rows:
-        raise NotFound(f"there is no run {run_id}; `poseline runs` lists what there is")
+        raise NotFound(f"there is no run {run_id} of yours: it was removed, or is another team's")
     return rows[0]
 
 

@@ -164,7 +164,7 @@ def select_video(connection: Connection, video_id: UUID, *, team: str | None) ->
     """
     row = connection.execute(of_team(videos_query().where(video.c.id == video_id), team)).first()
     if row is None:
-        raise NotFound(f"there is no video {video_id}; `poseline runs` lists what there is")
+        raise NotFound(f"there is no video {video_id} of yours: it was erased, or is another team's")
     return video_row(row)
 
 

@@ -45,10 +45,10 @@ def cut_off(frame: Picture) -> Picture:
 
 def small(frame: Picture) -> Picture:
     """The same from further away."""
-    inner = cv2.resize(frame, (WIDTH * 3 // 5, HEIGHT * 3 // 5), interpolation=cv2.INTER_AREA)
+    inner = cv2.resize(frame, (WIDTH * 4 // 5, HEIGHT * 4 // 5), interpolation=cv2.INTER_AREA)
     made = np.empty_like(frame)
     made[:] = (70, 110, 90)  # a meadow
-    made[100 : 100 + inner.shape[0], 60 : 60 + inner.shape[1]] = inner
+    made[: inner.shape[0], 60 : 60 + inner.shape[1]] = inner
     return made
 
 

@@ -13,7 +13,9 @@ from pipeline.errors import PagesMissing
 from pipeline.web import built_pages
 from tests.support.paths import ROOT
 
-FIRST_PAGE_BYTES, WITH_PLAYER_BYTES = 150_000, 250_000
+FIRST_PAGE_BYTES, WITH_PLAYER_BYTES, CAMERA_BYTES = 150_000, 250_000, 40_000
+#: As they are: the program and its models hardly get smaller.
+PREVIEW_BYTES = 12_500_000
 ENTRY = "index.html"
 
 
@@ -51,6 +53,17 @@ def test_the_scripts_are_small() -> None:
     assert gzipped(first) < FIRST_PAGE_BYTES
     assert gzipped(scripts(entries, ENTRY, ("imports", "dynamicImports"))) < WITH_PLAYER_BYTES
     assert all(re.fullmatch(r"assets/[\w.-]+-[\w-]{8}\.js", file) for file in first)
+
+
+def test_the_camera_is_asked_for_by_its_page_alone() -> None:
+    entries = manifest()
+    first = scripts(entries, ENTRY, ("imports",))
+    page = scripts(entries, "src/pages/camera.tsx", ("imports",))
+    assert gzipped(page - first) < CAMERA_BYTES
+    preview = [file for file in (built_pages() / "assets").iterdir() if file.name.startswith("pose")]
+    assert len(preview) == 7
+    assert sum(file.stat().st_size for file in preview) < PREVIEW_BYTES
+    assert not {f"assets/{file.name}" for file in preview} & (first | page)
 
 
 def test_every_file_is_named_by_its_content_and_known_to_the_manifest() -> None:

@@ -168,7 +168,7 @@ def test_hints_react_and_the_page_fits_and_says_what_is_wrong(browser: Browser, 
             page = open_page(seen, f"http://localhost:{port}")
             hint(page, "Light", "much too dark.*Switch lights on", "bad")
             hint(page, "Whole person", "at the bottom.*Tilt the camera down", "bad")
-            hint(page, "Size", r"px for the analysis.*Go nearer", "fair")
+            hint(page, "Size", "px tall.*Go nearer", "fair")
             page.get_by_role("button", name="Level").press("Enter")
             page.get_by_label("Turn", exact=True).fill("5")
             hint(page, "Horizon", "leans 5.0° clockwise.*Turn it 5.0° anticlockwise", "bad")

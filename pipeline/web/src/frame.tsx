@@ -2,6 +2,7 @@
 
 import type { ComponentChildren } from "preact";
 import { useEffect } from "preact/hooks";
+import { PasswordNotice } from "./password_notice.tsx";
 import { address, navigate } from "./router.ts";
 import { includes, me, type Team, teamOf } from "./session.ts";
 
@@ -28,11 +29,13 @@ export function Frame({ title, team, wide, actions, children }: Props) {
       </a>
       <Header team={team} />
       <main id="content" tabIndex={-1} class={wide ? "wide" : ""}>
+        {!wide && <PasswordNotice />}
         <div class="heading">
           <h1>{title}</h1>
           {actions}
         </div>
         {children}
+        {wide && <PasswordNotice />}
       </main>
     </>
   );

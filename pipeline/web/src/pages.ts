@@ -22,6 +22,7 @@ export interface Page {
 const PAGES: readonly Page[] = [
   { path: "/", for: "anybody", load: () => import("./pages/home.tsx") },
   { path: "/link/:token", for: "anybody", load: () => import("./pages/link.tsx") },
+  { path: "/signed-in", for: "anybody", load: () => import("./pages/signed_in.tsx") },
   { path: "/s/:token", for: "anybody", load: () => import("./pages/share.tsx") },
   { path: "/account", for: "account", load: () => import("./pages/account.tsx") },
   { path: "/t/:team/members", for: "team", load: () => import("./pages/members.tsx") },

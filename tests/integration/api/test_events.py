@@ -93,6 +93,23 @@ def test_progress_comes_as_events_from_one_poller(system: System, origin: str, s
     assert next(since)[1]["videos"][0]["tags"] == {"season": "2026"}
 
 
+def test_who_may_not_listen_any_more_is_told_nothing(system: System, origin: str, short_clip: Path) -> None:
+    analyse(system, short_clip, team="club")
+    club = make_team(system, "club")
+    viewer = Client(origin, key=make_key(system, "club", Role.VIEWER))
+    stream = iter_events(viewer, f"/teams/{club}/events", **{"Last-Event-ID": "2020-01-01T00:00:00Z"})
+    next(stream)
+    sql(system, "UPDATE api_key SET revoked_at = now()")
+    begun, told = time.monotonic(), 0
+    while time.monotonic() - begun < 20:
+        tag_video(system, "short", team="club", tags=parse_tags([f"number={told}"]))
+        if next(stream, None) is None:
+            break
+        told += 1
+    assert told <= 3, "a second between events, and two until it is asked for again"
+    assert time.monotonic() - begun < 10
+
+
 def test_streams_end_when_the_server_does(system: System) -> None:
     club = make_team(system, "club")
     ended: list[float] = []

@@ -80,6 +80,16 @@ def test_what_is_no_id_or_no_text_is_no_error_of_the_server(system: System, orig
     assert browser.ask("HEAD", f"/teams/{team}/videos").status == 405
 
 
+def test_no_body_is_read_that_is_longer_than_any_may_be(origin: str) -> None:
+    for headers in ({}, {"Transfer-Encoding": "chunked"}):
+        body = iter([b" " * 2**16] * 64) if headers else b" " * 2**22
+        answer = urllib3.request(
+            "POST", f"{origin}/api/v1/session", body=body, headers={"Content-Type": "application/json", **headers}
+        )
+        assert answer.status == 413
+        assert "at most 1 MiB" in answer.json()["detail"]
+
+
 def test_another_sites_page_cannot_do_anything(system: System, origin: str) -> None:
     browser = signed_in(system, origin, "coach@example.org")
     for headers in ({"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}):

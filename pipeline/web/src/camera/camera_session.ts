@@ -115,6 +115,7 @@ export class CameraSession {
       this.cameras.value = await listCameras();
     } catch (error) {
       if (opening === this.opened) {
+        this.hints.value = [];
         this.camera.value = { kind: "trouble", text: cameraTrouble(error, window.isSecureContext) };
       }
     }
@@ -132,6 +133,7 @@ export class CameraSession {
   off(): void {
     this.opened++;
     this.turnOff();
+    this.hints.value = [];
     this.camera.value = { kind: "off" };
   }
 
@@ -170,6 +172,7 @@ export class CameraSession {
     };
     track.addEventListener("ended", () => {
       this.turnOff();
+      this.hints.value = [];
       this.camera.value = { kind: "trouble", text: CAMERA_ENDED };
     });
     this.camera.value = { kind: "on", stream, delivered: deliveredBy(track), can: capabilitiesOf(track) };

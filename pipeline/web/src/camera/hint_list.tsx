@@ -18,9 +18,11 @@ export function HintList({ hints }: { hints: readonly Told[] }) {
       <p role="status" class="soft">
         {seen === 0
           ? "What the camera sees is judged here once it is on."
-          : open === 0
-            ? "Nothing stands in the way."
-            : `${open} of ${hints.length} could be better.`}
+          : open > 0
+            ? `${open} of ${hints.length} could be better.`
+            : seen < hints.length
+              ? "Nothing stands in the way, as far as it is known."
+              : "Nothing stands in the way."}
       </p>
       <ul>
         {hints.map((hint) => (

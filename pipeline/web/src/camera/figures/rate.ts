@@ -10,14 +10,15 @@ export interface Rate {
 /** Of what lies further back nothing is said. */
 export const RATE_WINDOW_MS = 3000;
 /** Before, a number would only be noise. */
-const LEAST_FRAMES = 8;
+const LEAST_FRAMES = 3;
+const LEAST_MS = 600;
 
 /** @param timesMs of the frames, oldest first. */
 export function rateOf(timesMs: readonly number[]): Rate | undefined {
   const last = timesMs.at(-1);
   const recent = timesMs.filter((each) => last !== undefined && each > last - RATE_WINDOW_MS);
   const first = recent[0];
-  if (recent.length < LEAST_FRAMES || last === undefined || first === undefined) {
+  if (last === undefined || first === undefined || recent.length < LEAST_FRAMES || last - first < LEAST_MS) {
     return undefined;
   }
   const gaps = recent.slice(1).map((each, index) => each - (recent[index] ?? 0));

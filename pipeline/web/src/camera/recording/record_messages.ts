@@ -28,6 +28,6 @@ export interface Progress {
 
 export type Answer =
   | ({ readonly kind: "progress" } & Progress)
-  /** `file` where it is in memory only; otherwise it is in the folder. */
-  | ({ readonly kind: "done"; readonly file: Blob | undefined } & Progress)
+  /** `file` where it is in memory only; otherwise it is in the folder. `trouble` says why it ended by itself. */
+  | ({ readonly kind: "done"; readonly file: Blob | undefined; readonly trouble: string } & Progress)
   | { readonly kind: "failed"; readonly reason: string };

@@ -12,6 +12,7 @@ import { RecordingRow } from "./recording_row.tsx";
 import { listRecordings } from "./recordings.ts";
 
 const LEAVING = "A recording is going on. Leave, and end it? What was recorded so far is kept on this device.";
+const LOSING = "This browser keeps recordings only while this page is open. Leave, and lose them?";
 
 export function useRecording(session: CameraSession) {
   const [progress, setProgress] = useState<Progress>();
@@ -23,7 +24,6 @@ export function useRecording(session: CameraSession) {
   }, []);
   useEffect(refresh, [refresh]);
   const isRecording = progress !== undefined;
-  useEffect(() => (isRecording ? askBeforeLeaving(LEAVING) : undefined), [isRecording]);
   const start = async () => {
     const camera = session.camera.value;
     if (camera.kind !== "on") {
@@ -37,6 +37,7 @@ export function useRecording(session: CameraSession) {
       const rate = camera.delivered.frameRate ?? session.choice.value.frameRate;
       const done = await session.recorder.record(trackOf(camera.stream), rate, setProgress);
       setHeld((before) => [done, ...before]);
+      setError(done.trouble || undefined);
     } catch (reason) {
       setError(messageOf(reason));
     }
@@ -44,6 +45,8 @@ export function useRecording(session: CameraSession) {
     refresh();
   };
   const inMemory = held.map(({ file }) => file).filter((file) => !kept.some((each) => each.name === file.name));
+  const question = isRecording ? LEAVING : inMemory.length > 0 ? LOSING : undefined;
+  useEffect(() => (question ? askBeforeLeaving(question) : undefined), [question]);
   const toldOf = (file: File) => held.find((each) => each.file.name === file.name);
   const forget = (file: File) => {
     setHeld((before) => before.filter((each) => each.file.name !== file.name));

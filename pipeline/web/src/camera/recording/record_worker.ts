@@ -31,9 +31,13 @@ self.onmessage = ({ data }: MessageEvent<Order>) => {
     .then(() => follow(data))
     .catch((error: unknown) => {
       sink = undefined;
-      tell({ kind: "failed", reason: error instanceof Error ? error.message : `${error}` });
+      tell({ kind: "failed", reason: reasonOf(error) });
     });
 };
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
 
 function tell(answer: Answer): void {
   self.postMessage(answer);
@@ -60,7 +64,7 @@ async function follow(order: Order): Promise<void> {
     case "close": {
       const file = (await sink)?.close();
       sink = undefined;
-      tell({ kind: "done", file, ...progress });
+      tell({ kind: "done", file, trouble: "", ...progress });
     }
   }
 }
@@ -73,14 +77,14 @@ async function encode({ name, frames, bitsPerS, frameRate }: Extract<Order, { ki
     throw new Error("The camera gave no picture.");
   }
   const to = await openSink(name);
+  let trouble = "";
   try {
     await encodeInto(to, first.value, reader, bitsPerS, frameRate);
-  } finally {
-    const file = to.close();
-    if (progress.frames) {
-      tell({ kind: "done", file, ...progress });
-    }
+  } catch (error) {
+    trouble = reasonOf(error);
   }
+  const file = to.close();
+  tell(progress.frames ? { kind: "done", file, trouble, ...progress } : { kind: "failed", reason: trouble });
 }
 
 async function encodeInto(

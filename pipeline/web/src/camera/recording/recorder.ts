@@ -12,6 +12,8 @@ const HAND_OVER_MS = 1000;
 /** A finished recording. */
 export interface Finished extends Progress {
   readonly file: File;
+  /** Why it ended by itself; empty where it was stopped. */
+  readonly trouble: string;
 }
 
 interface Running {
@@ -25,6 +27,7 @@ interface Running {
 export class Recorder {
   private readonly worker: Worker;
   private running: Running | undefined;
+  private closed = false;
 
   /** Starts its worker, so that nothing is asked of the network when it is to record. */
   constructor() {
@@ -63,9 +66,10 @@ export class Recorder {
     this.running?.stop();
   }
 
+  /** Stop; the worker ends once the file is whole. */
   close(): void {
+    this.closed = true;
     this.stop();
-    // The worker ends by itself once the file is closed.
     if (!this.running) {
       this.worker.terminate();
     }
@@ -104,6 +108,9 @@ export class Recorder {
       return;
     }
     const ended = this.end();
+    if (this.closed) {
+      this.worker.terminate();
+    }
     if (answer.kind === "failed") {
       ended?.reject(new Error(answer.reason));
     } else if (ended) {
