@@ -55,6 +55,7 @@ function Header({ team }: { team: Team | undefined }) {
           <NavLink to={`/t/${team.id}/videos`}>Videos</NavLink>
           {includes(team.role, "coach") && <NavLink to={`/t/${team.id}/upload`}>Upload</NavLink>}
           <NavLink to="/camera">Camera</NavLink>
+          {includes(team.role, "coach") && <NavLink to={`/t/${team.id}/live`}>Live</NavLink>}
           <NavLink to={`/t/${team.id}/members`}>Members</NavLink>
         </nav>
       )}

@@ -28,6 +28,7 @@ const PAGES: readonly Page[] = [
   { path: "/t/:team/members", for: "team", load: () => import("./pages/members.tsx") },
   { path: "/t/:team/videos", for: "team", load: () => import("./pages/videos.tsx") },
   { path: "/t/:team/videos/:video", for: "team", load: () => import("./pages/video.tsx") },
+  { path: "/t/:team/live", for: "team", load: () => import("./pages/live.tsx") },
   { path: "/camera", for: "anybody", load: () => import("./pages/camera.tsx") },
   { path: "/browser", for: "anybody", load: () => import("./pages/browser.tsx") },
   { path: "/t/:team/upload", for: "team", load: () => import("./pages/upload.tsx") },

@@ -6,7 +6,7 @@ import type { CameraSession } from "./camera_session.ts";
 import { ratesFor, sizesFor } from "./choice.ts";
 
 interface Props {
-  readonly session: CameraSession;
+  readonly session: Pick<CameraSession, "camera" | "cameras" | "choice" | "choose">;
   /** While something is recorded nothing can be chosen. */
   readonly locked: boolean;
 }
