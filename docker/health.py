@@ -1,4 +1,4 @@
-"""Check that the process in this container does its work: `health.py worker NODE | beat | flower | web`.
+"""Check that the process in this container does its work: `health.py worker NODE | beat | flower | web | live`.
 
 That it runs proves nothing: a container whose process ends is restarted anyway. So each probe checks its function.
 It uses the process's settings and only the queue of Poseline: `celery inspect` would import the models' libraries at
@@ -20,6 +20,7 @@ from typing import Any
 ANSWER_S = 5.0
 FLOWER = "http://127.0.0.1:5555/healthcheck"
 WEB = "http://127.0.0.1:8080/api/v1/health"
+LIVE = "http://127.0.0.1:8090/health"
 
 
 def worker_answers(node: str) -> bool:
@@ -57,7 +58,7 @@ def beat_ticks() -> bool:
 
 def serves(url: str) -> bool:
     """Whether this process answers over HTTP."""
-    with urllib.request.urlopen(url, timeout=ANSWER_S) as answer:  # noqa: S310  one of the two above
+    with urllib.request.urlopen(url, timeout=ANSWER_S) as answer:  # noqa: S310  one of those above
         return bool(answer.status == 200)
 
 
@@ -72,7 +73,7 @@ def _app() -> Any:
 
 def main(role: str, *names: str) -> int:
     probes: dict[str, Callable[..., bool]] = {"worker": worker_answers, "beat": beat_ticks}
-    probes |= {"flower": lambda: serves(FLOWER), "web": lambda: serves(WEB)}
+    probes |= {"flower": lambda: serves(FLOWER), "web": lambda: serves(WEB), "live": lambda: serves(LIVE)}
     try:
         healthy = probes[role](*names)
     except Exception as error:  # noqa: BLE001 - any error means unhealthy

@@ -10,6 +10,7 @@ PoselineError                   exit 1
 │   ├── NotSignedIn             it is not known who asks
 │   ├── NotAllowed              it is known, and may not do this
 │   ├── TooManyAttempts         wrong passwords; it can be tried again later
+│   ├── TooManySessions         the team has as many live sessions as it may have
 │   ├── QuotaReached            the team may not store that much
 │   ├── PartsMissing            an upload cannot be completed yet
 │   └── PartDamaged             a part of an upload arrived with other bytes than were sent
@@ -142,6 +143,10 @@ class TooManyAttempts(UsageError):
         self.wait_s = wait_s
         wait = f"{math.ceil(wait_s)} s" if wait_s < 60 else f"{math.ceil(wait_s / 60)} min"
         super().__init__(f"too many wrong passwords; try again in {wait}")
+
+
+class TooManySessions(UsageError):
+    """The team has as many live sessions as it may have; end one first."""
 
 
 class QuotaReached(UsageError):

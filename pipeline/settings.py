@@ -80,6 +80,20 @@ class Settings(BaseSettings):
         default="127.0.0.1", description="addresses of proxies, separated by commas, whose X-Forwarded headers count"
     )
 
+    live_port: int = 8090
+    live_url: str | None = Field(
+        default=None, description="ws://host:port under which `poseline web` reaches this machine's live process"
+    )
+    live_model: str = Field(default="movenet-multipose-384", description="the model of live sessions")
+    live_budget_ms: float = Field(
+        default=100.0,
+        gt=0,
+        description="what decoding, waiting and processing of a live frame may take, for 95 % of them",
+    )
+    live_sessions_per_team: int = Field(default=4, ge=1, description="live sessions that a team may have at once")
+    live_session_s: float = Field(default=4 * 3600.0, gt=0, description="how long a live session may last")
+    live_idle_s: float = Field(default=30.0, gt=0, description="a live session without a frame for this long ends")
+
     webhook_private: bool = Field(
         default=False, description="let webhooks go to addresses of private networks and this machine, over http, too"
     )

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Depends, Request
+from fastapi.requests import HTTPConnection
 
 from pipeline.core.roles import Role
 from pipeline.db.accounts import AccountRow, TeamOf
@@ -30,12 +31,12 @@ def system_of(request: Request) -> System:
     return system
 
 
-def session_cookie(request: Request) -> str:
+def session_cookie(request: HTTPConnection) -> str:
     """The name of the session's cookie. Browsers send `__Host-` cookies over TLS alone, and to this host alone."""
-    return "__Host-poseline" if request.url.scheme == "https" else "poseline"
+    return "__Host-poseline" if request.url.scheme in {"https", "wss"} else "poseline"
 
 
-def share_cookie(request: Request) -> str:
+def share_cookie(request: HTTPConnection) -> str:
     """The name of the cookie of who opened a share's link; beside the other, so that nobody is signed out by a link."""
     return f"{session_cookie(request)}-share"
 
@@ -45,8 +46,8 @@ def pages_address(request: Request, system: System) -> str:
     return (system.settings.web_url or str(request.base_url)).rstrip("/")
 
 
-def caller_of(request: Request, system: Annotated[System, Depends(system_of)]) -> Caller:
-    """Who makes this request."""
+def caller_of(request: HTTPConnection, system: Annotated[System, Depends(system_of)]) -> Caller:
+    """Who makes this request, or opens this WebSocket."""
     scheme, _, secret = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer" and secret:
         caller = caller_of_key(system, secret.strip())
@@ -144,6 +145,17 @@ def still_allowed(request: Request, system: System, team_id: UUID, role: Role) -
     except (NotSignedIn, NotAllowed, NotFound):
         return False
     return True
+
+
+def require_role(caller: Caller, team_id: UUID, role: Role) -> TeamOf:
+    """The team, if the caller has this role there, or one that may do more.
+
+    Raises:
+        NotSignedIn: it is not known who calls.
+        NotAllowed: the role is not enough.
+        NotFound: there is no such team, or it is not one of the caller's.
+    """
+    return _team_for(caller, team_id, role, None)
 
 
 def _team_for(caller: Caller, team_id: UUID, role: Role, shared_video: str | None) -> TeamOf:

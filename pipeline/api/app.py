@@ -16,6 +16,7 @@ from pipeline.api import (
     invitations,
     keys,
     links,
+    live,
     media,
     models,
     runs,
@@ -42,7 +43,7 @@ _ROUTERS: tuple[APIRouter, ...] = (
     *(session.router, links.router, account.router),
     *(teams.router, invitations.router, keys.router, shares.router, audit.router),
     *(videos.router, thumbnails.router, runs.router, exports.router, models.router, events.router, webhooks.router),
-    uploads.router,
+    *(uploads.router, live.router),
     *(viewing.router, media.router),
 )
 

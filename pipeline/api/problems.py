@@ -80,6 +80,14 @@ def handle_problems(app: FastAPI) -> None:
 
 def _poseline(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, PoselineError)
+    answer = answer_to(error)
+    if answer.status_code == HTTPStatus.INTERNAL_SERVER_ERROR:
+        log.error("request_failed", path=_path(request), error=error.message)
+    return answer
+
+
+def answer_to(error: PoselineError) -> JSONResponse:
+    """The problem that an error is."""
     status = next((status for kind, status in _STATUS if isinstance(error, kind)), HTTPStatus.INTERNAL_SERVER_ERROR)
     headers = {}
     if isinstance(error, NotSignedIn):
@@ -88,8 +96,6 @@ def _poseline(request: Request, error: Exception) -> JSONResponse:
         headers["Retry-After"] = str(math.ceil(error.wait_s))
     if isinstance(error, ServiceUnavailable):
         headers["Retry-After"] = "60" if isinstance(error, StoreFull) else "5"
-    if status is HTTPStatus.INTERNAL_SERVER_ERROR:
-        log.error("request_failed", path=_path(request), error=error.message)
     return problem(status, error.message, _name(type(error)), headers)
 
 

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocket
 
 from pipeline.api.problems import log_unexpected, problem, unexpected
 
@@ -50,6 +51,9 @@ class Protection:
         self._headers = {**_HEADERS, "Content-Security-Policy": POLICY + sending}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await self._guard_socket(scope, receive, send)
+            return
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -84,6 +88,30 @@ class Protection:
             if begun:
                 raise plain from None
             await unexpected()(scope, receive, send_protected)
+
+    async def _guard_socket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let in what this site's own pages open, and whoever has a key: a browser adds cookies to a WebSocket that
+        any site's page opens, and no other check applies to it."""
+        if _is_foreign_socket(scope):
+            refused = problem(
+                HTTPStatus.FORBIDDEN,
+                "this connection comes from another site's page, or says not whence",
+                "foreign-request",
+            )
+            await WebSocket(scope, receive, send).send_denial_response(refused)
+            return
+        try:
+            await self._app(scope, receive, send)
+        except Exception as error:  # noqa: BLE001  as above; uvicorn closes the connection
+            raise log_unexpected(scope, error) from None
+
+
+def _is_foreign_socket(scope: Scope) -> bool:
+    headers = Headers(scope=scope)
+    if "authorization" in headers:  # no browser sends one with a WebSocket
+        return False
+    origin = headers.get("origin")
+    return origin is None or urlsplit(origin).netloc != headers.get("host")
 
 
 def _limited(scope: Scope, receive: Receive) -> Receive:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import logging
 import socket
 import threading
 from contextlib import suppress
@@ -12,11 +13,16 @@ from pathlib import Path
 import uvicorn
 
 from pipeline.api.app import build_app
+from pipeline.core.live_protocol import MAX_MESSAGE_BYTES
 from pipeline.services.system import System
 from pipeline.services.webhooks.deliver import run_deliveries
 
 #: Uploads and event streams are told to end, and then have so long.
 _GRACE_S = 5
+#: A WebSocket whose other side answers no ping for so long is gone.
+_PING_S = 10.0
+#: The other side of a connection that acknowledges nothing for so long is gone, too: closing waits for what was sent.
+_UNANSWERED_MS = 30_000
 #: M_ARENA_MAX, M_MMAP_THRESHOLD and M_TRIM_THRESHOLD of glibc's malloc.h.
 _MALLOC = {-8: 1, -3: 2**16, -1: 2**17}
 
@@ -30,6 +36,8 @@ def serve(system: System, listener: socket.socket, *, trusted_proxies: str, cert
         certificate: for TLS, with its private key, in PEM; plain HTTP without one.
     """
     _keep_memory_flat()
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; what the listener has, its connections have
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNANSWERED_MS)
     stopping = threading.Event()
     deliveries = threading.Thread(target=run_deliveries, args=(system, stopping), name="webhooks", daemon=True)
     deliveries.start()
@@ -38,6 +46,18 @@ def serve(system: System, listener: socket.socket, *, trusted_proxies: str, cert
     finally:
         stopping.set()
         deliveries.join(_GRACE_S)
+
+
+class _OwnLines(logging.Filter):
+    """Drops what uvicorn says of each WebSocket: its address, with whatever a client put there, and, by mistake, an
+    error for each that was refused before it was accepted."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        message = str(record.msg)
+        return not ('"WebSocket %s"' in message or "without completing handshake" in message)
+
+
+_own_lines = _OwnLines()
 
 
 def _keep_memory_flat() -> None:
@@ -70,10 +90,15 @@ def server_config(
     system: System, *, trusted_proxies: str = "127.0.0.1", certificate: Path | None = None
 ) -> uvicorn.Config:
     """How uvicorn runs the application."""
+    logging.getLogger("uvicorn.error").addFilter(_own_lines)
     return uvicorn.Config(
         build_app(system, https_alone=certificate is None),
         http="httptools",
-        ws="none",
+        ws="websockets-sansio",
+        ws_max_size=MAX_MESSAGE_BYTES,
+        ws_per_message_deflate=False,
+        ws_ping_interval=_PING_S,
+        ws_ping_timeout=_PING_S,
         lifespan="off",
         log_config=None,
         access_log=False,

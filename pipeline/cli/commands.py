@@ -60,6 +60,7 @@ SECTIONS = {
         "beat": Entry("processes:beat", "Run the clock that dispatches and reconciles."),
         "flower": Entry("processes:flower", "Run Flower, read-only and with a password."),
         "web": Entry("processes:web", "Run the API and the pages."),
+        "live": Entry("live:live", "Run the process that analyses cameras live."),
         "db": Entry("processes:db", "Manage the database."),
         "store": Entry("processes:store", "Manage the object store."),
         "drain": Entry("drain:drain", "Have workers finish what they have in hand, for a deploy."),

@@ -17,7 +17,7 @@ import click
 
 from pipeline.cli.console import Console, common, pass_console
 from pipeline.cli.formatting import format_ago
-from pipeline.cli.local_stack import describe_beat, describe_restarting
+from pipeline.cli.local_stack import describe_beat, describe_restarting, live_line
 from pipeline.cli.place import shown
 from pipeline.db.engine import transaction
 from pipeline.db.migrate import check_revision
@@ -30,6 +30,7 @@ from pipeline.inference.engines.placement import Placement
 from pipeline.inference.zoo import find_model, load_model
 from pipeline.local import stack
 from pipeline.local.stack import ServiceStatus
+from pipeline.services.live.processes import list_processes
 from pipeline.services.pause import in_words
 from pipeline.services.pressure import list_pressure
 from pipeline.services.watch.manage import list_watches
@@ -87,6 +88,7 @@ def doctor(console: Console) -> None:
             "beat": ("beat", lambda: _beat(console)),
             "room": ("postgres", lambda: _room(console)),
             "watches": ("postgres", lambda: _watches(console)),
+            "live": ("live", lambda: _live(console)),
         }
         with suppress(Exception):  # made before six ask for it; each says what is wrong with it
             assert console.system
@@ -257,3 +259,13 @@ def _watches(console: Console) -> str:
         if each.error is not None:
             raise DoctorFailed(f"{each.location} is not listed: {each.error}")
     return f"{len(watches)} watched, each can be listed" if watches else "no bucket is watched"
+
+
+def _live(console: Console) -> str:
+    try:
+        processes = list_processes(console.system)
+    except ServiceUnavailable:
+        return "not known: see postgres"
+    if not processes:
+        return "no live process runs, so cameras have the preview alone; `poseline live` starts one"
+    return "; ".join(map(live_line, processes))

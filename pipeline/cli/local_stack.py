@@ -17,6 +17,8 @@ from pipeline.cli.console import Console, common, pass_console
 from pipeline.cli.drain import wait_for
 from pipeline.cli.formatting import format_ago
 from pipeline.cli.place import shown
+from pipeline.core.live_protocol import Mode
+from pipeline.db.live_processes import LiveProcessRow
 from pipeline.errors import DeviceUnavailable, ServiceUnavailable
 from pipeline.inference.catalogue import BUNDLED_MODEL
 from pipeline.inference.engines.sessions import Device
@@ -127,6 +129,8 @@ def status(context: click.Context, console: Console) -> None:
         _print_services(console, found)
         console.print("")
     _print_workers(console, now)
+    for line in map(live_line, now.live):
+        console.print(line)
     if found is None:
         console.print(f"beat: {describe_beat(live['beat'])}")
     console.print("\nwaiting: " + ", ".join(f"{count} in {name}" for name, count in live["queues"].items()))
@@ -179,6 +183,18 @@ def describe_restarting(each: Mapping[str, Any], console: Console) -> str:
         f"{each['name']} died {each['deaths']} times in the last hour, the last time {format_ago(each['ago_s'])}: "
         f"{log} says why; if it says nothing, its machine was short of memory or ended it"
     )
+
+
+def live_line(process: LiveProcessRow) -> str:
+    """A live process in words."""
+    sessions = "1 session" if process.sessions == 1 else f"{process.sessions} sessions"
+    room = {
+        Mode.FULL: "room for more",
+        Mode.HYBRID: "room for a frame every half second",
+        Mode.PREVIEW: "no room for more",
+    }[process.room]
+    lately = "" if process.p95_ms is None else f", 95 % of the frames within {process.p95_ms:.0f} ms"
+    return f"{process.name} is live: {sessions}, {room}, {process.frame_ms:.3g} ms a call of {process.model}{lately}"
 
 
 def describe_beat(report: Mapping[str, Any] | None) -> str:

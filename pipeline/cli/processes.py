@@ -24,7 +24,7 @@ from pipeline.local.ports import forbidden_line
 from pipeline.queue import CONTROL, FRAMES, FRAMES_IN
 from pipeline.settings import configured_by_environment
 
-_DEVICES: dict[Device, str] = {
+DEVICES: dict[Device, str] = {
     "auto": "auto: the fastest that works here.",
     "cpu": "cpu: onnxruntime.",
     "openvino": "openvino: the CPU with OpenVINO, needed for bf16 on a CPU.",
@@ -77,7 +77,7 @@ def _check_scratch(folder: Path) -> None:
 
 @click.command()
 @click.option(
-    "--device", type=click.Choice(get_args(Device)), default="auto", show_default=True, help=" ".join(_DEVICES.values())
+    "--device", type=click.Choice(get_args(Device)), default="auto", show_default=True, help=" ".join(DEVICES.values())
 )
 @click.option("--slots", type=click.IntRange(1, 256), help="Chunks at a time [default: one per core]")
 @click.option("--queues", default=f"{CONTROL},{FRAMES}", show_default=True, help="Queues, separated by commas.")

@@ -51,8 +51,10 @@ def is_healthy(name: str, stack: Stack, pid: int) -> bool:
 
 def check_health(name: str, stack: Stack, pid: int) -> Health:
     """How one service answers. Client libraries are imported on first use: they are slow."""
-    if is_stopped(pid) or (name in MAIN_PORT and not _listens(stack.ports[MAIN_PORT[name]])):
+    if is_stopped(pid):
         return Health.SILENT
+    if name in MAIN_PORT and not _listens(stack.ports[MAIN_PORT[name]]):
+        return Health.COMPUTES if name == "live" and _computes(pid) else Health.SILENT  # it loads its model
     return {
         "postgres": lambda: _postgres(stack),
         "valkey": lambda: _valkey(stack),
@@ -61,6 +63,7 @@ def check_health(name: str, stack: Stack, pid: int) -> Health:
         "beat": lambda: _beat(stack, pid),
         "flower": lambda: _page(stack.ports["flower"], "/healthcheck", pid),
         "web": lambda: _page(stack.ports["web"], "/api/v1/health", pid),
+        "live": lambda: _page(stack.ports["live"], "/health", pid),
     }[name]()
 
 

@@ -20,8 +20,15 @@ from pipeline.core.files import write_atomically
 from pipeline.errors import StackError
 
 SERVERS = ("postgres", "valkey", "seaweedfs")
-PROCESSES = ("worker", "beat", "flower", "web")
-TITLES = {"postgres": "Postgres", "valkey": "Valkey", "seaweedfs": "SeaweedFS", "flower": "Flower", "web": "the pages"}
+PROCESSES = ("worker", "beat", "flower", "web", "live")
+TITLES = {
+    "postgres": "Postgres",
+    "valkey": "Valkey",
+    "seaweedfs": "SeaweedFS",
+    "flower": "Flower",
+    "web": "the pages",
+    "live": "the live process",
+}
 
 #: Marks a home into which a backup was not restored completely.
 RESTORING = "restoring.json"
@@ -106,6 +113,7 @@ class Stack:
             "POSELINE_S3_SECRET_KEY": self.s3_secret_key,
             "POSELINE_S3_BUCKET": "poseline",
             "POSELINE_WEB_PORT": str(port["web"]),
+            "POSELINE_LIVE_PORT": str(port["live"]),
             "POSELINE_FLOWER_PORT": str(port["flower"]),
             "POSELINE_FLOWER_USER": "poseline",
             "POSELINE_FLOWER_PASSWORD": self.flower_password,

@@ -15,8 +15,9 @@ PORTS_OF = {
     "seaweedfs": ("s3", "s3_grpc", "master", "master_grpc", "volume", "volume_grpc", "filer", "filer_grpc"),
     "flower": ("flower",),
     "web": ("web",),
+    "live": ("live",),
 }
-MAIN_PORT = {"postgres": "postgres", "valkey": "valkey", "seaweedfs": "s3", "flower": "flower", "web": "web"}
+MAIN_PORT = {name: "s3" if name == "seaweedfs" else name for name in PORTS_OF}
 #: Those that people type: the first choice, and the option that chooses another.
 _KNOWN_PORTS = {"flower": 5555, "web": 8080}
 

@@ -138,9 +138,8 @@ def build_specs(home: Home, stack: Stack, names: Collection[str], worker_options
         commands["valkey"] = (valkey_binary(), "valkey.conf")
     if "seaweedfs" in names:
         commands["seaweedfs"] = (weed_binary(), "-logtostderr=true", "server", *_weed_flags(port))
-    commands |= {
-        name: (*python, name, *(worker_options if name == "worker" else ())) for name in PROCESSES if name in names
-    }
+    with_options: dict[str, Sequence[str]] = {"worker": worker_options, "live": worker_options[-2:]}  # the same device
+    commands |= {name: (*python, name, *with_options.get(name, ())) for name in PROCESSES if name in names}
     stops = {
         "postgres": (signal.SIGINT, 20.0),  # fast shutdown: SIGTERM would wait for clients
         "valkey": (signal.SIGTERM, 10.0),

@@ -9,6 +9,7 @@ from typing import Any
 
 from pipeline.core.beat_report import BeatReport
 from pipeline.db.engine import transaction
+from pipeline.db.live_processes import LiveProcessRow, select_processes
 from pipeline.db.pauses import Pause, select_pauses
 from pipeline.db.pressure import Pressure, select_pressure
 from pipeline.db.worker_deaths import RestartingWorker, select_restarting
@@ -47,6 +48,7 @@ class SystemStatus:
         paused: teams and lanes of which nothing more is sent.
         pressure: why no videos are taken in; empty while they are.
         restarting: workers that died several times within the last hour.
+        live: the processes that take live sessions, those with room first.
     """
 
     workers: tuple[WorkerStatus, ...]
@@ -56,6 +58,7 @@ class SystemStatus:
     paused: tuple[Pause, ...] = ()
     pressure: tuple[Pressure, ...] = ()
     restarting: tuple[RestartingWorker, ...] = ()
+    live: tuple[LiveProcessRow, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The status as JSON fields."""
@@ -65,6 +68,7 @@ class SystemStatus:
             "lost_workers": [{**asdict(each), "seen_at": each.seen_at.isoformat()} for each in self.lost],
             "restarting_workers": [asdict(each) for each in self.restarting],
             "beat": self.beat and asdict(self.beat),
+            "live": [each.to_dict() for each in self.live],
             "paused": [{**asdict(each), "since": each.since.isoformat()} for each in self.paused],
             "ingest_paused": [{**asdict(each), "since": each.since.isoformat()} for each in self.pressure],
         }
@@ -81,6 +85,7 @@ def get_status(system: System) -> SystemStatus:
         in_hand = count_leases(connection, [worker.name for worker in workers])
         paused, pressure = select_pauses(connection), select_pressure(connection)
         restarting = tuple(select_restarting(connection))
+        live = tuple(select_processes(connection))
     answering = system.queue.ping_workers(limit=len(workers)) if workers else []
     return SystemStatus(
         tuple(
@@ -93,4 +98,5 @@ def get_status(system: System) -> SystemStatus:
         tuple(paused),
         tuple(pressure),
         restarting,
+        live,
     )

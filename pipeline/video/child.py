@@ -16,8 +16,10 @@ import numpy as np
 
 from pipeline.core.frame_index import Int64s
 from pipeline.core.frame_times import repair_times
+from pipeline.core.video_limits import VideoLimits
 from pipeline.video import lockdown, wire
 from pipeline.video.byte_channel import ByteChannelFile, CopiedFile
+from pipeline.video.camera import send_pictures
 from pipeline.video.decode import send_frames
 from pipeline.video.decode_request import DecodeRequest, RequestKind
 from pipeline.video.demux import Unreadable, out_of_memory
@@ -47,7 +49,7 @@ def main(zygote_pid: int) -> None:
     byte_channel = socket.socket(fileno=BYTE_FD)
     request = DecodeRequest.from_bytes(wire.receive(job)[1])
     keys = _receive_keys(job)
-    limits, decoding = request.limits, request.kind is RequestKind.DECODE
+    limits, decoding = request.limits, request.kind in {RequestKind.DECODE, RequestKind.CAMERA}
     if decoding:
         converter = FrameConverter(request.size, request.side)
         pool = FramePool(POOL_FD, converter.shape, request.slots, writable=True)
@@ -59,7 +61,9 @@ def main(zygote_pid: int) -> None:
     else:
         file = ByteChannelFile(byte_channel, request.file_bytes, request.needed_bytes)
     try:
-        if decoding:
+        if request.kind is RequestKind.CAMERA:
+            send_pictures(job, request, pool)
+        elif decoding:
             send_frames(job, file, request, keys, pool, converter)
         elif request.kind is RequestKind.SOUND:
             send_sound(job, file, request)
@@ -68,16 +72,19 @@ def main(zygote_pid: int) -> None:
     except Unreadable as error:
         wire.send(job, RecordKind.FAIL if decoding else RecordKind.REJECT, str(error).encode())
     except MemoryError:
-        if not decoding:
-            wire.send(job, RecordKind.REJECT, str(out_of_memory(limits)).encode())
-        else:
-            message = f"it needs more than {limits.memory_bytes >> 20} MiB of memory"
-            wire.send(job, RecordKind.FAIL, message.encode())
+        _send_out_of_memory(job, limits, decoding=decoding)
     except wire.Closed:
         os._exit(2)
     except Exception as error:  # noqa: BLE001 - the caller only exits
         wire.send(job, RecordKind.FAIL, f"{type(error).__name__}: {error}".encode()[:500])
     os._exit(0)
+
+
+def _send_out_of_memory(job: socket.socket, limits: VideoLimits, *, decoding: bool) -> None:
+    if decoding:
+        wire.send(job, RecordKind.FAIL, f"it needs more than {limits.memory_bytes >> 20} MiB of memory".encode())
+    else:
+        wire.send(job, RecordKind.REJECT, str(out_of_memory(limits)).encode())
 
 
 def _receive_keys(job: socket.socket) -> Int64s:

@@ -10,6 +10,8 @@ from pipeline.core.video_limits import VideoLimits
 
 #: Sound is decoded to this rate, whatever its own.
 SOUND_RATE_HZ = 48_000
+#: FFmpeg's decoders of what cameras send live.
+CAMERA_CODECS = ("h264", "mjpeg")
 
 
 class RequestKind(StrEnum):
@@ -18,12 +20,14 @@ class RequestKind(StrEnum):
     PROBE = "probe"
     DECODE = "decode"
     SOUND = "sound"
+    CAMERA = "camera"
 
 
 @dataclass(frozen=True)
 class DecodeRequest:
     """One job for a child. A probe uses only the first three fields, `wants_index` and `has_copy`, a request for sound
-    the first three and `samples`; the keys of a decode follow it on the socket.
+    the first three and `samples`, one for a camera the limits, `codec`, `size`, `side` and `slots`; the keys of a
+    decode follow it on the socket.
 
     Args:
         kind: what to do.
@@ -39,9 +43,10 @@ class DecodeRequest:
         wants_index: whether a probe indexes the video; else it only checks that it can be.
         has_copy: whether a probe's child has a descriptor of a copy of the file.
         samples: first and end of the sound, counted from the container's time zero at `SOUND_RATE_HZ`.
+        codec: of a camera's frames, from `CAMERA_CODECS`.
 
     Raises:
-        ValueError: a decode has no size or no slots, or sound has no span.
+        ValueError: a decode has no size or no slots, sound has no span, or a camera an unknown codec.
     """
 
     kind: RequestKind
@@ -57,12 +62,15 @@ class DecodeRequest:
     wants_index: bool = True
     has_copy: bool = False
     samples: tuple[int, int] = (0, 0)
+    codec: str = ""
 
     def __post_init__(self) -> None:
-        if self.kind is RequestKind.DECODE and min(*self.size, self.slots) < 1:
+        if self.kind in {RequestKind.DECODE, RequestKind.CAMERA} and min(*self.size, self.slots) < 1:
             raise ValueError(f"a decode needs a size and slots, got {self.size} and {self.slots}")
         if self.kind is RequestKind.SOUND and self.samples[0] >= self.samples[1]:
             raise ValueError(f"sound needs a span, got {self.samples}")
+        if self.kind is RequestKind.CAMERA and self.codec not in CAMERA_CODECS:
+            raise ValueError(f"a camera's frames are {' or '.join(CAMERA_CODECS)}, not {self.codec!r:.40}")
 
     def to_bytes(self) -> bytes:
         """UTF-8 JSON."""

@@ -139,6 +139,11 @@ class DecoderProcess:
                 return kind, payload
             self._handle_tick(received_at_s)
 
+    def send(self, kind: RecordKind, payload: bytes) -> None:
+        """Send the child a record. That it ended meanwhile is for the next `receive` to raise."""
+        with contextlib.suppress(OSError):
+            wire.send(self._job, kind, payload)
+
     def release(self, slot: int) -> None:
         """Return a slot to the child."""
         with contextlib.suppress(OSError):  # it ended: the next `receive` raises that

@@ -15,6 +15,9 @@ import numpy as np
 HEADER = struct.Struct("<BI")  # kind, payload length
 FRAME = struct.Struct("<qI")  # key, slot
 SOUND = struct.Struct("<q")  # where the samples that follow begin, counted as in `DecodeRequest.samples`
+PACKET = struct.Struct("<IBB")  # id, whether it is a keyframe, the slot for its picture; then the bytes
+PICTURE = struct.Struct("<IHH")  # id, width and height as it was sent, upright
+NO_PICTURE = struct.Struct("<IB")  # id, whether the next one has to be a keyframe; then why, as text
 STATUS = struct.Struct("<i")
 INDEX_ROW = np.dtype([("pts", "<i8"), ("position", "<i8"), ("size", "<i8"), ("keyframe", "u1")])
 MAX_PAYLOAD_BYTES = 1 << 20
@@ -35,6 +38,9 @@ class RecordKind(IntEnum):
     FAIL = 9  # child: why it failed, one line
     OWN_PREVIEW = 10  # child: the id of the run that the video is a preview of
     SOUND = 11  # child: samples
+    PACKET = 12  # parent: one frame of a camera, as it was sent
+    PICTURE = 13  # child: that frame is in its slot
+    NO_PICTURE = 14  # child: why it is not, one line
 
 
 class Closed(ConnectionError):

@@ -27,8 +27,10 @@ ALLOWED: dict[str, set[str]] = {
     "web": set(),
     "bench": {"core", "video", "inference", "storage", "db", "queue", "services", "local"},
     "api": {"core", "db", "services", "web"},
+    "live": {"core", "video", "inference", "db", "services"},
     "remote": {"core", "db", "services"},
-    "cli": {"api", "remote", "core", "video", "inference", "storage", "db", "queue", "services", "local", "bench"},
+    "cli": {"api", "live", "remote", "local", "bench"}
+    | {"core", "video", "inference", "storage", "db", "queue", "services"},
 }
 EVERYWHERE = {"errors", "settings", "logs"}
 
@@ -52,6 +54,7 @@ VENDOR_HOMES: dict[str, set[str]] = {
     "fastapi": {"pipeline/api"},
     "starlette": {"pipeline/api"},
     "uvicorn": {"pipeline/api"},
+    "websockets": {"pipeline/api/live.py", "pipeline/live"},
     "pydantic": {"pipeline/api", "pipeline/services/trial.py", "pipeline/settings.py"},
     "trustme": {"pipeline/local/certificates.py"},
     "cryptography": {"pipeline/local/certificates.py"},

@@ -15,6 +15,7 @@ from pipeline.db.tables.accounts import (
 from pipeline.db.tables.columns import metadata
 from pipeline.db.tables.derived import proxy
 from pipeline.db.tables.keeping import erased_source, erasure, erasure_item, frame_removal, retention
+from pipeline.db.tables.live import live_process, live_session
 from pipeline.db.tables.processes import pressure, state_transition, worker, worker_death
 from pipeline.db.tables.schedules import pass_, schedule
 from pipeline.db.tables.uploads import upload, upload_part
@@ -36,6 +37,8 @@ __all__ = [
     "frame",
     "frame_removal",
     "lane",
+    "live_process",
+    "live_session",
     "membership",
     "metadata",
     "model",

@@ -44,7 +44,7 @@ def test_every_command_is_one_that_poseline_has(name: str) -> None:
     assert not isinstance(command, click.Group) or command.invoke_without_command
 
 
-@pytest.mark.parametrize("name", ["worker", "gpu-worker", "beat", "flower", "web"])
+@pytest.mark.parametrize("name", ["worker", "gpu-worker", "beat", "flower", "web", "live"])
 def test_every_probe_names_its_own_process(name: str) -> None:
     how, python, script, role, *node = SERVICES[name]["healthcheck"]["test"]
     assert (how, python) == ("CMD", "python")
@@ -55,7 +55,7 @@ def test_every_probe_names_its_own_process(name: str) -> None:
 
 def test_a_probe_times_out_before_compose_kills_it() -> None:
     tick_s = Settings.model_fields["tick_s"].default
-    for name in ("worker", "gpu-worker", "beat", "flower", "web"):
+    for name in ("worker", "gpu-worker", "beat", "flower", "web", "live"):
         limit_s = int(SERVICES[name]["healthcheck"]["timeout"].removesuffix("s"))
         assert limit_s > 3 * tick_s + health.ANSWER_S + 2
 
@@ -63,6 +63,7 @@ def test_a_probe_times_out_before_compose_kills_it() -> None:
 def test_probes_over_http_use_the_ports_of_their_processes() -> None:
     assert f":{option('flower', '--port')}/" in health.FLOWER
     assert f":{option('web', '--port')}/" in health.WEB
+    assert f":{option('live', '--port')}/" in health.LIVE
 
 
 def test_every_variable_is_read() -> None:
@@ -119,7 +120,7 @@ def test_every_required_setting_is_given_to_every_process_that_reads_them() -> N
 
 
 def test_workers_cannot_do_what_only_preparation_may() -> None:
-    for name in ("worker", "gpu-worker", "cli", "beat", "flower", "web", "migrate"):
+    for name in ("worker", "gpu-worker", "cli", "beat", "flower", "web", "live", "migrate"):
         assert [v for v, _, _ in variables(SERVICES[name]["environment"]) if "ADMIN" in v or "INTERNAL" in v] == []
     assert {v for v, _, _ in variables(SERVICES["bucket"]["environment"]) if "ADMIN" in v} == {
         "POSELINE_S3_ADMIN_ACCESS_KEY",

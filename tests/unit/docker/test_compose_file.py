@@ -104,6 +104,7 @@ def test_only_lasting_services_and_two_set_up_steps_start_by_default() -> None:
         "beat",
         "flower",
         "web",
+        "live",
         "caddy",
         "migrate",
         "bucket",

@@ -1,0 +1,154 @@
+"""Live sessions: begun under their team's limit, taken over by a process with a ticket that counts once, and ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, delete, func, null, select, update
+
+from pipeline.core.live_protocol import Mode
+from pipeline.db.leases import after
+from pipeline.db.tables import live_session, team
+
+#: A session that was not seen for so long has ended without saying so.
+LOST_S = 60.0
+#: A ticket that nobody used within this time is void.
+TICKET_S = 30.0
+#: Ended sessions are forgotten after this time. They hold no pictures and no poses.
+KEPT_S = 30 * 86_400.0
+
+
+@dataclass(frozen=True)
+class LiveSession:
+    """A session that its process takes over.
+
+    Args:
+        keep: whether its poses are to be kept as a run.
+    """
+
+    id: UUID
+    team_id: UUID
+    team: str
+    mode: Mode
+    keep: bool
+    name: str
+
+
+@dataclass(frozen=True)
+class LiveSessionRow:
+    """A session as it was noted.
+
+    Args:
+        counts: of its frames, by their fate; None while it is open.
+    """
+
+    id: UUID
+    name: str
+    process: str
+    mode: Mode
+    begun_at: datetime
+    ended_at: datetime | None
+    reason: str | None
+    counts: Mapping[str, int] | None
+
+
+def begin_session(
+    connection: Connection,
+    team_id: UUID,
+    *,
+    account_id: UUID | None,
+    api_key_id: UUID | None,
+    mode: Mode,
+    keep: bool,
+    name: str,
+    at_most: int,
+) -> UUID | None:
+    """Begin a session; None where its team has as many as it may have."""
+    connection.execute(select(team.c.id).where(team.c.id == team_id).with_for_update(key_share=True))
+    of = live_session.c
+    open_ = select(func.count()).where(of.team_id == team_id, of.ended_at.is_(None), of.last_seen_at > after(-LOST_S))
+    if connection.execute(open_).scalar_one() >= at_most:
+        return None
+    statement = live_session.insert().values(
+        team_id=team_id, account_id=account_id, api_key_id=api_key_id, mode=mode, keep=keep, name=name
+    )
+    session_id: UUID = connection.execute(statement.returning(of.id)).scalar_one()
+    return session_id
+
+
+def give_ticket(connection: Connection, session_id: UUID, process: str, ticket_sha256: str) -> None:
+    """Let a process take a session over, once."""
+    connection.execute(
+        update(live_session)
+        .where(live_session.c.id == session_id)
+        .values(process=process, ticket_sha256=ticket_sha256, last_seen_at=func.clock_timestamp())
+    )
+
+
+def take_session(connection: Connection, process: str, ticket_sha256: str) -> LiveSession | None:
+    """The session that a ticket is for; it is void from now on. None where it is no ticket for this process."""
+    of = live_session.c
+    row = connection.execute(
+        update(live_session)
+        .where(
+            of.ticket_sha256 == ticket_sha256,
+            of.process == process,
+            of.ended_at.is_(None),
+            of.last_seen_at > after(-TICKET_S),
+            team.c.id == of.team_id,
+        )
+        .values(ticket_sha256=null(), last_seen_at=func.clock_timestamp())
+        .returning(of.id, of.team_id, team.c.name.label("team"), of.mode, of.keep, of.name)
+    ).first()
+    return None if row is None else LiveSession(row.id, row.team_id, row.team, Mode(row.mode), row.keep, row.name)
+
+
+def note_seen(connection: Connection, session_ids: Sequence[UUID]) -> None:
+    """Note that these sessions go on."""
+    if session_ids:
+        connection.execute(
+            update(live_session)
+            .where(live_session.c.id.in_(session_ids), live_session.c.ended_at.is_(None))
+            .values(last_seen_at=func.clock_timestamp())
+        )
+
+
+def end_session(connection: Connection, session_id: UUID, reason: str, counts: Mapping[str, Any] | None = None) -> None:
+    """End a session. What its process says counts, with the counts, also where the web process was there before it."""
+    of = live_session.c
+    values = {"ended_at": func.coalesce(of.ended_at, func.clock_timestamp()), "reason": reason, "ticket_sha256": null()}
+    ended = update(live_session).where(of.id == session_id)
+    if counts is None:
+        ended = ended.where(of.ended_at.is_(None))
+    else:
+        values["counts"] = dict(counts)
+    connection.execute(ended.values(**values))
+
+
+def end_lost(connection: Connection) -> None:
+    """End sessions whose process and web process both went without a word, and forget those that ended long ago."""
+    of = live_session.c
+    connection.execute(
+        update(live_session)
+        .where(of.ended_at.is_(None), of.last_seen_at < after(-LOST_S))
+        .values(ended_at=of.last_seen_at, reason="its processes ended", ticket_sha256=null())
+    )
+    connection.execute(delete(live_session).where(of.ended_at < after(-KEPT_S)))
+
+
+def select_live_sessions(connection: Connection, team_id: UUID, *, limit: int) -> Sequence[LiveSessionRow]:
+    """A team's sessions, the newest first."""
+    rows = connection.execute(
+        select(live_session)
+        .where(live_session.c.team_id == team_id)
+        .order_by(live_session.c.begun_at.desc(), live_session.c.id)
+        .limit(limit)
+    )
+    names = LiveSessionRow.__dataclass_fields__
+    return [
+        LiveSessionRow(**{name: row[name] for name in names} | {"mode": Mode(row["mode"])}) for row in rows.mappings()
+    ]

@@ -1,0 +1,94 @@
+"""Live processes that stop, die, or are not there: what their clients are told, and where these go next."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from pipeline.services.live.processes import list_processes
+from pipeline.services.system import System
+from tests.support.analysis import put_oracle
+from tests.support.harness import processes, sql, wait_until
+from tests.support.keys import make_key
+from tests.support.live import ORACLE, JpegCamera, LiveClient, hello, live_client, live_process
+from tests.support.web import make_team, served
+
+PATIENT = {**ORACLE, "POSELINE_LIVE_BUDGET_MS": "60000"}
+OPEN = "SELECT process FROM live_session WHERE ended_at IS NULL"
+
+
+@asynccontextmanager
+async def filming(system: System, origin: str) -> AsyncIterator[LiveClient]:
+    """A client that has said hello, and had results if it was let in."""
+    door = origin, make_team(system, "ours"), {"Authorization": f"Bearer {make_key(system, 'ours')}"}
+    async with live_client(*door) as client:
+        await client.begin(hello())
+        if client.ready:
+            await client.send_all(JpegCamera(), range(1, 6))
+            await client.answered()
+        yield client
+
+
+def test_a_process_that_stops_says_goodbye_and_without_one_nobody_is_let_in(system: System, tmp_path: Path) -> None:
+    put_oracle(system.settings.models_path)
+
+    async def use(origin: str) -> None:
+        async with filming(system, origin) as client:
+            process.send_signal(signal.SIGTERM)
+            await client.until(lambda: client.closed)
+            reason = "this live process stops; connect again"
+            assert (client.closed, client.texts) == ((1012, reason), [{"type": "ended", "reason": reason}])
+            assert client.fates()["failed"] == 0
+        assert await asyncio.to_thread(process.wait, 20) == 0
+        counts = "SELECT reason, (counts ->> 'received')::int FROM live_session"
+        assert sql(system, counts) == [(reason, 5)]
+        assert list_processes(system) == []
+        async with filming(system, origin) as client:
+            await client.until(lambda: client.closed)
+            assert client.refused is not None
+            assert client.refused["reason"].startswith("no live process runs;")
+            assert client.refused["offer"] == "preview"
+        assert sql(system, OPEN) == []
+
+    with (
+        processes(system.settings, tmp_path / "logs") as running,
+        served(system) as origin,
+        live_process(running, system, **PATIENT) as process,
+    ):
+        asyncio.run(use(origin))
+
+
+@pytest.mark.soak
+def test_sessions_of_a_process_that_is_killed_go_to_another(system: System, tmp_path: Path) -> None:
+    put_oracle(system.settings.models_path)
+
+    async def use(origin: str) -> None:
+        async with filming(system, origin) as client:
+            [(name,)] = sql(system, OPEN)
+            by_name[str(name).partition("@")[0]].kill()
+            await client.until(lambda: client.closed)
+            assert client.closed == (1012, "the live process ended; connect again")
+            assert client.kinds() == ["ended"]
+        ended = "SELECT reason FROM live_session WHERE ended_at IS NOT NULL"
+        await asyncio.to_thread(wait_until, lambda: sql(system, ended) == [("the live process ended",)], 10)
+        # Its report is still fresh: it is asked, found to be gone, and the other one takes the session.
+        async with filming(system, origin) as client:
+            assert client.fates()["failed"] == 0
+            [(other,)] = sql(system, OPEN)
+            assert other != name
+            assert len(list_processes(system)) == 2
+            await client.bye()
+
+    with (
+        processes(system.settings, tmp_path / "logs") as running,
+        served(system) as origin,
+        live_process(running, system, "--name", "one", **PATIENT) as one,
+        live_process(running, system, "--name", "two", **PATIENT) as two,
+    ):
+        by_name = {"one": one, "two": two}
+        asyncio.run(use(origin))
