@@ -42,7 +42,9 @@ def camera_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--speed", type=click.FloatRange(0.1, 10), default=1.0, show_default=True, help="Of a file: 2 is double."
         ),
-        click.option("--codec", type=click.Choice([each.value for each in Codec]), default=Codec.H264.value, show_default=True),
+        click.option(
+            "--codec", type=click.Choice([each.value for each in Codec]), default=Codec.H264.value, show_default=True
+        ),
         click.option(
             "--mode",
             type=click.Choice([Mode.FULL.value, Mode.HYBRID.value]),
