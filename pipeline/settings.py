@@ -90,6 +90,10 @@ class Settings(BaseSettings):
         gt=0,
         description="what decoding, waiting and processing of a live frame may take, for 95 % of them",
     )
+    live_yield: bool = Field(
+        default=True,
+        description="workers compute for a fifth of the time while live sessions are open on their machine",
+    )
     live_sessions_per_team: int = Field(default=4, ge=1, description="live sessions that a team may have at once")
     live_session_s: float = Field(default=4 * 3600.0, gt=0, description="how long a live session may last")
     live_idle_s: float = Field(default=30.0, gt=0, description="a live session without a frame for this long ends")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -16,13 +17,11 @@ from pipeline.bench.context import Engine
 from pipeline.bench.figures import BenchFailed
 from pipeline.bench.private_stack import PrivateStack
 from pipeline.core.roles import Role
-from pipeline.errors import ServiceUnavailable
 from pipeline.local import ports
 from pipeline.local.control import last_line
 from pipeline.local.processes import signal_group
 from pipeline.local.rootless import die_with_parent
 from pipeline.local.servers import own_marks
-from pipeline.remote.http import Http
 from pipeline.remote.live import Way
 from pipeline.services.accounts.operate import add_key
 from pipeline.services.live.processes import list_processes
@@ -31,6 +30,7 @@ from pipeline.services.teams import DEFAULT_TEAM, require_team, team_id_of
 
 _START_S = 180.0
 _STOP_S = 20.0
+_CONNECT_S = 1.0
 #: Nobody is refused or degraded for being slow: how slow it is, is the question.
 _BUDGET_MS = 600_000
 
@@ -75,7 +75,7 @@ def open_live_servers(
         live = ("live", "--port", str(live_port), "--device", engine.device, "--name", f"bench-{live_port}")
         started.append(_start(stack, live, POSELINE_LIVE_MODEL=engine.model, POSELINE_LIVE_BUDGET_MS=str(_BUDGET_MS)))
         path, secret = key
-        _wait_ready(stack.system, web_port, live_port, secret, started)
+        _wait_ready(stack.system, web_port, live_port, started)
         yield LiveServers(web_port, path, secret)
         for process, _ in started:
             process.terminate()
@@ -115,26 +115,23 @@ def _start(stack: PrivateStack, args: tuple[str, ...], **more: str) -> tuple[sub
 
 
 def _wait_ready(
-    system: System, web_port: int, live_port: int, secret: str, started: list[tuple[subprocess.Popen[bytes], Path]]
+    system: System, web_port: int, live_port: int, started: list[tuple[subprocess.Popen[bytes], Path]]
 ) -> None:
-    http, deadline = Http(f"http://127.0.0.1:{web_port}", secret), time.monotonic() + _START_S
-    try:
-        while True:
-            for process, log in started:
-                if process.poll() is not None:
-                    raise BenchFailed(f"a server did not start: {last_line(log)}")
-            if any(row.url.endswith(f":{live_port}") for row in list_processes(system)) and _answers(http):
-                return
-            if time.monotonic() > deadline:
-                raise BenchFailed(f"the servers did not start in {_START_S:g} s: {last_line(started[-1][1])}")
-            time.sleep(0.1)
-    finally:
-        http.close()
+    deadline = time.monotonic() + _START_S
+    while True:
+        for process, log in started:
+            if process.poll() is not None:
+                raise BenchFailed(f"a server did not start: {last_line(log)}")
+        if _listens(web_port) and any(row.url.endswith(f":{live_port}") for row in list_processes(system)):
+            return
+        if time.monotonic() > deadline:
+            raise BenchFailed(f"the servers did not start in {_START_S:g} s: {last_line(started[-1][1])}")
+        time.sleep(0.1)
 
 
-def _answers(http: Http) -> bool:
+def _listens(port: int) -> bool:
     try:
-        http.get("/session")
-    except ServiceUnavailable:
+        socket.create_connection(("127.0.0.1", port), _CONNECT_S).close()
+    except OSError:
         return False
     return True

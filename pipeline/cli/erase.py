@@ -37,6 +37,7 @@ _ROWS = {
     "schedules": "schedule",
     "passes": "pass",
     "watches": "watch",
+    "live sessions": "live session",
 }
 
 

@@ -24,7 +24,8 @@ from pipeline.inference.engines.sessions import Device
 @click.option(
     "--device", type=click.Choice(get_args(Device)), default="auto", show_default=True, help=" ".join(DEVICES.values())
 )
-@click.option("--slots", type=click.IntRange(1, 256), help="Frames at a time [default: one per core]")
+@click.option("--slots", type=click.IntRange(1, 256), help="Frames at a time [default: by the cores and threads]")
+@click.option("--threads", type=click.IntRange(1, 64), help="Of a CPU, for each frame [default: at most 4]")
 @click.option("--name", help="The process's name in `poseline status` [default: a random one]")
 @camera_options
 @common
@@ -38,6 +39,7 @@ def live(
     address: str,
     device: Device,
     slots: int | None,
+    threads: int | None,
     name: str | None,
     **wanted: Any,
 ) -> None:
@@ -64,7 +66,9 @@ def live(
         configure_logs(os.environ.get("POSELINE_LOG_LEVEL", "INFO"), as_json=os.environ.get("POSELINE_LOG_JSON") == "1")
         node = f"{name or f'live-{secrets.token_hex(3)}'}@{socket.gethostname()}"
         url = settings.live_url or f"ws://{_host(address)}:{listener.getsockname()[1]}"
-        serve_live(console.system, listener, Options(node, url, device, slots), lambda _: _say(console, node, url))
+        serve_live(
+            console.system, listener, Options(node, url, device, slots, threads), lambda _: _say(console, node, url)
+        )
 
 
 def _host(address: str) -> str:

@@ -50,7 +50,7 @@ _FINISH_S = 30.0
 def up(
     console: Console, slots: int | None, device: Device | None, web_port: int | None, flower_port: int | None
 ) -> None:
-    """Start the local stack: Postgres, Valkey, SeaweedFS, a worker, beat, Flower, the pages. What runs is kept."""
+    """Start the local stack: the servers, a worker, beat, Flower, the pages, the live process. What runs is kept."""
     console.check_not_signed_in()
     ports = {name: port for name, port in (("web", web_port), ("flower", flower_port)) if port is not None}
     if device is not None and device != stack.worker_device(console.home):

@@ -24,6 +24,7 @@ from pipeline.db.tables import (
     audit,
     chunk,
     comparison,
+    live_session,
     membership,
     one_time_link,
     pass_,
@@ -114,6 +115,7 @@ def delete_team(connection: Connection, team_id: UUID) -> Gone:
     tables = (
         *(("rules", retention), ("passes", pass_), ("schedules", schedule), ("watches", watch)),
         *(("members", membership), ("links", one_time_link), ("keys", api_key), ("audit", audit)),
+        ("live sessions", live_session),
     )
     for name, table in tables:
         counts[name] = connection.execute(delete(table).where(table.c.team_id == team_id)).rowcount

@@ -114,9 +114,9 @@ class CameraThread(threading.Thread):
         received.decoded_s = time.monotonic()
         received.decode_ms = 1000 * (received.decoded_s - begun_s)
         if isinstance(found, NotDecoded):
-            self._tell.failed(received, found.reason)
-            if found.needs_keyframe:
+            if found.needs_keyframe:  # told first: the result gives the credit for the next frame
                 self._tell.keyframe(found.reason)
+            self._tell.failed(received, found.reason)
             return True
         decoder = self._decoder
         self._tell.picture(received, found, lambda: decoder.release(found))
@@ -124,13 +124,14 @@ class CameraThread(threading.Thread):
 
     def _replace(self, received: Received, error: PoselineError | OSError) -> bool:
         log.warning("live_decoder_ended", reason=in_one_line(error))
-        self._tell.failed(received, in_one_line(error))
         if self._decoder is not None:
             self._decoder.close()
             self._decoder = None
         if not self._replacements:
+            self._tell.failed(received, in_one_line(error))
             self._tell.broken(f"what this camera sends cannot be decoded: {in_one_line(error)}")
             return False
         self._replacements -= 1
         self._tell.keyframe("the decoder was started again")
+        self._tell.failed(received, in_one_line(error))
         return True

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import time
 from collections import deque
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 import pipeline
-from pipeline.core.live_admission import Governor, Speed, foretell_p95_ms, may_enter, room_for
+from pipeline.core.live_admission import Demand, Governor, Speed, foretell_p95_ms, may_enter, room_for
 from pipeline.core.live_protocol import CloseCode, Mode
 from pipeline.core.live_results import Fate
 from pipeline.db.live_processes import REPORT_EVERY_S, LiveProcess
@@ -23,6 +23,7 @@ from pipeline.live.engine import Engine
 from pipeline.live.session import Session
 from pipeline.logs import get_logger
 from pipeline.services.live.processes import end_session, remove_process, report_process, take_session
+from pipeline.services.live.yielding import machine_id
 from pipeline.services.system import System
 from pipeline.settings import Settings
 
@@ -156,7 +157,7 @@ class Host:
             device=self.engine.model.device.summary,
             frame_ms=speed.call_ms,
             p95_ms=self.p95_ms(time.monotonic()),
-            foretold_ms=foretell_p95_ms(speed, demands),
+            foretold_ms=foretell_p95_ms(speed, [*demands, Demand(None, math.inf, Mode.FULL, Mode.FULL)]),
             room=room_for(speed, budget_ms, demands),
             sessions=len(demands),
         )
@@ -190,11 +191,3 @@ class Host:
         until_s = time.monotonic() + _DRAIN_S
         while self.sessions and time.monotonic() < until_s:
             await asyncio.sleep(0.02)
-
-
-def machine_id() -> str:
-    """What tells this machine, since its start, from others; empty where the system does not say."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except OSError:
-        return ""

@@ -37,6 +37,10 @@ _SCHEME = "ticket "
 #: A side that answers no ping for so long is gone.
 PING_S = 10.0
 _GPU_SLOTS = 2
+#: Of a call, at most. Workers, whose chunks can wait, give each call one thread. Here one call with two threads is as
+#: much work done as two calls with one each, in 0.35 to 0.55 of the time (two busy cores, bundled model: fp32 193 ms
+#: against 356, 5.0 and 5.6 calls a second; bf16 66 against 185, 14.5 and 10.6).
+_THREADS = 4
 
 
 @dataclass(frozen=True)
@@ -46,15 +50,15 @@ class Options:
     Args:
         name: among the live processes of these servers.
         url: where `poseline web` reaches it.
-        slots: device calls at once; by default one for each core of a CPU, or two of a GPU.
-        threads: CPU threads of a call.
+        slots: device calls at once; by default two of a GPU, and of a CPU as many as its cores can do.
+        threads: of a CPU, for each call.
     """
 
     name: str
     url: str
     device: Device = "auto"
     slots: int | None = None
-    threads: int = 1
+    threads: int | None = None
 
 
 def serve_live(
@@ -95,8 +99,10 @@ class Lost(list[str]):
 
 def _load(system: System, options: Options) -> tuple[Engine, Lost]:
     settings, lost = system.settings, Lost()
-    slots = options.slots or os.cpu_count() or 1
-    placement = Placement(options.device, slots=slots, threads=options.threads, cache_path=settings.home / "engines")
+    cores = os.cpu_count() or 1
+    threads = options.threads or min(cores, _THREADS)
+    slots = options.slots or max(1, cores // threads)
+    placement = Placement(options.device, slots=slots, threads=threads, cache_path=settings.home / "engines")
     models = ModelCache(system, placement)
     report = models.preload(settings.live_model)
     model = models.load(find_model(settings.live_model, settings.models_path).spec.fingerprint)
@@ -159,7 +165,8 @@ async def serve_engine(
 
 
 def _set(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
-    loop.call_soon_threadsafe(event.set)
+    with contextlib.suppress(RuntimeError):  # the loop has ended already
+        loop.call_soon_threadsafe(event.set)
 
 
 class _Door:

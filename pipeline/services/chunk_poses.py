@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -56,8 +57,12 @@ def find_poses(spool: FrameSpool, system: System, models: ModelCache, claimed: C
     frames = reader.frames(
         first, stop, model.spec.side_px, batch=batch, interrupted=pulse.interrupted, on_tick=pulse.note_alive
     )
+    begun_s = time.monotonic()
     for row in iter_pose_rows(frames, model, index, first, stop, batch):
         spool.add(row)
         pulse.advance()
         pulse.check()
+        if system.settings.live_yield:
+            system.neighbour.rest(system.engine, time.monotonic() - begun_s, pulse.interrupted)
+        begun_s = time.monotonic()
     return model.device.summary

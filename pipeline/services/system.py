@@ -12,6 +12,7 @@ from pipeline.core.video_limits import VideoLimits
 from pipeline.db.engine import build_engine, database_time
 from pipeline.queue import TaskQueue, build_task_queue
 from pipeline.services.index_cache import IndexCache
+from pipeline.services.live.yielding import LiveNeighbour
 from pipeline.settings import Settings
 from pipeline.storage.objects import ObjectStore, build_object_store
 
@@ -22,6 +23,7 @@ class System:
 
     Args:
         clock: what time it is for schedules.
+        neighbour: of batch work on this machine.
     """
 
     settings: Settings
@@ -30,6 +32,7 @@ class System:
     queue: TaskQueue
     indexes: IndexCache = field(default_factory=IndexCache)
     clock: Callable[[Connection], datetime] = database_time
+    neighbour: LiveNeighbour = field(default_factory=LiveNeighbour)
 
     @property
     def limits(self) -> VideoLimits:

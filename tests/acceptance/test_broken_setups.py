@@ -60,6 +60,7 @@ ON_POSTGRES = (
     ("worker",),
     ("beat",),
     ("web", "--port", "49173"),
+    ("live", "--port", "49174"),
 )
 ON_STORE = (("analyze", str(DEMO_CLIP)), ("ingest", str(DEMO_CLIP)), ("worker",))
 #: Every other command, but for those that only print help.
@@ -133,8 +134,8 @@ def wrong_parts(capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
     assert main(["doctor", "--json"]) == 1
     found = json.loads(capsys.readouterr().out)
     parts = [line["part"] for line in found]
-    assert parts[-9:-4] == ["variables", "settings", "postgres", "redis", "store"]
-    assert parts[-4:] == ["workers", "beat", "room", "watches"]
+    assert parts[-10:-5] == ["variables", "settings", "postgres", "redis", "store"]
+    assert parts[-5:] == ["workers", "beat", "room", "watches", "live"]
     return {line["part"]: line["message"] for line in found if not line["ok"]}
 
 

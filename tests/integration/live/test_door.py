@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import socket
 import time
 from dataclasses import replace
 from typing import Any
@@ -12,13 +14,14 @@ import pytest
 from websockets.exceptions import InvalidStatus
 
 import pipeline.api.live
+import pipeline.api.server
 from pipeline.core.live_protocol import FRAME, MAX_MESSAGE_BYTES, Frame, to_text
 from pipeline.core.roles import Role
 from tests.integration.live.conftest import Place
 from tests.support.harness import sql, wait_until
 from tests.support.keys import make_key
 from tests.support.live import JpegCamera, LiveClient, hello, jpeg, live_client
-from tests.support.web import make_team, signed_in
+from tests.support.web import make_team, served, signed_in
 
 
 def status_of(place: Place, **headers: str) -> int:
@@ -165,6 +168,31 @@ def test_frames_beyond_credits_are_not_taken(place: Place) -> None:
 
     client = asyncio.run(use())
     assert client.closed == (4009, "more frames are under way than there are credits (2)")
+
+
+def test_a_client_that_is_gone_without_a_word_is_found(team_of_its_own: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = team_of_its_own
+    monkeypatch.setattr(pipeline.api.server, "_PING_S", 0.3)
+    noted = "SELECT reason FROM live_session WHERE team_id = :team AND counts IS NOT NULL"
+    with (
+        served(place.system) as origin,
+        socket.create_connection(("127.0.0.1", int(origin.rpartition(":")[2]))) as gone,
+    ):
+        gone.sendall(
+            f"GET /api/v1/teams/{place.team}/live HTTP/1.1\r\nHost: here\r\nUpgrade: websocket\r\n"
+            f"Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+            f"Authorization: Bearer {place.key}\r\n\r\n".encode()
+        )
+        said, pongs = b"", 0
+        while b"\r\n\r\n" not in said:
+            said += gone.recv(2**16)
+        gone.sendall(b"\x81\xfe" + len(HELLO).to_bytes(2, "big") + bytes(4) + HELLO.encode())
+        while b'"type": "ready"' not in said:
+            said += gone.recv(2**16)
+            for ping in re.findall(rb"\x89\x04(.{4})", said, re.DOTALL)[pongs:]:
+                gone.sendall(b"\x8a\x84" + bytes(4) + ping)
+                pongs += 1
+        assert wait_until(lambda: sql(place.system, noted, team=place.team), 20) == [("the connection was lost",)]
 
 
 def test_thirty_at_once_hurt_nobody_who_is_in(team_of_its_own: Place) -> None:

@@ -119,12 +119,12 @@ def test_a_team_goes_with_its_settings_and_another_stays(system: System) -> None
         f"SELECT 'b', '', 'p', v.team_id, model_fingerprint FROM ({made}) v, run",
         id=video_id)  # fmt: skip
     [(team_id,)] = sql(system, "SELECT id FROM team WHERE name = 'club'")
+    sql(system, "INSERT INTO live_session (team_id, mode) VALUES (:id, 'full')", id=team_id)
     system.store.put_stream(BytesIO(b"left"), 4, f"teams/{team_id}/videos/{uuid4()}")  # by nobody that is known
 
     got = receipt(system, erase(system, team="club"))
-    assert {name: got["rows"][name] for name in ("teams", "rules", "schedules", "passes", "watches", "videos")} == (
-        dict.fromkeys(("teams", "rules", "schedules", "passes", "watches", "videos"), 1)
-    )
+    kinds = ("teams", "rules", "schedules", "passes", "watches", "live sessions", "videos")
+    assert {name: got["rows"][name] for name in kinds} == dict.fromkeys(kinds, 1)
     assert is_gone(system, video_id, run_id)
     assert keys(system, UUID(str(team_id))) == []
     assert [row.name for row in list_teams(system)] == ["other"]
