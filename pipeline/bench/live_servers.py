@@ -22,7 +22,7 @@ from pipeline.local.control import last_line
 from pipeline.local.processes import signal_group
 from pipeline.local.rootless import die_with_parent
 from pipeline.local.servers import own_marks
-from pipeline.remote.live import Way
+from pipeline.remote.live_door import Way
 from pipeline.services.accounts.operate import add_key
 from pipeline.services.live.processes import list_processes
 from pipeline.services.system import System

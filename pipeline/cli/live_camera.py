@@ -19,7 +19,8 @@ from pipeline.core.live_protocol import Codec, Hello, Mode
 from pipeline.errors import PoselineError, UnknownTeam, UsageError
 
 if TYPE_CHECKING:
-    from pipeline.remote.live import Answer, Way
+    from pipeline.remote.live import Answer
+    from pipeline.remote.live_door import Way
     from pipeline.remote.live_stream import Report, Second
     from pipeline.video.camera_source import CameraPicture, OpenCamera
 
@@ -68,7 +69,7 @@ def run_camera(console: Console, wanted: Wanted) -> None:
 
 
 def _iter_ways(console: Console, team: str | None, hello: Hello) -> Generator[Way, None, None]:
-    from pipeline.remote.live import Way  # noqa: PLC0415
+    from pipeline.remote.live_door import Way  # noqa: PLC0415
 
     login = console.login
     if login is not None:

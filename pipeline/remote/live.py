@@ -8,24 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
 
 from pipeline.core.live_clock import ClockOffset
 from pipeline.core.live_latency import Sent, trip_of
-from pipeline.core.live_protocol import MAX_MESSAGE_BYTES, BadMessage, Frame, Hello, Mode, read_object, to_text
+from pipeline.core.live_protocol import BadMessage, Frame, Hello, Mode, read_object, to_text
 from pipeline.core.live_results import Fate, Result
-from pipeline.errors import PoselineError, ServiceUnavailable
-from pipeline.remote.http import problem_of
+from pipeline.errors import PoselineError
+from pipeline.remote.live_fates import Fates
 
 P = TypeVar("P")
 
-_CONNECT_S: Final = 10.0
 _HELLO_S: Final = 30.0
 _LAST_FRAME_S: Final = 2.0
 _LAST_RESULTS_S: Final = 20.0
@@ -54,14 +53,6 @@ class LiveEnded(PoselineError):
 Encode = Callable[[P, bool], tuple[bytes, bool]]
 
 
-@dataclass(frozen=True)
-class Way:
-    """Where a session can be opened: the URL of a WebSocket, and the headers that let it in."""
-
-    url: str
-    headers: Mapping[str, str] = field(repr=False)
-
-
 @dataclass(frozen=True, eq=False)
 class Answer(Generic[P]):
     """What became of a frame that was sent.
@@ -74,24 +65,6 @@ class Answer(Generic[P]):
     picture: P
     result: Result
     trip_ms: Mapping[str, float] | None
-
-
-@dataclass
-class Fates:
-    """What became of the frames: captured = dropped + sent, and sent = analysed + superseded + failed + lost."""
-
-    captured: int = 0
-    dropped: int = 0
-    sent: int = 0
-    analysed: int = 0
-    superseded: int = 0
-    failed: int = 0
-    lost: int = 0
-
-    def agree(self, summary: Mapping[str, Any]) -> bool:
-        """Whether the server has counted the same."""
-        counted = {"received": self.sent, **asdict(self)}
-        return all(summary.get(name) == counted[name] for name in ("received", "analysed", "superseded", "failed"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -313,57 +286,6 @@ class LiveSession(Generic[P]):
 
     async def _send(self, text: str) -> None:
         await self._socket.send(text)
-
-
-@asynccontextmanager
-async def open_live(
-    ways: Iterable[Way], hello: Hello, encode: Encode[P], on_answer: Callable[[Answer[P]], None]
-) -> AsyncIterator[LiveSession[P]]:
-    """Begin a session on the first way that has room; it is ended after the block.
-
-    Raises:
-        LiveRefused: none has.
-        ServiceUnavailable: no server answers.
-        PoselineError: as the server says.
-    """
-    problem: PoselineError = ServiceUnavailable("no live process runs; start one with `poseline live`")
-    for way in ways:
-        try:
-            socket = await _connect(way)
-            session = LiveSession(socket, encode, on_answer)
-            try:
-                await session.begin(hello)
-            except BaseException:
-                await socket.close()
-                raise
-        except (ServiceUnavailable, LiveRefused) as error:
-            problem = error
-            continue
-        break
-    else:
-        raise problem
-    try:
-        yield session
-    finally:
-        await session.end()
-        await socket.close()
-
-
-async def _connect(way: Way) -> ClientConnection:
-    origin = way.url.partition("/api/")[0].removesuffix("/live").replace("ws", "http", 1)
-    try:
-        return await connect(
-            way.url,
-            additional_headers=dict(way.headers),
-            compression=None,
-            max_size=MAX_MESSAGE_BYTES,
-            open_timeout=_CONNECT_S,
-        )
-    except InvalidStatus as error:
-        raise problem_of(origin, error.response.status_code, bytes(error.response.body or b"")) from error
-    except (OSError, TimeoutError, InvalidHandshake) as error:
-        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise ServiceUnavailable(f"{origin} does not answer ({reason}); check the address and the network") from error
 
 
 def _said(closed: ConnectionClosed) -> str:

@@ -12,7 +12,9 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 from pipeline.core.live_latency import BUDGET_MS, Spread, spreads_of
 from pipeline.core.live_protocol import Hello
 from pipeline.core.live_results import Fate
-from pipeline.remote.live import Answer, Encode, Fates, LiveSession, Way, open_live
+from pipeline.remote.live import Answer, Encode, LiveSession
+from pipeline.remote.live_door import Way, open_live
+from pipeline.remote.live_fates import Fates
 
 _SECOND_S: Final = 1.0
 #: Frames of which the latency is kept: half an hour.

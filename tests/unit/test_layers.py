@@ -54,7 +54,7 @@ VENDOR_HOMES: dict[str, set[str]] = {
     "fastapi": {"pipeline/api"},
     "starlette": {"pipeline/api"},
     "uvicorn": {"pipeline/api"},
-    "websockets": {"pipeline/api/live.py", "pipeline/live", "pipeline/remote/live.py"},
+    "websockets": {"pipeline/api/live.py", "pipeline/live", "pipeline/remote/live.py", "pipeline/remote/live_door.py"},
     "pydantic": {"pipeline/api", "pipeline/services/trial.py", "pipeline/settings.py"},
     "trustme": {"pipeline/local/certificates.py"},
     "cryptography": {"pipeline/local/certificates.py"},
