@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shlex
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,7 +25,10 @@ from tests.support.commands import printed, said
 from tests.support.keys import make_key
 from tests.support.live import H264Camera, hello, number_of
 from tests.support.oracle_maker import LYING, read_pose
+from tests.support.paths import ROOT
 from tests.support.video_maker import make_video, paint
+
+DOCS = (ROOT / "docs/live.md").read_text()
 
 
 @pytest.fixture
@@ -58,11 +63,32 @@ def test_a_file_is_sent_and_its_poses_are_written_like_an_export(
         assert read_pose(np.array(person["keypoints"], np.float32), *LYING) == line["frame"]
 
 
-def test_the_table_says_where_the_time_went(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    video = make_video(tmp_path / "numbers.mp4", 12)
-    text = said(capsys, "live", "--home", str(home), "--camera", str(video), "--speed", "4", "--mode", "hybrid")
-    assert "process" in text
-    assert "the server counted the same" in text
+def test_the_commands_in_the_docs_run(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    make_video(tmp_path / "match.mp4", 12)
+    commands = [
+        shlex.split(line)[2:] for line in DOCS.splitlines() if line.startswith("$ poseline live --camera match")
+    ]
+    assert len(commands) == 2
+    for command in commands:
+        text = said(capsys, *command, "--home", str(home))
+        assert "process" in text
+        assert "the server counted the same" in text
+    assert (tmp_path / "poses.jsonl").read_text().count("\n") > 0
+
+
+def test_the_program_in_the_docs_runs(
+    team_of_its_own: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    origin, team, _ = team_of_its_own.door
+    names: dict[str, Any] = {}
+    exec(DOCS.partition("```python\n")[2].partition("```")[0], names)
+    url = f"{origin.replace('http', 'ws', 1)}/api/v1/teams/{team}/live"
+    report = names["send"](make_video(tmp_path / "match.mp4", 12), url, team_of_its_own.key)
+    assert report.agree
+    assert capsys.readouterr().out.count("ANALYSED") == report.fates.analysed > 0
 
 
 def test_what_cannot_be_is_said_in_one_line(
