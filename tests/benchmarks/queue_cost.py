@@ -2,7 +2,7 @@
 
 `python -m tests.benchmarks.queue_cost [FRAMES]` starts servers of its own and a worker that does nothing with a frame
 but answer as many bytes as the poses of two people have. Frames come at 30 a second, as from one camera, with as many
-under way as a live session has. Beside it stands the same over a WebSocket on loopback.
+under way as a live session has. Beside it stands the same over a WebSocket to another process.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, serve
 
 from pipeline.core.live_latency import spread_of
+from pipeline.local.ports import choose, is_free
 from pipeline.settings import load_settings
 from pipeline.video.camera_source import open_camera
 from tests.benchmarks.scale import servers
@@ -108,24 +109,36 @@ def through_queue(frames: Sequence[bytes], count: int) -> list[float]:
 
 async def through_websocket(frames: Sequence[bytes], count: int) -> list[float]:
     """The same, straight."""
+    took = []
+    port = choose([])
+    with subprocess.Popen([sys.executable, "-m", "tests.benchmarks.queue_cost", "serve", str(port)]) as server:
+        try:
+            wait_until(lambda: not is_free(port), 30)
+            async with connect(f"ws://127.0.0.1:{port}", compression=None, proxy=None) as socket:
+                for number in range(count):
+                    await asyncio.sleep(1 / _FPS)
+                    begun_s = time.monotonic()
+                    await socket.send(frames[number % len(frames)])
+                    await socket.recv()
+                    took.append(1000 * (time.monotonic() - begun_s))
+        finally:
+            server.terminate()
+    return took
+
+
+async def reply_at(port: int) -> None:
+    """Answer frames on a port until this process is ended."""
 
     async def reply(socket: ServerConnection) -> None:
         async for _ in socket:
             await socket.send(_ANSWER)
 
-    took = []
-    async with (
-        serve(reply, "127.0.0.1", 0, compression=None) as server,
-        connect(f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}", compression=None, proxy=None) as socket,
-    ):
-        for number in range(count):
-            await asyncio.sleep(1 / _FPS)
-            begun_s = time.monotonic()
-            await socket.send(frames[number % len(frames)])
-            await socket.recv()
-            took.append(1000 * (time.monotonic() - begun_s))
-    return took
+    async with serve(reply, "127.0.0.1", port, compression=None) as server:
+        await server.serve_forever()
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 300)
+    if sys.argv[1:2] == ["serve"]:
+        asyncio.run(reply_at(int(sys.argv[2])))
+    else:
+        main(int(sys.argv[1]) if len(sys.argv) > 1 else 300)
