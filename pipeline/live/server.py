@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import socket
@@ -120,6 +121,8 @@ async def serve_engine(
     on_ready: Callable[[Host], None] = lambda _: None,
 ) -> None:
     """Serve the sessions of an engine until this process is told to stop, or `lost` is."""
+    # It tells of every connection, and of each that only looks whether this port answers a stack of calls.
+    logging.getLogger("websockets").setLevel(logging.CRITICAL)
     host = Host(system, engine, options.name, options.url)
     loop, stopping = asyncio.get_running_loop(), asyncio.Event()
     lost.tell = partial(_set, loop, stopping)

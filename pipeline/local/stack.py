@@ -206,6 +206,8 @@ def _start(
     desired = DesiredState(before.services, slots or before.slots, device or before.device)
     if "worker" in before.services and (change := _worker_change(before, desired)):
         on_step(f"restarting the worker {change}; the chunks it holds are released")
+    if "live" in before.services and before.device != desired.device:
+        on_step(f"restarting the live process on {desired.device} instead of {before.device}; sessions connect again")
     new = [name for name in names if name not in desired.services]
     for name in new:
         if name in SERVERS:

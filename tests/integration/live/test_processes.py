@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -58,9 +59,10 @@ def test_a_process_that_stops_says_goodbye_and_without_one_nobody_is_let_in(syst
     with (
         processes(system.settings, tmp_path / "logs") as running,
         served(system) as origin,
-        live_process(running, system, **PATIENT) as process,
+        live_process(running, system, "--json", **PATIENT) as process,
     ):
         asyncio.run(use(origin))
+        assert re.search(r'^{"name": "live-[0-9a-f]{6}@\S+", "url": "ws://127\.0\.0\.1:\d+"}$', running.output(), re.M)
 
 
 @pytest.mark.soak

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import shlex
+import socket
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +15,7 @@ from pipeline.services.system import System
 from tests.integration.live.conftest import IDLE_S, Place
 from tests.support.harness import sql, wait_until
 from tests.support.live import H264Camera, JpegCamera, LiveClient, hello, live_client, number_of
+from tests.support.paths import ROOT
 
 
 def noted(system: System, session: str) -> tuple[str, dict[str, int]]:
@@ -29,6 +33,15 @@ def check(client: LiveClient, first: int = 0) -> None:
             assert result.captured_at_ms == id_ + first
             assert result.received_at_ms <= result.sent_at_ms
             assert min(result.decode_ms, result.process_ms, result.batch) > 0
+
+
+def test_the_command_in_the_docs_says_what_they_show(place: Place) -> None:
+    command, said = re.search(r"\$ (poseline live .*)\n(.*)\n", (ROOT / "docs" / "live.md").read_text()).groups()  # type: ignore[union-attr]
+    args = shlex.split(command)[1:]
+    assert args == ["live", "--port", "8090", "--name", "track"]
+    port = place.process.args[place.process.args.index("--port") + 1]
+    said = said.replace("8090", port).replace("track@server", f"first@{socket.gethostname()}")
+    assert place.running.count(said) == 1
 
 
 def test_each_frame_has_its_own_result_and_both_sides_count_the_same(place: Place) -> None:

@@ -263,9 +263,10 @@ def test_up_says_what_new_options_change_and_nothing_else(home: Path) -> None:
     released = "; the chunks it holds are released"
     assert said(slots=2) == [f"restarting the worker with 2 slots instead of 1{released}"]
     assert said(slots=1, device="cpu") == [
-        f"restarting the worker with 1 slot instead of 2 and on cpu instead of auto{released}"
+        f"restarting the worker with 1 slot instead of 2 and on cpu instead of auto{released}",
+        "restarting the live process on cpu instead of auto; sessions connect again",
     ]
     with socket.create_server(("127.0.0.1", 0)) as free:
         other = free.getsockname()[1]
     assert said(wanted_ports={"flower": other}) == [f"restarting Flower on port {other} instead of {port}"]
-    assert {name for name, pid in pids_of(status(home)).items() if pid != before[name]} == {"worker", "flower"}
+    assert {name for name, pid in pids_of(status(home)).items() if pid != before[name]} == {"worker", "flower", "live"}

@@ -280,7 +280,7 @@ def test_poseline_s_own_processes_are_kept_running_and_stopped(home: Path) -> No
     after = pids_of(up(home, slots=2, device="cpu"))
     assert "--concurrency=2" in psutil.Process(after["worker"]).cmdline()
     assert psutil.Process(after["worker"]).environ()["POSELINE_DEVICE"] == "cpu"
-    assert {name for name in before if after[name] != before[name]} == {"beat", "worker"}
+    assert {name for name in before if after[name] != before[name]} == {"beat", "worker", "live"}
 
     everyone = family(home)
     assert not down(home).running
