@@ -61,10 +61,19 @@ class Report:
         Raises:
             UsageError: it cannot be written.
         """
-        try:
-            write_atomically(path, json.dumps(self.to_dict(), indent=1) + "\n")
-        except OSError as error:
-            raise UsageError(f"{path} cannot be written: {error.strerror}; choose another --out") from error
+        write_json(path, self.to_dict())
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Write a report atomically.
+
+    Raises:
+        UsageError: it cannot be written.
+    """
+    try:
+        write_atomically(path, json.dumps(value, indent=1) + "\n")
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}; choose another --out") from error
 
 
 def check_writable(path: Path) -> None:

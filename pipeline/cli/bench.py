@@ -106,3 +106,59 @@ def _print_table(console: Console, figures: Sequence[Figure]) -> None:
     console.print("")
     for note in notes(figures):
         console.print(note)
+
+
+@bench.command("live")
+@click.option(
+    "--sessions", type=click.IntRange(1, 64), multiple=True, help="At once; repeatable.  [default: 1, 2, 4 and 8]"
+)
+@click.option("--seconds", type=click.FloatRange(1, 3600), default=15.0, show_default=True, help="Of each measurement.")
+@click.option(
+    "--round-trip-ms", type=click.FloatRange(0, 5000), default=20.0, show_default=True, help="Of the network."
+)
+@click.option("--mbit", type=click.FloatRange(0.1, 100_000), default=10.0, show_default=True, help="Of a session.")
+@click.option("--loopback", is_flag=True, help="Without such a network.")
+@click.option("--model", default=BUNDLED_MODEL, show_default=True, help="With one stage; see `poseline models`.")
+@click.option("--out", type=click.Path(path_type=Path), help="Write the figures here, as JSON.")
+@common
+@pass_console
+def bench_live(
+    console: Console,
+    sessions: tuple[int, ...],
+    seconds: float,
+    round_trip_ms: float,
+    mbit: float,
+    loopback: bool,
+    model: str,
+    out: Path | None,
+) -> None:
+    """Measure what each step of a live frame takes, for 1, 2, 4 and 8 sessions at once, by each engine.
+
+    Starts servers of its own and leaves nothing behind. Cameras of 640 x 360 at 30 frames/s send H.264 over a network
+    that delays and narrows as a home's line does. They run on this machine, too, which should do nothing else then.
+    """
+    if out is not None:
+        check_writable(out)
+    from pipeline.bench.live import SESSIONS, live_headings, live_rows, run_live_benchmark  # noqa: PLC0415
+    from pipeline.bench.slow_network import Network  # noqa: PLC0415
+
+    with as_file(files("pipeline.cli").joinpath("clips", CLIP)) as clip:
+        report = run_live_benchmark(
+            console.home,
+            console.models_path,
+            clip=clip,
+            model=model,
+            sessions=sessions or SESSIONS,
+            seconds=seconds,
+            network=None if loopback else Network(round_trip_ms, mbit),
+            on_step=console.progress,
+        )
+    if not console.print_json(report.to_dict()):
+        console.table(live_headings(), live_rows(report.figures))
+        console.print("")
+        console.print(f"network: {report.network}; load average of the machine before: {report.load}")
+        for each in report.unavailable:
+            console.print(f"not on this machine: {each.name} ({each.reason})")
+    if out is not None:
+        report.write(out)
+        console.print(f"  {out}")

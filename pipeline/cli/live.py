@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import secrets
 import socket
-from typing import get_args
+from typing import Any, get_args
 
 import click
 
+from pipeline.cli.camera_options import Wanted, camera_options, check_kind
 from pipeline.cli.console import Console, common, pass_console
+from pipeline.cli.live_camera import run_camera
 from pipeline.cli.processes import DEVICES, bound
 from pipeline.db.engine import transaction
 from pipeline.db.migrate import check_revision
@@ -25,22 +27,35 @@ from pipeline.inference.engines.sessions import Device
 @click.option("--slots", type=click.IntRange(1, 256), help="Frames at a time [default: by the cores and threads]")
 @click.option("--threads", type=click.IntRange(1, 64), help="Of a CPU, for each frame [default: at most 4]")
 @click.option("--name", help="The process's name in `poseline status` [default: a random one]")
+@camera_options
 @common
 @pass_console
+@click.pass_context
 def live(
+    context: click.Context,
     console: Console,
+    /,
     port: int | None,
     address: str,
     device: Device,
     slots: int | None,
     threads: int | None,
     name: str | None,
+    **wanted: Any,
 ) -> None:
     """Run the live process: it finds the people in what cameras send, while they send it.
 
     First it runs its model on the golden images, as workers do. Cameras reach it through `poseline web`, which
     sends each to a process that has room; POSELINE_LIVE_URL says where that is, if not at the address and port here.
+
+    With --camera it is such a camera instead: it sends a video file, as fast as it was filmed, or what a camera of this
+    machine films, to the local stack's live process, or to the machine that this home is signed in at. It prints how
+    long each step took. Ctrl-C ends it.
     """
+    check_kind(context, camera=wanted["camera"] is not None)
+    if wanted["camera"] is not None:
+        run_camera(console, Wanted(**wanted))
+        return
     from pipeline.live.server import Options, serve_live  # noqa: PLC0415 - onnxruntime, 0.3 s
     from pipeline.logs import configure_logs  # noqa: PLC0415
 

@@ -87,7 +87,7 @@ class Http:
         if not 200 <= answer.status < 300:
             with self._reached():
                 data = answer.data
-            raise _problem(self.origin, answer.status, data)
+            raise problem_of(self.origin, answer.status, data)
         return answer
 
     def iter_answer(self, answer: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
@@ -122,7 +122,7 @@ def _fix(error: urllib3.exceptions.HTTPError) -> str:
     return "check the address and the network"
 
 
-def _problem(origin: str, status: int, data: bytes) -> PoselineError:
+def problem_of(origin: str, status: int, data: bytes) -> PoselineError:
     """The error that an answer stands for."""
     try:
         found = json.loads(data)

@@ -61,6 +61,7 @@ ON_POSTGRES = (
     ("beat",),
     ("web", "--port", "49173"),
     ("live", "--port", "49174"),
+    ("live", "--camera", str(DEMO_CLIP)),
 )
 ON_STORE = (("analyze", str(DEMO_CLIP)), ("ingest", str(DEMO_CLIP)), ("worker",))
 #: Every other command, but for those that only print help.

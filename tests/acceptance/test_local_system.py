@@ -242,12 +242,13 @@ PRINTING = {
     "retention dry-run": (),
     "retention run": (),
     "erase": ("--team", "u18", "--yes"),
+    "live": ("--camera", str(DEMO_CLIP), "--mode", "hybrid", "--speed", "10", "--out", "live.jsonl"),
     "backup": ("backup",),
 }
 #: Those that do not end, need images, minutes, a second run, an open pass, an empty home or a worker's name, or end the
 #: stack of the other tests, which call it themselves.
 OTHERS = {
-    *("worker", "beat", "flower", "web", "live", "eval", "bench", "models fetch", "down", "drain", "rollback"),
+    *("worker", "beat", "flower", "web", "eval", "bench", "models fetch", "down", "drain", "rollback"),
     *("login", "logout"),
     *("schedule stop", "restore"),
 }

@@ -1,0 +1,134 @@
+"""`poseline live --camera` and the client behind it, against a real web and live process whose model reads numbers."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline.core.live_latency import TOTAL
+from pipeline.core.live_protocol import Codec, Mode
+from pipeline.core.live_results import Fate
+from pipeline.core.roles import Role
+from pipeline.remote.live import Answer
+from pipeline.remote.live_door import Way
+from pipeline.remote.live_stream import Report, stream
+from pipeline.remote.login import Login, write_login
+from pipeline.video.camera_source import CameraPicture
+from tests.integration.live.conftest import Place
+from tests.support.commands import printed, said
+from tests.support.keys import make_key
+from tests.support.live import H264Camera, hello, number_of
+from tests.support.oracle_maker import LYING, read_pose
+from tests.support.paths import ROOT
+from tests.support.video_maker import make_video, paint
+
+DOCS = (ROOT / "docs/live.md").read_text()
+
+
+@pytest.fixture
+def home(team_of_its_own: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home that is signed in with a key of a coach."""
+    for name in ("POSELINE_DATABASE_URL", "POSELINE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    place = team_of_its_own
+    write_login(tmp_path / "home", Login(place.origin, "ours", str(place.team), "coach", place.key))
+    return tmp_path / "home"
+
+
+def test_a_file_is_sent_and_its_poses_are_written_like_an_export(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    video, out = make_video(tmp_path / "numbers.mp4", 30), tmp_path / "poses.jsonl"
+    args = ("live", "--home", str(home), "--camera", str(video), "--codec", "jpeg", "--out", str(out))
+    report = printed(capsys, *args)
+    fates = report["fates"]
+    assert report["agree"] is True
+    assert report["reason"] == ""
+    assert fates["captured"] == 30 == fates["dropped"] + fates["sent"]
+    assert fates["sent"] == fates["analysed"] + fates["superseded"]
+    assert report["spread_ms"][TOTAL]["p95"] >= report["spread_ms"]["process"]["median"] > 0
+    lines = [json.loads(line) for line in out.read_text().splitlines()]
+    assert len(lines) == fates["analysed"] > 3
+    frames = [line["frame"] for line in lines]
+    assert frames == sorted(set(frames))
+    for line in lines:
+        assert line.keys() == {"frame", "pts", "time_s", "people"}
+        [person] = line["people"]
+        assert read_pose(np.array(person["keypoints"], np.float32), *LYING) == line["frame"]
+
+
+def test_the_commands_in_the_docs_run(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    make_video(tmp_path / "match.mp4", 12)
+    commands = [
+        shlex.split(line)[2:] for line in DOCS.splitlines() if line.startswith("$ poseline live --camera match")
+    ]
+    assert len(commands) == 2
+    for command in commands:
+        text = said(capsys, *command, "--home", str(home))
+        assert "process" in text
+        assert "the server counted the same" in text
+    assert (tmp_path / "poses.jsonl").read_text().count("\n") > 0
+
+
+def test_the_program_in_the_docs_runs(
+    team_of_its_own: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    origin, team, _ = team_of_its_own.door
+    names: dict[str, Any] = {}
+    exec(DOCS.partition("```python\n")[2].partition("```")[0], names)
+    url = f"{origin.replace('http', 'ws', 1)}/api/v1/teams/{team}/live"
+    report = names["send"](make_video(tmp_path / "match.mp4", 12), url, team_of_its_own.key)
+    assert report.agree
+    assert capsys.readouterr().out.count("ANALYSED") == report.fates.analysed > 0
+
+
+def test_what_cannot_be_is_said_in_one_line(
+    home: Path, team_of_its_own: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    video = str(make_video(tmp_path / "numbers.mp4", 3))
+    camera = ("live", "--home", str(home), "--camera", video)
+    assert "leave --team out" in said(capsys, *camera, "--team", "theirs", code=2)
+    assert "--port is of the live process" in said(capsys, *camera, "--port", "1", code=2)
+    assert "cannot be written" in said(capsys, *camera, "--out", str(tmp_path), code=2)
+    place = team_of_its_own
+    viewer = make_key(place.system, "ours", Role.VIEWER)
+    write_login(home, Login(place.origin, "ours", str(place.team), "viewer", viewer))
+    assert said(capsys, *camera, code=2).count("\n") == 1
+    write_login(home, Login("http://127.0.0.1:9", "ours", str(place.team), "coach", place.key))
+    assert "http://127.0.0.1:9 does not answer" in said(capsys, *camera, code=1)
+
+
+def test_each_picture_comes_back_with_its_own_poses_and_its_stages_add_up(team_of_its_own: Place) -> None:
+    origin, team, headers = team_of_its_own.door
+    way = Way(f"{origin.replace('http', 'ws', 1)}/api/v1/teams/{team}/live", headers)
+    camera, answers = H264Camera(), list[Answer[CameraPicture]]()
+
+    async def use() -> Report:
+        return await stream(
+            [way],
+            hello(Codec.H264, mode=Mode.FULL),
+            (CameraPicture(n, n, n / 60, paint(n, *LYING)) for n in range(1, 41)),
+            lambda picture, keyframe: camera.encode(picture.number, keyframe=keyframe),
+            on_answer=answers.append,
+        )
+
+    report = asyncio.run(use())
+    assert report.agree
+    assert report.fates.captured == 40
+    analysed = [answer for answer in answers if answer.result.fate is Fate.ANALYSED]
+    assert len(analysed) == report.fates.analysed > 3
+    for answer in analysed:
+        assert number_of(answer.result) == answer.picture.number == answer.result.id
+        assert answer.trip_ms is not None
+        stages = {stage: ms for stage, ms in answer.trip_ms.items() if stage != TOTAL}
+        assert sum(stages.values()) == pytest.approx(answer.trip_ms[TOTAL])
+        assert min(ms for stage, ms in stages.items() if stage not in {"upload", "download"}) >= 0
