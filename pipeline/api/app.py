@@ -39,7 +39,7 @@ from pipeline.services.system import System
 from pipeline.services.thumbnails import Thumbnails
 
 PREFIX = "/api/v1"
-_ROUTERS: tuple[APIRouter, ...] = (
+ROUTERS: tuple[APIRouter, ...] = (
     *(session.router, links.router, account.router),
     *(teams.router, invitations.router, keys.router, shares.router, audit.router),
     *(videos.router, thumbnails.router, runs.router, exports.router, models.router, events.router, webhooks.router),
@@ -68,7 +68,7 @@ def build_app(system: System) -> FastAPI:
     endpoint = system.settings.s3_public_endpoint
     store = urlsplit(endpoint) if endpoint else None
     app.add_middleware(Protection, store_origin=f"{store.scheme}://{store.netloc}" if store else None)
-    for router in _ROUTERS:
+    for router in ROUTERS:
         app.include_router(router, prefix=PREFIX)
     for route in app.routes:
         if isinstance(route, APIRoute):
