@@ -44,7 +44,7 @@ from pipeline.services.viewing.timeline import TimelineCache
 from pipeline.settings import Settings
 
 PREFIX = "/api/v1"
-_ROUTERS: tuple[APIRouter, ...] = (
+ROUTERS: tuple[APIRouter, ...] = (
     *(session.router, oidc.router, links.router, account.router),
     *(teams.router, invitations.router, keys.router, shares.router, audit.router),
     *(videos.router, thumbnails.router, runs.router, exports.router, models.router, events.router, webhooks.router),
@@ -83,7 +83,7 @@ def build_app(system: System, *, https_alone: bool = True) -> FastAPI:
     store = urlsplit(endpoint) if endpoint else None
     store_origin = f"{store.scheme}://{store.netloc}" if store else None
     app.add_middleware(Protection, store_origin=store_origin, https_alone=https_alone)
-    for router in _ROUTERS:
+    for router in ROUTERS:
         app.include_router(router, prefix=PREFIX)
     for route in app.routes:
         if isinstance(route, APIRoute):

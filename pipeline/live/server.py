@@ -38,9 +38,10 @@ _SCHEME = "ticket "
 #: A side that answers no ping for so long is gone.
 PING_S = 10.0
 _GPU_SLOTS = 2
-#: Of a call, at most. Workers, whose chunks can wait, give each call one thread. Here one call with two threads is as
-#: much work done as two calls with one each, in 0.35 to 0.55 of the time (two busy cores, bundled model: fp32 193 ms
-#: against 356, 5.0 and 5.6 calls a second; bf16 66 against 185, 14.5 and 10.6).
+#: Of a call, at most. Workers, whose chunks can wait, give each call one thread. Here a frame that is through sooner
+#: counts: one call with two threads against two calls with one each, on two cores that did other work, bundled model:
+#: fp32 36 ms against 65 at best, 83 against 145 in the median, 10.6 and 13.4 calls a second; bf16 33 against 36, 53
+#: against 116, 16.4 and 16.5 a second.
 _THREADS = 4
 
 

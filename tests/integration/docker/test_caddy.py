@@ -11,12 +11,18 @@ from pathlib import Path
 
 import pytest
 import urllib3
+from websockets.sync.client import connect
 
+from pipeline.core.roles import Role
+from pipeline.db.accounts import set_role
+from pipeline.db.engine import transaction
+from pipeline.db.teams import ensure_team
 from pipeline.local.ports import choose
 from pipeline.services.system import System
 from tests.support.harness import wait_until
+from tests.support.live import hello
 from tests.support.paths import ROOT
-from tests.support.web import PASSWORD, served, with_password
+from tests.support.web import PASSWORD, account_id, make_team, served, with_password
 
 CADDY = Path(sys.executable).with_name("caddy")
 
@@ -63,6 +69,8 @@ def answers(url: str, **options: str) -> bool:
 @pytest.mark.skipif(not CADDY.exists(), reason="there is no Caddy for this system")
 def test_sessions_are_secure_behind_caddy(system: System, tmp_path: Path) -> None:
     with_password(system, "coach@example.org")
+    with transaction(system.engine) as connection:
+        set_role(connection, ensure_team(connection, "club"), account_id(system, "coach@example.org"), Role.COACH)
     with served(system) as origin, caddy(origin.removeprefix("http://"), tmp_path) as port:
         root = next(tmp_path.rglob("pki/authorities/local/root.crt"))
         browser = urllib3.PoolManager(ssl_context=ssl.create_default_context(cafile=str(root)), retries=False)
@@ -82,5 +90,12 @@ def test_sessions_are_secure_behind_caddy(system: System, tmp_path: Path) -> Non
             "DELETE", f"{url}/api/v1/session", headers={"Origin": "https://localhost", "Cookie": cookie.split(";")[0]}
         )
         assert foreign.status == 403, "another port of this host is another site"
+        sent = {"Cookie": cookie.partition(";")[0], "Origin": url}
+        with connect(
+            f"wss://localhost:{port}/api/v1/teams/{make_team(system, 'club')}/live",
+            ssl=ssl.create_default_context(cafile=str(root)), additional_headers=sent, proxy=None,
+        ) as camera:  # fmt: skip
+            camera.send(hello().to_text())
+            assert "no live process runs" in camera.recv(10)
         page = browser.request("GET", url, headers={"Accept-Encoding": "gzip"})
         assert (page.status, page.headers["cache-control"]) == (200, "no-cache")

@@ -11,10 +11,12 @@ from typing import Any
 
 import psutil
 import pytest
+from fastapi.routing import APIWebSocketRoute
 from websockets.exceptions import InvalidStatus
 
 import pipeline.api.live
 import pipeline.api.server
+from pipeline.api.app import ROUTERS
 from pipeline.core.live_protocol import FRAME, MAX_MESSAGE_BYTES, Frame, to_text
 from pipeline.core.roles import Role
 from tests.integration.live.conftest import Place
@@ -56,6 +58,12 @@ def test_only_coaches_of_the_team_come_in_and_browsers_from_its_own_pages(place:
     wrong = replace(place, team=make_team(place.system, "theirs"))
     assert status_of(wrong, **cookie, Origin=place.origin) == 404
     assert status_of(replace(place, team="no-uuid"), **key) == 403  # type: ignore[arg-type]
+
+
+def test_there_is_one_websocket() -> None:
+    """Endpoints of other kinds declare who may call them; of this kind each has to be looked at here."""
+    routes = [route for router in ROUTERS for route in router.routes if isinstance(route, APIWebSocketRoute)]
+    assert [route.path for route in routes] == ["/teams/{team_id}/live"]
 
 
 def test_a_revoked_key_ends_its_session(team_of_its_own: Place, monkeypatch: pytest.MonkeyPatch) -> None:
