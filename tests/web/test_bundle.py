@@ -13,7 +13,7 @@ from pipeline.errors import PagesMissing
 from pipeline.web import built_pages
 from tests.support.paths import ROOT
 
-FIRST_PAGE_BYTES, WITH_PLAYER_BYTES, CAMERA_BYTES = 150_000, 250_000, 40_000
+FIRST_PAGE_BYTES, WITH_PLAYER_BYTES, CAMERA_BYTES, LIVE_BYTES = 150_000, 250_000, 40_000, 40_000
 #: As they are: the program and its models hardly get smaller.
 PREVIEW_BYTES = 12_500_000
 ENTRY = "index.html"
@@ -60,10 +60,20 @@ def test_the_camera_is_asked_for_by_its_page_alone() -> None:
     first = scripts(entries, ENTRY, ("imports",))
     page = scripts(entries, "src/pages/camera.tsx", ("imports",))
     assert gzipped(page - first) < CAMERA_BYTES
-    preview = [file for file in (built_pages() / "assets").iterdir() if file.name.startswith("pose")]
+    built = (built_pages() / "assets").glob("pose*")
+    preview = [file for file in built if file.suffix != ".gz"]
     assert len(preview) == 7
     assert sum(file.stat().st_size for file in preview) < PREVIEW_BYTES
     assert not {f"assets/{file.name}" for file in preview} & (first | page)
+
+
+def test_the_live_page_is_small_and_asked_for_by_itself() -> None:
+    entries = manifest()
+    page = scripts(entries, "src/pages/live.tsx", ("imports",))
+    own = str(entries["src/pages/live.tsx"]["file"])
+    assert gzipped(page - scripts(entries, ENTRY, ("imports",))) < LIVE_BYTES
+    others = [name for name in entries if name.startswith("src/pages/") and name != "src/pages/live.tsx"]
+    assert not any(own in scripts(entries, name, ("imports",)) for name in [ENTRY, *others])
 
 
 def test_every_file_is_named_by_its_content_and_known_to_the_manifest() -> None:
