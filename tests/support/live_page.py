@@ -130,15 +130,17 @@ def live_page(
     dark: bool = False,
     init: str = "",
     host: str = "127.0.0.1",
+    email: str = "",
 ) -> Iterator[LivePage]:
     """The page of somebody with that role, over a network that works until a test breaks it.
 
     Args:
         init: JavaScript that runs before the page's own.
         host: by which the browser calls this machine.
+        email: of who is signed in; of somebody new by default.
     """
     team_id = make_team(system, team)
-    client = signed_in(system, web, f"{uuid4().hex}@example.org", **{team: role})
+    client = signed_in(system, web, email or f"{uuid4().hex}@example.org", **{team: role})
     port = urlsplit(web).port
     assert port is not None
     with fault_proxy(port) as network, visit(browser, size, dark=dark) as seen:

@@ -14,7 +14,7 @@ from pipeline.errors import PagesMissing
 from pipeline.web import built_pages
 from tests.support.paths import ROOT
 
-FIRST_PAGE_BYTES, WITH_PLAYER_BYTES, CAMERA_BYTES = 150_000, 250_000, 40_000
+FIRST_PAGE_BYTES, WITH_PLAYER_BYTES, CAMERA_BYTES, LIVE_BYTES = 150_000, 250_000, 40_000, 40_000
 #: As they are sent: the models hardly get smaller.
 PREVIEW_BYTES = 8_000_000
 ENTRY = "index.html"
@@ -77,6 +77,15 @@ def test_the_camera_is_asked_for_by_its_page_alone() -> None:
 def _compressed_bytes(file: Path) -> float:
     compressed = file.with_name(f"{file.name}.gz")
     return compressed.stat().st_size if compressed.exists() else math.inf
+
+
+def test_the_live_page_is_small_and_asked_for_by_itself() -> None:
+    entries = manifest()
+    page = scripts(entries, "src/pages/live.tsx", ("imports",))
+    own = str(entries["src/pages/live.tsx"]["file"])
+    assert gzipped(page - scripts(entries, ENTRY, ("imports",))) < LIVE_BYTES
+    others = [name for name in entries if name.startswith("src/pages/") and name != "src/pages/live.tsx"]
+    assert not any(own in scripts(entries, name, ("imports",)) for name in [ENTRY, *others])
 
 
 def test_every_file_is_named_by_its_content_and_known_to_the_manifest() -> None:

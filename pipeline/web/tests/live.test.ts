@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { AgreementMeter, COCO, compare, jointsInCommon, verdictOf } from "../src/live/agreement.ts";
 import { Counts, disagreements } from "../src/live/counts.ts";
 import { HeldFrames } from "../src/live/held_frames.ts";
-import { backOffMs, hybridEveryMs } from "../src/live/pace.ts";
+import { backOffMs, hybridEveryMs, nextSendMs } from "../src/live/pace.ts";
 import { frameBytes, helloText, readResult, readText } from "../src/live/protocol.ts";
 import { ServerClock } from "../src/live/server_clock.ts";
 import { FULL_STAGES, stageTimes } from "../src/live/stages.ts";
@@ -160,11 +160,17 @@ test("the server's clock is that of the quickest exchange, and stages are told b
 test("hybrid asks more often where results come fast, and as seldom as the server wants", () => {
   assert.equal(hybridEveryMs(500, undefined), 500);
   assert.equal(hybridEveryMs(500, 100), 400);
-  assert.equal(hybridEveryMs(500, 10), 275);
+  assert.equal(hybridEveryMs(500, 10), 300);
   assert.equal(hybridEveryMs(300, 10), 200);
   assert.equal(hybridEveryMs(500, 700), 2800);
   assert.equal(hybridEveryMs(500, 9000), 5000);
   assert.equal(hybridEveryMs(2000, 10), 2000);
+});
+
+test("a second frame is sent so that it arrives when the device has done with the first", () => {
+  assert.equal(nextSendMs(0, 100, 150, 10), 230, "it began when it was there: at 110, and is done at 260");
+  assert.equal(nextSendMs(170, 100, 150, 10), 290, "it began when the one before was done: at 170");
+  assert.ok(nextSendMs(0, 100, 12, 20) < 120, "a quick device is never waited for");
 });
 
 test("tries to connect come less and less often, and not at once from all", () => {

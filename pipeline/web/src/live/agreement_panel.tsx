@@ -20,7 +20,7 @@ export function AgreementPanel({ session }: { session: LiveSession }) {
   return (
     <section class="live-agreement" aria-labelledby="agreement">
       <h2 id="agreement">Can the preview be trusted?</h2>
-      <p role="status" class={`verdict ${told.verdict ?? ""}`} data-verdict={told.verdict ?? "unknown"}>
+      <p class={`verdict ${told.verdict ?? ""}`} data-verdict={told.verdict ?? "unknown"}>
         {session.canCompare.value
           ? verdictText(told, isOpen)
           : "This cannot be told: the server's model finds other keypoints than the preview."}

@@ -7,6 +7,7 @@ import type { CameraFrame } from "../camera/camera.ts";
 import { Counts } from "./counts.ts";
 import { copyOf, type FrameEncoder } from "./encoder.ts";
 import { HeldFrames } from "./held_frames.ts";
+import { nextSendMs } from "./pace.ts";
 import {
   CLOSED,
   frameBytes,
@@ -59,6 +60,8 @@ const FIRST_EXCHANGES = 4;
 /** A server that lives answers the question for its clock. */
 const SILENT_MS = 8000;
 const CONNECT_MS = 10_000;
+/** Of a figure that follows what is measured. */
+const NEWEST_SHARE = 0.2;
 const LAST_RESULTS_MS = 12_000;
 
 export class LiveConnection {
@@ -79,6 +82,10 @@ export class LiveConnection {
   private refused: Extract<ServerText, { type: "refused" }> | undefined;
   private said = "";
   private exchanges = 0;
+  private lastSentMs = Number.NEGATIVE_INFINITY;
+  private lastResultMs = Number.NEGATIVE_INFINITY;
+  private processMs = 0;
+  private wayMs = 0;
   private heardMs = performance.now();
   private timers: number[] = [];
 
@@ -103,7 +110,7 @@ export class LiveConnection {
 
   /** Whether this frame may go now. Asked before it is encoded: what was encoded has to be sent. */
   takes(id: number): boolean {
-    const free = !this.encoding && this.credits > 0 && this.socket.bufferedAmount === 0;
+    const free = !this.encoding && this.credits > 0 && this.socket.bufferedAmount === 0 && !this.isTooSoon();
     return free && this.ready !== undefined && !this.ending && !this.over && id >= this.firstId;
   }
 
@@ -162,6 +169,7 @@ export class LiveConnection {
     const encodeMs = sentAtMs - began;
     const bytes = frameBytes({ ...one, keyframe: encoded.keyframe, encodeMs, data });
     this.credits--;
+    this.lastSentMs = sentAtMs;
     this.counts.send();
     this.held.hold(one.id, { ...one, encodeMs, sentAtMs, sentWidth: width, sentHeight: height });
     this.socket.send(bytes);
@@ -221,7 +229,25 @@ export class LiveConnection {
     }
     this.credits++;
     this.counts.settle(result.fate);
+    this.lastResultMs = now;
+    this.learn(result, held);
     this.on.result(result, held, now);
+  }
+
+  private learn({ fate, receivedAtMs, decodeMs, processMs }: Result, held: Held): void {
+    const received = this.clock.here(receivedAtMs);
+    if (fate === "analysed" && received !== undefined) {
+      const wayMs = held.encodeMs + Math.max(0, received - held.sentAtMs) + decodeMs;
+      this.processMs += NEWEST_SHARE * (processMs - this.processMs);
+      this.wayMs += NEWEST_SHARE * (wayMs - this.wayMs);
+    }
+  }
+
+  /** Whether the frame that is under way still keeps the device busy when this one would be there. */
+  private isTooSoon(): boolean {
+    const isUnderWay = this.held.size > 0;
+    const { lastResultMs, lastSentMs, processMs, wayMs } = this;
+    return isUnderWay && performance.now() < nextSendMs(lastResultMs, lastSentMs, processMs, wayMs);
   }
 
   private watch(): void {

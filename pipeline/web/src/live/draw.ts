@@ -38,8 +38,8 @@ export function drawResult(
   if (context) {
     context.drawImage(held.frame, 0, 0, canvas.width, canvas.height);
     const scale = canvas.width / held.sentWidth;
-    const nobody = { following: false, followed: undefined, pointed: undefined, hideOthers: false };
-    drawPeople(context, people, { detail, skeleton, scale, ...nobody });
+    const everybody = { following: false, followed: undefined, pointed: undefined, hideOthers: false };
+    drawPeople(context, people, { detail, skeleton, scale, ...everybody });
   }
 }
 

@@ -34,6 +34,8 @@ export interface Source {
 
 export interface LinkListener {
   ready(ready: Ready): void;
+  /** The session has another mode now. */
+  changed(): void;
   result(result: Result, held: Held, arrivedAtMs: number, connection: LiveConnection): void;
 }
 
@@ -154,6 +156,9 @@ export class LiveLink {
     // `preview` is the last message of a session that ends for want of room.
     if (mode !== "preview" && this.state.value.kind === "open") {
       const told = mode === this.wanted && !/overload/.test(reason) ? "" : reason;
+      if (mode !== this.state.value.mode) {
+        this.on.changed();
+      }
       this.state.value = { kind: "open", mode, everyMs: everyMs ?? USUAL_EVERY_MS, told };
     }
   }

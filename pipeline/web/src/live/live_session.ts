@@ -68,6 +68,7 @@ export class LiveSession {
     this.camera = new LiveCamera((frame) => this.take(frame));
     this.link = new LiveLink(team, {
       ready: (ready) => this.begun(ready),
+      changed: () => this.serverTimes.clear(),
       result: (result, held, arrivedAtMs, connection) => this.answered(result, held, arrivedAtMs, connection),
     });
     const timer = window.setInterval(() => this.tell(), TELL_MS);

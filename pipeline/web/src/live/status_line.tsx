@@ -80,7 +80,8 @@ function Open({ session }: { session: LiveSession }) {
 
 function Line({ isTrouble, children }: { isTrouble?: boolean; children: preact.ComponentChildren }) {
   return (
-    <p role="status" class={isTrouble ? "live-status trouble" : "live-status soft"}>
+    // The other line has numbers that change all the time: nobody wants to hear them.
+    <p {...(isTrouble ? { role: "status" } : {})} class={isTrouble ? "live-status trouble" : "live-status soft"}>
       {children}
     </p>
   );
