@@ -9,7 +9,7 @@ PoselineError                   exit 1
 │   ├── NotFound
 │   ├── NotSignedIn             it is not known who asks
 │   ├── NotAllowed              it is known, and may not do this
-│   ├── TooManyAttempts         wrong passwords; it can be tried again later
+│   ├── TooManyAttempts         sign-ins failed; it can be tried again later
 │   ├── TooManySessions         the team has as many live sessions as it may have
 │   ├── QuotaReached            the team may not store that much
 │   ├── PartsMissing            an upload cannot be completed yet
@@ -133,7 +133,7 @@ class NotAllowed(UsageError):
 
 
 class TooManyAttempts(UsageError):
-    """Too many wrong passwords; wait a little.
+    """Too many sign-ins failed; wait a little.
 
     Args:
         wait_s: until it can be tried again.
@@ -142,7 +142,7 @@ class TooManyAttempts(UsageError):
     def __init__(self, wait_s: float) -> None:
         self.wait_s = wait_s
         wait = f"{math.ceil(wait_s)} s" if wait_s < 60 else f"{math.ceil(wait_s / 60)} min"
-        super().__init__(f"too many wrong passwords; try again in {wait}")
+        super().__init__(f"too many sign-ins failed; try again in {wait}")
 
 
 class TooManySessions(UsageError):

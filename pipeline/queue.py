@@ -16,13 +16,13 @@ from kombu import Queue
 from kombu.exceptions import OperationalError
 from kombu.utils.scheduling import round_robin_cycle
 from redis import Redis
-from redis.client import Pipeline
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 
 from pipeline.core.beat_report import BEAT_KEY, BeatReport, read_beat_report
 from pipeline.core.precision import PRECISIONS, Precision
 from pipeline.errors import ServiceUnavailable, UsageError
 from pipeline.logs import get_logger
+from pipeline.sent_window import Seen, note_end, note_filled
 from pipeline.settings import Settings
 
 log = get_logger(__name__)
@@ -49,8 +49,6 @@ TICKED = "poseline-ticked"
 
 _REFUSALS = (AuthenticationError, NoPermissionError)
 _KEY_PREFIX = "poseline:"
-_WINDOW_KEY = f"{_KEY_PREFIX}window:"
-_WINDOW_KNOWN_S = 60
 #: The list that object stores write their notifications to.
 WATCH_HINTS_KEY = f"{_KEY_PREFIX}watch-hints"
 _MOST_WATCH_HINTS = 10_000
@@ -165,30 +163,29 @@ class TaskQueue:
             ServiceUnavailable: Redis does not answer.
         """
         with _broker_errors():
-            return sum(self._lengths(queue).execute())
+            pipeline = self._redis.pipeline(transaction=False)
+            for key in keys_of(queue):
+                pipeline.llen(key)
+            return sum(pipeline.execute())
 
-    def note_window(self, precision: Precision, window: int) -> None:
-        """Note for `has_enough` how many messages of this precision may wait. Failing to is no error."""
-        with suppress(ServiceUnavailable), _broker_errors():
-            self._redis.set(_WINDOW_KEY + precision, window, ex=_WINDOW_KNOWN_S)
+    def note_end(self, precision: Precision, *, lone: bool) -> Seen:
+        """Count the end of a chunk of this precision, and look at the window.
 
-    def has_enough(self, precision: Precision) -> bool:
-        """Whether half a window of this precision waits beside the one that the caller's slot takes next.
+        Args:
+            lone: whether the chunk's team may have one chunk under way.
 
         Raises:
             ServiceUnavailable: Redis does not answer.
         """
         with _broker_errors():
-            pipeline = self._lengths(FRAMES_IN[precision])
-            pipeline.get(_WINDOW_KEY + precision)
-            *waiting, window = pipeline.execute()
-        return window is not None and 2 * (sum(waiting) - 1) >= int(window)
+            return note_end(self._redis, precision, keys_of(FRAMES_IN[precision]), lone=lone)
 
-    def _lengths(self, queue: str) -> Pipeline:
-        pipeline = self._redis.pipeline(transaction=False)
-        for key in keys_of(queue):
-            pipeline.llen(key)
-        return pipeline
+    def note_filled(self, precision: Precision, size: int, seen: Seen | None) -> Seen | None:
+        """Note for `note_end` that the window was filled up; None where Redis does not answer, which is no error."""
+        with suppress(ServiceUnavailable), _broker_errors():
+            keys = keys_of(FRAMES_IN[precision])
+            return note_filled(self._redis, precision, keys, size, seen)
+        return None
 
     def close(self) -> None:
         """Close the connections."""

@@ -10,9 +10,10 @@ import math
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -80,6 +81,20 @@ class Settings(BaseSettings):
         default="127.0.0.1", description="addresses of proxies, separated by commas, whose X-Forwarded headers count"
     )
 
+    oidc_issuer: str | None = Field(
+        default=None, description="https://… of an OpenID Connect provider with which people may sign in"
+    )
+    oidc_client_id: str | None = Field(default=None, description="what the provider calls this Poseline")
+    oidc_client_secret: SecretStr | None = None
+    oidc_name: str | None = Field(
+        default=None, description="what the pages call the provider; the host of its issuer by default"
+    )
+    oidc_domains: str = Field(
+        default="", description="domains, separated by commas, of the addresses that may sign in with it; empty: any"
+    )
+    oidc_trust_email: bool = Field(
+        default=False, description="take every address that the provider names for verified, also where it does not say"
+    )
     live_port: int = 8090
     live_url: str | None = Field(
         default=None, description="ws://host:port under which `poseline web` reaches this machine's live process"
@@ -159,6 +174,24 @@ class Settings(BaseSettings):
 
     #: `POSELINE_VIDEO__MAX_BYTES` and so on; a team may have limits of its own (`poseline teams`).
     video: VideoLimits = VideoLimits()
+
+    def handed_on(self) -> dict[str, Any]:
+        """The values as JSON fields, with the secrets: for the standard input of a process of this one's own."""
+        values = {name: getattr(self, name) for name in type(self).model_fields}
+        told = {
+            name: value.get_secret_value()
+            if isinstance(value, SecretStr)
+            else str(value)
+            if isinstance(value, Path)
+            else value
+            for name, value in values.items()
+        }
+        return {**told, "video": asdict(self.video)}
+
+    @classmethod
+    def received(cls, values: Mapping[str, Any]) -> Settings:
+        """The settings that `handed_on` gave, whatever this process's environment says."""
+        return cls(_env_file=None, **values)  # type: ignore[call-arg]
 
     @property
     def limits(self) -> VideoLimits:

@@ -141,7 +141,7 @@ AccountOf = Annotated[AccountRow, Depends(account_of)]
 def still_allowed(request: Request, system: System, team_id: UUID, role: Role) -> bool:
     """Whether who made a request that is still being answered has this role in the team now."""
     try:
-        _team_for(caller_of(request, system), team_id, role, None)
+        require_role(caller_of(request, system), team_id, role)
     except (NotSignedIn, NotAllowed, NotFound):
         return False
     return True

@@ -21,18 +21,27 @@ from pipeline.services.accounts.own_account import (
     rename,
     reread,
 )
+from pipeline.services.oidc.own_provider import connected_with
 from pipeline.services.system import System
 
 router = APIRouter(tags=["account"])
 
 
+class ProviderOut(BaseModel):
+    """As whom the provider signs an account in: the address that it gave last."""
+
+    email: str | None
+    connected_at: datetime
+
+
 class AccountOut(BaseModel):
-    """One's own account."""
+    """One's own account; `provider` where it is connected with the one that is set."""
 
     email: str
     name: str
     operator: bool
     has_password: bool
+    provider: ProviderOut | None
 
 
 class AccountChange(BaseModel):
@@ -108,9 +117,11 @@ def delete_own_session(system: SystemOf, account: AccountOf, session_id: UUID) -
 
 
 def _out(system: System, account: AccountRow) -> AccountOut:
+    connected = connected_with(system, account)
     return AccountOut(
         email=account.email,
         name=account.name,
         operator=account.operator,
         has_password=has_password(system, account),
+        provider=None if connected is None else ProviderOut.model_validate(connected, from_attributes=True),
     )

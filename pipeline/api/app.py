@@ -19,6 +19,7 @@ from pipeline.api import (
     live,
     media,
     models,
+    oidc,
     runs,
     session,
     shares,
@@ -35,12 +36,16 @@ from pipeline.api.pages import serve_pages
 from pipeline.api.problems import handle_problems
 from pipeline.api.protection import Protection
 from pipeline.services.index_cache import IndexCache
+from pipeline.services.oidc.config import config_of
+from pipeline.services.oidc.provider import Provider
 from pipeline.services.system import System
 from pipeline.services.thumbnails import Thumbnails
+from pipeline.services.viewing.timeline import TimelineCache
+from pipeline.settings import Settings
 
 PREFIX = "/api/v1"
 _ROUTERS: tuple[APIRouter, ...] = (
-    *(session.router, links.router, account.router),
+    *(session.router, oidc.router, links.router, account.router),
     *(teams.router, invitations.router, keys.router, shares.router, audit.router),
     *(videos.router, thumbnails.router, runs.router, exports.router, models.router, events.router, webhooks.router),
     *(uploads.router, live.router),
@@ -53,6 +58,9 @@ def build_app(system: System, *, https_alone: bool = True) -> FastAPI:
 
     Args:
         https_alone: see `Protection`.
+
+    Raises:
+        UsageError: a provider for signing in is set in part, or wrongly.
     """
     app = FastAPI(
         title="Poseline",
@@ -65,9 +73,11 @@ def build_app(system: System, *, https_alone: bool = True) -> FastAPI:
         separate_input_output_schemas=False,
     )
     app.state.system = system
+    app.state.provider = _provider_of(system.settings)
     app.state.feed = Feed(system)
     app.state.thumbnails = Thumbnails()
     app.state.indexes = IndexCache()
+    app.state.timelines = TimelineCache()
     handle_problems(app)
     endpoint = system.settings.s3_public_endpoint
     store = urlsplit(endpoint) if endpoint else None
@@ -82,3 +92,8 @@ def build_app(system: System, *, https_alone: bool = True) -> FastAPI:
             raise RuntimeError(f"{route.path} does not say who may call it; declare it with pipeline.api.access")
     serve_pages(app)
     return app
+
+
+def _provider_of(settings: Settings) -> Provider | None:
+    config = config_of(settings)
+    return None if config is None else Provider(config)

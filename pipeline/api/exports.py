@@ -22,6 +22,7 @@ from pipeline.core.audit import Action
 from pipeline.core.byte_range import RangeOutside, parse_byte_range
 from pipeline.core.roles import Role
 from pipeline.services.accounts.audit import note_done
+from pipeline.services.draw_apart import draw_apart
 from pipeline.services.export_stream import (
     ResultFile,
     find_stored,
@@ -105,21 +106,17 @@ def get_preview(
 
     Each is drawn when it is asked for; a video takes about as long as it is. `Poseline-Notes` says what is different.
     """
-    from pipeline.services.preview import draw_thumbnail, preview_run  # noqa: PLC0415 - OpenCV and more, 95 MiB
-
     name = printable(get_run(system, run_id, team=team.name).run.video)
-    with one_at_a_time():
-        if file == "picture.jpg":
-            return Response(draw_thumbnail(system, run_id, team=team.name), media_type=_TYPES["jpg"])
-        folder = TemporaryDirectory(prefix="poseline-preview-")
-        try:
-            drawn = preview_run(system, run_id, Path(folder.name, file), team=team.name)
-        except BaseException:
-            folder.cleanup()
-            raise
-    headers = {"Poseline-Notes": json.dumps(drawn.notes), **_named(name, f"preview.{file.rpartition('.')[2]}")}
-    media_type = _TYPES[file.rpartition(".")[2]]
-    return FileResponse(drawn.path, headers=headers, media_type=media_type, background=BackgroundTask(folder.cleanup))
+    folder = TemporaryDirectory(prefix="poseline-preview-")
+    path, ending = Path(folder.name, file), file.rpartition(".")[2]
+    try:
+        with one_at_a_time():
+            notes = draw_apart(system, run_id, path, team=team.name)
+    except BaseException:
+        folder.cleanup()
+        raise
+    headers = {"Poseline-Notes": json.dumps(notes), **_named(name, f"preview.{ending}")}
+    return FileResponse(path, headers=headers, media_type=_TYPES[ending], background=BackgroundTask(folder.cleanup))
 
 
 def _named(video: str, ending: str) -> dict[str, str]:

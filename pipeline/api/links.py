@@ -69,7 +69,7 @@ def post_link(
     filled = Given(given.name, given.email, given.password, address_of(request))
     account = follow_link(system, token, caller, filled)
     if caller.account is not None and caller.account.id == account.id:
-        return me(caller_of_session(system, request.cookies.get(session_cookie(request))))
+        return me(system, caller_of_session(system, request.cookies.get(session_cookie(request))))
     session = begin_session(system, account, client_of(request))
     keep_session(request, response, session)
-    return me(caller_of_session(system, session))
+    return me(system, caller_of_session(system, session))

@@ -12,6 +12,8 @@ from pipeline.api.access import CallerOf, SystemOf, allow_public, session_cookie
 from pipeline.core.roles import Role
 from pipeline.services.accounts.callers import SESSION_S, Caller, caller_of_session
 from pipeline.services.accounts.sign_in import sign_in, sign_out
+from pipeline.services.oidc.config import provider_name
+from pipeline.services.system import System
 
 router = APIRouter(tags=["session"])
 
@@ -43,7 +45,8 @@ class Shared(BaseModel):
 class Me(BaseModel):
     """Who the caller is.
 
-    `email` is empty where a key or nobody calls.
+    `email` is empty where a key or nobody calls. `provider` names what people can also sign in
+    with.
     """
 
     kind: Literal["nobody", "account", "key"]
@@ -52,6 +55,7 @@ class Me(BaseModel):
     operator: bool
     teams: list[MyTeam]
     shared: Shared | None
+    provider: str | None
 
 
 @router.get("/health", **allow_public())
@@ -73,13 +77,13 @@ def post_session(system: SystemOf, request: Request, response: Response, given: 
     if before := request.cookies.get(session_cookie(request)):
         sign_out(system, before)
     keep_session(request, response, token)
-    return me(caller_of_session(system, token))
+    return me(system, caller_of_session(system, token))
 
 
 @router.get("/session", **allow_public())
-def get_session(caller: CallerOf) -> Me:
+def get_session(system: SystemOf, caller: CallerOf) -> Me:
     """Who is signed in, also where nobody is."""
-    return me(caller)
+    return me(system, caller)
 
 
 @router.delete("/session", status_code=status.HTTP_204_NO_CONTENT, **allow_public())
@@ -112,12 +116,15 @@ def keep_session(request: Request, response: Response, token: str, cookie: str |
     )
 
 
-def me(caller: Caller) -> Me:
+def me(system: System, caller: Caller) -> Me:
     """The caller as JSON fields."""
-    teams = [MyTeam(id=team.id, name=team.name, role=team.role) for team in caller.teams]
-    shared = None if caller.shared is None else Shared.model_validate(caller.shared, from_attributes=True)
-    if who := caller.account:
-        return Me(kind="account", email=who.email, name=who.name, operator=who.operator, teams=teams, shared=shared)
-    if caller.known:
-        return Me(kind="key", email="", name=caller.name, operator=False, teams=teams, shared=shared)
-    return Me(kind="nobody", email="", name="", operator=False, teams=teams, shared=shared)
+    who = caller.account
+    return Me(
+        kind="account" if who is not None else "key" if caller.known else "nobody",
+        email="" if who is None else who.email,
+        name=who.name if who is not None else caller.name if caller.known else "",
+        operator=who is not None and who.operator,
+        teams=[MyTeam(id=team.id, name=team.name, role=team.role) for team in caller.teams],
+        shared=None if caller.shared is None else Shared.model_validate(caller.shared, from_attributes=True),
+        provider=provider_name(system.settings),
+    )

@@ -21,10 +21,10 @@ router = APIRouter(tags=["videos"])
     **allow(Role.VIEWER, shared=True),
 )
 def get_thumbnail(system: SystemOf, team: TeamOfPath, request: Request, video_id: UUID) -> Response:
-    """One frame of a video with the people of its current run; there is none before a run is done."""
+    """One frame of a video, with the people of its current run once one is done; there is none before it is ready."""
     pictures: Thumbnails = request.app.state.thumbnails
-    run_id, picture = pictures.of_video(system, team.id, video_id, team=team.name)
-    headers = {"ETag": f'"{run_id}"', "Cache-Control": "private, max-age=3600"}
+    shown, picture = pictures.of_video(system, team.id, video_id, team=team.name)
+    headers = {"ETag": f'"{shown}"', "Cache-Control": "private, max-age=3600"}
     if knows(request, headers["ETag"]):
         return Response(status_code=304, headers=headers)
     return Response(picture, headers=headers, media_type="image/jpeg")

@@ -19,7 +19,7 @@ from pipeline.core.states import RunState, VideoState
 from pipeline.db.runs import RunRow
 from pipeline.services.index_cache import IndexCache
 from pipeline.services.viewing.runs import Packed, run_segment, run_times
-from pipeline.services.viewing.timeline import run_timeline
+from pipeline.services.viewing.timeline import TimelineCache, run_timeline
 from pipeline.services.viewing.video_runs import load_video
 
 router = APIRouter(tags=["viewer"], prefix="/teams/{team_id}/videos/{video_id}")
@@ -95,7 +95,13 @@ def _indexes_of(request: Request) -> IndexCache:
     return indexes
 
 
+def _timelines_of(request: Request) -> TimelineCache:
+    timelines: TimelineCache = request.app.state.timelines
+    return timelines
+
+
 IndexesOf = Annotated[IndexCache, Depends(_indexes_of)]
+TimelinesOf = Annotated[TimelineCache, Depends(_timelines_of)]
 Asked = Annotated[str | None, Header()]
 
 
@@ -148,9 +154,11 @@ def get_poses(
 
 
 @router.get("/runs/{run_id}/timeline", **allow(Role.VIEWER, shared=True))
-def get_timeline(system: SystemOf, response: Response, team: TeamOfPath, video_id: UUID, run_id: UUID) -> TimelineOut:
+def get_timeline(
+    system: SystemOf, timelines: TimelinesOf, response: Response, team: TeamOfPath, video_id: UUID, run_id: UUID
+) -> TimelineOut:
     """How many people are in view, what is missing, and what is still to come."""
-    found = run_timeline(system, video_id, run_id, team=team.name)
+    found = run_timeline(system, video_id, run_id, team=team.name, cache=timelines)
     if found.final:
         response.headers["Cache-Control"] = "private, max-age=60"
     return TimelineOut(

@@ -136,7 +136,12 @@ def remove(console: Console, email: str, yes: bool) -> None:
 
 
 def _marks(row: Listed) -> list[str]:
-    marks = {"operator": row.operator, "disabled": row.disabled, "no password": not row.has_password}
+    marks = {
+        "operator": row.operator,
+        "disabled": row.disabled,
+        "no password": not row.has_password,
+        "connected": row.connected,
+    }
     return [name for name, holds in marks.items() if holds]
 
 
@@ -148,6 +153,7 @@ def _to_dict(row: Listed) -> dict[str, Any]:
         "operator": row.operator,
         "disabled": row.disabled,
         "has_password": row.has_password,
+        "connected": row.connected,
         "created_at": row.created_at.isoformat(),
         "seen_at": row.seen_at and row.seen_at.isoformat(),
     }

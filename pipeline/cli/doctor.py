@@ -90,6 +90,8 @@ def doctor(console: Console) -> None:
             "watches": ("postgres", lambda: _watches(console)),
             "live": ("live", lambda: _live(console)),
         }
+        if _signs_in_elsewhere(console):
+            servers["sign-in"] = ("", lambda: _provider(console))
         with suppress(Exception):  # made before six ask for it; each says what is wrong with it
             assert console.system
         # At once: a server that accepts and says nothing keeps each that asks it waiting.
@@ -238,6 +240,20 @@ def _beat(console: Console) -> str:
     if report is None:
         raise DoctorFailed(describe_beat(None))
     return describe_beat(asdict(report))
+
+
+def _signs_in_elsewhere(console: Console) -> bool:
+    settings = console.settings
+    return any((settings.oidc_issuer, settings.oidc_client_id, settings.oidc_client_secret))
+
+
+def _provider(console: Console) -> str:
+    from pipeline.services.oidc.check import check_provider  # noqa: PLC0415 - with Authlib, 0.2 s
+    from pipeline.services.oidc.config import config_of  # noqa: PLC0415
+
+    config = config_of(console.settings)
+    assert config is not None
+    return check_provider(config)
 
 
 def _room(console: Console) -> str:

@@ -12,6 +12,8 @@ class Action(StrEnum):
     SIGN_IN_FAILED = "sign_in_failed"
     PASSWORD_CHANGED = "password_changed"  # noqa: S105
     EMAIL_CHANGED = "email_changed"
+    PROVIDER_CONNECTED = "provider_connected"
+    PROVIDER_DISCONNECTED = "provider_disconnected"
     SESSION_ENDED = "session_ended"
     LINK_MADE = "link_made"
     TEAM_MADE = "team_made"

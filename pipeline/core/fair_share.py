@@ -61,10 +61,15 @@ class Waiting(Generic[T]):
 
 @dataclass(frozen=True)
 class UnderWay:
-    """What a queue has sent and not got back."""
+    """What a queue has sent and not got back.
+
+    Args:
+        running: chunks that are being analysed; the others wait in Redis.
+    """
 
     chunks: int = 0
     frames: int = 0
+    running: int = 0
 
 
 class Chosen(NamedTuple, Generic[T]):
@@ -172,6 +177,9 @@ def idle_parts(
 ) -> dict[QueueKey, int]:
     """Teams that have work in the first lane with any, and nothing under way there: how many slots are their part.
 
+    A part of less than one slot is one only while no other team waits there with nothing running. Else a team whose
+    only chunk ended would be before it again and again.
+
     Args:
         waiting: the queues with work.
         weights: of each team that waits or has work under way.
@@ -184,7 +192,9 @@ def idle_parts(
     if not idle or not any(queue not in idle for queue in busy):
         return {}
     total = sum(weights[team] for team in {queue.team for queue in busy | set(waiting)})
-    return {queue: math.ceil(slots * weights[queue.team] / total) for queue in sorted(idle) if slots}
+    overtaken = any(not done.running for queue, done in under_way.items() if done.chunks and ranks[queue.lane] == first)
+    parts = {queue: slots * weights[queue.team] / total for queue in sorted(idle)}
+    return {queue: math.ceil(part) for queue, part in parts.items() if part and (part > 1 - 1e-9 or not overtaken)}
 
 
 def _take_turn(teams: list[str], weights: Mapping[str, float], turn: int) -> str:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from pipeline.core.fair_share import Lane, QueueKey, UnderWay, Waiting, idle_parts, share_out
+from pipeline.core.window import Window
 
 #: Up to so many chunks are worked through one by one.
 _FEW_CHUNKS = 10_000
@@ -144,13 +145,15 @@ class _Forecast:
         self._started = 0
         self._busy: dict[QueueKey, UnderWay] = defaultdict(UnderWay)
         self._chunk_s = 0.0
+        self._ended = self._lone_ended = 0
         self._take_state({run.id: run for run in runs}, under_way)
 
     def run(self) -> dict[UUID, float]:
         ends_s: dict[UUID, float] = {}
         while True:
-            if 2 * (len(self._first) + len(self._sent) - 1) < self._window or self._now_s >= self._next_tick_s:
+            if self._wants_more() or self._now_s >= self._next_tick_s:
                 self._refill()
+                self._ended = self._lone_ended = 0
                 self._next_tick_s = self._now_s + self._tick_s
             while (self._first or self._sent) and len(self._working) < self._slots:
                 self._start((self._first or self._sent).popleft())
@@ -158,6 +161,8 @@ class _Forecast:
                 return ends_s
             self._now_s, _, piece = heapq.heappop(self._working)
             self._add(piece, -1)
+            self._ended += 1
+            self._lone_ended += self._caps.get(piece.queue.team) == 1
             for run_id, chunks in piece.chunks:
                 self._left[run_id] -= chunks
                 if not self._left[run_id]:
@@ -203,11 +208,18 @@ class _Forecast:
 
     def _add(self, piece: _Piece, sign: int) -> None:
         done = self._busy[piece.queue]
-        self._busy[piece.queue] = UnderWay(done.chunks + sign, done.frames + sign * piece.frames)
+        running = min(done.running, done.running + sign)
+        self._busy[piece.queue] = UnderWay(done.chunks + sign, done.frames + sign * piece.frames, running)
 
     def _start(self, piece: _Piece) -> None:
+        done = self._busy[piece.queue]
+        self._busy[piece.queue] = UnderWay(done.chunks, done.frames, done.running + 1)
         self._started += 1
         heapq.heappush(self._working, (self._now_s + piece.seconds, self._started, piece))
+
+    def _wants_more(self) -> bool:
+        waiting = len(self._first) + len(self._sent) - 1
+        return Window(self._window, waiting, self._ended, self._lone_ended).wants_more
 
     def _refill(self) -> None:
         if not self._waiting:

@@ -24,6 +24,11 @@ def proxy_key(team_id: UUID, video_id: UUID) -> str:
     return f"{team_folder(team_id)}/proxies/{video_id}.mp4"
 
 
+def thumbnail_key(team_id: UUID, video_id: UUID) -> str:
+    """Where the small picture of a video is stored."""
+    return f"{team_folder(team_id)}/thumbnails/{video_id}.jpg"
+
+
 def restored_video_key(video_id: UUID) -> str:
     """Where a registered video is stored once its owner's object is gone and somebody uploaded the content again."""
     return f"teams/restored/{video_id}"
@@ -37,6 +42,11 @@ def run_folder(run_id: UUID) -> str:
 def export_key(run_id: UUID) -> str:
     """Where the JSON Lines export of a run is stored."""
     return f"{run_folder(run_id)}/poses.jsonl"
+
+
+def run_thumbnail_key(run_id: UUID) -> str:
+    """Where the small picture of a run's video with its people is stored."""
+    return f"{run_folder(run_id)}/thumbnail.jpg"
 
 
 def weights_key(sha256: str) -> str:

@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 
 from pipeline.core.roles import Role
 from pipeline.db.accounts import AccountRow
-from pipeline.db.tables import account, membership, team, web_session
+from pipeline.db.tables import account, identity, membership, team, web_session
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,7 @@ class Listed:
 
     Args:
         roles: by the names of its teams.
+        connected: whether a provider signs it in.
         seen_at: when one of its sessions that still runs was used last.
     """
 
@@ -28,6 +29,7 @@ class Listed:
     name: str
     operator: bool
     has_password: bool
+    connected: bool
     disabled: bool
     created_at: datetime
     seen_at: datetime | None
@@ -43,18 +45,20 @@ def select_accounts(connection: Connection) -> list[Listed]:
     seen = (
         select(func.max(web_session.c.seen_at)).where(web_session.c.account_id == account.c.id).scalar_subquery()
     ).label("seen_at")
+    connected = select(identity.c.subject).where(identity.c.account_id == account.c.id).exists().label("connected")
     return [
         Listed(
             row.email,
             row.name,
             row.operator,
             row.password_hash is not None,
+            row.connected,
             row.disabled_at is not None,
             row.created_at,
             row.seen_at,
             roles.get(row.id, {}),
         )
-        for row in connection.execute(select(account, seen).order_by(account.c.email))
+        for row in connection.execute(select(account, seen, connected).order_by(account.c.email))
     ]
 
 

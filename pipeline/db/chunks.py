@@ -13,7 +13,7 @@ from pipeline.core.precision import Precision
 from pipeline.core.states import ChunkState, RunState
 from pipeline.db.frames import copy_frames
 from pipeline.db.leases import UNLEASED, Lease, lease_values
-from pipeline.db.tables import chunk, frame, run
+from pipeline.db.tables import chunk, frame, run, team
 from pipeline.db.transitions import move_to
 from pipeline.errors import LeaseLost
 
@@ -25,13 +25,18 @@ ANALYSED = (RunState.QUEUED, RunState.RUNNING)
 
 @dataclass(frozen=True)
 class ClaimedChunk:
-    """A chunk that this worker owns until its lease expires."""
+    """A chunk that this worker owns until its lease expires.
+
+    Args:
+        lone: whether its team may have one chunk under way.
+    """
 
     lease: Lease
     plan: ChunkPlan
     video_id: UUID
     model_fingerprint: str
     precision: Precision = "fp32"
+    lone: bool = False
 
     @property
     def run_id(self) -> UUID:
@@ -93,6 +98,10 @@ def claim_chunk(connection: Connection, run_id: UUID, idx: int, worker: str, lea
             run.c.model_fingerprint,
             run.c.precision,
             run.c.state.label("run_state"),
+            select(func.coalesce(team.c.max_slots == 1, False))
+            .where(team.c.id == run.c.team_id)
+            .scalar_subquery()
+            .label("lone"),
         )
     ).first()
     if row is None:
@@ -101,7 +110,7 @@ def claim_chunk(connection: Connection, run_id: UUID, idx: int, worker: str, lea
         connection.execute(move_to(RunState.RUNNING, started_at=func.clock_timestamp()).where(run.c.id == run_id))
     plan = ChunkPlan(idx, row.first_frame, row.frames, row.start_pts, row.end_pts, row.seek_pts)
     lease = Lease("chunk", (run_id, idx), row.lease_token, row.errors, row.expirations, row.deaths, worker)
-    return ClaimedChunk(lease, plan, row.video_id, row.model_fingerprint, row.precision)
+    return ClaimedChunk(lease, plan, row.video_id, row.model_fingerprint, row.precision, row.lone)
 
 
 def commit_chunk(

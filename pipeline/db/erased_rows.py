@@ -13,7 +13,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, delete, or_, select, text, update
 
-from pipeline.core.object_keys import proxy_key, restored_video_key, run_folder, video_key
+from pipeline.core.object_keys import proxy_key, restored_video_key, run_folder, thumbnail_key, video_key
 from pipeline.db.account_changes import delete_account, select_members_of_no_other
 from pipeline.db.audit import forget_account
 from pipeline.db.erased_sources import TeamObject, note_erased_source
@@ -82,7 +82,7 @@ def delete_video(connection: Connection, video_id: UUID, bucket: str) -> Gone:
     is_last = not row.owned and not _is_used(connection, row.bucket, row.object_key, team_id=row.team_id)
     counts["registered_objects_left"] = int(is_last)
     keys = {(bucket, video_key(row.team_id, video_id)), (bucket, restored_video_key(video_id))}
-    keys.add((bucket, proxy_key(row.team_id, video_id)))
+    keys |= {(bucket, key(row.team_id, video_id)) for key in (proxy_key, thumbnail_key)}
     keys |= {(bucket, run_folder(run_id)) for run_id in runs}
     if row.owned and not _is_used(connection, row.bucket, row.object_key):
         keys.add((row.bucket, row.object_key))

@@ -112,7 +112,7 @@ class QueuedChunk(NamedTuple):
 
 def queue_ready_chunks(
     connection: Connection, window: int, precision: Precision = "fp32", slots: int = 0
-) -> list[QueuedChunk]:
+) -> list[QueuedChunk] | None:
     """Mark as queued the chunks of this precision that are sent next, so that at most `window` messages wait.
 
     A team that has nothing under way in the first lane with work does not wait for what was sent before it came: as
@@ -122,13 +122,16 @@ def queue_ready_chunks(
         slots: of the workers that take this precision.
 
     Returns:
-        At most `BATCH`, in the order in which they are to be sent; none where another process is about it.
+        At most `BATCH`, in the order in which they are to be sent; None where another process is about it.
     """
     turn = _take_turn(connection, f"poseline.dispatch.{precision}")
     if turn is None:
-        return []
+        return None
     under_way = connection.execute(_CHUNKS_UNDER_WAY, {"precision": precision}).all()
-    busy = {QueueKey(row.lane, str(row.team_id)): UnderWay(row.chunks, int(row.frames)) for row in under_way}
+    busy = {
+        QueueKey(row.lane, str(row.team_id)): UnderWay(row.chunks, int(row.frames), row.chunks - row.sent)
+        for row in under_way
+    }
     limit = max(min(window - sum(row.sent for row in under_way), BATCH), 0)
     waiting = _read_heads(connection, precision, max(limit, 1))
     if not waiting:

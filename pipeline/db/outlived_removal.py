@@ -39,6 +39,11 @@ def lock_original(connection: Connection, rule: Rule, video_id: UUID) -> Origina
     return None if row is None else Original(row.bucket, row.object_key, row.size_bytes or 0)
 
 
+def select_runs(connection: Connection, video_id: UUID) -> list[UUID]:
+    """The runs of a video."""
+    return list(connection.execute(select(run.c.id).where(run.c.video_id == video_id)).scalars())
+
+
 def mark_original_removed(connection: Connection, video_id: UUID) -> None:
     """Note that a video's object was removed by its team's rule."""
     connection.execute(update(video).where(video.c.id == video_id).values(original_removed_at=func.clock_timestamp()))

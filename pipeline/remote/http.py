@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -27,6 +28,8 @@ _RETRIES = urllib3.Retry(
     raise_on_status=False,
     raise_on_redirect=False,
 )
+# What comes of them is told as one error, in one line.
+logging.getLogger("urllib3").setLevel(logging.ERROR)
 _CONNECT_S, _ANSWER_S = 10.0, 60.0
 #: What a server works on before it answers, such as drawing a video.
 LONG_S = 6 * 3600.0

@@ -63,7 +63,7 @@ def detect_chunk(
         log.info("chunk_done", frames=spool.frames, people=spool.people)
         if is_last:
             system.queue.send_finish(run_id)
-        refill(system, work.claimed.precision)
+        refill(system, work.claimed.precision, lone=work.claimed.lone)
 
 
 def _fill(spool: FrameSpool, system: System, models: ModelCache, work: LeasedWork[ClaimedChunk]) -> str:

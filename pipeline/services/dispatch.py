@@ -12,7 +12,11 @@ from pipeline.db.proxies import queue_wanted_proxies
 from pipeline.db.workers import select_workers
 from pipeline.errors import ServiceUnavailable
 from pipeline.queue import FRAMES_IN
+from pipeline.sent_window import Seen
 from pipeline.services.system import System
+
+#: Of one call, so that none goes on for as long as chunks end.
+_MOST_LOOKS = 2
 
 
 def dispatch(system: System) -> int:
@@ -27,17 +31,21 @@ def dispatch_videos(system: System) -> int:
     return _dispatch_videos(system, max(_slots(system).values()))
 
 
-def refill(system: System, precision: Precision) -> None:
-    """Send more chunks of this precision if less than half a window waits in Redis.
+def refill(system: System, precision: Precision, *, lone: bool = False) -> None:
+    """Send more chunks of this precision if less than half a window waits in Redis, or if a team that may have one
+    chunk under way has none.
 
-    The end of each chunk asks, so asking costs one round trip to Redis; what is sent then is half a window.
+    The end of each chunk asks, so asking costs one round trip to Redis; what is sent then is mostly half a window.
+
+    Args:
+        lone: whether that chunk's team may have one chunk under way.
     """
     try:
-        enough = system.queue.has_enough(precision)
+        seen = system.queue.note_end(precision, lone=lone)
     except ServiceUnavailable:
         return  # nothing can be sent; a tick will
-    if not enough:
-        _dispatch_chunks(system, precision, _slots(system)[precision])
+    if seen.window.wants_more:
+        _dispatch_chunks(system, precision, _slots(system)[precision], seen)
 
 
 def _slots(system: System) -> dict[Precision, int]:
@@ -46,20 +54,25 @@ def _slots(system: System) -> dict[Precision, int]:
     return {each: sum(worker.slots for worker in workers if each in worker.precisions) for each in PRECISIONS}
 
 
-def _dispatch_chunks(system: System, precision: Precision, slots: int) -> int:
+def _dispatch_chunks(system: System, precision: Precision, slots: int, seen: Seen | None = None) -> int:
     # Without any worker fp32 may wait in Redis as well as in Postgres; a precision that no worker has stays.
     if not slots and precision != PRECISIONS[0]:
         return 0
-    sent, last, window = 0, BATCH, system.settings.window(slots)
-    while last == BATCH:
+    sent, looks, window = 0, 0, system.settings.window(slots)
+    while looks < _MOST_LOOKS:
         with transaction(system.engine) as connection:
             queued = queue_ready_chunks(connection, window, precision, slots)
+        if queued is None:  # another process is about it, and looks again for what ended meanwhile
+            break
         for one in queued:
             system.queue.send_detect(one.run_id, one.idx, precision, first=one.first)
-        last = len(queued)
-        sent += last
-    if sent:
-        system.queue.note_window(precision, window)
+        sent += len(queued)
+        if len(queued) == BATCH:
+            continue
+        looks += 1
+        seen = system.queue.note_filled(precision, window, seen)
+        if seen is None or not seen.window.keeps_one_idle:
+            break
     return sent
 
 

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping
 from uuid import UUID
 
-from pipeline.core.object_keys import export_key, run_folder
+from pipeline.core.object_keys import export_key, run_folder, run_thumbnail_key, thumbnail_key
 from pipeline.core.progress import SILENT, Progress
 from pipeline.core.retention import Kind
 from pipeline.db import outlived_removal as db
@@ -116,6 +116,9 @@ def _remove(system: System, rule: Rule, which: UUID) -> bool:
             if original is None:
                 return False
             system.store.versions.remove(original.bucket, original.key)
+            pictures = [thumbnail_key(rule.team_id, which), *map(run_thumbnail_key, db.select_runs(connection, which))]
+            for picture in pictures:
+                system.store.versions.remove(system.store.bucket, picture)
             db.mark_original_removed(connection, which)
             return True
         if rule.kind is Kind.PROXIES:

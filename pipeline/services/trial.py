@@ -18,8 +18,6 @@ from enum import IntEnum
 from struct import Struct
 from typing import Any, BinaryIO, NoReturn
 
-from pydantic import SecretStr
-
 from pipeline import errors
 from pipeline.db.chunks import ClaimedChunk
 from pipeline.db.frames import FrameSpool
@@ -102,12 +100,8 @@ def try_alone(
 
 def _request(settings: Settings, placement: Placement, claimed: ClaimedChunk) -> bytes:
     """What the process has to know, with this process's settings, as JSON."""
-    values: dict[str, Any] = {}
-    for name in type(settings).model_fields:
-        value = getattr(settings, name)
-        values[name] = value.get_secret_value() if isinstance(value, SecretStr) else value
     request = {
-        "settings": {**values, "video": asdict(settings.video)},
+        "settings": settings.handed_on(),
         "placement": asdict(placement),
         "run_id": claimed.run_id,
         "plan": asdict(claimed.plan),

@@ -86,7 +86,7 @@ def _analyse(request: dict[str, Any], reports: _Reports) -> None:
     )
     cache = request["placement"].pop("cache_path")
     placement = Placement(**request["placement"], cache_path=Path(cache) if cache else None)
-    settings = Settings(_env_file=None, **request["settings"])  # type: ignore[call-arg]
+    settings = Settings.received(request["settings"])
     with (
         log_context(run=str(run_id), chunk=plan.idx, alone=True),
         closing(build_system(settings)) as system,

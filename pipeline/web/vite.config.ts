@@ -4,12 +4,12 @@ import { promisify } from "node:util";
 import { constants, gzip } from "node:zlib";
 import { defineConfig, type Plugin } from "vite";
 
-/** Writes each script and style sheet a second time as gzip, which `poseline web` sends to browsers that take it. */
+/** Writes each program and style sheet a second time as gzip, which `poseline web` sends to browsers that take it. */
 const compressed: Plugin = {
   name: "compressed",
   apply: "build",
   async writeBundle({ dir = "" }, bundle) {
-    for (const name of Object.keys(bundle).filter((each) => /\.(js|css|svg)$/.test(each))) {
+    for (const name of Object.keys(bundle).filter((each) => /\.(js|wasm|css|svg)$/.test(each))) {
       const path = join(dir, name);
       const level = constants.Z_BEST_COMPRESSION;
       await writeFile(`${path}.gz`, await promisify(gzip)(await readFile(path), { level }));

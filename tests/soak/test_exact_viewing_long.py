@@ -35,7 +35,7 @@ def test_every_odd_video_is_shown_with_its_own_poses(
     case = CASES[name]
     path = case.make(tmp_path)
     numbers = [frame.number for frame in plain_decode(path, case)]
-    video = analysed(system, path)
+    video = analysed(system, path, case.size)
     with served(system) as origin, opened(browser, system, origin, video, wait=False) as viewer:
         copied = viewer.waits_for_copy()
         if copied:

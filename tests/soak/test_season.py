@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from uuid import UUID
@@ -43,13 +44,16 @@ def seconds_of_analysis(system: System, run_id: UUID, timeout_s: float) -> float
 
 
 @pytest.mark.parametrize("slots", [2, 8])
-def test_ten_chunks_beside_a_hundred_thousand_take_at_most_twice_as_long(system: System, slots: int) -> None:
+def test_ten_chunks_beside_a_hundred_thousand_take_twice_as_long_and_the_first_wait(system: System, slots: int) -> None:
+    """Alone their rounds on all slots; beside the others their rounds on half of these, after what runs when they come,
+    for up to a chunk: 11 rounds to 5 on two slots, 4 to 2 on eight. docs/design.md says why it cannot be less."""
     with opened(system.settings) as own, simulated_slots(system, slots, lambda _: CHUNK_S / PER_CHUNK):
         alone_s = seconds_of_analysis(own, add_run(own, "B", 10), 60)
         fill(own, runs=1000, chunks=100, per_chunk=PER_CHUNK, teams=1)
         wait_until(lambda: sql(own, "SELECT count(*) FROM chunk WHERE state = 'running'") == [(slots,)], 60)
         beside_s = seconds_of_analysis(own, add_run(own, "B", 10), 60)
-    assert beside_s <= 2 * alone_s
+    most = (math.ceil(10 / (slots / 2)) + 1) / math.ceil(10 / slots)
+    assert beside_s <= most * alone_s
 
 
 def test_reprocessing_never_stands_still(system: System) -> None:

@@ -16,7 +16,7 @@ from pipeline.services.model_cache import ModelCache
 from pipeline.services.system import System
 from tests.support.harness import ask, run_of, sql
 from tests.support.onnx_maker import make_model
-from tests.support.oracle_maker import make_oracle
+from tests.support.oracle_maker import LYING, make_oracle
 
 MODEL = "rtmo-t"
 
@@ -57,7 +57,7 @@ def analyse(
     return run_id
 
 
-def put_oracle(models_path: Path, model: str = MODEL) -> None:
-    """The oracle under the name of a known model: its poses tell the number painted on each frame."""
+def put_oracle(models_path: Path, model: str = MODEL, shape: tuple[int, int] = LYING) -> None:
+    """The oracle under the name of a known model: its poses tell the number painted on each frame of that shape."""
     models_path.mkdir(parents=True, exist_ok=True)
-    write_checksums(models_path, {model: sha256_of(make_oracle(models_path / f"{model}.onnx"))})
+    write_checksums(models_path, {model: sha256_of(make_oracle(models_path / f"{model}.onnx", shape=shape))})

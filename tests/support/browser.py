@@ -40,28 +40,31 @@ def environment() -> dict[str, str]:
 
 
 @contextmanager
-def chromium() -> Iterator[Browser]:
-    """A browser for one block; `TEST_BROWSER` names another Chromium where npm has none for the machine."""
+def chromium(*more: str) -> Iterator[Browser]:
+    """A browser for one block, with more arguments.
+
+    `TEST_BROWSER` names another Chromium where npm has none for the machine.
+    """
     own = os.environ.get("TEST_BROWSER")
     if own is None and (sys.platform, platform.machine()) != ("linux", "x86_64"):
         pytest.skip("needs TEST_BROWSER, the path of a Chromium: the tests bring one for Linux on x86-64 alone")
     if own is None and not (UNPACKED / "chromium").exists():
         pytest.fail("the browser of the tests is not unpacked; run `make test`, or `make lint` alone")
     with sync_playwright() as playwright:
-        browser = launch(playwright.chromium)
+        browser = launch(playwright.chromium, *more)
         try:
             yield browser
         finally:
             browser.close()
 
 
-def launch(kind: BrowserType) -> Browser:
+def launch(kind: BrowserType, *more: str) -> Browser:
     """One more browser, for tests that end it themselves; `kind` is the `browser_type` of another."""
     own = os.environ.get("TEST_BROWSER")
     return kind.launch(
         executable_path=own or UNPACKED / "chromium",
         env={**os.environ} if own else dict(environment()),
-        args=ARGUMENTS,
+        args=[*ARGUMENTS, *more],
     )
 
 

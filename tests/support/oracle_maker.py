@@ -14,7 +14,7 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper, save
 
 from tests.support.video_maker import COLUMNS, cells
 
-#: Of the pictures that it reads, lying (width, height) or standing.
+#: Of the pictures that it reads unless others are named, lying (width, height) or standing.
 LYING = (160, 96)
 SCORE = 0.9
 _GREY = 114
@@ -22,8 +22,15 @@ _GREY = 114
 Floats = npt.NDArray[np.float32]
 
 
-def make_oracle(path: Path, *, side_px: int = 416, confidence: float = 1.0, blind_to: int | None = None) -> Path:
-    """A graph that takes pictures of `LYING`, or its reverse, letterboxed into squares.
+def make_oracle(
+    path: Path,
+    *,
+    side_px: int = 416,
+    confidence: float = 1.0,
+    blind_to: int | None = None,
+    shape: tuple[int, int] = LYING,
+) -> Path:
+    """A graph that takes pictures of `shape`, or its reverse, letterboxed into squares.
 
     It is sure of each keypoint by `confidence`, and sees nobody in pictures whose number has the bit `blind_to` set;
     the highest bit is 0.
@@ -31,7 +38,7 @@ def make_oracle(path: Path, *, side_px: int = 416, confidence: float = 1.0, blin
     The person's box is the picture. Keypoint i is beside the middle of the board's square i, a quarter of a square to
     the right where its bit is set and to the left where not; keypoint 16 is the picture's lower right corner.
     """
-    inner_px = side_px * LYING[1] // LYING[0]
+    inner_px = side_px * min(shape) // max(shape)
     constants: dict[str, np.ndarray] = {
         "flat": np.array([0, side_px * side_px], np.int64),
         "lower_left": np.array([(side_px - 1) * side_px], np.int64),

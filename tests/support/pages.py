@@ -19,7 +19,7 @@ POLICY = (
 BARE = "/bare.html"
 
 
-_NOBODY = {"kind": "nobody", "email": "", "name": "", "operator": False, "teams": [], "shared": None}
+_NOBODY = {"kind": "nobody", "email": "", "name": "", "operator": False, "teams": [], "shared": None, "provider": None}
 
 
 class _Handler(SimpleHTTPRequestHandler):

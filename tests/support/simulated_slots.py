@@ -44,7 +44,7 @@ def _work(system: System, redis: Redis, frame_s: Callable[[UUID], float], stop: 
         rows = [FrameRow(number, number, _NOBODY) for number in range(first, first + claimed.plan.frames)]
         with transaction(system.engine) as connection:
             commit_chunk(connection, claimed, encode_frames(run_id, idx, rows))
-        refill(system, "fp32")
+        refill(system, "fp32", lone=claimed.lone)
 
 
 @contextmanager

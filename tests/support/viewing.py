@@ -19,6 +19,7 @@ from pipeline.services.system import System
 from tests.support.analysis import analyse, put_oracle
 from tests.support.browser import DESK, Visit, visit
 from tests.support.harness import run_of
+from tests.support.oracle_maker import LYING
 from tests.support.video_maker import BITS, COLUMNS
 from tests.support.web import make_team, signed_in
 
@@ -131,9 +132,13 @@ class Viewer:
         return found
 
 
-def analysed(system: System, video: Path) -> tuple[UUID, UUID, UUID]:
-    """Analyse a painted video with the oracle. Returns the ids of its team, itself and its run."""
-    put_oracle(system.settings.models_path)
+def analysed(system: System, video: Path, shape: tuple[int, int] = LYING) -> tuple[UUID, UUID, UUID]:
+    """Analyse a painted video with the oracle for pictures of a shape, lying (width, height) or standing.
+
+    Returns:
+        the ids of its team, itself and its run.
+    """
+    put_oracle(system.settings.models_path, shape=shape)
     run_id = analyse(system, video, put=False)
     return make_team(system, "team"), run_of(system, run_id).video_id, run_id
 

@@ -62,9 +62,9 @@ class Client:
 
 
 @contextmanager
-def served(system: System) -> Iterator[str]:
+def served(system: System, port: int = 0) -> Iterator[str]:
     """Serve the application for one block; gives its origin."""
-    with bound("127.0.0.1", 0) as listener:
+    with bound("127.0.0.1", port) as listener:
         server = build_server(system)
         thread = threading.Thread(target=server.run, args=([listener],))
         thread.start()

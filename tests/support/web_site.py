@@ -142,7 +142,7 @@ def choose(page: Page, *paths: Path) -> None:
 
 def wait_sent(page: Page, name: str, timeout_s: float) -> None:
     """Wait until the page says that a file is sent."""
-    page.locator("li", has_text=name).get_by_text("Sent; it is being analysed").wait_for(timeout=timeout_s * 1000)
+    page.locator("li[data-state=done]", has_text=name).wait_for(timeout=timeout_s * 1000)
 
 
 def kill_browser(browser: Browser) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from pipeline.core.roles import Role
-from pipeline.services.accounts.first_owner import first_owner_link
+from pipeline.services.accounts.first_owner import first_owner_link, sign_in_link
 from pipeline.services.system import System
 from tests.support.browser import DESK, PHONE, visit
+from tests.support.harness import sql
 from tests.support.kept import stored_video
 from tests.support.web import make_team, served, signed_in, token_of
 
@@ -50,6 +51,13 @@ def test_an_owner_invites_somebody_who_sees_only_that_team(system: System, brows
         guest.page.get_by_role("heading", name="Not found").wait_for()
         guest.page.goto(url)
         guest.page.get_by_text("This link does not work").wait_for()
+        owner.page.reload()
+        role = owner.page.get_by_label("Role of Anna")
+        role.select_option("viewer")  # no handler: the question is answered with no
+        expect(role).to_have_value("coach")
+        owner.page.once("dialog", lambda dialog: dialog.accept())
+        role.select_option("viewer")
+        expect(role).to_have_value("viewer")
         assert owner.asked_elsewhere(origin) == guest.asked_elsewhere(origin) == []
 
 
@@ -84,6 +92,41 @@ def test_the_pages_fit_and_keep_nobody_out(
 def look(page: Page, size: tuple[int, int]) -> None:
     """Nothing to scroll sideways for."""
     assert page.evaluate("document.documentElement.scrollWidth") == size[0]
+
+
+def test_who_has_no_password_is_told_until_one_is_chosen_and_a_sign_out_counts_in_every_tab(
+    system: System, browser: Browser
+) -> None:
+    with served(system) as origin, visit(browser) as seen:
+        page = seen.page
+        signed_in(system, origin, "eva@example.org", team=Role.OWNER)
+        link = f"{origin}/link/{token_of(sign_in_link(system, 'eva@example.org'))}"
+        page.goto(link)
+        page.get_by_role("button", name="Sign in as eva").click()
+        page.get_by_role("heading", name="No videos yet").wait_for()
+        page.get_by_text("this browser is your only way in").wait_for()
+        page.goto(link)
+        page.get_by_text("This link does not work").wait_for()
+        page.get_by_role("link", name="Go to your videos").click()
+        page.get_by_role("link", name="Choose a password").click()
+        page.get_by_label("New password").fill(PASSWORD)
+        page.get_by_role("button", name="Change the password").click()
+        page.get_by_text("The new password is saved.").wait_for()
+        page.get_by_role("link", name="team").first.click()
+        page.get_by_role("heading", name="No videos yet").wait_for()
+        assert page.get_by_text("your only way in").count() == 0
+        other = page.context.new_page()
+        other.goto(page.url)
+        other.get_by_role("heading", name="No videos yet").wait_for()
+        page.get_by_role("link", name="eva").click()
+        page.get_by_role("button", name="Sign out", exact=True).click()
+        other.get_by_label("E-mail address").fill("eva@example.org")
+        other.get_by_label("Password").fill(PASSWORD)
+        other.get_by_role("button", name="Sign in").click()
+        other.get_by_role("heading", name="No videos yet").wait_for()
+        sql(system, "DELETE FROM web_session")
+        other.get_by_role("link", name="Members").click()
+        other.get_by_role("heading", name="Sign in").wait_for()
 
 
 def test_an_owner_adds_a_webhook_sees_what_it_was_told_and_removes_it(system: System, browser: Browser) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import math
 import re
 from pathlib import Path
 
@@ -13,7 +14,9 @@ from pipeline.errors import PagesMissing
 from pipeline.web import built_pages
 from tests.support.paths import ROOT
 
-FIRST_PAGE_BYTES, WITH_PLAYER_BYTES = 150_000, 250_000
+FIRST_PAGE_BYTES, WITH_PLAYER_BYTES, CAMERA_BYTES = 150_000, 250_000, 40_000
+#: As they are sent: the models hardly get smaller.
+PREVIEW_BYTES = 8_000_000
 ENTRY = "index.html"
 
 
@@ -53,6 +56,29 @@ def test_the_scripts_are_small() -> None:
     assert all(re.fullmatch(r"assets/[\w.-]+-[\w-]{8}\.js", file) for file in first)
 
 
+def test_the_camera_is_asked_for_by_its_page_alone() -> None:
+    entries = manifest()
+    first = scripts(entries, ENTRY, ("imports",))
+    page = scripts(entries, "src/pages/camera.tsx", ("imports",))
+    assert gzipped(page - first) < CAMERA_BYTES
+    preview = [file for file in (built_pages() / "assets").iterdir() if file.name.startswith("pose")]
+    sent = {file.name: min(file.stat().st_size, _compressed_bytes(file)) for file in preview if file.suffix != ".gz"}
+    assert len(sent) == 7
+    assert sum(sent.values()) < PREVIEW_BYTES
+    # The page counts what comes against this, for a compressed answer does not say how long it becomes.
+    told = (ROOT / "pipeline/web/src/camera/preview_model.ts").read_text()
+    match = re.search(r"const BYTES = ([\d_]+);", told)
+    assert match is not None
+    held = [file for file in preview if file.suffix not in {".js", ".gz"}]
+    assert int(match[1]) == sum(file.stat().st_size for file in held)
+    assert not {f"assets/{file.name}" for file in preview} & (first | page)
+
+
+def _compressed_bytes(file: Path) -> float:
+    compressed = file.with_name(f"{file.name}.gz")
+    return compressed.stat().st_size if compressed.exists() else math.inf
+
+
 def test_every_file_is_named_by_its_content_and_known_to_the_manifest() -> None:
     pages = built_pages()
     entries = manifest()
@@ -61,7 +87,7 @@ def test_every_file_is_named_by_its_content_and_known_to_the_manifest() -> None:
     built = {path.relative_to(pages).as_posix() for path in (pages / "assets").iterdir()}
     assert {name for name in built if not name.endswith(".gz")} == known
     assert {name for name in built if name.endswith(".gz")} == {
-        f"{name}.gz" for name in known if name.endswith((".js", ".css", ".svg"))
+        f"{name}.gz" for name in known if name.endswith((".js", ".wasm", ".css", ".svg"))
     }
     assert {path.name for path in pages.iterdir()} == {"assets", "index.html", "licenses.md", "manifest.json"}
 

@@ -12,12 +12,13 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
 from pipeline.services.proxy import make_proxy
 from pipeline.services.system import System
 from tests.conftest import fresh_settings
 from tests.conftest import opened as opened_system
+from tests.support.saved_clip import cut, save
 from tests.support.video_cases import CASES
 from tests.support.video_maker import make_turned
 from tests.support.viewing import Viewer, analysed, assert_exact, joints_only, opened
@@ -135,3 +136,68 @@ def test_by_the_elements_clock_poses_would_be_on_the_wrong_pictures(watch: Open)
         shown = viewer.page.evaluate(CURRENT_TIME, [viewer.media_url, [pts / 90 for pts in TIMES], 3000])
     # How many depends on the machine: 18 of 181 were seen.
     assert sum(picture != frame for picture, frame in shown) >= 5
+
+
+NO_H264 = """
+    const supports = VideoEncoder.isConfigSupported;
+    VideoEncoder.isConfigSupported = config =>
+        config.codec.startsWith("avc1") ? Promise.resolve({supported: false, config}) : supports(config);
+"""
+
+
+def test_a_clip_has_the_very_pictures_poses_and_times(watch: Open, tmp_path: Path) -> None:
+    with watch() as viewer:
+        page = viewer.page
+        joints_only(viewer)
+        cut(viewer, 40, 69)
+        page.get_by_label("Plays").select_option("0.5")
+        name, codec, frames = save(viewer, tmp_path)
+        assert (name, codec) == ("odd-40-to-69-at-0.5.mp4", "h264")
+        assert [(frame.picture, frame.poses) for frame in frames] == [(number, number) for number in range(40, 70)]
+        assert [float(frame.time) for frame in frames] == pytest.approx(
+            [(TIMES[number] - TIMES[40]) / 90 / 0.5 for number in range(40, 70)], abs=1e-9
+        )
+        expect(page.get_by_text("Saved odd-40-to-69-at-0.5.mp4: H.264")).to_be_visible()
+        assert viewer.settled(69) == {"picture": 69, "poses": 69}, "the frame that was there before"
+        page.get_by_label("Show").select_option("skeletons")
+        cut(viewer, 3, 5)
+        *_, whole = save(viewer, tmp_path)
+        assert [frame.picture for frame in whole if frame.drawn > 2 * frames[0].drawn] != []
+        assert len(whole) == 3
+        assert viewer.seen.barriers() == []
+        assert viewer.complaints == []
+
+
+def test_without_h264_a_clip_is_a_webm(watch: Open, tmp_path: Path) -> None:
+    with watch(init=NO_H264) as viewer:
+        joints_only(viewer)
+        cut(viewer, 10, 19)
+        name, codec, frames = save(viewer, tmp_path)
+    assert name == "odd-10-to-19.webm"
+    assert codec.endswith("vp9")
+    assert [(frame.picture, frame.poses) for frame in frames] == [(number, number) for number in range(10, 20)]
+    # Matroska counts in milliseconds.
+    assert [float(frame.time) for frame in frames] == pytest.approx(
+        [(TIMES[number] - TIMES[10]) / 90 for number in range(10, 20)], abs=0.00051
+    )
+
+
+def test_saving_a_clip_can_be_stopped_and_a_browser_that_cannot_says_so(watch: Open) -> None:
+    with watch() as viewer:
+        page = viewer.page
+        joints_only(viewer)
+        cut(viewer, 2, 320)
+        page.get_by_role("button", name="Save clip").click()
+        dialog = page.get_by_role("dialog", name="Saving the clip")
+        expect(dialog).to_contain_text("of 319")
+        page.keyboard.press("End")  # what is being saved is not moved away from
+        assert viewer.seen.barriers() == []
+        page.keyboard.press("Escape")
+        expect(page.get_by_text("No clip was saved.")).to_be_visible()
+        expect(dialog).to_have_count(0)
+        assert viewer.settled(320) == {"picture": 320, "poses": 320}
+        page.evaluate("delete window.VideoEncoder")
+        page.get_by_role("button", name="Save clip").click()
+        expect(page.get_by_role("alert")).to_contain_text("it encodes no video")
+        page.get_by_role("button", name="No clip").click()
+        expect(page.get_by_role("button", name="Save clip")).to_have_count(0)

@@ -1,16 +1,22 @@
-"""The page on which videos are dropped: many at once, doubles, pause and cancel, on a desk and on a phone."""
+"""The page on which videos are dropped: many at once, doubles, pause and cancel, what becomes of them; at a desk, on a
+phone."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from uuid import UUID
 
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Request, Response, expect
 
+from pipeline.errors import VideoRejected
+from pipeline.services.ingest import ingest_video
 from pipeline.services.system import System
 from pipeline.storage.objects import build_object_store
 from tests.support.browser import DESK, LAN_HOST, PHONE
-from tests.support.harness import processes, sql, wait_until
+from tests.support.harness import cut, processes, sql, wait_until
 from tests.support.uploads import PART, assert_no_upload_left
 from tests.support.web_site import Site, choose, site, wait_sent
 
@@ -32,7 +38,9 @@ def press(page: Page, name: str) -> None:
     page.keyboard.press("Enter")
 
 
-def test_many_files_a_bad_one_and_a_double(system: System, browser: Browser, tmp_path: Path) -> None:
+def test_many_files_a_bad_one_a_double_and_what_becomes_of_them(
+    system: System, browser: Browser, tmp_path: Path, short_clip: Path
+) -> None:
     sent = files(tmp_path, *[MIB // 2] * 6)
     empty, notes, double = tmp_path / "empty.mp4", tmp_path / "notes.txt", tmp_path / "phone.mp4"
     empty.write_bytes(b"")
@@ -41,9 +49,11 @@ def test_many_files_a_bad_one_and_a_double(system: System, browser: Browser, tmp
     with processes(system.settings, tmp_path / "logs") as running, site(system, running) as ours:
         with ours.coach(browser) as seen:
             page = seen.page
+            most_open = _most_open(page)
             choose(page, empty, *sent, notes)
             for path in sent:
                 wait_sent(page, path.name, 20)
+            assert 1 <= most_open() <= 4, "a browser that is closed leaves few uploads behind"
             expect(page.locator("li", has_text="empty.mp4")).to_contain_text("There is nothing in empty.mp4")
             assert "1 file is no video" in page.inner_text("main")
             choose(page, double)
@@ -57,10 +67,60 @@ def test_many_files_a_bad_one_and_a_double(system: System, browser: Browser, tmp
             press(page, "Cancel: empty.mp4")
             press(page, "Remove from list: empty.mp4")
             expect(page.get_by_text("it is safe to close the browser")).to_be_visible()
+            _follow(system, page, sent[1].name, short_clip, tmp_path)
+            assert sum("/events?" in url for url in seen.asked) == 1, "one stream for all of them"
             assert seen.asked_elsewhere(ours.origin) == []
         for path in [*sent, double]:
             assert ours.stored(path.name) == path.read_bytes()
         assert_no_upload_left(system, ours.team)
+
+
+def _most_open(page: Page) -> Callable[[], int]:
+    """Counts from now on how many uploads are begun and not complete at once."""
+    counts = [0]
+
+    def begins(request: Request) -> None:
+        if request.method == "POST" and request.url.endswith("/uploads"):
+            counts.append(counts[-1] + 1)
+
+    def ends(response: Response) -> None:
+        if response.url.endswith("/complete") or (response.url.endswith("/uploads") and not response.ok):
+            counts.append(counts[-1] - 1)
+
+    page.on("request", begins)
+    page.on("response", ends)
+    return lambda: max(counts)
+
+
+def _follow(system: System, page: Page, noise: str, clip: Path, folder: Path) -> None:
+    """A text that is called a video, half of a video, and a video: each row says what becomes of it."""
+    text, half, whole = folder / "notes.mp4", folder / "half.mp4", cut(clip, folder / "sprint.mp4", 30)
+    text.write_text("no video")
+    half.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    choose(page, text, half, whole)
+    for path in (text, half, whole):
+        wait_sent(page, path.name, 20)
+    video = page.locator("li", has_text=whole.name)
+    expect(video).to_contain_text("Sent. Being read")
+    for name in (noise, text.name, half.name, whole.name):
+        [(video_id,)] = sql(system, "SELECT id FROM video WHERE name = :name", name=name)
+        assert isinstance(video_id, UUID)
+        with suppress(VideoRejected):
+            ingest_video(system, video_id, "w")
+    for name in (text.name, half.name):
+        row = page.locator("li", has_text=name)
+        expect(row).to_contain_text("Cannot be analysed: ")
+        expect(row.get_by_role("link", name=f"Open {name}")).to_be_visible()
+    expect(video).to_contain_text("Sent. Waits")
+    [(run_id,)] = sql(system, "SELECT id FROM run WHERE video_id = :id", id=video_id)
+    sql(system, "UPDATE run SET state = 'running', started_at = now() WHERE id = :id", id=run_id)
+    sql(system, "UPDATE chunk SET frames_done = 12, state = 'running' WHERE run_id = :id", id=run_id)
+    expect(video).to_contain_text("Sent. Being analysed, 40 %")
+    expect(video.get_by_role("progressbar")).to_have_attribute("value", "0.4")
+    sql(system, "UPDATE run SET state = 'failed', reason = 'the decoder crashed', finished_at = now() WHERE id = :id",
+        id=run_id)  # fmt: skip
+    expect(video).to_contain_text("Failed: the decoder crashed")
+    expect(page.get_by_role("status")).to_contain_text("0 of 9 analysed, 4 failed: see below.")
 
 
 def _look(page: Page, folder: Path, barriers: object) -> None:
@@ -94,7 +154,7 @@ def test_files_are_dropped_and_folders_chosen(system: System, browser: Browser, 
     with processes(system.settings, tmp_path / "logs") as running, site(system, running) as ours:
         with ours.coach(browser) as seen:
             page = seen.page
-            page.get_by_text("Tags and model for these videos").click()
+            page.get_by_text("Tags for these videos").click()
             page.get_by_label("Tags").fill("season=2026, match=home")
             page.evaluate(DROP, ["one.mp4", "two.mov", "three.pdf"])
             for name in ("one.mp4", "two.mov"):

@@ -13,6 +13,7 @@ from sqlalchemy import (
     Integer,
     Table,
     Text,
+    UniqueConstraint,
     Uuid,
     func,
     text,
@@ -80,6 +81,34 @@ web_session = Table(
     Index("web_session_account", "account_id"),
     Index("web_session_share", "share_id"),
     Index("web_session_expires", "expires_at"),
+)
+
+#: Who an account is at an OpenID Connect provider. See `db.identities`.
+identity = Table(
+    "identity",
+    metadata,
+    Column("issuer", Text, primary_key=True),
+    Column("subject", Text, primary_key=True),
+    Column("account_id", Uuid, ForeignKey("account.id", ondelete="CASCADE"), nullable=False),
+    Column("email", Text),
+    Column("created_at", timestamp(), nullable=False, server_default=func.now()),
+    Column("used_at", timestamp(), nullable=False, server_default=func.now()),
+    UniqueConstraint("account_id", "issuer"),
+)
+
+#: A sign-in that went to the provider and has not come back yet.
+oidc_sign_in = Table(
+    "oidc_sign_in",
+    metadata,
+    Column("state_sha256", Text, primary_key=True),
+    Column("browser_sha256", Text, nullable=False),
+    Column("nonce", Text, nullable=False),
+    Column("code_verifier", Text, nullable=False),
+    Column("link_sha256", Text),
+    _account("account_id", "CASCADE"),
+    Column("expires_at", timestamp(), nullable=False),
+    Index("oidc_sign_in_account", "account_id"),
+    Index("oidc_sign_in_expires", "expires_at"),
 )
 
 #: A link that works once: the first owner's, an invitation, a sign-in, or a new password.

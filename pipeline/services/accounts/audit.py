@@ -53,11 +53,14 @@ def note_done(
         note(connection, caller, action, team_id=team_id, subject=subject, **detail)
 
 
-def note_in_teams(connection: Connection, account: AccountRow, action: Action, *, by: str | None = None) -> None:
+def note_in_teams(
+    connection: Connection, account: AccountRow, action: Action, *, by: str | None = None, **detail: str
+) -> None:
     """Note what somebody did with their own account in each of their teams; once without a team where it has none.
 
     Args:
         by: who did it, where that is not the account itself.
+        detail: more about it as JSON fields.
     """
     teams: list[UUID | None] = [team.id for team in select_teams_of(connection, account.id)]
     for team_id in teams or [None]:
@@ -68,7 +71,7 @@ def note_in_teams(connection: Connection, account: AccountRow, action: Action, *
             account_id=account.id if by is None else None,
             actor=by or account.email,
             subject="" if by is None else account.email,
-            detail={},
+            detail=detail,
         )
 
 

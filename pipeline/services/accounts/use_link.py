@@ -54,7 +54,7 @@ def look_at_link(system: System, token: str) -> tuple[LinkRow, AccountRow | None
     with transaction(system.engine) as connection:
         link = find_link(connection, token_sha256(token))
         if link is None:
-            raise _not_working()
+            raise not_working()
         return link, select_account(connection, link.account_id) if link.account_id else None
 
 
@@ -73,7 +73,7 @@ def follow_link(system: System, token: str, caller: Caller, given: Given) -> Acc
     with transaction(system.engine) as connection:
         link = find_link(connection, sha256)
         if link is None:
-            raise _not_working()
+            raise not_working()
         known = find_account(connection, given.email.strip().lower())
     # What takes long, or fails, comes before the link is used up.
     password_hash = None
@@ -86,7 +86,7 @@ def follow_link(system: System, token: str, caller: Caller, given: Given) -> Acc
     with transaction(system.engine) as connection:
         link = use_link(connection, sha256)
         if link is None:
-            raise _not_working()
+            raise not_working()
         return _follow(connection, link, caller, given, password_hash)
 
 
@@ -100,10 +100,10 @@ def _follow(
         return account
     if link.kind is LinkKind.INVITATION:
         account = caller.account or _new_account(connection, given, password_hash)
-        return _join(connection, link, account)
+        return join(connection, link, account)
     account_ = select_account(connection, link.account_id) if link.account_id else None
     if account_ is None:
-        raise _not_working()
+        raise not_working()
     if link.kind is LinkKind.NEW_PASSWORD:
         assert password_hash is not None
         set_password(connection, account_.id, password_hash)
@@ -112,9 +112,18 @@ def _follow(
     return account_
 
 
-def _join(connection: Connection, link: LinkRow, account: AccountRow) -> AccountRow:
+def join(connection: Connection, link: LinkRow, account: AccountRow) -> AccountRow:
+    """Let an account into the team of an invitation that was used up just now; a higher role that it has stays.
+
+    Raises:
+        UsageError: it is for another address; in this transaction, so that it stays unused.
+    """
     assert link.team_id is not None
     assert link.role is not None
+    if link.email and link.email.lower() != account.email:
+        raise UsageError(
+            f"this invitation is for {link.email}; come with that address, or ask for one without an address"
+        )
     now = role_of(connection, link.team_id, account.id)
     if now is not None and now.includes(link.role):
         return account
@@ -131,5 +140,6 @@ def _new_account(connection: Connection, given: Given, password_hash: str | None
     return account
 
 
-def _not_working() -> NotFound:
+def not_working() -> NotFound:
+    """What whoever opens a link is told that works no longer, or never did."""
     return NotFound("this link does not work: it was used already, is too old, or was taken back; ask for a new one")

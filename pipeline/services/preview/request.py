@@ -8,12 +8,17 @@ from uuid import UUID
 
 from pipeline.core.preview_tag import is_preview_of
 from pipeline.core.progress import SILENT, Progress
-from pipeline.errors import UsageError
+from pipeline.db.engine import transaction
+from pipeline.db.videos import select_frame_index, select_video
+from pipeline.errors import NotFound, UsageError
 from pipeline.services.export import cannot_write, checked_target
 from pipeline.services.preview.annotated_video import draw_video
 from pipeline.services.preview.footage import open_footage
-from pipeline.services.preview.sheet import draw_best, draw_sheet
+from pipeline.services.preview.sheet import draw_best, draw_sheet, draw_still
 from pipeline.services.system import System
+from pipeline.services.teams import limits_of_ready
+from pipeline.storage.blocks import ObjectSource
+from pipeline.video.reader import VideoReader
 
 
 @dataclass(frozen=True)
@@ -92,3 +97,20 @@ def draw_thumbnail(system: System, run_id: UUID, *, team: str | None) -> bytes:
         SourceGone: the stored video changed or went away.
     """
     return draw_best(open_footage(system, run_id, team=team))
+
+
+def draw_video_still(system: System, video_id: UUID, *, team: str | None) -> bytes:
+    """A JPEG, 320 pixels on its longer side, of one frame of a video that is ready, without people.
+
+    Raises:
+        NotFound: there is no such video, or it is another team's; or no frame of it can be shown.
+        SourceGone: the stored video changed or went away.
+    """
+    with transaction(system.engine) as connection:
+        video = select_video(connection, video_id, team=team)
+        index = select_frame_index(connection, video_id)
+    source = ObjectSource(system.store, video.original)
+    picture = draw_still(VideoReader(source, index, video.size, limits_of_ready(system, video)))
+    if picture is None:
+        raise NotFound("the frame for this video's picture cannot be decoded")
+    return picture

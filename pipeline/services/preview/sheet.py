@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -18,6 +19,7 @@ from pipeline.errors import RunFailed
 from pipeline.services.pose_writers import time_s
 from pipeline.services.preview.footage import Footage
 from pipeline.services.preview.people import Image, draw_people, resized
+from pipeline.video.reader import VideoReader
 
 SHEET_WIDTH_PX = 1800
 #: Columns and rows of the sheet; an upright picture is narrow.
@@ -29,6 +31,8 @@ _JPEG_QUALITY = 85
 _CANDIDATES = 24
 #: A video indexed by position is decoded from its start.
 _NEAR_START = 120
+#: A still is of the end of this part of a video: beginnings are often dark.
+_STILL_PART = 3
 #: Of a stretch of frames, at either end.
 _MARGIN = 1 / 6
 _WHITE, _GREY = (255, 255, 255), (40, 40, 40)
@@ -73,6 +77,17 @@ def draw_best(footage: Footage) -> bytes:
             draw_people(double, row, footage.run.model.skeleton, double.shape[1] / frame.image.shape[1])
             return _encode(".jpg", _within(double, THUMBNAIL_PX), cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY)
     raise _unreadable(footage)
+
+
+def draw_still(reader: VideoReader) -> bytes | None:
+    """A JPEG of one keyframe of a video without people; None where it cannot be decoded."""
+    keyframes = np.flatnonzero(reader.index.keyframe)
+    number = 0 if reader.index.indexed_by_position else int(keyframes[len(keyframes) // _STILL_PART])
+    with closing(reader.frames(number, number + 1)) as frames:
+        frame = next(frames, None)
+    if frame is None:
+        return None
+    return _encode(".jpg", _within(frame.image, THUMBNAIL_PX), cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY)
 
 
 def _within(image: Image, longest: int) -> Image:

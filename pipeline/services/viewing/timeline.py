@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
+
+from sqlalchemy import Connection
 
 from pipeline.core.states import ChunkState, RunState, is_final
 from pipeline.db.engine import transaction
 from pipeline.db.frame_counts import MissingSpan, Stretch, count_people, select_chunk_spans, select_missing_spans
+from pipeline.db.runs import RunRow
 from pipeline.services.system import System
 from pipeline.services.viewing.runs import run_of_video
 
 #: What a strip on a wide screen can show.
 _STRETCHES = 600
 _MISSING_SPANS = 200
+#: Runs, of about 100 kB each.
+_KEPT = 100
 _OPEN = {ChunkState.READY, ChunkState.QUEUED, ChunkState.RUNNING}
 
 
@@ -40,7 +48,39 @@ class Timeline:
     final: bool
 
 
-def run_timeline(system: System, video_id: UUID, run_id: UUID, *, team: str | None) -> Timeline:
+@dataclass(frozen=True)
+class _Counted:
+    stretches: Sequence[Stretch]
+    missing: Sequence[MissingSpan]
+
+
+class TimelineCache:
+    """What was counted of the runs that ended: an hour's frames take 0.12 s to count. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._counted: OrderedDict[tuple[UUID, datetime, int], _Counted] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, connection: Connection, run: RunRow, frames_each: int) -> _Counted:
+        """A run's stretches and missing spans, counted anew unless it has ended since and has the same frames."""
+        if not is_final(run.state) or run.finished_at is None:
+            return _count(connection, run, frames_each)
+        key = (run.id, run.finished_at, run.frames_done)
+        with self._lock:
+            if key in self._counted:
+                self._counted.move_to_end(key)
+                return self._counted[key]
+        counted = _count(connection, run, frames_each)
+        with self._lock:
+            self._counted[key] = counted
+            while len(self._counted) > _KEPT:
+                self._counted.popitem(last=False)
+        return counted
+
+
+def run_timeline(
+    system: System, video_id: UUID, run_id: UUID, *, team: str | None, cache: TimelineCache | None = None
+) -> Timeline:
     """The timeline of a run, finished or not.
 
     Raises:
@@ -54,16 +94,23 @@ def run_timeline(system: System, video_id: UUID, run_id: UUID, *, team: str | No
         to_come = [(span.first, span.stop) for span in chunks if span.state in _OPEN]
         if not chunks and not is_final(run.state) and frames:
             to_come = [(0, frames)]
-        return Timeline(
-            run.id,
-            run.state,
-            frames,
-            each,
-            count_people(connection, run_id, each),
-            select_missing_spans(connection, run_id, _MISSING_SPANS),
-            _joined(to_come),
-            is_final(run.state),
-        )
+        counted = (cache or TimelineCache()).get(connection, run, each)
+    return Timeline(
+        run.id,
+        run.state,
+        frames,
+        each,
+        counted.stretches,
+        counted.missing,
+        _joined(to_come),
+        is_final(run.state),
+    )
+
+
+def _count(connection: Connection, run: RunRow, frames_each: int) -> _Counted:
+    return _Counted(
+        count_people(connection, run.id, frames_each), select_missing_spans(connection, run.id, _MISSING_SPANS)
+    )
 
 
 def _joined(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:

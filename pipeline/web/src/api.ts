@@ -38,8 +38,25 @@ export const patch = <T = void>(path: string, body?: unknown, options?: Options)
   call<T>("PATCH", path, body, options);
 export const remove = (path: string, options?: Options, body?: unknown) => call<void>("DELETE", path, body, options);
 
+let tellSignedOut: () => void = () => undefined;
+
+/** Calls `tell` whenever the server asks to sign in. */
+export function onSignedOut(tell: () => void): void {
+  tellSignedOut = tell;
+}
+
 /** One request; `body` goes as JSON. Undefined where the answer is empty. */
 async function call<T>(method: string, path: string, body?: unknown, options: Options = {}): Promise<T> {
+  const answer = await ask(method, path, body, options);
+  return (answer.status === 204 ? undefined : await answer.json()) as T;
+}
+
+/** What is at a path, as it is. */
+export async function getFile(path: string, options?: Options): Promise<Blob> {
+  return (await ask("GET", path, undefined, options)).blob();
+}
+
+async function ask(method: string, path: string, body: unknown, options: Options = {}): Promise<Response> {
   const answer = await fetch(`${API}${path}`, {
     method,
     headers: { ...(body === undefined ? {} : { "Content-Type": "application/json" }), ...options.headers },
@@ -52,9 +69,12 @@ async function call<T>(method: string, path: string, body?: unknown, options: Op
     throw new Problem(0, "urn:poseline:unreachable", "The server does not answer. Is this device online?");
   });
   if (!answer.ok) {
+    if (answer.status === 401) {
+      tellSignedOut();
+    }
     throw await problemOf(answer);
   }
-  return (answer.status === 204 ? undefined : await answer.json()) as T;
+  return answer;
 }
 
 /** The problem that an answer tells; also of one that does not come from Poseline, such as a proxy's. */

@@ -2,6 +2,7 @@
 
 import type { ComponentChildren } from "preact";
 import { useEffect } from "preact/hooks";
+import { PasswordNotice } from "./password_notice.tsx";
 import { address, navigate } from "./router.ts";
 import { includes, me, type Team, teamOf } from "./session.ts";
 
@@ -28,11 +29,13 @@ export function Frame({ title, team, wide, actions, children }: Props) {
       </a>
       <Header team={team} />
       <main id="content" tabIndex={-1} class={wide ? "wide" : ""}>
+        {!wide && <PasswordNotice />}
         <div class="heading">
           <h1>{title}</h1>
           {actions}
         </div>
         {children}
+        {wide && <PasswordNotice />}
       </main>
     </>
   );
@@ -51,10 +54,17 @@ function Header({ team }: { team: Team | undefined }) {
         <nav aria-label="Team">
           <NavLink to={`/t/${team.id}/videos`}>Videos</NavLink>
           {includes(team.role, "coach") && <NavLink to={`/t/${team.id}/upload`}>Upload</NavLink>}
+          <NavLink to="/camera">Camera</NavLink>
+          {includes(team.role, "coach") && <NavLink to={`/t/${team.id}/live`}>Live</NavLink>}
           <NavLink to={`/t/${team.id}/members`}>Members</NavLink>
         </nav>
       )}
       {team && !member && <span class="soft">{team.name}, shared with you</span>}
+      {!team && (
+        <nav aria-label="Tools">
+          <NavLink to="/camera">Camera</NavLink>
+        </nav>
+      )}
       {who?.kind === "account" && (
         <nav class="end" aria-label="Account">
           <NavLink to="/account">{who.name}</NavLink>

@@ -22,11 +22,14 @@ export interface Page {
 const PAGES: readonly Page[] = [
   { path: "/", for: "anybody", load: () => import("./pages/home.tsx") },
   { path: "/link/:token", for: "anybody", load: () => import("./pages/link.tsx") },
+  { path: "/signed-in", for: "anybody", load: () => import("./pages/signed_in.tsx") },
   { path: "/s/:token", for: "anybody", load: () => import("./pages/share.tsx") },
   { path: "/account", for: "account", load: () => import("./pages/account.tsx") },
   { path: "/t/:team/members", for: "team", load: () => import("./pages/members.tsx") },
   { path: "/t/:team/videos", for: "team", load: () => import("./pages/videos.tsx") },
   { path: "/t/:team/videos/:video", for: "team", load: () => import("./pages/video.tsx") },
+  { path: "/t/:team/live", for: "team", load: () => import("./pages/live.tsx") },
+  { path: "/camera", for: "anybody", load: () => import("./pages/camera.tsx") },
   { path: "/browser", for: "anybody", load: () => import("./pages/browser.tsx") },
   { path: "/t/:team/upload", for: "team", load: () => import("./pages/upload.tsx") },
 ];

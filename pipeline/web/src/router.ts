@@ -13,14 +13,39 @@ export function followAddress(): void {
     address.value = new URL(window.location.href);
   };
   read();
-  window.addEventListener("popstate", read);
+  window.addEventListener("popstate", () => {
+    if (mayLeave()) {
+      read();
+    } else {
+      window.history.pushState(null, "", address.value);
+    }
+  });
   document.addEventListener("click", (event) => {
     const link = event.target instanceof Element ? event.target.closest("a") : null;
     if (link && isOurs(event, link)) {
       event.preventDefault();
-      navigate(link.href);
+      if (mayLeave()) {
+        navigate(link.href);
+      }
     }
   });
+}
+
+let question: string | undefined;
+
+function mayLeave(): boolean {
+  return question === undefined || window.confirm(question);
+}
+
+/** Ask before this page is left or closed, until the returned function is called. */
+export function askBeforeLeaving(asked: string): () => void {
+  const hold = (event: Event) => event.preventDefault();
+  question = asked;
+  window.addEventListener("beforeunload", hold);
+  return () => {
+    question = undefined;
+    window.removeEventListener("beforeunload", hold);
+  };
 }
 
 /** Go to another page. */

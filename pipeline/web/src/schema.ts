@@ -7,16 +7,17 @@ export interface AccountChange {
   readonly password?: string;
 }
 
-/** One's own account. */
+/** One's own account; `provider` where it is connected with the one that is set. */
 export interface AccountOut {
   readonly email: string;
   readonly name: string;
   readonly operator: boolean;
   readonly has_password: boolean;
+  readonly provider: ProviderOut | null;
 }
 
 /** Something that somebody did. */
-export type Action = "signed_in" | "sign_in_failed" | "password_changed" | "email_changed" | "session_ended" | "link_made" | "team_made" | "invited" | "invitation_withdrawn" | "joined" | "left" | "member_added" | "member_removed" | "role_changed" | "account_disabled" | "account_enabled" | "key_made" | "key_revoked" | "share_made" | "share_opened" | "share_revoked" | "video_uploaded" | "video_deleted" | "video_downloaded" | "tags_changed" | "run_requested" | "run_cancelled" | "run_promoted" | "export_downloaded" | "webhook_changed";
+export type Action = "signed_in" | "sign_in_failed" | "password_changed" | "email_changed" | "provider_connected" | "provider_disconnected" | "session_ended" | "link_made" | "team_made" | "invited" | "invitation_withdrawn" | "joined" | "left" | "member_added" | "member_removed" | "role_changed" | "account_disabled" | "account_enabled" | "key_made" | "key_revoked" | "share_made" | "share_opened" | "share_revoked" | "video_uploaded" | "upload_given_up" | "video_deleted" | "video_downloaded" | "tags_changed" | "run_requested" | "run_cancelled" | "run_promoted" | "export_downloaded" | "webhook_changed";
 
 /** Who did what to what, and when. `video` is the name of the video that the subject is, or whose run it is. */
 export interface AuditEntry {
@@ -195,7 +196,7 @@ export interface LinkUse {
   readonly password?: string;
 }
 
-/** Who the caller is. `email` is empty where a key or nobody calls. */
+/** Who the caller is. `email` is empty where a key or nobody calls. `provider` names what people can also sign in with. */
 export interface Me {
   readonly kind: "nobody" | "account" | "key";
   readonly email: string;
@@ -203,6 +204,7 @@ export interface Me {
   readonly operator: boolean;
   readonly teams: readonly MyTeam[];
   readonly shared: Shared | null;
+  readonly provider: string | null;
 }
 
 /** An account in a team. */
@@ -351,6 +353,32 @@ export interface PollOut {
   readonly runs: readonly RunOut[];
   readonly has_workers: boolean;
   readonly blocking_reasons: Readonly<Record<string, string>>;
+}
+
+/** Where the browser goes to sign in. */
+export interface ProviderAddress {
+  readonly url: string;
+}
+
+/** What is to happen once the provider has said who it is. `link` is the token of a one-time link that is to be used. With `connect` the account that is signed in is connected with the provider; `password` is its own, where it has one. */
+export interface ProviderBegin {
+  readonly link?: string | null;
+  readonly connect?: boolean;
+  readonly password?: string;
+}
+
+/** As whom the provider signs an account in: the address that it gave last. */
+export interface ProviderOut {
+  readonly email: string | null;
+  readonly connected_at: string;
+}
+
+/** The query with which the provider sent the browser back. */
+export interface ProviderReturn {
+  readonly state: string;
+  readonly code?: string | null;
+  readonly iss?: string | null;
+  readonly error?: string | null;
 }
 
 /** The copy of a video for browsers. `frames_done` counts while it is made; `reason` says why it failed. */

@@ -1,7 +1,7 @@
 /** Who uses this browser, and what they may do. */
 
 import { signal } from "@preact/signals";
-import { get, remove } from "./api.ts";
+import { get, onSignedOut, remove } from "./api.ts";
 import { navigate } from "./router.ts";
 import type { Me, Role, MyTeam as Team } from "./schema.ts";
 
@@ -17,9 +17,21 @@ export async function loadMe(): Promise<Me> {
   return told;
 }
 
-/** Sign out, and go on to a page. */
+/** Notice when another tab signs out, or the session has ended: the page then asks to sign in, at its own address. */
+export function followSession(): void {
+  const askAgain = () => {
+    if (me.value?.kind === "account" || me.value?.shared) {
+      loadMe().catch(() => undefined);
+    }
+  };
+  onSignedOut(askAgain);
+  window.addEventListener("storage", ({ key }) => key === SIGNED_OUT && askAgain());
+}
+
+/** Sign out in every tab, and go on to a page. */
 export async function signOut(to = "/"): Promise<void> {
   await remove("/session");
+  window.localStorage.setItem(SIGNED_OUT, new Date().toISOString());
   await loadMe();
   navigate(to);
 }
@@ -37,10 +49,15 @@ export function teamOf(told: Me, id: string): Team | undefined {
   return told.teams.find((team) => team.id === id) ?? shared;
 }
 
-/** The team's page that was open last, or the first team's; where to go after signing in. */
-export function homeOf(told: Me): string {
+/** The team whose page was open last, or the first one. */
+export function lastTeam(told: Me): Team | undefined {
   const last = window.localStorage.getItem(LAST_TEAM);
-  const team = told.teams.find((each) => each.id === last) ?? told.teams[0];
+  return told.teams.find((each) => each.id === last) ?? told.teams[0];
+}
+
+/** Where to go after signing in. */
+export function homeOf(told: Me): string {
+  const team = lastTeam(told);
   return team ? `/t/${team.id}/videos` : "/account";
 }
 
@@ -49,3 +66,4 @@ export function rememberTeam(id: string): void {
 }
 
 const LAST_TEAM = "poseline.team";
+const SIGNED_OUT = "poseline.signed-out";

@@ -2,6 +2,7 @@ import { useState } from "preact/hooks";
 import { post } from "./api.ts";
 import { Field } from "./form.tsx";
 import { Failure, useAction } from "./parts.tsx";
+import { OrProvider } from "./provider_button.tsx";
 import { loadMe } from "./session.ts";
 
 interface Props {
@@ -10,7 +11,7 @@ interface Props {
   readonly onDone?: () => void;
 }
 
-/** E-mail address and password. */
+/** E-mail address and password, and the provider where one is set. */
 export function SignInForm({ email: given = "", onDone = () => undefined }: Props) {
   const [email, setEmail] = useState(given);
   const [password, setPassword] = useState("");
@@ -51,6 +52,7 @@ export function SignInForm({ email: given = "", onDone = () => undefined }: Prop
       <button class="main" type="submit" disabled={action.busy}>
         Sign in
       </button>
+      <OrProvider does="Sign in with" />
     </form>
   );
 }

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { inClock } from "../src/pages/video/clock_text.ts";
 import { anglesOf } from "../src/player/angles.ts";
 import { Follower, intersectionOverUnion } from "../src/player/follow.ts";
-import { personAt } from "../src/player/overlay.ts";
+import { drawPeople, OTHERS, PERSON, personAt } from "../src/player/overlay.ts";
 import type { Person } from "../src/player/pose_segment.ts";
 
 function person(box: Person["box"], points: readonly (readonly [number, number, number])[] = []): Person {
@@ -14,7 +14,7 @@ test("a person is followed by where they were, whatever their rank", () => {
   const follower = new Follower();
   const [left, right] = [person([0, 0, 10, 20]), person([50, 0, 60, 20])];
   assert.equal(follower.find([left, right]), undefined);
-  follower.start(right);
+  follower.follow(right);
   const moved = person([52, 0, 62, 20]);
   assert.equal(follower.find([moved, left]), moved);
   assert.equal(follower.find([left]), undefined);
@@ -33,6 +33,40 @@ test("of people that overlap, a click takes the one whose middle is nearer", () 
   assert.equal(personAt([wide, narrow], 71, 51), narrow);
   assert.equal(personAt([wide, narrow], 20, 50), wide);
   assert.equal(personAt([wide, narrow], 200, 50), undefined);
+});
+
+/** The colours in which people are drawn, by where they stand. */
+function coloursOf(
+  people: readonly Person[],
+  followed: Person | undefined,
+  hideOthers = false,
+): Record<number, string> {
+  const drawn: Record<number, string> = {};
+  const canvas = { width: 100, height: 100, clientWidth: 100 };
+  const nothing = () => undefined;
+  const context = { canvas, fillStyle: "", beginPath: nothing, stroke: nothing, fill: nothing, setLineDash: nothing };
+  Object.assign(context, { strokeRect: nothing, arc: (x: number) => Object.assign(drawn, { [x]: context.fillStyle }) });
+  const style = {
+    detail: "joints",
+    skeleton: [],
+    scale: 1,
+    following: followed !== undefined,
+    pointed: undefined,
+  } as const;
+  drawPeople(context as unknown as CanvasRenderingContext2D, people, { ...style, followed, hideOthers });
+  return drawn;
+}
+
+test("a colour tells who is followed and nothing else: not the rank, which changes from picture to picture", () => {
+  const [left, right] = [person([0, 0, 10, 20], [[5, 10, 1]]), person([50, 0, 60, 20], [[55, 10, 1]])];
+  for (const people of [
+    [left, right],
+    [right, left],
+  ]) {
+    assert.deepEqual(coloursOf(people, undefined), { 5: PERSON, 55: PERSON });
+    assert.deepEqual(coloursOf(people, right), { 5: OTHERS, 55: PERSON });
+    assert.deepEqual(coloursOf(people, right, true), { 55: PERSON });
+  }
 });
 
 test("an angle is that between the limbs, and unknown where a joint is uncertain", () => {

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { test } from "node:test";
+import { parseTags } from "../src/tags.ts";
 import { seemsVideo } from "../src/upload/dropped.ts";
 import { contentDigest, sha256Hex, slowSha256 } from "../src/upload/sha256.ts";
 import { formatBytes, formatDuration, Speed } from "../src/upload/speed.ts";
-import { parseTags } from "../src/upload/tags.ts";
 import { backoffMs, sleep, Turns } from "../src/upload/waiting.ts";
 
 const never = new AbortController().signal;

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { addressOf, filtersOf, NOTHING, queryOf } from "../src/pages/videos/filters.ts";
 import { merged, mustReload } from "../src/pages/videos/merged.ts";
-import { inTime, tell } from "../src/pages/videos/told.ts";
 import type { ChangesOut, NewestRunOut, VideoOut } from "../src/schema.ts";
+import { inTime, tell } from "../src/told.ts";
 
 const RUN: NewestRunOut = {
   run_id: "r",
@@ -68,9 +68,9 @@ test("a search goes from the address to the API and back", () => {
 });
 
 test("states are told in words, with how far it is", () => {
-  assert.deepEqual(tell(video("1")), { words: "Analysed, 49 %", kind: "busy", done: 59 / 120 });
-  assert.equal(tell(video("1", { current_run_id: "other" })).words, "Analysed again, 49 %");
+  assert.deepEqual(tell(video("1")), { words: "Being analysed, 49 %", kind: "busy", done: 59 / 120 });
+  assert.equal(tell(video("1", { current_run_id: "other" })).words, "Being analysed again, 49 %");
   assert.equal(tell(video("1", { run: { ...RUN, paused: true } })).words, "Paused");
   assert.deepEqual(tell(video("1", { state: "rejected", run: null })), { words: "Cannot be analysed", kind: "bad" });
-  assert.deepEqual([8, 2710, 5400].map(inTime), ["0:08", "45:10", "1:30:00"]);
+  assert.deepEqual([0.04, 0.3, 8, 2710, 5400].map(inTime), ["0.04 s", "0.30 s", "0:08", "45:10", "1:30:00"]);
 });

@@ -40,7 +40,7 @@ def test_the_first_owner_makes_an_account_and_owns_every_team(system: System, or
 def test_an_invitation_works_for_one_of_two_browsers_at_once(system: System, origin: str) -> None:
     team = make_team(system, "ours")
     owner = signed_in(system, origin, "owner@example.org", ours=Role.OWNER)
-    made = owner.ask("POST", f"/teams/{team}/invitations", {"role": "coach", "email": "anna@example.org"}).json()
+    made = owner.ask("POST", f"/teams/{team}/invitations", {"role": "coach"}).json()
     answers: list[int] = []
 
     def accept(number: int) -> None:
@@ -56,6 +56,18 @@ def test_an_invitation_works_for_one_of_two_browsers_at_once(system: System, ori
     assert sorted(member["role"] for member in owner.get(f"/teams/{team}/members")["items"]) == ["coach", "owner"]
     assert sql(system, "SELECT count(*) FROM account") == [(2,)], "who came late has made no account"
     assert owner.get(f"/teams/{team}/invitations")["items"] == []
+
+
+def test_an_invitation_for_an_address_is_for_nobody_else(system: System, origin: str) -> None:
+    team = make_team(system, "ours")
+    owner = signed_in(system, origin, "owner@example.org", ours=Role.OWNER)
+    made = owner.ask("POST", f"/teams/{team}/invitations", {"role": "owner", "email": "Anna@example.org"}).json()
+    mallory, path = signed_in(system, origin, "mallory@example.org"), f"/links/{token_of(made['url'])}"
+    for other in (mallory.ask("POST", path, {}), Client(origin).ask("POST", path, {**ANNA, "email": "m@example.org"})):
+        assert (other.status, "is for " in other.json()["detail"]) == (400, True)
+    assert mallory.ask("GET", f"/teams/{team}/members").status == 404
+    assert sql(system, "SELECT count(*) FROM account WHERE email = 'm@example.org'") == [(0,)]
+    assert Client(origin).ask("POST", path, ANNA).status == 200
 
 
 def test_who_has_an_account_joins_with_it(system: System, origin: str) -> None:

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 import numpy as np
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from pipeline.core.chunk_plan import plan_chunks
 from pipeline.core.frame_index import FrameIndex
@@ -59,6 +59,12 @@ def make_run(system: System, team: str = "team", frames: int = FRAMES) -> UUID:
 def claim(system: System, run_id: UUID, idx: int, worker: str = "w", lease_s: float = 30) -> chunks.ClaimedChunk | None:
     with transaction(system.engine) as connection:
         return chunks.claim_chunk(connection, run_id, idx, worker, lease_s)
+
+
+def queue(connection: Connection, window: int) -> list[fair_queue.QueuedChunk]:
+    queued = fair_queue.queue_ready_chunks(connection, window)
+    assert queued is not None
+    return queued
 
 
 def rows_for(claimed: chunks.ClaimedChunk, score: float = 0.5) -> list[FrameRow]:
@@ -161,7 +167,7 @@ def test_a_run_is_queued_until_its_first_chunk_is_claimed(system: System) -> Non
     run_id = make_run(system)
     assert sql(system, "SELECT state, started_at FROM run") == [("queued", None)]
     with transaction(system.engine) as connection:
-        assert fair_queue.queue_ready_chunks(connection, 9) == [(run_id, idx, False) for idx in range(3)]
+        assert queue(connection, 9) == [(run_id, idx, False) for idx in range(3)]
     assert run_of(system, run_id).state is RunState.QUEUED, "a message that waits is no work"
     assert claim(system, run_id, 1) is not None
     before = run_of(system, run_id)
@@ -300,14 +306,14 @@ def test_the_window_is_small_and_fair_between_teams(system: System) -> None:
     season = make_run(system, "academy", frames=1000)
     match = make_run(system, "first team", frames=30)
     with transaction(system.engine) as connection:
-        picked = fair_queue.queue_ready_chunks(connection, 6)
+        picked = queue(connection, 6)
     assert len(picked) == 6
     assert [one.run_id for one in picked].count(match) == 3, "a small team waits behind a season"
     with transaction(system.engine) as connection:
-        assert fair_queue.queue_ready_chunks(connection, 6) == []
+        assert queue(connection, 6) == []
     sql(system, "UPDATE team SET weight = 3 WHERE name = 'academy'")
     with transaction(system.engine) as connection:
-        assert fair_queue.queue_ready_chunks(connection, 10) == [(season, idx, False) for idx in range(3, 7)]
+        assert queue(connection, 10) == [(season, idx, False) for idx in range(3, 7)]
 
 
 def test_a_wrong_counter_is_put_right(system: System) -> None:

@@ -7,19 +7,24 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from uuid import UUID
 
 import pytest
 from redis import Redis
 from sqlalchemy import event, text
 
 from pipeline.core.objects import StoredObject
+from pipeline.core.poses import FramePoses
 from pipeline.db import fair_queue
+from pipeline.db.chunks import commit_chunk
 from pipeline.db.engine import transaction
+from pipeline.db.frames import FrameRow, encode_frames
 from pipeline.db.uploads import insert_video, mark_stored
 from pipeline.queue import CONTROL, FRAMES
 from pipeline.services.dispatch import dispatch, dispatch_videos, refill
 from pipeline.services.reconcile import tick
 from pipeline.services.system import System
+from tests.conftest import opened
 from tests.integration.db.test_chunks import claim, make_run
 from tests.support.harness import sql
 from tests.support.season import fill
@@ -46,6 +51,22 @@ def sent(system: System) -> list[tuple[str, str, int]]:
             "WHERE chunk.state = 'queued' ORDER BY chunk.queued_at",
         )
     ]
+
+
+def end_chunk(system: System, run_id: UUID, idx: int) -> bool:
+    """Claim a chunk and commit it. Returns whether its team may have one chunk under way."""
+    claimed = claim(system, run_id, idx)
+    assert claimed is not None
+    first, frames = claimed.plan.first_frame, claimed.plan.frames
+    rows = [FrameRow(number, number, FramePoses.empty()) for number in range(first, first + frames)]
+    with transaction(system.engine) as connection:
+        commit_chunk(connection, claimed, encode_frames(run_id, idx, rows))
+    return claimed.lone
+
+
+def states(system: System, run_id: UUID) -> dict[str, int]:
+    rows = sql(system, "SELECT state, count(*) FROM chunk WHERE run_id = :id GROUP BY 1", id=run_id)
+    return {str(state): int(str(count)) for state, count in rows}
 
 
 def store(system: System, team: str, count: int) -> None:
@@ -130,10 +151,51 @@ def test_the_end_of_a_chunk_sends_more_before_slots_are_idle(system: System) -> 
             waiting.append(system.queue.waiting(FRAMES))
     assert waiting == [3] * 8
     with Redis.from_url(system.settings.broker_url.get_secret_value()) as redis:
-        redis.set("poseline:window:fp32", 4)
+        redis.hset("poseline:sent:fp32", "size", 4)
     with statements(system) as seen:
         refill(system, "fp32")
     assert seen == [], "a window that is full costs Postgres nothing"
+
+
+def test_a_team_that_may_have_one_chunk_under_way_gets_the_next_when_it_ends(system: System) -> None:
+    """Though the window is full, and ahead of what waits there."""
+    lone = make_run(system, "lone", frames=100)
+    flood = make_run(system, "flood", frames=1000)
+    sql(system, "UPDATE team SET max_slots = 1 WHERE name = 'lone'")
+    add_worker(system, 4)
+    dispatch(system)
+    assert system.queue.waiting(FRAMES) == 5
+    with statements(system) as seen:
+        refill(system, "fp32", lone=end_chunk(system, flood, 0))
+    assert not any("pg_try_advisory_xact_lock" in statement for statement, _ in seen), "another team's chunk ended"
+    refill(system, "fp32", lone=end_chunk(system, lone, 0))
+    assert states(system, lone) == {"done": 1, "queued": 1, "ready": 8}
+    with Redis.from_url(system.settings.broker_url.get_secret_value()) as redis:
+        assert redis.llen(f"poseline:{FRAMES}") == 1
+
+
+def test_an_end_that_comes_while_another_process_reads_the_queues_is_seen_by_it(system: System) -> None:
+    lone = make_run(system, "lone", frames=100)
+    make_run(system, "flood", frames=1000)
+    sql(system, "UPDATE team SET max_slots = 1 WHERE name = 'lone'")
+    add_worker(system, 4)
+    dispatch(system)
+    ended: list[int] = []
+
+    def end_meanwhile(_c: object, _u: object, statement: str, *_: object) -> None:
+        if "AS frames,\n       count(*) FILTER" in statement and not ended:
+            ended.append(0)
+            refill(other, "fp32", lone=end_chunk(other, lone, 0))
+            assert states(other, lone) == {"done": 1, "ready": 9}, "the lock is not free"
+
+    with opened(system.settings) as other:
+        event.listen(system.engine, "after_cursor_execute", end_meanwhile)
+        try:
+            dispatch(system)
+        finally:
+            event.remove(system.engine, "after_cursor_execute", end_meanwhile)
+    assert ended
+    assert states(system, lone) == {"done": 1, "queued": 1, "ready": 8}
 
 
 def test_ingest_has_its_share_while_chunks_wait_and_everything_otherwise(system: System) -> None:

@@ -16,7 +16,7 @@ from pipeline.services.index_cache import IndexCache
 from pipeline.services.system import System
 from pipeline.services.viewing.media import open_media
 from pipeline.services.viewing.runs import run_segment, run_times
-from pipeline.services.viewing.timeline import run_timeline
+from pipeline.services.viewing.timeline import TimelineCache, run_timeline
 from tests.support.analysis import analyse, put_oracle
 from tests.support.harness import run_of, sql
 from tests.support.packed_reader import ReadSegment, read_frame_table, read_segment
@@ -92,6 +92,19 @@ def test_frames_that_were_given_up_say_why_and_may_come_until_the_run_has_ended(
     assert read.header["reasons"] == ["not decoded"]
     (span,) = run_timeline(system, video_of(system, run_id), run_id, team="team").missing
     assert (span.first, span.stop, span.reason) == (10, 13, "not decoded")
+
+
+def test_the_timeline_of_a_run_that_ended_is_counted_once_and_again_when_it_ends_again(
+    system: System, short_clip: Path
+) -> None:
+    run_id = analyse(system, short_clip)
+    cache, video_id = TimelineCache(), video_of(system, run_id)
+    strip = run_timeline(system, video_id, run_id, team="team", cache=cache)
+    sql(system, "DELETE FROM frame WHERE run_id = :id AND frame >= 60", id=run_id)
+    assert run_timeline(system, video_id, run_id, team="team", cache=cache) == strip
+    sql(system, "UPDATE run SET finished_at = finished_at + interval '1 second' WHERE id = :id", id=run_id)
+    again = run_timeline(system, video_id, run_id, team="team", cache=cache)
+    assert [each.frames for each in again.stretches] == [1] * 60
 
 
 def test_a_cancelled_run_says_of_the_rest_that_it_was_not_analysed(system: System, short_clip: Path) -> None:

@@ -85,6 +85,29 @@ def test_on_one_slot_reprocessing_moves_and_takes_no_more_than_its_share() -> No
     assert ended == {OLD: pytest.approx(100, abs=10), A: pytest.approx(900, abs=10)}
 
 
+@pytest.mark.parametrize(("slots", "teams"), [(1, "ab"), (1, "abc"), (2, "abc"), (2, "abcde"), (4, "abcdef")])
+def test_a_team_whose_only_chunk_ended_does_not_come_before_who_has_nothing_running(slots: int, teams: str) -> None:
+    """More teams than slots: a team that always went first for its next chunk would keep its slot to itself."""
+    keys = [QueueKey("fresh", team) for team in teams]
+    queues = {key: queue(key, 9) for key in keys}
+    weights = dict.fromkeys(teams, 1.0)
+    running: list[QueueKey] = []
+    sent: list[QueueKey] = []
+    ended: Counter[str] = Counter()
+    turn = 0
+    for _ in range(600):
+        waits, works = Counter(sent), Counter(running)
+        busy = {key: UnderWay(waits[key] + works[key], 100 * (waits[key] + works[key]), works[key]) for key in keys}
+        parts = idle_parts(queues.keys(), busy, LANES, weights, slots)
+        first, in_turn = share_out(queues, busy, LANES, weights, {}, max(slots + 1 - len(sent), 0), parts, turn)
+        turn += len(first) + len(in_turn)
+        sent = [key for key, _ in first] + sent + [key for key, _ in in_turn]
+        while len(running) < slots:
+            running.append(sent.pop(0))
+        ended[running.pop(0).team] += 1
+    assert all(ended[team] > 0.4 * 600 / len(teams) for team in teams), ended
+
+
 def test_a_lane_keeps_its_share_beside_more_teams_than_the_window_has_places() -> None:
     """Fifty teams with fresh work on four slots: at the end of each chunk its team goes first with its next one."""
     keys = [QueueKey("fresh", str(number)) for number in range(50)]

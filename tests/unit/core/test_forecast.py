@@ -45,6 +45,13 @@ def test_a_run_of_few_chunks_and_a_team_with_a_cap_leave_slots_to_others() -> No
     assert ends([run("a"), run("b")], slots=4, caps={"a": 1}) == pytest.approx([10, 4], abs=1)
 
 
+@pytest.mark.parametrize("slots", [4, 8, 40])
+def test_a_team_that_may_have_one_chunk_under_way_has_one(slots: int) -> None:
+    """Beside a flood of chunks that are as long, in a window that is not half empty yet when its chunk ends."""
+    one_slot, flood = run("a", chunks=40), run("b", frames=100_000, chunks=4000)
+    assert ends([one_slot, flood], slots, caps={"a": 1})[0] == pytest.approx(10)
+
+
 def test_what_is_under_way_is_where_it_is() -> None:
     waits, works = run(frames=100, chunks=1), run(frames=30, chunks=1)
     under_way = [OpenChunk(works.id, 30, running=True), OpenChunk(waits.id, 100, running=False)]

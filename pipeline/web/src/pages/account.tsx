@@ -1,16 +1,18 @@
 import { useState } from "preact/hooks";
-import { get, patch, post } from "../api.ts";
+import { patch, post } from "../api.ts";
 import { type Collection, useCollection } from "../collection.ts";
 import { onSent, TextField } from "../form.tsx";
 import { Frame } from "../frame.tsx";
+import { loadOwnAccount } from "../own_account.ts";
 import { Failure, Time, useAction, useLoaded } from "../parts.tsx";
 import { navigate } from "../router.ts";
 import type { AccountOut, SessionOut } from "../schema.ts";
 import { loadMe, me, signOut, type Team } from "../session.ts";
+import { Provider } from "./account_provider.tsx";
 
 /** One's own name, address, password, sessions and teams. */
 export default function AccountPage() {
-  const account = useLoaded("account", (signal) => get<AccountOut>("/account", { signal }));
+  const account = useLoaded("account", loadOwnAccount);
   const sessions = useCollection<SessionOut>("/account/sessions");
   return (
     <Frame
@@ -24,7 +26,7 @@ export default function AccountPage() {
       <Failure error={account.error} />
       {account.value && (
         <>
-          {!account.value.has_password && (
+          {!account.value.has_password && !account.value.provider && (
             <p role="alert">Your account has no password yet. Choose one, or this browser is your only way in.</p>
           )}
           <Name key={`${account.value.name} ${account.value.email}`} account={account.value} onDone={account.reload} />
@@ -35,6 +37,15 @@ export default function AccountPage() {
             }}
           />
         </>
+      )}
+      {account.value && me.value?.provider && (
+        <Provider
+          account={account.value}
+          name={me.value.provider}
+          onDone={async () => {
+            await Promise.all([account.reload(), sessions.reload()]);
+          }}
+        />
       )}
       <Teams />
       <Sessions sessions={sessions} />

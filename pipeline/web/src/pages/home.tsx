@@ -21,6 +21,9 @@ export default function HomePage() {
         No account yet, or no password? An owner of your team can make you a link. On a stack of your own,{" "}
         <code>poseline accounts link</code> makes one.
       </p>
+      <p class="soft">
+        To set a camera up, or to film, no account is needed: <a href="/camera">open the camera</a>.
+      </p>
     </Frame>
   );
 }

@@ -5,6 +5,7 @@ import { Frame } from "../frame.tsx";
 import { InsecureNotice } from "../insecure.tsx";
 import type { PageProps } from "../pages.ts";
 import { Failure, useAction, useLoaded } from "../parts.tsx";
+import { OrProvider } from "../provider_button.tsx";
 import { navigate } from "../router.ts";
 import type { LinkOut } from "../schema.ts";
 import { homeOf, loadMe, me, signOut } from "../session.ts";
@@ -14,6 +15,13 @@ const TITLES: Readonly<Record<LinkOut["kind"], string>> = {
   invitation: "You are invited",
   sign_in: "Sign in",
   new_password: "Choose a password",
+};
+
+const PROVIDER_DOES: Readonly<Record<LinkOut["kind"], string>> = {
+  first_owner: "Begin with",
+  invitation: "Join with",
+  sign_in: "Sign in with",
+  new_password: "Sign in with",
 };
 
 /** What a one-time link is for, and a form that uses it. */
@@ -27,15 +35,15 @@ export default function LinkPage({ params }: PageProps) {
       <Failure error={error} />
       {error !== undefined && (
         <p>
-          <a href="/">Go to the sign-in page</a>
+          <a href="/">{me.value?.kind === "account" ? "Go to your videos" : "Go to the sign-in page"}</a>
         </p>
       )}
-      {link && <LinkForm link={link} path={path} />}
+      {link && <LinkForm link={link} token={token} path={path} />}
     </Frame>
   );
 }
 
-function LinkForm({ link, path }: { link: LinkOut; path: string }) {
+function LinkForm({ link, token, path }: { link: LinkOut; token: string; path: string }) {
   const [name, setName] = useState("");
   const [email, setEmail] = useState(link.email ?? "");
   const [password, setPassword] = useState("");
@@ -78,6 +86,7 @@ function LinkForm({ link, path }: { link: LinkOut; path: string }) {
         <Field label="E-mail address" {...(has ? {} : { hint: "You sign in with it. Poseline sends no mail." })}>
           <input
             type="email"
+            readOnly={link.kind === "invitation" && link.email !== null}
             autocomplete="username"
             required
             value={email}
@@ -105,6 +114,9 @@ function LinkForm({ link, path }: { link: LinkOut; path: string }) {
         <button class="quiet" type="button" onClick={() => setHas(!has)}>
           {has ? "I have no account yet" : "I have an account already"}
         </button>
+      )}
+      {(makesAccount || link.kind === "new_password") && (
+        <OrProvider does={PROVIDER_DOES[link.kind]} begin={{ link: token }} />
       )}
     </form>
   );

@@ -74,9 +74,11 @@ function Members({ team }: { team: Team }) {
                     label={`Role of ${member.name}`}
                     value={member.role}
                     disabled={action.busy}
-                    onChange={(role) =>
-                      void change(() => patch(teamPath(team.id, "members", member.account_id), { role }))
-                    }
+                    onChange={(role) => {
+                      if (window.confirm(questionOf(member, role))) {
+                        void change(() => patch(teamPath(team.id, "members", member.account_id), { role }));
+                      }
+                    }}
                   />
                 ) : (
                   member.role
@@ -101,6 +103,12 @@ function Members({ team }: { team: Team }) {
       </table>
     </section>
   );
+}
+
+function questionOf({ name, email }: MemberOut, role: Role): string {
+  return email === me.value?.email
+    ? `Become ${role} yourself? Only another owner can make you owner again.`
+    : `Make ${name} ${role}? It counts from their next click on.`;
 }
 
 interface SelectProps {

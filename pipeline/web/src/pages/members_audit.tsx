@@ -52,6 +52,7 @@ export function Audit({ team }: { team: Team }) {
                   {entry.action.replaceAll("_", " ")}
                   {subjectOf(entry)}
                   {typeof entry.detail.role === "string" && ` (${entry.detail.role})`}
+                  {typeof entry.detail.through === "string" && ` (${entry.detail.through})`}
                 </td>
               </tr>
             ))}

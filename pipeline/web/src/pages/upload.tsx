@@ -7,12 +7,12 @@ import type { PageProps } from "../pages.ts";
 import { Failure, useAction, useLoaded } from "../parts.tsx";
 import type { Room, UploadOut } from "../schema.ts";
 import { includes, type Team } from "../session.ts";
+import { parseTags } from "../tags.ts";
 import { droppedFiles, seemsVideo } from "../upload/dropped.ts";
 import type { UploadQueue } from "../upload/queue.ts";
 import { queueOf, uploadsChanged } from "../upload/queues.ts";
-import { formatBytes, formatDuration } from "../upload/speed.ts";
-import { parseTags } from "../upload/tags.ts";
-import { UploadRow } from "../upload/upload_row.tsx";
+import { SentList } from "../upload/sent_list.tsx";
+import { formatBytes } from "../upload/speed.ts";
 import "../upload/upload.css";
 
 /** Drop videos, see them leave, and go on with those that were broken off. */
@@ -44,7 +44,7 @@ function Uploads({ team }: { team: Team }) {
   return (
     <>
       <Picker queue={queue} room={listed.value?.room} />
-      {queue.files.length > 0 && <Under queue={queue} team={team} />}
+      {queue.files.length > 0 && <SentList queue={queue} team={team} />}
       {brokenOff.length > 0 && <BrokenOff uploads={brokenOff} queue={queue} onChange={() => void listed.reload()} />}
       <Failure error={listed.error} />
     </>
@@ -118,7 +118,7 @@ function Options({ tags, onTags, model, onModel }: OptionsProps) {
   const models = (value?.items ?? []).filter((each) => each.on_this_machine);
   return (
     <details>
-      <summary>Tags and model for these videos</summary>
+      <summary>{models.length > 1 ? "Tags and model" : "Tags"} for these videos</summary>
       <div class="options">
         <Field label="Tags" hint="Such as: season=2026, match=home">
           <input value={tags} onInput={(event) => onTags(event.currentTarget.value)} />
@@ -183,42 +183,6 @@ function PickButton({ label, main, folder, onPicked }: PickProps) {
         }}
       />
     </>
-  );
-}
-
-function Under({ queue, team }: { queue: UploadQueue; team: Team }) {
-  const files = queue.files;
-  const done = files.filter((each) => each.state === "done").length;
-  const left = queue.allSecondsLeft;
-  const speed = queue.speed.bytesPerS;
-  const asked = files.filter((each) => each.state === "known").length;
-  return (
-    <section aria-labelledby="these">
-      <h2 id="these">
-        {done} of {files.length} sent
-      </h2>
-      <p role="status">
-        {queue.isUnderWay
-          ? "Keep this page open until all is sent. If it closes, choose the same files again: they go on where they stopped."
-          : asked > 0
-            ? "Some videos wait for your answer."
-            : files.every((each) => each.state === "done")
-              ? "All is sent: it is safe to close the browser. The videos are analysed meanwhile."
-              : "Nothing is being sent now."}
-      </p>
-      {queue.isUnderWay && (
-        <p class="soft">
-          {formatBytes(queue.bytesLeft)} left
-          {speed !== undefined && `, ${formatBytes(speed)} a second`}
-          {left !== undefined && `, about ${formatDuration(left)}`}
-        </p>
-      )}
-      <ul class="uploads">
-        {files.map((each) => (
-          <UploadRow key={each} upload={each} queue={queue} team={team} />
-        ))}
-      </ul>
-    </section>
   );
 }
 

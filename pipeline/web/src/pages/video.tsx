@@ -7,10 +7,13 @@ import { includes } from "../session.ts";
 import { Actions } from "./video/actions.tsx";
 import { Runs } from "./video/runs.tsx";
 import { Shares } from "./video/shares.tsx";
+import { Tags } from "./video/tags.tsx";
 import { type RunOfVideo, useVideoRuns, type VideoRuns } from "./video/video_runs.ts";
 import { Viewer } from "./video/viewer.tsx";
 import "./video.css";
 import "./video/actions.css";
+import "./video/clip.css";
+import "./video/landscape.css";
 
 export default function VideoPage({ params, team }: PageProps) {
   const videoUrl = `/api/v1/teams/${team?.id}/videos/${params.video}`;
@@ -24,15 +27,21 @@ export default function VideoPage({ params, team }: PageProps) {
     );
   }
   const run = found.runs.find(({ id }) => id === chosen.value) ?? found.runs.find(isWorthShowing) ?? found.runs[0];
-  const runs = <Runs runs={found.runs} chosen={run?.id} onChoose={(id) => (chosen.value = id)} />;
+  const refused = found.state === "rejected";
+  const runs = !refused && <Runs runs={found.runs} chosen={run?.id} onChoose={(id) => (chosen.value = id)} />;
   return (
     <Frame title={found.name} team={team} actions={runs} wide>
       <article class="video-page">
-        {found.reason && <p role="alert">{found.reason}</p>}
+        {(refused || found.reason) && (
+          <p role="alert">
+            {refused && <strong>This video cannot be analysed. </strong>}
+            {found.reason}
+          </p>
+        )}
         {team && run && found.state === "ready" ? (
           <Viewer key={run.id} team={team} videoUrl={videoUrl} video={found} run={run} />
         ) : (
-          <p role="status">{whatIsMissing(found)}</p>
+          !refused && <p role="status">{whatIsMissing(found)}</p>
         )}
         {found.notes.length > 0 && (
           <ul class="video-notes">
@@ -41,6 +50,7 @@ export default function VideoPage({ params, team }: PageProps) {
             ))}
           </ul>
         )}
+        {team && <Tags team={team} video={found} onChanged={reload} />}
         {team && includes(team.role, "coach") && <Shares team={team} video={found.id} />}
         {team && <Actions team={team} video={found} run={run} onChanged={reload} />}
       </article>
@@ -55,9 +65,6 @@ function isWorthShowing({ is_current, frames_done }: RunOfVideo): boolean {
 function whatIsMissing({ state, runs }: VideoRuns): string {
   if (state === "ready") {
     return "This video was not analysed yet.";
-  }
-  if (state === "rejected") {
-    return "This video cannot be analysed.";
   }
   return runs.length > 0 ? "This video is being read; its frames appear here in a moment." : "This video is uploaded.";
 }

@@ -53,9 +53,9 @@ function Videos({ team }: { team: Team }) {
       <Search filters={filters} onSearch={search} />
       <Failure error={list.error} />
       <p class="soft" role="status">
-        {told(list.videos?.length, list.count, list.hasMore, searching)}
+        {list.error === undefined && told(list.videos?.length, list.count, list.hasMore, searching)}
       </p>
-      <ul class="videos" aria-label="Videos" aria-busy={list.videos === undefined}>
+      <ul class="videos" aria-label="Videos" aria-busy={list.videos === undefined && list.error === undefined}>
         {list.videos?.map((video) => (
           <VideoRow key={video.video_id} team={team.id} video={video} />
         ))}

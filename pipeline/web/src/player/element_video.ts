@@ -7,6 +7,8 @@ import type { FrameTable } from "./frame_table.ts";
 import type { Certainty, Footage, Picture, Reel } from "./picture.ts";
 
 const PATIENCE_MS = 10_000;
+/** A picture that was sought may be shown so much later than the browser says that it is there. */
+const LATE_MS = 2000;
 
 export class ElementVideo implements Footage {
   readonly sound = undefined;
@@ -46,12 +48,19 @@ export class ElementVideo implements Footage {
 
   async picture(frame: number, superseded: () => boolean): Promise<Picture | undefined> {
     await this.seek(frame);
-    if (superseded()) {
-      return undefined;
+    if (this.certainty !== "presented") {
+      return superseded() ? undefined : new GuessedPicture(this.element, this.table.timeOf(frame), frame);
     }
-    return this.certainty === "presented"
-      ? presented(this.element, this.table)
-      : new GuessedPicture(this.element, this.table.timeOf(frame), frame);
+    const patience = performance.now() + LATE_MS;
+    while (!superseded()) {
+      const picture = presented(this.element, this.table);
+      if (!picture || picture.frame === frame || performance.now() > patience) {
+        return picture;
+      }
+      picture.close(); // what was shown before the seek is shown still
+      await this.nextPicture();
+    }
+    return undefined;
   }
 
   play(_frame: number, speed: number): Reel {
@@ -69,8 +78,12 @@ export class ElementVideo implements Footage {
     element.currentTime = this.table.middleOf(frame);
     await happens(element, "seeked", () => false);
     // Decoded, but perhaps not yet shown.
+    await this.nextPicture();
+  }
+
+  private async nextPicture(): Promise<void> {
     await Promise.race([
-      new Promise((resolve) => element.requestVideoFrameCallback?.(resolve)),
+      new Promise((resolve) => this.element.requestVideoFrameCallback?.(resolve)),
       new Promise((resolve) => setTimeout(resolve, 100)),
     ]);
   }

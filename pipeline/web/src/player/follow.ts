@@ -6,19 +6,34 @@ const MIN_OVERLAP = 0.2;
 
 type Box = Person["box"];
 
+/** Whether somebody is followed, who of the people in a picture that is, and who is pointed at. */
+export interface Marks {
+  readonly following: boolean;
+  readonly followed: Person | undefined;
+  readonly pointed: Person | undefined;
+}
+
 export class Follower {
+  /** In the picture that was marked last. */
+  followed: Person | undefined;
+  /** Somebody to be marked without being followed. */
+  pointed: Person | undefined;
   private box: Box | undefined;
 
   get active(): boolean {
     return this.box !== undefined;
   }
 
-  start(person: Person): void {
-    this.box = person.box;
+  /** Nobody, without. */
+  follow(person: Person | undefined): void {
+    this.box = person?.box;
   }
 
-  stop(): void {
-    this.box = undefined;
+  /** Go on to a picture with these people. */
+  mark(people: readonly Person[]): Marks {
+    this.followed = this.find(people);
+    const pointed = people.find((person) => isSame(person, this.pointed));
+    return { following: this.active, followed: this.followed, pointed };
   }
 
   /** Who of these people it is; undefined where nobody is near enough. */
@@ -38,6 +53,11 @@ export class Follower {
     this.box = best?.box ?? last;
     return best;
   }
+}
+
+/** Whether these are the same person of the same picture; each time that a picture is drawn its people are read anew. */
+export function isSame(a: Person | undefined, b: Person | undefined): boolean {
+  return a !== undefined && b !== undefined && a.box.every((edge, index) => edge === b.box[index]);
 }
 
 export function intersectionOverUnion(a: Box, b: Box): number {

@@ -1,26 +1,41 @@
 /** Draws people onto the picture that they were found in. */
 
+import type { Marks } from "./follow.ts";
 import type { Person } from "./pose_segment.ts";
 
-/** One a person; the colour-blind can distinguish them, too (Okabe and Ito, 2008). */
-export const COLOURS = ["#e69f00", "#56b4e9", "#009e73", "#f0e442", "#cc79a7", "#d55e00", "#0072b2"] as const;
+/**
+ * Of everybody, and of who is followed; and of the others then. Colours tell no more, for people are not told apart from
+ * one picture to the next. The colour-blind can distinguish them (Okabe and Ito, 2008).
+ */
+export const PERSON = "#e69f00";
+export const OTHERS = "#56b4e9";
 /** Joints less certain than this are not drawn. */
 export const MIN_CONFIDENCE = 0.2;
 
+/** The longer side of what is drawn, in pixels: enough for sharp lines on small videos, bounded for large ones. */
+const CANVAS_PX = [960, 1920] as const;
+
 export type Detail = "skeletons" | "joints" | "nothing";
 
-export interface OverlayStyle {
+export interface OverlayStyle extends Marks {
   readonly detail: Detail;
   readonly skeleton: readonly (readonly [number, number])[];
   /** Canvas pixels a pixel of the video. */
   readonly scale: number;
-  /** The person that is followed. */
-  readonly followed: Person | undefined;
   readonly hideOthers: boolean;
 }
 
-export function colourOf(rank: number): string {
-  return COLOURS[rank % COLOURS.length] as string;
+/** Gives a canvas the shape of a video, in which it then is drawn. */
+export function prepare(canvas: HTMLCanvasElement, video: { width: number; height: number }): CanvasRenderingContext2D {
+  const context = canvas.getContext("2d", { alpha: false });
+  if (!context) {
+    throw new Error("this browser draws no pictures");
+  }
+  const longest = Math.max(video.width, video.height);
+  const scale = Math.max(1, CANVAS_PX[0] / longest) * Math.min(1, CANVAS_PX[1] / longest);
+  canvas.width = Math.round(video.width * scale);
+  canvas.height = Math.round(video.height * scale);
+  return context;
 }
 
 export function drawPeople(context: CanvasRenderingContext2D, people: readonly Person[], style: OverlayStyle): void {
@@ -29,18 +44,19 @@ export function drawPeople(context: CanvasRenderingContext2D, people: readonly P
   }
   const width = lineWidth(context.canvas);
   context.lineCap = "round";
-  people.forEach((person, rank) => {
-    const isFollowed = person === style.followed;
-    if (style.followed && style.hideOthers && !isFollowed) {
-      return;
+  for (const person of people) {
+    const isOther = style.following && person !== style.followed;
+    if (isOther && style.hideOthers) {
+      continue;
     }
-    context.globalAlpha = style.followed && !isFollowed ? 0.35 : 1;
-    drawPerson(context, person, colourOf(rank), isFollowed ? 1.6 * width : width, style);
-    if (isFollowed) {
-      drawBox(context, person, colourOf(rank), width, style.scale);
+    const colour = isOther ? OTHERS : PERSON;
+    context.globalAlpha = isOther ? 0.5 : 1;
+    drawPerson(context, person, colour, person === style.followed ? 1.6 * width : width, style);
+    context.globalAlpha = 1;
+    if (person === style.followed || person === style.pointed) {
+      drawBox(context, person, colour, width, style.scale);
     }
-  });
-  context.globalAlpha = 1;
+  }
 }
 
 /** Two pixels and a bit of the page, however large the canvas behind it is. */

@@ -3,22 +3,19 @@
  * has the picture's own time.
  */
 
-import { Clock, Ticking } from "./clock.ts";
+import type { Ticking } from "./clock.ts";
+import { type Cut, marked } from "./cut.ts";
 import { Follower } from "./follow.ts";
 import type { FrameTable } from "./frame_table.ts";
-import { type Detail, drawPeople, personAt } from "./overlay.ts";
+import { type Detail, drawPeople, personAt, prepare } from "./overlay.ts";
 import type { Footage, Picture } from "./picture.ts";
 import type { PlayerState } from "./player_state.ts";
-import { playReel } from "./playing.ts";
+import { isHeard, playReel, stepBackward } from "./playing.ts";
 import type { FramePoses, Person } from "./pose_segment.ts";
 import type { PoseStore } from "./pose_store.ts";
 
 export const MIN_SPEED = 0.1;
 export const MAX_SPEED = 2;
-/** Sound of other speeds is noise. */
-const HEARD_SPEEDS = [0.5, 2] as const;
-/** The longer side of what is drawn, in pixels: enough for sharp lines on small videos, bounded for large ones. */
-const CANVAS_PX = [960, 1920] as const;
 
 export class Player {
   readonly table: FrameTable;
@@ -29,7 +26,6 @@ export class Player {
   private readonly follower = new Follower();
   private picture: Picture | undefined;
   private poses: FramePoses | undefined;
-  private followed: Person | undefined;
   /** The frame that was asked for last. */
   private goal = 0;
   private wanted: number | undefined;
@@ -39,6 +35,9 @@ export class Player {
   private detail: Detail = "skeletons";
   private hideOthers = false;
   private volume = 1;
+  private cut: Cut = {};
+  /** What is shown is being recorded, and follows no other wish. */
+  private recorded = false;
   private error: string | undefined;
   private run: Ticking | undefined;
   private disposed = false;
@@ -50,16 +49,7 @@ export class Player {
     store: PoseStore,
     onState: (state: PlayerState) => void,
   ) {
-    const context = canvas.getContext("2d", { alpha: false });
-    if (!context) {
-      throw new Error("this browser draws no pictures");
-    }
-    const { width, height } = table.header;
-    const longest = Math.max(width, height);
-    const scale = Math.max(1, CANVAS_PX[0] / longest) * Math.min(1, CANVAS_PX[1] / longest);
-    canvas.width = Math.round(width * scale);
-    canvas.height = Math.round(height * scale);
-    this.context = context;
+    this.context = prepare(canvas, table.header);
     this.table = table;
     this.footage = footage;
     this.store = store;
@@ -71,22 +61,51 @@ export class Player {
       frame: this.picture?.frame,
       time: this.picture?.frame === undefined ? this.picture?.time : this.table.ownTimeOf(this.picture.frame),
       playing: this.playing,
+      seeking: this.settling !== undefined,
       speed: this.speed,
       certainty: this.footage.certainty,
       poses: this.poses,
       following: this.follower.active,
-      followed: this.followed,
+      followed: this.follower.followed,
       hideOthers: this.hideOthers,
       detail: this.detail,
       volume: this.volume,
+      cut: this.cut,
+      recorded: this.recorded,
       error: this.error ?? this.store.error,
     };
   }
 
   /** Show one frame. */
-  seek(frame: number): Promise<void> {
+  async seek(frame: number): Promise<void> {
+    if (!this.recorded) {
+      this.pause();
+      await this.ask(frame);
+    }
+  }
+
+  /** Show one frame with what the run has of it, and return that once it is drawn. */
+  async showWhole(frame: number): Promise<FramePoses> {
+    await this.ask(frame);
+    await this.store.get(frame);
+    this.paint();
+    if (this.picture?.frame !== frame || !this.poses) {
+      throw new Error(this.state.error ?? `frame ${frame} cannot be shown here`);
+    }
+    return this.poses;
+  }
+
+  /** Let only `showWhole` choose what is shown, until `record(false)`. */
+  record(on: boolean): void {
     this.pause();
-    return this.ask(frame);
+    this.recorded = on;
+    this.tell();
+  }
+
+  /** A clip begins, or ends, with the frame that is shown; or is chosen no longer. */
+  mark(end: keyof Cut | undefined): void {
+    this.cut = end ? marked(this.cut, end, this.picture?.frame) : {};
+    this.tell();
   }
 
   /** Go so many frames on, or back. */
@@ -98,6 +117,9 @@ export class Player {
   }
 
   play(direction: -1 | 1 = 1): void {
+    if (this.recorded) {
+      return;
+    }
     this.pause();
     const shown = this.picture?.frame ?? this.goal;
     const last = this.table.frames - 1;
@@ -147,10 +169,13 @@ export class Player {
   }
 
   follow(person: Person | undefined): void {
-    this.follower.stop();
-    if (person) {
-      this.follower.start(person);
-    }
+    this.follower.follow(person);
+    this.paint();
+  }
+
+  /** Draw a box around somebody in the picture; around nobody without. */
+  point(person: Person | undefined): void {
+    this.follower.pointed = person;
     this.paint();
   }
 
@@ -161,10 +186,15 @@ export class Player {
     }
   }
 
+  /** What is shown, as it is drawn. */
+  get canvas(): HTMLCanvasElement {
+    return this.context.canvas;
+  }
+
   /** What is shown, as a PNG with the skeletons on it. */
   screenshot(): Promise<Blob> {
     return new Promise((resolve, reject) => {
-      this.context.canvas.toBlob((blob) => (blob ? resolve(blob) : reject(new Error("no picture could be made"))));
+      this.canvas.toBlob((blob) => (blob ? resolve(blob) : reject(new Error("no picture could be made"))));
     });
   }
 
@@ -209,11 +239,10 @@ export class Player {
 
   private playForward(from: number): Ticking {
     const reel = this.footage.play(from, this.speed);
-    const hears = this.speed >= HEARD_SPEEDS[0] && this.speed <= HEARD_SPEEDS[1];
     return playReel(reel, {
       start: this.table.timeOf(from),
       speed: this.speed,
-      sound: hears ? this.footage.sound : undefined,
+      sound: isHeard(this.speed) ? this.footage.sound : undefined,
       show: (picture) => this.show(picture),
       ended: () => this.pause(),
       failed: (error) => this.fail(error),
@@ -221,21 +250,13 @@ export class Player {
   }
 
   private playBackward(from: number): Ticking {
-    const clock = new Clock(this.table.timeOf(from), -this.speed);
-    clock.go(undefined);
     void this.ask(from);
-    return new Ticking(
-      () => {
-        const frame = this.table.shownAt(clock.now());
-        if (!this.settling && frame !== this.goal) {
-          void this.ask(frame);
-        }
-        if (this.goal === 0 && !this.settling) {
-          this.pause();
-        }
-      },
-      () => clock.stop(),
-    );
+    return stepBackward(this.table, from, this.speed, {
+      rests: () => this.settling === undefined,
+      goal: () => this.goal,
+      ask: (frame) => void this.ask(frame),
+      ended: () => this.pause(),
+    });
   }
 
   private show(picture: Picture): void {
@@ -257,13 +278,13 @@ export class Player {
     const { width, height } = context.canvas;
     this.poses = picture.frame === undefined ? undefined : this.store.peek(picture.frame);
     const people = this.poses?.state === "done" ? this.poses.people : [];
-    this.followed = this.follower.find(people);
+    const marks = this.follower.mark(people);
     picture.draw(context, width, height);
     drawPeople(context, people, {
       detail: this.detail,
       skeleton: this.table.header.skeleton,
       scale: width / this.table.header.width,
-      followed: this.followed,
+      ...marks,
       hideOthers: this.hideOthers,
     });
     this.tell();

@@ -113,7 +113,7 @@ export class FileUpload {
   private async goOn(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       try {
-        await this.once(signal);
+        await this.shared.opening.take(this.rank, signal, () => this.once(signal));
         return;
       } catch (error) {
         if (signal.aborted) {

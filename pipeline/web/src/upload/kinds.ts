@@ -22,6 +22,8 @@ export type State =
 /** What the files of one page share. */
 export interface Shared {
   readonly requests: UploadRequests;
+  /** For being under way on the server: a browser that is closed leaves no more than these behind. */
+  readonly opening: Turns;
   /** For reading a file's beginning, and parts that are to be compared. */
   readonly reading: Turns;
   /** For sending parts. */

@@ -3,10 +3,12 @@
 import type { Room } from "../schema.ts";
 import { FileUpload } from "./file_upload.ts";
 import type { Choice, Shared } from "./kinds.ts";
+import { type Outcome, type Outcomes, outcomesOf } from "./outcomes.ts";
 import { UploadRequests } from "./requests.ts";
 import { Speed } from "./speed.ts";
 import { Turns } from "./waiting.ts";
 
+const FILES_AT_ONCE = 4;
 const PARTS_AT_ONCE = 3;
 const READ_AT_ONCE = 2;
 const MIB = 2 ** 20;
@@ -20,6 +22,8 @@ export function partBytesFor(size: number, usual: number): number {
 export class UploadQueue {
   readonly requests: UploadRequests;
   readonly speed = new Speed();
+  /** What becomes of what was sent. */
+  readonly outcomes: Outcomes;
   /** Called whenever something has changed. */
   onChange: () => void = () => undefined;
 
@@ -30,9 +34,11 @@ export class UploadQueue {
 
   constructor(team: string) {
     this.requests = new UploadRequests(team);
+    this.outcomes = outcomesOf(team, () => this.onChange());
     this.shared = {
       requests: this.requests,
       speed: this.speed,
+      opening: new Turns(FILES_AT_ONCE),
       reading: new Turns(READ_AT_ONCE),
       sending: new Turns(PARTS_AT_ONCE),
       partBytes: async (size) => partBytesFor(size, (await this.askRoom()).part_bytes),
@@ -46,6 +52,15 @@ export class UploadQueue {
 
   get isUnderWay(): boolean {
     return this.all.some((each) => each.isUnderWay);
+  }
+
+  /** The videos that are sent, and of which more is to come. */
+  get sentVideos(): readonly string[] {
+    return this.all.flatMap(({ completed }) => (completed && !completed.problem ? [completed.video_id] : []));
+  }
+
+  outcomeOf({ completed }: FileUpload): Outcome | undefined {
+    return completed && this.outcomes.of(completed.video_id);
   }
 
   /** Bytes that are still to be sent, of the files that are under way. */

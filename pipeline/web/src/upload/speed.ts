@@ -59,5 +59,5 @@ export function formatBytes(bytes: number): string {
       return `${(bytes / size).toFixed(bytes < 10 * size ? 1 : 0)} ${unit}`;
     }
   }
-  return `${bytes} bytes`;
+  return `${Math.round(bytes)} bytes`;
 }

@@ -1,5 +1,7 @@
 import type { Team } from "../session.ts";
+import { tell, tellPeople } from "../told.ts";
 import type { FileUpload } from "./file_upload.ts";
+import type { Outcome } from "./outcomes.ts";
 import type { UploadQueue } from "./queue.ts";
 import { formatBytes, formatDuration } from "./speed.ts";
 
@@ -9,10 +11,11 @@ interface Props {
   readonly team: Team;
 }
 
-/** One file: how far it is, what is in its way, and what can be done about it. */
+/** One file: how far it is, what is in its way, what can be done about it, and what became of it. */
 export function UploadRow({ upload, queue, team }: Props) {
   const { name, state } = upload;
-  const video = state === "done" ? upload.completed?.video_id : upload.known?.id;
+  const outcome = queue.outcomeOf(upload);
+  const video = outcome === "gone" ? undefined : state === "done" ? upload.completed?.video_id : upload.known?.id;
   const isKnown = state === "known";
   return (
     <li data-state={state}>
@@ -31,9 +34,39 @@ export function UploadRow({ upload, queue, team }: Props) {
           <Ending upload={upload} queue={queue} />
         </span>
       </div>
-      <progress aria-label={name} max={upload.file.size || 1} value={upload.sentBytes} />
-      <p class={state === "failed" || upload.problem ? "trouble" : "soft"}>{stateText(upload, queue)}</p>
+      {state === "done" ? (
+        <Became upload={upload} outcome={outcome} />
+      ) : (
+        <>
+          <progress aria-label={name} max={upload.file.size || 1} value={upload.sentBytes} />
+          <p class={state === "failed" || upload.problem ? "trouble" : "soft"}>{stateText(upload, queue)}</p>
+        </>
+      )}
     </li>
+  );
+}
+
+/** What became of a file that is sent. */
+function Became({ upload, outcome }: { upload: FileUpload; outcome: Outcome | undefined }) {
+  if (upload.problem) {
+    return <p class="trouble">Sent, but not analysed: {upload.problem}</p>;
+  }
+  if (outcome === undefined || outcome === "gone") {
+    return <p class="soft">{outcome === "gone" ? "Sent, and erased since" : "Sent"}</p>;
+  }
+  const told = tell(outcome);
+  const people = told.kind === "good" ? tellPeople(outcome.run?.most_people) : undefined;
+  return (
+    <>
+      {told.done !== undefined && (
+        <progress aria-label={`How much of ${upload.name} is analysed`} max={1} value={told.done} />
+      )}
+      <p class={{ bad: "trouble", good: "good", busy: "soft", quiet: "soft" }[told.kind]}>
+        {told.kind === "busy" || told.kind === "quiet" ? `Sent. ${told.words}` : told.words}
+        {people && `, ${people}`}
+        {told.kind === "bad" && outcome.reason && `: ${outcome.reason}`}
+      </p>
+    </>
   );
 }
 
@@ -80,7 +113,7 @@ function stateText(upload: FileUpload, queue: UploadQueue): string {
     case "completing":
       return "All is sent; the server puts it together";
     case "done":
-      return upload.problem ? `Sent, but not analysed: ${upload.problem}` : "Sent; it is being analysed";
+      return "Sent";
     case "failed":
       return upload.problem;
     case "cancelling":

@@ -1,11 +1,13 @@
 /** What can be done with a video beside watching it: download, analyse again, delete. */
 
 import { useState } from "preact/hooks";
-import { API, get, post, remove, teamPath } from "../../api.ts";
+import { get, post, remove, teamPath } from "../../api.ts";
 import { Field } from "../../form.tsx";
 import { Failure, useAction, useLoaded } from "../../parts.tsx";
 import { navigate } from "../../router.ts";
+import type { RequestOut } from "../../schema.ts";
 import { includes, me, type Team } from "../../session.ts";
+import { Downloads } from "./downloads.tsx";
 import { isOpen, type RunOfVideo, type VideoRuns } from "./video_runs.ts";
 
 interface ActionsProps {
@@ -15,15 +17,6 @@ interface ActionsProps {
   readonly onChanged: () => void;
 }
 
-const FILES = [
-  ["exports/csv", "CSV"],
-  ["exports/parquet", "Parquet"],
-  ["exports/jsonl", "JSON Lines"],
-  ["exports/metadata.json", "About the run"],
-  ["previews/video.mp4", "Video with skeletons"],
-  ["previews/sheet.png", "Contact sheet"],
-] as const;
-
 /** Nothing for who came by a link to this one video: it is there to be watched. */
 export function Actions({ team, video, run, onChanged }: ActionsProps) {
   if (!me.value?.teams.some(({ id }) => id === team.id)) {
@@ -32,33 +25,13 @@ export function Actions({ team, video, run, onChanged }: ActionsProps) {
   const coach = includes(team.role, "coach");
   return (
     <div class="actions">
-      {run && <Downloads team={team} run={run} />}
-      {coach && run && (isOpen(run) || run.state !== "done") && (
+      {run && <Downloads team={team} video={video} run={run} />}
+      {coach && run && run.state !== "done" && video.state !== "rejected" && (
         <OpenOrFailed team={team} run={run} onChanged={onChanged} />
       )}
       {coach && video.state === "ready" && <Again team={team} video={video} onChanged={onChanged} />}
       {coach && <Delete team={team} video={video} />}
     </div>
-  );
-}
-
-function Downloads({ team, run }: { readonly team: Team; readonly run: RunOfVideo }) {
-  if (isOpen(run) || run.frames_done === 0) {
-    return null;
-  }
-  return (
-    <section aria-labelledby="downloads">
-      <h2 id="downloads">Downloads</h2>
-      <ul class="downloads">
-        {FILES.map(([file, name]) => (
-          <li key={file}>
-            <a class="button" download href={`${API}${teamPath(team.id, "runs", run.id)}/${file}`}>
-              {name}
-            </a>
-          </li>
-        ))}
-      </ul>
-    </section>
   );
 }
 
@@ -89,6 +62,7 @@ interface Model {
 function Again({ team, video, onChanged }: { team: Team; video: VideoRuns; onChanged: () => void }) {
   const { value } = useLoaded("models", (signal) => get<{ items: Model[] }>("/models", { signal }));
   const [chosen, setChosen] = useState<string>();
+  const [there, setThere] = useState(false);
   const action = useAction();
   const models = (value?.items ?? []).filter(({ on_this_machine }) => on_this_machine);
   const model = chosen ?? models[0]?.name;
@@ -96,9 +70,10 @@ function Again({ team, video, onChanged }: { team: Team; video: VideoRuns; onCha
     return null;
   }
   const ask = async () => {
-    if (await action.run(() => post(teamPath(team.id, "runs"), { video_id: video.id, model }))) {
-      onChanged();
-    }
+    setThere(false);
+    const wanted = { video_id: video.id, model };
+    await action.run(async () => setThere((await post<RequestOut>(teamPath(team.id, "runs"), wanted)).existed));
+    onChanged();
   };
   return (
     <section aria-labelledby="again">
@@ -118,6 +93,7 @@ function Again({ team, video, onChanged }: { team: Team; video: VideoRuns; onCha
         </button>
       </div>
       <p class="hint">{models.find(({ name }) => name === model)?.for_whom}</p>
+      {there && <p role="status">This model has analysed the video already; again it would find the same.</p>}
       <Failure error={action.error} />
     </section>
   );

@@ -20,9 +20,10 @@ export function keepFrameInAddress(state: () => PlayerState, player: Player): ()
   let seen = window.location.hash;
   // Browsers refuse addresses that change at every frame.
   const timer = setInterval(() => {
-    const { frame, playing } = state();
+    const { frame, playing, seeking } = state();
     const changing = window.location.hash !== seen; // the browser is about to say so
-    if (playing === 0 && frame !== undefined && frame !== frameOfAddress() && !changing) {
+    // What was asked for is in the address already, and may not be overwritten: nobody could ask for it again.
+    if (playing === 0 && !seeking && frame !== undefined && frame !== frameOfAddress() && !changing) {
       window.history.replaceState(window.history.state, "", addressOf(frame));
       seen = window.location.hash;
     }

@@ -1,4 +1,4 @@
-/** The keyboard: arrows step one frame; J, K and L play backward, pause and play, faster each time. */
+/** The keyboard: arrows step one frame; J, K and L play backward, pause and play, faster each time; I and O cut. */
 
 import { MAX_SPEED, MIN_SPEED, type Player } from "../../player/player.ts";
 
@@ -23,6 +23,8 @@ const KEYS: Readonly<Record<string, (player: Player, shift: boolean) => void>> =
   " ": (player) => togglePlaying(player),
   "[": (player) => player.setSpeed(nextSpeed(player.state.speed, -1)),
   "]": (player) => player.setSpeed(nextSpeed(player.state.speed, 1)),
+  i: (player) => player.mark("first"),
+  o: (player) => player.mark("last"),
   Escape: (player) => player.follow(undefined),
 };
 
@@ -45,7 +47,7 @@ export function playOrHasten(player: Player, direction: -1 | 1): void {
 export function listenToKeys(player: Player): () => void {
   const onKey = (event: KeyboardEvent) => {
     const act = KEYS[event.key.length === 1 ? event.key.toLowerCase() : event.key];
-    if (!act || event.ctrlKey || event.metaKey || event.altKey || isTaken(event)) {
+    if (!act || event.ctrlKey || event.metaKey || event.altKey || isTaken(event) || player.state.recorded) {
       return;
     }
     event.preventDefault();

@@ -1,7 +1,9 @@
 /** Who is in view, and the joints of the one who is followed as numbers. */
 
+import { useRef } from "preact/hooks";
 import { anglesOf } from "../../player/angles.ts";
-import { colourOf } from "../../player/overlay.ts";
+import { isSame } from "../../player/follow.ts";
+import { OTHERS, PERSON } from "../../player/overlay.ts";
 import type { Player } from "../../player/player.ts";
 import type { PlayerState } from "../../player/player_state.ts";
 import type { Person } from "../../player/pose_segment.ts";
@@ -13,28 +15,13 @@ interface PeopleProps {
 
 export function People({ player, state }: PeopleProps) {
   const people = state.poses?.state === "done" ? state.poses.people : [];
-  const { followed } = state;
+  const { followed, following } = state;
   return (
     <section class="people" aria-labelledby="people-title">
       <h2 id="people-title">People</h2>
-      <p class="hint">Click somebody in the picture, or choose here, to follow them.</p>
-      <ul>
-        {people.map((person, rank) => (
-          <li key={rank}>
-            <button
-              type="button"
-              aria-pressed={person === followed}
-              onClick={() => player.follow(person === followed ? undefined : person)}
-            >
-              <svg class="swatch" viewBox="0 0 10 10" aria-hidden="true">
-                <circle cx="5" cy="5" r="5" fill={colourOf(rank)} />
-              </svg>
-              Person {rank + 1} <small>{Math.round(person.score * 100)} %</small>
-            </button>
-          </li>
-        ))}
-      </ul>
-      {state.following && (
+      <p class="hint">{hintOn(state)}</p>
+      <Choices player={player} state={state} people={people} />
+      {following && (
         <label>
           <input
             type="checkbox"
@@ -44,11 +31,110 @@ export function People({ player, state }: PeopleProps) {
           Hide the others
         </label>
       )}
-      {state.following && !followed && <p role="status">The one you follow is not in view here.</p>}
+      {following && !followed && <p role="status">The one you follow is not in view here.</p>}
       {followed && <Numbers person={followed} names={player.table.header.keypoints} />}
     </section>
   );
 }
+
+/** What a person can know of who is who. */
+function hintOn({ poses, following }: PlayerState): string {
+  if (poses?.state === "done" && poses.people.length === 0 && !following) {
+    return "Nobody was found in this picture.";
+  }
+  return `${
+    following ? "" : "Click somebody in the picture, or choose here, to follow them. "
+  }From one picture to the next, only who is followed is told apart.`;
+}
+
+/** Who is followed comes first; the others are in the order in which they stand in the picture. */
+function Choices({ player, state, people }: PeopleProps & { readonly people: readonly Person[] }) {
+  const { followed, following } = state;
+  const focusNext = useRef<Person | undefined>(undefined);
+  const pressed = useRef<HTMLButtonElement | null>(null);
+  const before = useRef<Person | undefined>(undefined);
+  // Whoever uses the keyboard stays with the same person when a button goes away.
+  if (!following && pressed.current !== null && document.activeElement === pressed.current) {
+    focusNext.current = before.current;
+  }
+  before.current = followed;
+  const choose = (person: Person | undefined) => {
+    focusNext.current = person ?? followed;
+    player.follow(person);
+  };
+  const focus = (button: HTMLButtonElement | null, person: Person | undefined) => {
+    if (button && isSame(person, focusNext.current)) {
+      focusNext.current = undefined;
+      button.focus();
+    }
+  };
+  return (
+    <ul>
+      {following && (
+        <li key="followed">
+          <button
+            type="button"
+            aria-pressed="true"
+            title="Follow them no longer (Esc)"
+            ref={(button) => {
+              pressed.current = button;
+              focus(button, followed);
+            }}
+            onClick={() => choose(undefined)}
+          >
+            <Swatch colour={PERSON} />
+            The one you follow {followed && <Sure person={followed} />}
+          </button>
+        </li>
+      )}
+      {fromLeft(people).map(
+        (person, index) =>
+          person !== followed && (
+            <li key={index}>
+              <button
+                type="button"
+                aria-pressed="false"
+                ref={(button) => focus(button, person)}
+                onClick={() => choose(person)}
+                onPointerEnter={() => player.point(person)}
+                onPointerLeave={() => player.point(undefined)}
+                onFocus={() => player.point(person)}
+                onBlur={() => player.point(undefined)}
+              >
+                <Swatch colour={following ? OTHERS : PERSON} />
+                {people.length === 1 ? "The one in view" : `${ordinal(index + 1)} from the left`}{" "}
+                <Sure person={person} />
+              </button>
+            </li>
+          ),
+      )}
+    </ul>
+  );
+}
+
+function Swatch({ colour }: { readonly colour: string }) {
+  return (
+    <svg class="swatch" viewBox="0 0 10 10" aria-hidden="true">
+      <circle cx="5" cy="5" r="5" fill={colour} />
+    </svg>
+  );
+}
+
+function Sure({ person }: { readonly person: Person }) {
+  return <small>{Math.round(person.score * 100)} % sure</small>;
+}
+
+function fromLeft(people: readonly Person[]): readonly Person[] {
+  const middle = ({ box: [left, , right] }: Person) => left + right;
+  return [...people].sort((a, b) => middle(a) - middle(b));
+}
+
+function ordinal(place: number): string {
+  const ending = { one: "st", two: "nd", few: "rd" }[ORDINALS.select(place) as string] ?? "th";
+  return `${place}${ending}`;
+}
+
+const ORDINALS = new Intl.PluralRules("en", { type: "ordinal" });
 
 function Numbers({ person, names }: { readonly person: Person; readonly names: readonly string[] }) {
   const angles = anglesOf(person, names);

@@ -13,6 +13,7 @@ export function Runs({ runs, chosen, onChoose }: RunsProps) {
   if (!run) {
     return null;
   }
+  const names = namesOf(runs);
   return (
     <div class="runs">
       {runs.length > 1 ? (
@@ -21,20 +22,26 @@ export function Runs({ runs, chosen, onChoose }: RunsProps) {
           <select value={chosen} onChange={(event) => onChoose(event.currentTarget.value)}>
             {runs.map((each) => (
               <option key={each.id} value={each.id}>
-                {nameOf(each)}
+                {names.get(each.id)}
               </option>
             ))}
           </select>
         </label>
       ) : (
-        <span>{nameOf(run)}</span>
+        <span>{names.get(run.id)}</span>
       )}
       {run.reason && !isOpen(run) && run.state !== "done" && <p class="reason">{run.reason}</p>}
     </div>
   );
 }
 
-function nameOf({ model, state, is_current, created_at }: RunOfVideo): string {
-  const day = new Date(created_at).toLocaleDateString();
-  return `${model}, ${day}${is_current ? ", current" : state === "done" ? "" : `, ${state}`}`;
+/** What a run is called; with seconds where others were asked for in the same minute. */
+function namesOf(runs: readonly RunOfVideo[]): ReadonlyMap<string, string> {
+  const name = ({ model, state, is_current, created_at }: RunOfVideo, timeStyle: "short" | "medium") => {
+    const at = new Date(created_at).toLocaleString(undefined, { dateStyle: "medium", timeStyle });
+    return `${model}, ${at}${is_current ? ", current" : state === "done" ? "" : `, ${state}`}`;
+  };
+  const short = runs.map((run) => name(run, "short"));
+  const unique = new Set(short).size === runs.length;
+  return new Map(runs.map((run, index) => [run.id, unique ? (short[index] ?? "") : name(run, "medium")]));
 }

@@ -1,8 +1,10 @@
 /** The whole video in a strip: people in view, missing frames, what is still to come. Every frame is equally wide. */
 
 import { useEffect, useRef } from "preact/hooks";
+import type { Cut } from "../../player/cut.ts";
 import type { Player } from "../../player/player.ts";
-import { useAnswer } from "./video_runs.ts";
+import type { PlayerState } from "../../player/player_state.ts";
+import { isOpen, type RunOfVideo, useAnswer } from "./video_runs.ts";
 
 interface RunTimeline {
   readonly frames: number;
@@ -15,14 +17,14 @@ interface RunTimeline {
 
 interface TimelineProps {
   readonly runUrl: string;
+  readonly run: RunOfVideo;
   readonly player: Player;
-  readonly frame: number | undefined;
+  readonly state: PlayerState;
 }
 
-const HEIGHT_PX = 48;
-
-export function Timeline({ runUrl, player, frame }: TimelineProps) {
-  const { found } = useAnswer<RunTimeline>(`${runUrl}/timeline`, ({ final }) => !final);
+export function Timeline({ runUrl, run, player, state }: TimelineProps) {
+  const { frame, cut } = state;
+  const { found } = useAnswer<RunTimeline>(`${runUrl}/timeline`, ({ final }) => !final, run.state);
   const strip = useRef<HTMLCanvasElement>(null);
   const { frames } = player.table;
   useEffect(() => {
@@ -45,7 +47,8 @@ export function Timeline({ runUrl, player, frame }: TimelineProps) {
     <div class="timeline">
       <canvas ref={strip} />
       <svg class="playhead" aria-hidden="true">
-        <line x1={`${at}%`} x2={`${at}%`} y1="0" y2="48" />
+        <CutRange cut={cut} frames={frames} />
+        <line x1={`${at}%`} x2={`${at}%`} y1="0" y2="100%" />
       </svg>
       <input
         type="range"
@@ -56,18 +59,30 @@ export function Timeline({ runUrl, player, frame }: TimelineProps) {
         value={frame ?? 0}
         onInput={(event) => void player.seek(event.currentTarget.valueAsNumber)}
       />
-      {found && <p class="timeline-says">{inWords(found)}</p>}
+      {found && <p class="timeline-says">{inWords(found, run)}</p>}
     </div>
   );
 }
 
-function inWords({ frames, missing, to_come, stretches }: RunTimeline): string {
+function CutRange({ cut, frames }: { readonly cut: Cut; readonly frames: number }) {
+  const [first, last] = [cut.first ?? cut.last, cut.last ?? cut.first];
+  if (first === undefined || last === undefined) {
+    return null;
+  }
+  const share = (count: number) => `${(100 * count) / frames}%`;
+  return <rect class="clip-range" x={share(first)} width={share(last - first + 1)} y="0" height="100%" />;
+}
+
+function inWords({ frames, missing, to_come, stretches }: RunTimeline, run: RunOfVideo): string {
   const coming = to_come.reduce((sum, [first, stop]) => sum + stop - first, 0);
   const lost = stretches.reduce((sum, stretch) => sum + stretch.missing, 0);
   const most = stretches.reduce((highest, stretch) => Math.max(highest, stretch.most_people), 0);
-  const said = [`${most === 1 ? "1 person" : `${most} people`} at most`];
-  if (coming > 0) {
-    said.push(`${Math.round((100 * (frames - coming)) / frames)} % analysed, the rest is to come`);
+  const goesOn = coming > 0 && isOpen(run);
+  const said = [most > 0 ? `${most === 1 ? "1 person" : `${most} people`} at most` : nobody(goesOn)];
+  if (goesOn) {
+    const percent = (count: number) => Math.floor((100 * count) / frames);
+    const [done, here] = [percent(run.frames_done), percent(frames - coming)];
+    said.push(`Being analysed, ${Math.max(done, here)} %${done > here ? `; poses of ${here} % are here` : ""}`);
   }
   if (lost > 0) {
     said.push(`${lost} ${lost === 1 ? "frame" : "frames"} missing${missing[0] ? `: ${missing[0].reason}` : ""}`);
@@ -75,10 +90,14 @@ function inWords({ frames, missing, to_come, stretches }: RunTimeline): string {
   return said.join(" · ");
 }
 
+function nobody(goesOn: boolean): string {
+  return goesOn ? "Nobody found so far" : "Nobody was found in this video";
+}
+
 function draw(canvas: HTMLCanvasElement, timeline: RunTimeline, frames: number): void {
   const ratio = window.devicePixelRatio || 1;
   canvas.width = Math.round(canvas.clientWidth * ratio);
-  canvas.height = Math.round(HEIGHT_PX * ratio);
+  canvas.height = Math.round(canvas.clientHeight * ratio);
   const context = canvas.getContext("2d");
   if (!context) {
     return;

@@ -4,14 +4,18 @@ import type { Detail } from "../../player/overlay.ts";
 import type { Player } from "../../player/player.ts";
 import type { PlayerState } from "../../player/player_state.ts";
 import { addressOf } from "./address.ts";
+import { Clip } from "./clip.tsx";
 import { inClock } from "./clock_text.ts";
 import { FrameField } from "./frame_field.tsx";
 import { Icon } from "./icons.tsx";
 import { playOrHasten, SPEEDS, togglePlaying } from "./keys.ts";
+import { saveFile, stemOf } from "./save_file.ts";
 
 interface TransportProps {
   readonly player: Player;
   readonly state: PlayerState;
+  /** Of the video. */
+  readonly name: string;
 }
 
 const DETAILS: readonly (readonly [Detail, string])[] = [
@@ -20,7 +24,7 @@ const DETAILS: readonly (readonly [Detail, string])[] = [
   ["nothing", "Nothing"],
 ];
 
-export function Transport({ player, state }: TransportProps) {
+export function Transport({ player, state, name }: TransportProps) {
   return (
     <div class="transport">
       <fieldset class="transport-keys">
@@ -47,6 +51,7 @@ export function Transport({ player, state }: TransportProps) {
         </button>
       </fieldset>
       <Position player={player} state={state} />
+      <Clip player={player} state={state} name={name} />
       <div class="transport-options">
         <label>
           Speed{" "}
@@ -79,7 +84,7 @@ export function Transport({ player, state }: TransportProps) {
         <button type="button" onClick={() => void copyLink(player)} disabled={state.frame === undefined}>
           Copy link to frame
         </button>
-        <button type="button" onClick={() => void savePicture(player)} disabled={state.frame === undefined}>
+        <button type="button" onClick={() => void savePicture(player, name)} disabled={state.frame === undefined}>
           Save picture
         </button>
       </div>
@@ -87,7 +92,7 @@ export function Transport({ player, state }: TransportProps) {
   );
 }
 
-function Position({ player, state }: TransportProps) {
+function Position({ player, state }: Omit<TransportProps, "name">) {
   return (
     <p class="position">
       <FrameField
@@ -111,11 +116,7 @@ async function copyLink(player: Player): Promise<void> {
   }
 }
 
-async function savePicture(player: Player): Promise<void> {
+async function savePicture(player: Player, name: string): Promise<void> {
   const { frame } = player.state;
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(await player.screenshot());
-  link.download = `${document.title.split(" – ")[0]}-frame-${frame}.png`;
-  link.click();
-  URL.revokeObjectURL(link.href);
+  saveFile(await player.screenshot(), `${stemOf(name)}-frame-${frame}.png`);
 }

@@ -1,6 +1,7 @@
 /** The video with its runs, asked for again while one of them goes on. */
 
 import { useEffect, useState } from "preact/hooks";
+import { API, get, messageOf } from "../../api.ts";
 
 export interface RunOfVideo {
   readonly id: string;
@@ -20,6 +21,7 @@ export interface VideoRuns {
   readonly reason: string | null;
   readonly frames: number | null;
   readonly notes: readonly string[];
+  readonly tags: Readonly<Record<string, string>>;
   readonly runs: readonly RunOfVideo[];
 }
 
@@ -29,20 +31,14 @@ export function isOpen({ state }: RunOfVideo): boolean {
   return state !== "done" && state !== "failed" && state !== "cancelled";
 }
 
-/** An answer of the API; fails with its line for people. */
-export async function ask<Answer>(url: string, signal: AbortSignal): Promise<Answer> {
-  const answer = await fetch(url, { signal });
-  if (!answer.ok) {
-    const problem = await answer.json().catch(() => undefined);
-    throw new Error(typeof problem?.detail === "string" ? problem.detail : `the server answered ${answer.status}`);
-  }
-  return answer.json();
-}
-
-/** Asks at once, and again every few seconds for as long as `goesOn` says so of the last answer. */
+/**
+ * Asks at once, whenever `cause` is another one, and again every few seconds for as long as `goesOn` says so of the last
+ * answer.
+ */
 export function useAnswer<Answer>(
   url: string,
   goesOn: (answer: Answer) => boolean,
+  cause = "",
 ): { found: Answer | undefined; error: string | undefined; reload: () => void } {
   const [asked, setAsked] = useState(0);
   const [state, setState] = useState<{ url: string; found?: Answer; error?: string }>({ url });
@@ -55,15 +51,14 @@ export function useAnswer<Answer>(
     };
     const load = async () => {
       try {
-        const found = await ask<Answer>(url, stopped.signal);
+        const found = await get<Answer>(url.slice(API.length), { signal: stopped.signal });
         setState({ url, found });
         if (goesOn(found)) {
           again();
         }
       } catch (error) {
         if (!stopped.signal.aborted) {
-          const line = error instanceof Error ? error.message : String(error);
-          setState((last) => ({ ...last, url, error: line }));
+          setState((last) => ({ ...last, url, error: messageOf(error) }));
           again();
         }
       }
@@ -73,7 +68,7 @@ export function useAnswer<Answer>(
       stopped.abort();
       clearTimeout(timer);
     };
-  }, [url, asked]);
+  }, [url, asked, cause]);
   const reload = () => setAsked((times) => times + 1);
   return { found: state.url === url ? state.found : undefined, error: state.error, reload };
 }

@@ -1,10 +1,11 @@
 /** The player with its controls, the timeline, the people in view, and another video beside it. */
 
-import { useState } from "preact/hooks";
+import { useRef, useState } from "preact/hooks";
 import type { Player } from "../../player/player.ts";
 import type { Team } from "../../session.ts";
 import { frameOfAddress, keepFrameInAddress } from "./address.ts";
 import { Beside, ChooseBeside, type Other } from "./beside.tsx";
+import { useFit } from "./fit.ts";
 import { listenToKeys } from "./keys.ts";
 import { People } from "./people.tsx";
 import { useShown } from "./shown.ts";
@@ -25,17 +26,19 @@ export function Viewer({ team, videoUrl, video, run }: ViewerProps) {
   const [other, setOther] = useState<Other>();
   const shown = useShown(videoUrl, runUrl, begin);
   const { player, state } = shown;
+  const main = useRef<HTMLDivElement>(null);
+  useFit(main);
   return (
     <div class="viewer">
-      <div class="viewer-main">
+      <div class="viewer-main" ref={main}>
         <div class={other ? "side-by-side" : ""}>
           <Stage {...shown} />
           {other && <Beside key={other.runUrl} other={other} main={state} onClose={() => setOther(undefined)} />}
         </div>
         {player && state && (
           <>
-            <Timeline runUrl={runUrl} player={player} frame={state.frame} />
-            <Transport player={player} state={state} />
+            <Timeline runUrl={runUrl} run={run} player={player} state={state} />
+            <Transport player={player} state={state} name={video.name} />
             <ChooseBeside team={team} video={video} run={run} onChoose={setOther} />
           </>
         )}

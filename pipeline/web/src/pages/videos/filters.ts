@@ -10,6 +10,9 @@ export interface Filters {
   readonly until: string;
 }
 
+/** What the API takes. */
+export const LONGEST_NAME = 500;
+
 export const NOTHING: Filters = { name: "", tags: "", state: "", since: "", until: "" };
 
 /** States by what people call them; each may stand for several of the API's. */
@@ -36,7 +39,7 @@ export function addressOf(filters: Filters): string {
 export function queryOf(filters: Filters): string {
   const query = new URLSearchParams();
   if (filters.name.trim()) {
-    query.set("name", filters.name.trim());
+    query.set("name", filters.name.trim().slice(0, LONGEST_NAME));
   }
   for (const tag of filters.tags.split(",").map((each) => each.trim())) {
     if (tag) {

@@ -2,7 +2,7 @@
 
 import { useEffect, useRef, useState } from "preact/hooks";
 import { Field } from "../../form.tsx";
-import { addressOf, type Filters, NOTHING, STATES } from "./filters.ts";
+import { addressOf, type Filters, LONGEST_NAME, NOTHING, STATES } from "./filters.ts";
 
 const PAUSE_MS = 300;
 
@@ -38,6 +38,7 @@ export function Search({ filters, onSearch }: { filters: Filters; onSearch: (wan
           <Field label="Name">
             <input
               type="search"
+              maxLength={LONGEST_NAME}
               value={typed.name}
               onInput={(event) => search({ ...typed, name: event.currentTarget.value }, PAUSE_MS)}
             />

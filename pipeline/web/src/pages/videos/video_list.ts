@@ -2,8 +2,8 @@
 
 import { useEffect, useState } from "preact/hooks";
 import { get, teamPath } from "../../api.ts";
+import { askNow, followChanges } from "../../changes.ts";
 import type { VideoOut, VideoPage } from "../../schema.ts";
-import { askNow, followChanges } from "./changes.ts";
 import { type Filters, queryOf } from "./filters.ts";
 import { merged, mustReload } from "./merged.ts";
 

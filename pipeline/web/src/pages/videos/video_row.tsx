@@ -3,17 +3,18 @@
 import { API, teamPath } from "../../api.ts";
 import { Time } from "../../parts.tsx";
 import type { VideoOut } from "../../schema.ts";
-import { inTime, tell } from "./told.ts";
+import { inTime, tell, tellPeople } from "../../told.ts";
 
 export function VideoRow({ team, video }: { team: string; video: VideoOut }) {
   const told = tell(video);
+  const people = tellPeople(video.run?.most_people);
   const tags = Object.entries(video.tags);
   return (
     <li class="video">
       <div class="picture">
-        {video.current_run_id && (
+        {video.frames !== null && (
           <img
-            src={`${API}${teamPath(team, "videos", video.video_id, "thumbnail")}?run=${video.current_run_id}`}
+            src={`${API}${teamPath(team, "videos", video.video_id, "thumbnail")}?of=${video.current_run_id ?? "video"}`}
             alt=""
             loading="lazy"
           />
@@ -24,7 +25,7 @@ export function VideoRow({ team, video }: { team: string; video: VideoOut }) {
         <div class="soft about">
           <Time at={video.created_at} />
           {video.video_s !== null && <span>{inTime(video.video_s)}</span>}
-          {people(video.run?.most_people) && <span>{people(video.run?.most_people)}</span>}
+          {people && <span>{people}</span>}
           {video.models.map((model) => (
             <span key={model}>{model}</span>
           ))}
@@ -50,11 +51,4 @@ export function VideoRow({ team, video }: { team: string; video: VideoOut }) {
       </div>
     </li>
   );
-}
-
-function people(most: number | null | undefined): string | undefined {
-  if (most === null || most === undefined) {
-    return undefined;
-  }
-  return most === 0 ? "nobody" : most === 1 ? "1 person" : `up to ${most} people`;
 }

@@ -1,7 +1,7 @@
 /** What changes of a team's videos, as it happens: by server-sent events, or asked for where they do not come through. */
 
-import { API, get, teamPath } from "../../api.ts";
-import type { ChangesOut } from "../../schema.ts";
+import { API, get, teamPath } from "./api.ts";
+import type { ChangesOut } from "./schema.ts";
 
 /** A proxy that keeps events back is found out after so long. */
 const OPENS_WITHIN_MS = 8_000;

@@ -1,6 +1,6 @@
 /** A video's state in words. */
 
-import type { VideoOut } from "../../schema.ts";
+import type { VideoOut } from "./schema.ts";
 
 export interface Told {
   /** A few words. */
@@ -29,7 +29,7 @@ export function tell({ state, run, current_run_id }: VideoOut): Told {
       return { words: again ? "Waits to be analysed again" : "Waits", kind: "quiet" };
     case "running": {
       const done = run?.frames ? run.frames_done / run.frames : 0;
-      return { words: `${again ? "Analysed again" : "Analysed"}, ${Math.floor(done * 100)} %`, kind: "busy", done };
+      return { words: `Being analysed${again ? " again" : ""}, ${Math.floor(done * 100)} %`, kind: "busy", done };
     }
     case "finishing":
       return { words: "Nearly done", kind: "busy", done: 1 };
@@ -46,8 +46,19 @@ export function tell({ state, run, current_run_id }: VideoOut): Told {
   }
 }
 
-/** A length: `0:08`, `45:10`, `1:30:00`. */
+/** How many people are in view at once; undefined where that is not known yet. */
+export function tellPeople(most: number | null | undefined): string | undefined {
+  if (most === null || most === undefined) {
+    return undefined;
+  }
+  return most === 0 ? "nobody found" : most === 1 ? "1 person" : `up to ${most} people`;
+}
+
+/** A length: `0.30 s`, `0:08`, `45:10`, `1:30:00`. */
 export function inTime(seconds: number): string {
+  if (seconds < 1) {
+    return `${seconds.toFixed(2)} s`;
+  }
   const whole = Math.round(seconds);
   const two = (value: number) => String(value).padStart(2, "0");
   const [hours, minutes, rest] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];

@@ -1,0 +1,67 @@
+"""Send a browser to the provider."""
+
+from __future__ import annotations
+
+from pipeline.core.tokens import new_token, token_sha256
+from pipeline.db.engine import transaction
+from pipeline.db.identities import Pending, insert_pending
+from pipeline.errors import NotSignedIn
+from pipeline.services.accounts.attempts import Attempt
+from pipeline.services.accounts.callers import Caller
+from pipeline.services.accounts.own_account import has_password
+from pipeline.services.accounts.sign_in import check_sign_in
+from pipeline.services.accounts.use_link import look_at_link
+from pipeline.services.oidc.provider import Provider
+from pipeline.services.system import System
+
+#: How long somebody may take at the provider.
+PENDING_S = 600.0
+
+
+def begin_sign_in(
+    system: System, provider: Provider, *, browser: str | None, link: str | None = None, address: str
+) -> tuple[str, str]:
+    """Begin to sign in. Returns where the browser goes, and what it keeps until it comes back.
+
+    Args:
+        browser: what it keeps already, so that two of its tabs may sign in at once.
+        link: token of the one-time link that is to be used.
+        address: network address of the caller.
+
+    Raises:
+        NotFound: the link does not work.
+        TooManyAttempts: too many sign-ins failed before.
+        ServiceUnavailable, UsageError: as `Provider`.
+    """
+    Attempt(system, address=address).check()
+    if link is not None:
+        look_at_link(system, link)
+    what = Pending(new_token(), new_token(), None if link is None else token_sha256(link), None)
+    return _begin(system, provider, browser, what)
+
+
+def begin_connecting(
+    system: System, provider: Provider, caller: Caller, password: str, *, browser: str | None, address: str
+) -> tuple[str, str]:
+    """Begin to connect the account that is signed in. Returns as `begin_sign_in`.
+
+    Args:
+        password: of the account, where it has one: a browser that was left alone should not give it away.
+
+    Raises:
+        NotSignedIn: nobody is signed in, or the password is wrong.
+        TooManyAttempts, ServiceUnavailable, UsageError: as `begin_sign_in`.
+    """
+    if caller.account is None:
+        raise NotSignedIn
+    if has_password(system, caller.account):
+        check_sign_in(system, caller.account.email, password, address=address)
+    return _begin(system, provider, browser, Pending(new_token(), new_token(), None, caller.account.id))
+
+
+def _begin(system: System, provider: Provider, browser: str | None, what: Pending) -> tuple[str, str]:
+    state, browser = new_token(), browser or new_token()
+    url = provider.address(state=state, nonce=what.nonce, code_verifier=what.code_verifier)
+    with transaction(system.engine) as connection:
+        insert_pending(connection, token_sha256(state), token_sha256(browser), what, PENDING_S)
+    return url, browser
