@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipeline.bench.slow_network import Network, slowed
 from pipeline.core.live_latency import TOTAL
 from pipeline.core.live_protocol import Codec, Mode
 from pipeline.core.live_results import Fate
@@ -23,7 +24,7 @@ from pipeline.video.camera_source import CameraPicture
 from tests.integration.live.conftest import Place
 from tests.support.commands import printed, said
 from tests.support.keys import make_key
-from tests.support.live import H264Camera, hello, number_of
+from tests.support.live import H264Camera, JpegCamera, hello, number_of
 from tests.support.oracle_maker import LYING, read_pose
 from tests.support.paths import ROOT
 from tests.support.video_maker import make_video, paint
@@ -132,3 +133,37 @@ def test_each_picture_comes_back_with_its_own_poses_and_its_stages_add_up(team_o
         stages = {stage: ms for stage, ms in answer.trip_ms.items() if stage != TOTAL}
         assert sum(stages.values()) == pytest.approx(answer.trip_ms[TOTAL])
         assert min(ms for stage, ms in stages.items() if stage not in {"upload", "download"}) >= 0
+
+
+def test_frames_that_were_under_way_when_the_connection_was_lost_are_counted_as_lost(team_of_its_own: Place) -> None:
+    origin, team, headers = team_of_its_own.door
+    camera, answers = JpegCamera(), list[Answer[CameraPicture]]()
+
+    async def use() -> Report:
+        enough = asyncio.Event()
+
+        def take(answer: Answer[CameraPicture]) -> None:
+            answers.append(answer)
+            if len(answers) == 3:
+                enough.set()
+
+        async with slowed(int(origin.rpartition(":")[2]), Network(20, 100)) as port:
+            streaming = asyncio.create_task(
+                stream(
+                    [Way(f"ws://127.0.0.1:{port}/api/v1/teams/{team}/live", headers)],
+                    hello(),
+                    (CameraPicture(n, n, n / 60, paint(n, *LYING)) for n in range(1, 10_000)),
+                    lambda picture, keyframe: camera.encode(picture.number, keyframe=keyframe),
+                    on_answer=take,
+                )
+            )
+            await enough.wait()
+        return await streaming
+
+    report = asyncio.run(use())
+    fates = report.fates
+    assert report.agree is None
+    assert "lost" in report.reason
+    assert fates.captured == fates.dropped + fates.sent
+    assert fates.sent == fates.analysed + fates.superseded + fates.failed + fates.lost
+    assert len(answers) == fates.analysed + fates.superseded + fates.failed >= 3
