@@ -37,7 +37,6 @@ CREATE TABLE live_session (
     ticket_sha256 text UNIQUE,
     name text NOT NULL DEFAULT '',
     mode text NOT NULL CHECK (mode IN ('full', 'hybrid')),
-    keep boolean NOT NULL DEFAULT false,
     begun_at timestamptz NOT NULL DEFAULT now(),
     last_seen_at timestamptz NOT NULL DEFAULT now(),
     ended_at timestamptz,

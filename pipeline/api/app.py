@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
+from starlette.routing import BaseRoute
 
 import pipeline
 from pipeline.api import (
@@ -84,14 +85,19 @@ def build_app(system: System, *, https_alone: bool = True) -> FastAPI:
     store_origin = f"{store.scheme}://{store.netloc}" if store else None
     app.add_middleware(Protection, store_origin=store_origin, https_alone=https_alone)
     for router in ROUTERS:
+        for route in router.routes:
+            _check(route)
         app.include_router(router, prefix=PREFIX)
-    for route in app.routes:
-        if isinstance(route, APIRoute):
-            route.summary = route.description.partition("\n")[0].rstrip(".")
-        if isinstance(route, APIRoute) and ACCESS_FIELD not in (route.openapi_extra or {}):
-            raise RuntimeError(f"{route.path} does not say who may call it; declare it with pipeline.api.access")
     serve_pages(app)
     return app
+
+
+def _check(route: BaseRoute) -> None:
+    """Refuse an endpoint that does not say who may call it; call it in the document by its first line."""
+    if isinstance(route, APIRoute):
+        route.summary = route.description.partition("\n")[0].rstrip(".")
+        if ACCESS_FIELD not in (route.openapi_extra or {}):
+            raise RuntimeError(f"{route.path} does not say who may call it; declare it with pipeline.api.access")
 
 
 def _provider_of(settings: Settings) -> Provider | None:

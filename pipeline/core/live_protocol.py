@@ -77,7 +77,6 @@ class Hello:
     Args:
         width, height: of the frames, in pixels; a later frame may have another size.
         fps: frames that the camera captures in a second.
-        keep: whether the session's poses are to be kept as a run.
         name: of the session, for people.
     """
 
@@ -86,7 +85,6 @@ class Hello:
     height: int
     mode: Mode = Mode.FULL
     fps: float = 30.0
-    keep: bool = False
     name: str = ""
 
     def to_text(self) -> str:
@@ -214,18 +212,15 @@ def _read_text(text: str) -> ClientMessage:
 def _read_hello(found: Mapping[str, Any]) -> Hello:
     if found.get("version") != VERSION:
         raise BadMessage(f"this server speaks version {VERSION} of the live protocol; update the client")
-    name, keep = found.get("name", ""), found.get("keep", False)
+    name = found.get("name", "")
     if not isinstance(name, str) or len(name) > MAX_NAME:
         raise BadMessage(f"`name` is a text of at most {MAX_NAME} characters")
-    if not isinstance(keep, bool):
-        raise BadMessage("`keep` is true or false")
     return Hello(
         codec=_choice(found, "codec", tuple(Codec)),
         width=int(_number(found, "width", MIN_SIDE_PX, MAX_SIDE_PX, whole=True)),
         height=int(_number(found, "height", MIN_SIDE_PX, MAX_SIDE_PX, whole=True)),
         mode=_choice(found, "mode", (Mode.FULL, Mode.HYBRID), Mode.FULL),
         fps=_number({"fps": found.get("fps", 30)}, "fps", 1, MAX_FPS),
-        keep=keep,
         name="".join(c if c.isprintable() else " " for c in name).strip(),
     )
 

@@ -24,17 +24,12 @@ KEPT_S = 30 * 86_400.0
 
 @dataclass(frozen=True)
 class LiveSession:
-    """A session that its process takes over.
-
-    Args:
-        keep: whether its poses are to be kept as a run.
-    """
+    """A session that its process takes over."""
 
     id: UUID
     team_id: UUID
     team: str
     mode: Mode
-    keep: bool
     name: str
 
 
@@ -63,7 +58,6 @@ def begin_session(
     account_id: UUID | None,
     api_key_id: UUID | None,
     mode: Mode,
-    keep: bool,
     name: str,
     at_most: int,
 ) -> UUID | None:
@@ -74,7 +68,7 @@ def begin_session(
     if connection.execute(open_).scalar_one() >= at_most:
         return None
     statement = live_session.insert().values(
-        team_id=team_id, account_id=account_id, api_key_id=api_key_id, mode=mode, keep=keep, name=name
+        team_id=team_id, account_id=account_id, api_key_id=api_key_id, mode=mode, name=name
     )
     session_id: UUID = connection.execute(statement.returning(of.id)).scalar_one()
     return session_id
@@ -102,9 +96,9 @@ def take_session(connection: Connection, process: str, ticket_sha256: str) -> Li
             team.c.id == of.team_id,
         )
         .values(ticket_sha256=null(), last_seen_at=func.clock_timestamp())
-        .returning(of.id, of.team_id, team.c.name.label("team"), of.mode, of.keep, of.name)
+        .returning(of.id, of.team_id, team.c.name.label("team"), of.mode, of.name)
     ).first()
-    return None if row is None else LiveSession(row.id, row.team_id, row.team, Mode(row.mode), row.keep, row.name)
+    return None if row is None else LiveSession(row.id, row.team_id, row.team, Mode(row.mode), row.name)
 
 
 def note_seen(connection: Connection, session_ids: Sequence[UUID]) -> None:

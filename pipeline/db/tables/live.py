@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from sqlalchemy import (
     REAL,
-    Boolean,
     CheckConstraint,
     Column,
     ForeignKey,
@@ -54,7 +53,6 @@ live_session = Table(
     Column("ticket_sha256", Text),
     Column("name", Text, nullable=False, server_default=""),
     Column("mode", Text, nullable=False),
-    Column("keep", Boolean, nullable=False, server_default=text("false")),
     Column("begun_at", timestamp(), nullable=False, server_default=func.now()),
     Column("last_seen_at", timestamp(), nullable=False, server_default=func.now()),
     Column("ended_at", timestamp()),

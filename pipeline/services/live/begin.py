@@ -33,7 +33,6 @@ def begin_session(system: System, caller: Caller, team_id: UUID, hello: Hello) -
             account_id=None if caller.account is None else caller.account.id,
             api_key_id=None if caller.key is None else caller.key.id,
             mode=hello.mode,
-            keep=hello.keep,
             name=hello.name,
             at_most=at_most,
         )

@@ -39,7 +39,6 @@ hellos = st.builds(
     height=st.integers(16, 4096),
     mode=st.sampled_from((Mode.FULL, Mode.HYBRID)),
     fps=st.floats(1, 240),
-    keep=st.booleans(),
     name=st.text(st.characters(categories=("L", "N")), max_size=200),
 )
 frames = st.builds(
@@ -117,7 +116,7 @@ def test_more_people_than_a_message_holds_are_left_out() -> None:
 @given(st.one_of(st.binary(max_size=300), st.text(max_size=300), st.builds(json.dumps, st.recursive(
     st.none() | st.booleans() | st.floats() | st.text(max_size=9),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(
-        ("type", "version", "codec", "width", "height", "mode", "fps", "keep", "name", "sent_ms", "captured")), inner),
+        ("type", "version", "codec", "width", "height", "mode", "fps", "name", "sent_ms", "captured")), inner),
 ))))  # fmt: skip
 def test_whatever_comes_is_read_or_refused_in_one_line(message: bytes | str) -> None:
     why = refusal(lambda: read_client(message))
@@ -157,7 +156,6 @@ HELLO = {"type": "hello", "version": 1, "codec": "jpeg", "width": 640, "height":
         ({"mode": "preview"}, "`mode` is full or hybrid"),
         ({"fps": 0}, "`fps`"),
         ({"fps": "30"}, "`fps`"),
-        ({"keep": 1}, "`keep`"),
         ({"name": "x" * 201}, "`name`"),
         ({"type": "helo"}, "no message 'helo'"),
     ],

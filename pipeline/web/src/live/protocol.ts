@@ -103,7 +103,7 @@ export interface Result {
 }
 
 export function helloText(hello: Hello): string {
-  return JSON.stringify({ type: "hello", version: VERSION, keep: false, ...hello });
+  return JSON.stringify({ type: "hello", version: VERSION, ...hello });
 }
 
 export function frameBytes(frame: SentFrame): Uint8Array<ArrayBuffer> {
