@@ -66,9 +66,9 @@ def build_model(spec: ModelSpec, path_of: Callable[[NetworkSpec], Path], placeme
 
     if spec.detector is None:
         only = network(spec.pose)
-        return OneStage(only, spec, fix_batch(only, placement.slots))
+        return OneStage(only, spec, fix_batch(only, placement.slots, placement.most_images))
     detector = Detector(network(spec.detector), spec.score_threshold, spec.nms_threshold)
     pose = network(spec.pose)
     # Crops are batched over frames; a detector takes one at a time.
-    fix_batch(pose, placement.slots)
+    fix_batch(pose, placement.slots, placement.most_images)
     return TwoStage(detector, pose, spec, TWO_STAGE_BATCH if pose.session.device.is_gpu else 1)

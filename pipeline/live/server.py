@@ -38,6 +38,8 @@ _SCHEME = "ticket "
 #: A side that answers no ping for so long is gone.
 PING_S = 10.0
 _GPU_SLOTS = 2
+#: On an H100 a call with 8 images of the bundled model takes 13 ms, one with 32 takes 40 (docs/models.md).
+_MOST_IMAGES = 8
 #: Of a call, at most. Workers, whose chunks can wait, give each call one thread. Here a frame that is through sooner
 #: counts: one call with two threads against two calls with one each, on two cores that did other work, bundled model:
 #: fp32 36 ms against 65 at best, 83 against 145 in the median, 10.6 and 13.4 calls a second; bf16 33 against 36, 53
@@ -104,7 +106,8 @@ def _load(system: System, options: Options) -> tuple[Engine, Lost]:
     cores = os.cpu_count() or 1
     threads = options.threads or min(cores, _THREADS)
     slots = options.slots or max(1, cores // threads)
-    placement = Placement(options.device, slots=slots, threads=threads, cache_path=settings.home / "engines")
+    cache_path = settings.home / "engines"
+    placement = Placement(options.device, slots, threads, _MOST_IMAGES, cache_path)
     models = ModelCache(system, placement)
     report = models.preload(settings.live_model)
     model = models.load(find_model(settings.live_model, settings.models_path).spec.fingerprint)

@@ -38,12 +38,14 @@ class Placement:
         device: what was asked for.
         slots: threads that call at once.
         threads: CPU threads that each call may use on a CPU; one a slot is best for many slots.
+        most_images: of a call on a GPU: one of many does more a second, and takes longer.
         cache_path: where engines that take minutes to build are kept; None for nowhere.
     """
 
     device: Device = "auto"
     slots: int = 1
     threads: int = 1
+    most_images: int = 32
     cache_path: Path | None = None
 
 

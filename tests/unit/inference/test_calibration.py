@@ -57,6 +57,13 @@ def test_the_smallest_batch_that_no_larger_one_beats(monkeypatch, call_s, frame_
     assert calibrate(monkeypatch, Gpu(call_s, frame_s, room)) == batch
 
 
+def test_no_batch_is_larger_than_was_asked_for(monkeypatch):
+    gpu = Gpu(0.010, 0.001)
+    network = Network(gpu, SPEC, Path("gpu.onnx"))
+    monkeypatch.setattr(calibration.time, "perf_counter", lambda: gpu.now_s)
+    assert fix_batch(network, at_most=8) == network.fixed_batch == max(gpu.batches) == 8
+
+
 def test_a_gpu_that_cannot_even_take_one_is_an_error(monkeypatch):
     gpu = Gpu(0.01, 0.01)
     network = Network(gpu, SPEC, Path("gpu.onnx"))
