@@ -103,6 +103,8 @@ class Feed:
                         return
                     asked_at = self._loop.time()
                 yield event.encode()
+        except PoselineError as error:  # the listener comes again
+            log.warning("changes_unread", reason=error.message)
         finally:
             self._leave(team_id, queue)
 

@@ -12,7 +12,7 @@ from pipeline.api.session import Me, address_of, client_of, keep_session, me
 from pipeline.core.link_kind import LinkKind
 from pipeline.core.roles import Role
 from pipeline.services.accounts.callers import caller_of_session
-from pipeline.services.accounts.sign_in import begin_session
+from pipeline.services.accounts.sign_in import begin_session, sign_out
 from pipeline.services.accounts.use_link import Given, follow_link, look_at_link
 
 router = APIRouter(tags=["links"])
@@ -68,8 +68,11 @@ def post_link(
     """
     filled = Given(given.name, given.email, given.password, address_of(request))
     account = follow_link(system, token, caller, filled)
-    if caller.account is not None and caller.account.id == account.id:
-        return me(system, caller_of_session(system, request.cookies.get(session_cookie(request))))
+    if before := request.cookies.get(session_cookie(request)):
+        now = caller_of_session(system, before)
+        if now.account is not None and now.account.id == account.id:
+            return me(system, now)
+        sign_out(system, before)
     session = begin_session(system, account, client_of(request))
     keep_session(request, response, session)
     return me(system, caller_of_session(system, session))

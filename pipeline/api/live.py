@@ -156,7 +156,12 @@ class _Tunnel:
             except (InvalidHandshake, InvalidMessage, ConnectionClosed, OSError, TimeoutError) as error:
                 log.warning("live_process_unreachable", process=process.name, reason=f"{type(error).__name__}: {error}")
                 continue
-            found = read_object(first)
+            try:
+                found = read_object(first)
+            except BadMessage as error:  # of another version, or no live process
+                log.warning("live_process_unreachable", process=process.name, reason=str(error))
+                connection.transport.abort()
+                continue
             if found["type"] != "refused":
                 self._process = connection
                 return first
@@ -225,7 +230,7 @@ class _Tunnel:
                 if not isinstance(error, NotSignedIn | NotAllowed | NotFound):
                     log.warning("live_access_unchecked", reason=error.message)
                     continue
-                self.reason = "it was signed out, or its key was revoked"
+                self.reason = "it was signed out, its key was revoked, or its role has changed"
                 raise _Ended(CloseCode.SIGNED_OUT, self.reason, to_text("ended", reason=self.reason)) from error
 
 

@@ -108,7 +108,7 @@ class Protection:
 
 def _is_foreign_socket(scope: Scope) -> bool:
     headers = Headers(scope=scope)
-    if "authorization" in headers:  # no browser sends one with a WebSocket
+    if _has_key(headers):
         return False
     origin = headers.get("origin")
     return origin is None or urlsplit(origin).netloc != headers.get("host")
@@ -131,9 +131,14 @@ def _limited(scope: Scope, receive: Receive) -> Receive:
     return receive_limited
 
 
+def _has_key(headers: Headers) -> bool:
+    """Whether a key comes along, which no browser adds by itself; `Basic`, for a proxy, it does add."""
+    return headers.get("authorization", "").lower().startswith("bearer ")
+
+
 def _is_foreign(scope: Scope) -> bool:
     headers = Headers(scope=scope)
-    if scope["method"] in _SAFE or "authorization" in headers:
+    if scope["method"] in _SAFE or _has_key(headers):
         return False
     site, origin = headers.get("sec-fetch-site"), headers.get("origin")
     if site is not None:

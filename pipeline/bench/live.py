@@ -23,7 +23,7 @@ from pipeline.bench.slow_network import Network, slowed
 from pipeline.core.live_latency import BUDGET_MS, STAGES, TOTAL, Spread, spreads_of
 from pipeline.core.live_protocol import Codec, Hello
 from pipeline.inference.engines.sessions import cpu_name
-from pipeline.remote.live import Answer, LiveRefused
+from pipeline.remote.live_frames import Answer, LiveRefused
 from pipeline.remote.live_stream import Report, stream
 from pipeline.video.camera_encoder import build_encoder
 from pipeline.video.camera_source import CameraPicture, open_camera

@@ -19,8 +19,8 @@ from pipeline.core.live_protocol import Codec, Hello, Mode
 from pipeline.errors import PoselineError, UnknownTeam, UsageError
 
 if TYPE_CHECKING:
-    from pipeline.remote.live import Answer
     from pipeline.remote.live_door import Way
+    from pipeline.remote.live_frames import Answer
     from pipeline.remote.live_stream import Report, Second
     from pipeline.video.camera_source import CameraPicture, OpenCamera
 

@@ -172,14 +172,17 @@ def read_frame(message: bytes) -> Frame:
     return Frame(id_, keyframe, captured_at_ms, capture_ms, encode_ms, message[FRAME.size :])
 
 
-def read_object(text: str) -> Mapping[str, Any]:
+def read_object(text: str, most: int = MAX_MESSAGE_BYTES) -> Mapping[str, Any]:
     """Read a text message of either side as a JSON object with a `type`.
+
+    Args:
+        most: characters; clients have little to say.
 
     Raises:
         BadMessage: it is none.
     """
-    if len(text) > _MAX_TEXT:
-        raise BadMessage(f"a text message has at most {_MAX_TEXT} characters")
+    if len(text) > most:
+        raise BadMessage(f"a text message has at most {most} characters")
     try:
         found = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -195,7 +198,7 @@ def to_text(type_: str, **fields: Any) -> str:
 
 
 def _read_text(text: str) -> ClientMessage:
-    found = read_object(text)
+    found = read_object(text, _MAX_TEXT)
     match found["type"]:
         case "hello":
             return _read_hello(found)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, delete, func, null, select, update
+from sqlalchemy import Connection, delete, func, null, or_, select, update
 
 from pipeline.core.live_protocol import Mode
 from pipeline.db.leases import after
@@ -16,6 +15,7 @@ from pipeline.db.tables import live_session, team
 
 #: A session that was not seen for so long has ended without saying so.
 LOST_S = 60.0
+_LOST = "its processes ended"
 #: A ticket that nobody used within this time is void.
 TICKET_S = 30.0
 #: Ended sessions are forgotten after this time. They hold no pictures and no poses.
@@ -31,24 +31,6 @@ class LiveSession:
     team: str
     mode: Mode
     name: str
-
-
-@dataclass(frozen=True)
-class LiveSessionRow:
-    """A session as it was noted.
-
-    Args:
-        counts: of its frames, by their fate; None while it is open.
-    """
-
-    id: UUID
-    name: str
-    process: str
-    mode: Mode
-    begun_at: datetime
-    ended_at: datetime | None
-    reason: str | None
-    counts: Mapping[str, int] | None
 
 
 def begin_session(
@@ -102,12 +84,15 @@ def take_session(connection: Connection, process: str, ticket_sha256: str) -> Li
 
 
 def note_seen(connection: Connection, session_ids: Sequence[UUID]) -> None:
-    """Note that these sessions go on."""
+    """Note that these sessions go on, also those that were taken for lost meanwhile."""
     if session_ids:
         connection.execute(
             update(live_session)
-            .where(live_session.c.id.in_(session_ids), live_session.c.ended_at.is_(None))
-            .values(last_seen_at=func.clock_timestamp())
+            .where(
+                live_session.c.id.in_(session_ids),
+                or_(live_session.c.ended_at.is_(None), live_session.c.reason == _LOST),
+            )
+            .values(last_seen_at=func.clock_timestamp(), ended_at=null(), reason=null())
         )
 
 
@@ -129,20 +114,6 @@ def end_lost(connection: Connection) -> None:
     connection.execute(
         update(live_session)
         .where(of.ended_at.is_(None), of.last_seen_at < after(-LOST_S))
-        .values(ended_at=of.last_seen_at, reason="its processes ended", ticket_sha256=null())
+        .values(ended_at=of.last_seen_at, reason=_LOST, ticket_sha256=null())
     )
     connection.execute(delete(live_session).where(of.ended_at < after(-KEPT_S)))
-
-
-def select_live_sessions(connection: Connection, team_id: UUID, *, limit: int) -> Sequence[LiveSessionRow]:
-    """A team's sessions, the newest first."""
-    rows = connection.execute(
-        select(live_session)
-        .where(live_session.c.team_id == team_id)
-        .order_by(live_session.c.begun_at.desc(), live_session.c.id)
-        .limit(limit)
-    )
-    names = LiveSessionRow.__dataclass_fields__
-    return [
-        LiveSessionRow(**{name: row[name] for name in names} | {"mode": Mode(row["mode"])}) for row in rows.mappings()
-    ]

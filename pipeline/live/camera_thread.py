@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pipeline.core.live_protocol import Codec, Frame, Hello
-from pipeline.errors import DecodeFailed, DecoderUnavailable, PoselineError, Stopping, in_one_line
+from pipeline.errors import PoselineError, Stopping, in_one_line
 from pipeline.logs import get_logger
 from pipeline.video.camera_decoder import CameraDecoder, NotDecoded, Picture
 
@@ -109,7 +109,7 @@ class CameraThread(threading.Thread):
         except Stopping:
             self._tell.failed(received, SESSION_OVER)
             return False
-        except (DecodeFailed, DecoderUnavailable, OSError) as error:
+        except (PoselineError, OSError, EOFError) as error:  # whatever the child says or does
             return self._replace(received, error)
         received.decoded_s = time.monotonic()
         received.decode_ms = 1000 * (received.decoded_s - begun_s)
@@ -122,7 +122,7 @@ class CameraThread(threading.Thread):
         self._tell.picture(received, found, lambda: decoder.release(found))
         return True
 
-    def _replace(self, received: Received, error: PoselineError | OSError) -> bool:
+    def _replace(self, received: Received, error: PoselineError | OSError | EOFError) -> bool:
         log.warning("live_decoder_ended", reason=in_one_line(error))
         if self._decoder is not None:
             self._decoder.close()

@@ -135,6 +135,7 @@ class Frames:
         self._camera.end()
         self._host.engine.withdraw(self._session_id)
         await asyncio.to_thread(self._camera.join)
+        self._host.engine.withdraw(self._session_id)  # what it decoded last
         self._fail_open(SESSION_OVER)
 
     def _fail_open(self, reason: str) -> None:

@@ -141,13 +141,19 @@ class Host:
         """Degrade and restore sessions, for ever."""
         while True:
             await asyncio.sleep(_LOOK_EVERY_S)
-            self.engine.try_out()
-            now_s = time.monotonic()
-            demands = [session.demand for session in self.sessions.values()]
-            change = self._governor.look(now_s, self.p95_ms(now_s), self.speed, demands)
-            if change is not None and change.id in self.sessions:
-                log.info("live_session_changed", session=str(change.id), mode=change.mode, why=change.why)
-                self.sessions[change.id].change(change)
+            try:
+                self._govern_once()
+            except Exception:
+                log.exception("live_not_governed")
+
+    def _govern_once(self) -> None:
+        self.engine.try_out()
+        now_s = time.monotonic()
+        demands = [session.demand for session in self.sessions.values()]
+        change = self._governor.look(now_s, self.p95_ms(now_s), self.speed, demands)
+        if change is not None and change.id in self.sessions:
+            log.info("live_session_changed", session=str(change.id), mode=change.mode, why=change.why)
+            self.sessions[change.id].change(change)
 
     async def report(self) -> None:
         """Report to Postgres, for ever; an outage of it is no reason to stop."""
@@ -199,12 +205,12 @@ class Host:
     async def drain(self) -> None:
         """Take no more sessions, tell those that are here to connect again, and wait until they have gone."""
         self.draining = True
+        for session in list(self.sessions.values()):
+            session.end(CloseCode.RESTARTS, "this live process stops; connect again")
         try:
             await asyncio.to_thread(remove_process, self._system, self.name)
         except PoselineError as error:
             log.warning("live_not_removed", reason=error.message)
-        for session in list(self.sessions.values()):
-            session.end(CloseCode.RESTARTS, "this live process stops; connect again")
         until_s = time.monotonic() + _DRAIN_S
         while self.sessions and time.monotonic() < until_s:
             await asyncio.sleep(0.02)

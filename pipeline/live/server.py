@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
+from weakref import WeakKeyDictionary
 
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
@@ -181,7 +182,8 @@ class _Door:
 
     def __init__(self, host: Host) -> None:
         self._host = host
-        self._rows: dict[ServerConnection, LiveSession] = {}
+        # A client may go between the two calls.
+        self._rows: WeakKeyDictionary[ServerConnection, LiveSession] = WeakKeyDictionary()
 
     async def check(self, connection: ServerConnection, request: Request) -> Response | None:
         """Answer what is no session with a status; None lets the connection in."""
@@ -215,4 +217,5 @@ class _Door:
             log.exception("live_session_failed", session=str(session.row.id))
             session.reason = "it failed; the log of the live process says why"
         finally:
-            await self._host.note_end(session)
+            if session.entered:  # else it may begin in another process, and whoever sent it here notes its end
+                await self._host.note_end(session)

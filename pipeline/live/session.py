@@ -62,6 +62,7 @@ class Session:
         self.wanted = row.mode
         self.begun_s = time.monotonic()
         self.reason = ""
+        self.entered = False
         self._host = host
         self._socket = socket
         self._loop = asyncio.get_running_loop()
@@ -128,6 +129,7 @@ class Session:
             self._outbox.put(to_text("refused", reason=refused.reason, offer=refused.offer))
             await self._outbox.close(CloseCode.REFUSED, refused.reason)
             return
+        self.entered = True
         model = self._host.engine.model
         frames = self._frames = Frames(self._host, self.row.id, hello, self._outbox, self._break)
         self._outbox.put(self._ready(model))
@@ -162,6 +164,7 @@ class Session:
         """The next message; raises what ends the session before it comes."""
         settings = self._host.settings
         over_s, idle_s = self.begun_s + settings.live_session_s, self._frame_s + settings.live_idle_s
+        self._check_time(over_s, idle_s)  # also of whoever sends something else without end
         receiving: asyncio.Future[str | bytes] = asyncio.ensure_future(self._socket.recv())
         try:
             timeout_s = max(0.0, min(over_s, idle_s) - time.monotonic())
@@ -177,9 +180,15 @@ class Session:
         finally:
             receiving.cancel()
             await asyncio.wait([receiving])
-        if time.monotonic() >= over_s:
+        self._check_time(over_s, idle_s)
+        raise AssertionError("nothing came, and no time was over")
+
+    def _check_time(self, over_s: float, idle_s: float) -> None:
+        settings, now_s = self._host.settings, time.monotonic()
+        if now_s >= over_s:
             raise _Over(CloseCode.OVER, f"a session lasts {settings.live_session_s / 3600:g} h at most; begin another")
-        raise _Over(CloseCode.OVER, f"no frame came for {settings.live_idle_s:g} s")
+        if now_s >= idle_s:
+            raise _Over(CloseCode.OVER, f"no frame came for {settings.live_idle_s:g} s")
 
     def _answer_clock(self, asked: Clock) -> None:
         received_ms = 1000 * self._received_s

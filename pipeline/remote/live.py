@@ -10,7 +10,6 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
 from websockets.asyncio.client import ClientConnection
@@ -20,8 +19,8 @@ from pipeline.core.live_clock import ClockOffset
 from pipeline.core.live_latency import Sent, trip_of
 from pipeline.core.live_protocol import BadMessage, Frame, Hello, Mode, read_object, to_text
 from pipeline.core.live_results import Fate, Result
-from pipeline.errors import PoselineError
 from pipeline.remote.live_fates import Fates
+from pipeline.remote.live_frames import Answer, Captured, Encode, LiveEnded, LiveRefused, UnderWay
 
 P = TypeVar("P")
 
@@ -30,55 +29,6 @@ _LAST_FRAME_S: Final = 2.0
 _LAST_RESULTS_S: Final = 20.0
 #: The first exchanges of clocks come quickly, one after the other.
 _FIRST_CLOCKS, _CLOCK_S = 4, 1.0
-
-
-class LiveRefused(PoselineError):
-    """The server has no room for this session.
-
-    Args:
-        offer: what it may have instead.
-    """
-
-    def __init__(self, message: str, offer: Mode) -> None:
-        super().__init__(message)
-        self.offer = offer
-
-
-class LiveEnded(PoselineError):
-    """The server or the network ended the session."""
-
-
-#: Turns a picture into a frame, and says whether it is a keyframe; it has to be one where that is asked for. Called
-#: from another thread, one picture after the other.
-Encode = Callable[[P, bool], tuple[bytes, bool]]
-
-
-@dataclass(frozen=True, eq=False)
-class Answer(Generic[P]):
-    """What became of a frame that was sent.
-
-    Args:
-        picture: the frame itself, to draw its poses on.
-        trip_ms: of an analysed frame, by stage; see `pipeline.core.live_latency`.
-    """
-
-    picture: P
-    result: Result
-    trip_ms: Mapping[str, float] | None
-
-
-@dataclass(frozen=True, eq=False)
-class _Captured(Generic[P]):
-    id: int
-    picture: P
-    captured_ms: float
-    capture_ms: float
-
-
-@dataclass(frozen=True, eq=False)
-class _UnderWay(Generic[P]):
-    picture: P
-    sent: Sent
 
 
 class LiveSession(Generic[P]):
@@ -104,13 +54,14 @@ class LiveSession(Generic[P]):
         self.clock = ClockOffset()
         self.over = asyncio.Event()
         self._socket, self._encode, self._on_answer = socket, encode, on_answer
-        self._newest: _Captured[P] | None = None
+        self._newest: Captured[P] | None = None
         self._credits = 0
         self._needs_keyframe = True
         self._every_ms: float | None = None
         self._sent_s = -1e9
-        self._under_way: dict[int, _UnderWay[P]] = {}
+        self._under_way: dict[int, UnderWay[P]] = {}
         self._ending = False
+        self._failure: Exception | None = None
         self._changed, self._woken = asyncio.Event(), asyncio.Event()  # for `_until`, and for who sends
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -145,19 +96,19 @@ class LiveSession(Generic[P]):
         self.fates.captured += 1
         if self._newest is not None:
             self.fates.dropped += 1
-        self._newest = _Captured(id_, picture, captured_ms, capture_ms)
+        self._newest = Captured(id_, picture, captured_ms, capture_ms)
         self._woken.set()
 
     async def end(self) -> None:
         """Send what waits if it can be soon, say bye, and wait for what is due. What has no answer then was lost."""
-        if self._tasks and not self.over.is_set():
+        if self._tasks and not self.over.is_set() and not self._ending:
             fates = self.fates
             with suppress(ConnectionClosed, TimeoutError):
                 async with asyncio.timeout(_LAST_FRAME_S):
                     await self._until(lambda: self._newest is None)
             self._ending = True
-            self._changed.set()
-            await asyncio.wait(self._tasks[1:2])
+            self._woken.set()
+            await asyncio.wait(self._tasks[1:2], timeout=_LAST_FRAME_S)
             self._drop_newest()
             with suppress(ConnectionClosed, TimeoutError):
                 async with asyncio.timeout(_LAST_RESULTS_S):
@@ -168,6 +119,9 @@ class LiveSession(Generic[P]):
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._drop_newest()
         self.fates.lost = len(self._under_way)
+        if self._failure is not None:
+            failure, self._failure = self._failure, None
+            raise failure
 
     def _drop_newest(self) -> None:
         self.fates.dropped += self._newest is not None
@@ -190,6 +144,13 @@ class LiveSession(Generic[P]):
             self._over(_said(closed))
         except BadMessage as error:
             self._over(f"the server does not keep to the protocol: {error}")
+        except Exception as error:  # noqa: BLE001  the caller's, of what it does with an answer
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        """End the session; `end` raises what was wrong."""
+        self._failure = self._failure or error
+        self._over(f"unexpected {type(error).__name__}: {error}")
 
     def _over(self, reason: str) -> None:
         self.reason = self.reason or reason
@@ -244,10 +205,17 @@ class LiveSession(Generic[P]):
         sent would be missing in those after it."""
         with suppress(ConnectionClosed):  # the reader says why
             while (captured := await self._next_due()) is not None:
-                await self._send_one(captured)
+                try:
+                    await self._send_one(captured)
+                except ConnectionClosed:
+                    raise
+                except Exception as error:  # noqa: BLE001  the caller's, of its encoder
+                    self.fates.dropped += 1
+                    self._fail(error)
+                    return
                 self._woken.set()
 
-    async def _next_due(self) -> _Captured[P] | None:
+    async def _next_due(self) -> Captured[P] | None:
         """The newest frame, once it may be sent; None when there will be none."""
         while not self._ending and not self.over.is_set():
             wait_s = self._sent_s + (self._every_ms or 0) / 1000 - time.monotonic()
@@ -260,7 +228,7 @@ class LiveSession(Generic[P]):
                 await asyncio.wait_for(self._woken.wait(), wait_s if wait_s > 0 else None)
         return None
 
-    async def _send_one(self, captured: _Captured[P]) -> None:
+    async def _send_one(self, captured: Captured[P]) -> None:
         keyframe = self._needs_keyframe or self.mode is Mode.HYBRID
         self._needs_keyframe = False
         begun_ms = 1000 * time.monotonic()
@@ -270,7 +238,7 @@ class LiveSession(Generic[P]):
         encode_ms = sent_ms - begun_ms
         frame = Frame(captured.id, is_keyframe, captured.captured_ms, captured.capture_ms, encode_ms, data)
         sent = Sent(captured.captured_ms, captured.capture_ms, encode_ms, sent_ms)
-        self._under_way[frame.id] = _UnderWay(captured.picture, sent)
+        self._under_way[frame.id] = UnderWay(captured.picture, sent)
         self.fates.sent += 1
         self._credits -= 1
         self._sent_s = begun_ms / 1000

@@ -13,7 +13,8 @@ from websockets.exceptions import InvalidHandshake, InvalidStatus
 from pipeline.core.live_protocol import MAX_MESSAGE_BYTES, Hello
 from pipeline.errors import PoselineError, ServiceUnavailable
 from pipeline.remote.http import problem_of
-from pipeline.remote.live import Answer, Encode, LiveRefused, LiveSession
+from pipeline.remote.live import LiveSession
+from pipeline.remote.live_frames import Answer, Encode, LiveRefused
 
 P = TypeVar("P")
 
@@ -71,6 +72,7 @@ async def _connect(way: Way) -> ClientConnection:
             compression=None,
             max_size=MAX_MESSAGE_BYTES,
             open_timeout=_CONNECT_S,
+            proxy=None,
         )
     except InvalidStatus as error:
         raise problem_of(origin, error.response.status_code, bytes(error.response.body or b"")) from error

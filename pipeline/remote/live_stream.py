@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
@@ -12,9 +13,10 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 from pipeline.core.live_latency import BUDGET_MS, Spread, spreads_of
 from pipeline.core.live_protocol import Hello
 from pipeline.core.live_results import Fate
-from pipeline.remote.live import Answer, Encode, LiveSession
+from pipeline.remote.live import LiveSession
 from pipeline.remote.live_door import Way, open_live
 from pipeline.remote.live_fates import Fates
+from pipeline.remote.live_frames import Answer, Encode
 
 _SECOND_S: Final = 1.0
 #: Frames of which the latency is kept: half an hour.
@@ -85,7 +87,7 @@ class _Tally(Generic[C]):
     """Counts the answers of a session, and passes them on."""
 
     on_answer: Callable[[Answer[C]], None]
-    trips: list[Mapping[str, float]] = field(default_factory=list)
+    trips: deque[Mapping[str, float]] = field(default_factory=lambda: deque(maxlen=_KEPT))
     lately: list[Mapping[str, float]] = field(default_factory=list)
     analysed: int = 0
     people: int = 0
@@ -97,8 +99,7 @@ class _Tally(Generic[C]):
             self.people = len(answer.result.poses or ())
         if answer.trip_ms is not None:
             self.lately.append(answer.trip_ms)
-            if len(self.trips) < _KEPT:
-                self.trips.append(answer.trip_ms)
+            self.trips.append(answer.trip_ms)
         self.on_answer(answer)
 
     def second(self, at_s: float, took_s: float, mode: str) -> Second:
@@ -151,7 +152,7 @@ async def stream(
         device=str(session.ready["device"]),
         seconds=seconds,
         fates=session.fates,
-        spread_ms=spreads_of(tally.trips),
+        spread_ms=spreads_of(list(tally.trips)),
         agree=None if summary is None else session.fates.agree(summary),
         reason="" if summary is not None else session.reason or "the server did not answer in time",
     )

@@ -13,6 +13,8 @@ from pipeline import errors
 from pipeline.errors import PoselineError
 from pipeline.services.system import System
 
+#: As long as who asked waits.
+_LONGEST_S = 6 * 3600.0
 _MODULE = "pipeline.services.preview.process"
 
 
@@ -23,12 +25,16 @@ def draw_apart(system: System, run_id: UUID, to: Path, *, team: str) -> tuple[st
         PoselineError: as `preview_run` and `draw_thumbnail`; or the process ended by itself.
     """
     request = {"settings": system.settings.handed_on(), "run_id": str(run_id), "to": str(to), "team": team}
-    drawn = subprocess.run(
-        [sys.executable, "-m", _MODULE, str(os.getpid())],
-        input=json.dumps(request).encode(),
-        stdout=subprocess.PIPE,
-        check=False,
-    )
+    try:
+        drawn = subprocess.run(
+            [sys.executable, "-m", _MODULE, str(os.getpid())],
+            input=json.dumps(request).encode(),
+            stdout=subprocess.PIPE,
+            check=False,
+            timeout=_LONGEST_S,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise PoselineError(f"drawing took longer than {_LONGEST_S / 3600:.0f} h and was ended") from error
     if drawn.returncode != 0:
         raise PoselineError("drawing broke off; the log of the pages says why")
     told = json.loads(drawn.stdout)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import io
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -28,6 +30,8 @@ log = get_logger(__name__)
 #: In memory, of about 15 kB each.
 _KEPT = 1000
 _AT_ONCE = 2
+#: Whoever waits takes a thread from all other requests.
+_MOST_HERE = 12
 _WAIT_S = 30.0
 
 
@@ -45,7 +49,7 @@ class Thumbnails:
     def __init__(self) -> None:
         self._kept: OrderedDict[str, bytes] = OrderedDict()
         self._guard = threading.Lock()
-        self._drawing = threading.Semaphore(_AT_ONCE)
+        self._drawing, self._here = threading.Semaphore(_AT_ONCE), threading.Semaphore(_MOST_HERE)
 
     def of_video(self, system: System, team_id: UUID, video_id: UUID, *, team: str) -> tuple[UUID, bytes]:
         """A JPEG of a team's video, 320 pixels on its longer side.
@@ -75,18 +79,28 @@ class Thumbnails:
                 return self._kept[wanted.key]
         picture = _fetch(system, wanted.key)
         if picture is None:
-            if not self._drawing.acquire(timeout=_WAIT_S):
-                raise ServiceUnavailable("too many pictures are being drawn; try again in a moment")
-            try:
+            with self._turn():
                 picture = _draw(system, wanted)
-            finally:
-                self._drawing.release()
             _put(system, wanted, picture)
         with self._guard:
             self._kept[wanted.key] = picture
             while len(self._kept) > _KEPT:
                 self._kept.popitem(last=False)
         return picture
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        if not self._here.acquire(blocking=False):
+            raise ServiceUnavailable("too many pictures are being drawn; try again in a moment")
+        try:
+            if not self._drawing.acquire(timeout=_WAIT_S):
+                raise ServiceUnavailable("too many pictures are being drawn; try again in a moment")
+            try:
+                yield
+            finally:
+                self._drawing.release()
+        finally:
+            self._here.release()
 
 
 def _fetch(system: System, key: str) -> bytes | None:

@@ -24,7 +24,6 @@ def report_process(system: System, process: LiveProcess, open_sessions: Sequence
     with transaction(system.engine) as connection:
         live_processes.report_process(connection, process)
         live_sessions.note_seen(connection, open_sessions)
-        live_sessions.end_lost(connection)
 
 
 def remove_process(system: System, name: str) -> None:

@@ -18,6 +18,7 @@ from pipeline.services.reconcile.expired_leases import (
     reclaim_videos,
 )
 from pipeline.services.reconcile.keeping import finish_erasures_begun, remove_frames_of_deleted_runs, remove_outlived
+from pipeline.services.reconcile.live_sessions import end_lost_sessions
 from pipeline.services.reconcile.messages import resend_lost_messages
 from pipeline.services.reconcile.objects import remove_orphaned_objects
 from pipeline.services.reconcile.plans import plan_ready_runs
@@ -47,6 +48,7 @@ SWEEPS = (
     remove_frames_of_deleted_runs,
     remove_outlived,
     finish_erasures_begun,
+    end_lost_sessions,
 )
 
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { stemOf } from "../src/pages/video/save_file.ts";
+import { stemOf } from "../src/save_file.ts";
 import { endOf, lengthOf, marked } from "../src/player/cut.ts";
 import type { FrameTable } from "../src/player/frame_table.ts";
 

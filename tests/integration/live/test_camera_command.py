@@ -16,8 +16,8 @@ from pipeline.core.live_latency import TOTAL
 from pipeline.core.live_protocol import Codec, Mode
 from pipeline.core.live_results import Fate
 from pipeline.core.roles import Role
-from pipeline.remote.live import Answer
 from pipeline.remote.live_door import Way
+from pipeline.remote.live_frames import Answer
 from pipeline.remote.live_stream import Report, stream
 from pipeline.remote.login import Login, write_login
 from pipeline.video.camera_source import CameraPicture

@@ -80,7 +80,7 @@ def test_a_revoked_key_ends_its_session(team_of_its_own: Place, monkeypatch: pyt
             return client
 
     client = asyncio.run(use())
-    reason = "it was signed out, or its key was revoked"
+    reason = "it was signed out, its key was revoked, or its role has changed"
     assert client.closed == (4008, reason)
     assert client.texts == [{"type": "ended", "reason": reason}]
     query = "SELECT reason, counts ->> 'received' FROM live_session WHERE team_id = :team AND counts IS NOT NULL"

@@ -94,3 +94,33 @@ def test_sessions_of_a_process_that_is_killed_go_to_another(system: System, tmp_
     ):
         by_name = {"one": one, "two": two}
         asyncio.run(use(origin))
+
+
+@pytest.mark.soak
+def test_a_session_that_one_process_refuses_begins_in_another(system: System, tmp_path: Path) -> None:
+    put_oracle(system.settings.models_path)
+
+    async def use(origin: str) -> None:
+        async with filming(system, origin) as first:
+            assert first.ready
+            [(full,)] = sql(system, OPEN)
+            # The full one is asked first: its report, which comes every two seconds, says that it has room.
+            sql(
+                system,
+                "UPDATE live_process SET room = 'full', foretold_ms = CASE WHEN name = :full THEN 0 ELSE 1000 END",
+                full=full,
+            )
+            async with filming(system, origin) as second:
+                assert second.ready
+                assert second.fates()["analysed"] > 0
+                assert {name for (name,) in sql(system, OPEN)} == {row.name for row in list_processes(system)}
+        assert sql(system, OPEN) == []
+
+    tiny = {**ORACLE, "POSELINE_LIVE_BUDGET_MS": "0.001"}
+    with (
+        processes(system.settings, tmp_path / "logs") as running,
+        served(system) as origin,
+        live_process(running, system, "--name", "one", **tiny),
+        live_process(running, system, "--name", "two", **tiny),
+    ):
+        asyncio.run(use(origin))

@@ -175,7 +175,9 @@ def test_a_text_that_is_no_message_is_refused(text: str) -> None:
 
 def test_a_text_of_any_length_is_not_parsed() -> None:
     with pytest.raises(BadMessage, match="4096 characters"):
-        read_object("[" * 5000)
+        read_client("[" * 5000)
+    with pytest.raises(BadMessage, match="1048576 characters"):
+        read_object("[" * 2**21)
 
 
 @pytest.mark.parametrize(

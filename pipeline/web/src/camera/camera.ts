@@ -145,11 +145,14 @@ function presentedFrames(stream: MediaStream, onFrame: (frame: CameraFrame) => v
     video.requestVideoFrameCallback(async (now, told) => {
       const capturedAtMs = told.captureTime ?? now;
       const frame = await createImageBitmap(video).catch(() => undefined);
-      if (stopped || !frame) {
+      if (stopped) {
         frame?.close();
         return;
       }
       next();
+      if (!frame) {
+        return; // the next one may be there
+      }
       const captureMs = performance.now() - capturedAtMs;
       onFrame({ frame, capturedAtMs, captureMs, id: ++id, width: frame.width, height: frame.height });
     });

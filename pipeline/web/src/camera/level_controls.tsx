@@ -33,9 +33,13 @@ export function LevelControls({ session, aids, onChange }: Props) {
     }
     session.roll.value = undefined;
     onChange({ level: "hand", at: 0.5, turned: 0 });
+    let told = false;
     end.current = followTilt((roll) => {
       session.roll.value = roll;
-      onChange({ level: "sensor" });
+      if (!told) {
+        told = true;
+        onChange({ level: "sensor" });
+      }
     });
   };
   const turn = (turned: number) => {

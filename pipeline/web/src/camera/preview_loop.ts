@@ -65,7 +65,17 @@ export class PreviewLoop {
   }
 
   private async work(): Promise<void> {
-    for (let frame = this.take(); frame; frame = this.take()) {
+    try {
+      for (let frame = this.take(); frame; frame = this.take()) {
+        await this.show(frame);
+      }
+    } finally {
+      this.busy = false;
+    }
+  }
+
+  private async show(frame: CameraFrame): Promise<void> {
+    try {
       const found = await this.look(frame);
       if (!this.closed) {
         const began = performance.now();
@@ -76,9 +86,9 @@ export class PreviewLoop {
         this.times.add(WHOLE, now - frame.capturedAtMs);
         this.onDrawn(frame, found);
       }
+    } finally {
       frame.frame.close();
     }
-    this.busy = false;
   }
 
   private take(): CameraFrame | undefined {

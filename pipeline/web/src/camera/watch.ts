@@ -61,7 +61,9 @@ export class Watch {
     if (!this.looking && now - this.lastLookMs >= LOOK_EVERY_MS) {
       this.looking = true;
       this.lastLookMs = now;
-      void this.look(frame, framing);
+      this.look(frame, framing).catch(() => {
+        this.looking = false; // the next frame may do
+      });
     }
   }
 

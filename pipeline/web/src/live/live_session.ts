@@ -81,6 +81,7 @@ export class LiveSession {
     const loop = new PreviewLoop(canvases.picture, this.previewTimes);
     loop.onDrawn = (frame, found) => this.drawn(frame, found);
     loop.onFailed = (reason) => {
+      this.pose?.close();
       this.pose = undefined;
       this.model.value = { kind: "failed", reason: messageOf(reason) };
     };

@@ -3,13 +3,14 @@
 import { useState } from "preact/hooks";
 import { Field } from "../../form.tsx";
 import { Failure, useAction } from "../../parts.tsx";
+import { saveFile } from "../../save_file.ts";
 import { includes, lastTeam, me, type Team } from "../../session.ts";
 import { SignInForm } from "../../sign_in_form.tsx";
 import { queueOf, uploadsChanged } from "../../upload/queues.ts";
 import { formatBytes } from "../../upload/speed.ts";
 import { UploadRow } from "../../upload/upload_row.tsx";
 import type { Progress } from "./record_messages.ts";
-import { removeRecording, saveFile } from "./recordings.ts";
+import { removeRecording } from "./recordings.ts";
 
 interface Props {
   readonly file: File;
@@ -42,7 +43,7 @@ export function RecordingRow({ file, told, onRemoved }: Props) {
               Upload
             </button>
           )}
-          <button type="button" onClick={() => saveFile(file)}>
+          <button type="button" onClick={() => saveFile(file, file.name)}>
             Save file
           </button>
           <button type="button" class="danger" disabled={upload?.isUnderWay} onClick={() => void remove()}>

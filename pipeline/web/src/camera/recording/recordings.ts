@@ -41,14 +41,3 @@ async function wholePart(file: File): Promise<File> {
     ? file
     : new File([file.slice(0, whole)], file.name, { type: file.type, lastModified: file.lastModified });
 }
-
-/** Let the browser hand the person a copy of a file. */
-export function saveFile(file: File): void {
-  const url = URL.createObjectURL(file);
-  const link = document.createElement("a");
-  link.href = url;
-  link.download = file.name;
-  link.click();
-  // Safari reads it only after the click.
-  setTimeout(() => URL.revokeObjectURL(url), 60_000);
-}

@@ -6,7 +6,7 @@ import { saveClip } from "../../player/clip.ts";
 import { LONGEST_S, lengthOf } from "../../player/cut.ts";
 import type { Player } from "../../player/player.ts";
 import type { PlayerState } from "../../player/player_state.ts";
-import { saveFile, stemOf } from "./save_file.ts";
+import { saveFile, stemOf } from "../../save_file.ts";
 
 interface ClipProps {
   readonly player: Player;

@@ -3,8 +3,8 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { API, getFile, teamPath } from "../../api.ts";
 import { Failure, useAction } from "../../parts.tsx";
+import { saveFile, stemOf } from "../../save_file.ts";
 import type { Team } from "../../session.ts";
-import { saveFile, stemOf } from "./save_file.ts";
 import { isOpen, type RunOfVideo, type VideoRuns } from "./video_runs.ts";
 
 interface DownloadsProps {

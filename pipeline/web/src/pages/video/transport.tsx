@@ -3,13 +3,13 @@
 import type { Detail } from "../../player/overlay.ts";
 import type { Player } from "../../player/player.ts";
 import type { PlayerState } from "../../player/player_state.ts";
+import { saveFile, stemOf } from "../../save_file.ts";
 import { addressOf } from "./address.ts";
 import { Clip } from "./clip.tsx";
 import { inClock } from "./clock_text.ts";
 import { FrameField } from "./frame_field.tsx";
 import { Icon } from "./icons.tsx";
 import { playOrHasten, SPEEDS, togglePlaying } from "./keys.ts";
-import { saveFile, stemOf } from "./save_file.ts";
 
 interface TransportProps {
   readonly player: Player;
