@@ -210,7 +210,6 @@ class LiveSession(Generic[P]):
                 except ConnectionClosed:
                     raise
                 except Exception as error:  # noqa: BLE001  the caller's, of its encoder
-                    self.fates.dropped += 1
                     self._fail(error)
                     return
                 self._woken.set()
@@ -233,7 +232,11 @@ class LiveSession(Generic[P]):
         self._needs_keyframe = False
         begun_ms = 1000 * time.monotonic()
         loop = asyncio.get_running_loop()
-        data, is_keyframe = await loop.run_in_executor(None, self._encode, captured.picture, keyframe)
+        try:
+            data, is_keyframe = await loop.run_in_executor(None, self._encode, captured.picture, keyframe)
+        except BaseException:  # also where the session ended meanwhile
+            self.fates.dropped += 1
+            raise
         sent_ms = 1000 * time.monotonic()
         encode_ms = sent_ms - begun_ms
         frame = Frame(captured.id, is_keyframe, captured.captured_ms, captured.capture_ms, encode_ms, data)
