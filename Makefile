@@ -16,7 +16,7 @@ LOCKED := --universal --python-version 3.11 --generate-hashes --custom-compile-c
 IN_WEB := cd $(WEB) && PATH="$(CURDIR)/$(BIN):$$PATH"
 NPM_CI := npm ci --loglevel error
 # Each process starts servers of its own.
-TEST_PROCESSES ?= 2
+TEST_PROCESSES ?= 3
 
 .DEFAULT_GOAL := help
 # Two steps that write to .venv or node_modules at once would break both.

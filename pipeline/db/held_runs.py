@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Connection, and_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, select, update
 
 from pipeline.core.states import ChunkState
 from pipeline.db.chunks import ANALYSED
@@ -62,16 +62,24 @@ def lock_held_runs(
     return [(row.id, row.frames_per_s) for row in connection.execute(statement)]
 
 
-def hold_runs(connection: Connection, pass_id: UUID) -> int:
-    """Have what a pass's runs have not begun wait for the next; what runs goes on. Returns how many are held."""
-    own = and_(run.c.pass_id == pass_id, run.c.state.in_(ANALYSED), ~run.c.held)
-    # Chunks before runs, as whoever commits one locks them.
+def take_back_chunks(connection: Connection, pass_id: UUID) -> None:
+    """Take back what was sent of a pass's runs and not begun: no worker begins it from now on."""
     connection.execute(
         move_to(ChunkState.READY, queued_at=None).where(
-            chunk.c.state == ChunkState.QUEUED, chunk.c.run_id == run.c.id, own
+            chunk.c.state == ChunkState.QUEUED, chunk.c.run_id == run.c.id, _open_runs(pass_id)
         )
     )
-    return connection.execute(update(run).where(own).values(held=True, chunk_limit=None)).rowcount
+
+
+def hold_runs(connection: Connection, pass_id: UUID) -> int:
+    """Have what a pass's runs have not begun wait for the next; what runs goes on. Returns how many are held."""
+    # Chunks before runs, as whoever commits one locks them.
+    take_back_chunks(connection, pass_id)
+    return connection.execute(update(run).where(_open_runs(pass_id)).values(held=True, chunk_limit=None)).rowcount
+
+
+def _open_runs(pass_id: UUID) -> ColumnElement[bool]:
+    return and_(run.c.pass_id == pass_id, run.c.state.in_(ANALYSED), ~run.c.held)
 
 
 def select_held_runs(connection: Connection, schedule_id: UUID) -> Sequence[UUID]:

@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from pipeline.core.budget import Budget, count_fitting
 from pipeline.core.cron import Cron, Due
 from pipeline.db.engine import transaction
-from pipeline.db.held_runs import hold_runs, lock_held_runs
+from pipeline.db.held_runs import hold_runs, lock_held_runs, take_back_chunks
 from pipeline.db.pass_figures import sum_up_pass
 from pipeline.db.passes import (
     Ended,
@@ -87,6 +87,7 @@ def advance_pass(system: System, pass_id: UUID) -> None:
 
 def close_pass(connection: Connection, one: PassRow, ended: Ended, now: datetime) -> None:
     """End a pass: what runs goes on, what was not begun is held for the next."""
+    take_back_chunks(connection, one.id)  # else a worker may begin one after it was counted as not begun
     frames = sum_up_pass(connection, one)["frames"]
     hold_runs(connection, one.id)
     result = sum_up_pass(connection, one) | {"frames": frames}
