@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { stemOf } from "../src/save_file.ts";
 import { endOf, lengthOf, marked } from "../src/player/cut.ts";
 import type { FrameTable } from "../src/player/frame_table.ts";
+import { stemOf } from "../src/save_file.ts";
 
 const TIMES = [0.5, 0.6, 0.9, 1.0];
 const table = { frames: TIMES.length, timeOf: (frame: number) => TIMES[frame] } as FrameTable;
