@@ -54,7 +54,7 @@ def test_a_process_that_stops_says_goodbye_and_without_one_nobody_is_let_in(syst
             assert client.refused is not None
             assert client.refused["reason"].startswith("no live process runs;")
             assert client.refused["offer"] == "preview"
-        assert sql(system, OPEN) == []
+        await asyncio.to_thread(wait_until, lambda: sql(system, OPEN) == [], 10)
 
     with (
         processes(system.settings, tmp_path / "logs") as running,
@@ -114,7 +114,7 @@ def test_a_session_that_one_process_refuses_begins_in_another(system: System, tm
                 assert second.ready
                 assert second.fates()["analysed"] > 0
                 assert {name for (name,) in sql(system, OPEN)} == {row.name for row in list_processes(system)}
-        assert sql(system, OPEN) == []
+        await asyncio.to_thread(wait_until, lambda: sql(system, OPEN) == [], 10)
 
     tiny = {**ORACLE, "POSELINE_LIVE_BUDGET_MS": "0.001"}
     with (
