@@ -20,7 +20,7 @@ CREATE TABLE live_process (
     version text NOT NULL,
     model text NOT NULL,
     device text NOT NULL,
-    frame_ms real NOT NULL,
+    call_ms real NOT NULL,
     p95_ms real,
     foretold_ms real NOT NULL,
     room text NOT NULL CHECK (room IN ('full', 'hybrid', 'preview')),

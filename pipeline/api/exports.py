@@ -100,13 +100,18 @@ def get_export(
 
 @router.get(f"{_RUN}/previews/{{file}}", response_class=Response, responses=_FILES, **allow(Role.VIEWER))
 def get_preview(
-    system: SystemOf, team: TeamOfPath, run_id: UUID, file: Literal["video.mp4", "sheet.png", "picture.jpg"]
+    system: SystemOf, team: TeamOfPath, run_id: UUID, file: Literal["picture.jpg", "sheet.png", "video.mp4"]
 ) -> Response:
     """The skeletons drawn on the video, on a contact sheet, or on one small picture, of a run that has ended.
 
     Each is drawn when it is asked for; a video takes about as long as it is. `Poseline-Notes` says what is different.
     """
     name = printable(get_run(system, run_id, team=team.name).run.video)
+    if file == "picture.jpg":  # as the list's: a small one is drawn before a process has begun
+        from pipeline.services.preview import draw_thumbnail  # noqa: PLC0415 - OpenCV and more, 95 MiB
+
+        with one_at_a_time():
+            return Response(draw_thumbnail(system, run_id, team=team.name), media_type=_TYPES["jpg"])
     folder = TemporaryDirectory(prefix="poseline-preview-")
     path, ending = Path(folder.name, file), file.rpartition(".")[2]
     try:

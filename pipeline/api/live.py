@@ -21,10 +21,12 @@ from pipeline.api.problems import answer_to
 from pipeline.core.live_protocol import (
     HELLO_S,
     MAX_MESSAGE_BYTES,
+    PING_S,
     BadMessage,
     CloseCode,
     Hello,
     Mode,
+    closing_reason,
     read_client,
     read_object,
     to_text,
@@ -44,8 +46,6 @@ router = APIRouter()
 #: Revoked keys and ended sign-ins are found within this time.
 CHECK_EVERY_S = 30.0
 _CONNECT_S = 5.0
-_PING_S = 10.0
-_REASON_BYTES = 120
 #: A client that closes says one of these; without a word the connection was lost.
 _LEFT = {1000, 1001}
 _NO_PROCESS = "no live process runs; whoever runs this server starts one with `poseline live`"
@@ -116,7 +116,7 @@ class _Tunnel:
     async def end(self) -> None:
         """Close what is still open, and note the end where the process has not."""
         if self._process is not None:
-            closing = self._process.close(1000, _shortened(self.reason or "the client left"))
+            closing = self._process.close(1000, closing_reason(self.reason or "the client left"))
             with contextlib.suppress(ConnectionClosed, TimeoutError, OSError):
                 await asyncio.wait_for(closing, _CONNECT_S)
         if self._session_id is not None:
@@ -179,8 +179,8 @@ class _Tunnel:
             additional_headers={"Authorization": f"Ticket {ticket}"},
             open_timeout=_CONNECT_S,
             close_timeout=_CONNECT_S,
-            ping_interval=_PING_S,
-            ping_timeout=_PING_S,
+            ping_interval=PING_S,
+            ping_timeout=PING_S,
             max_size=MAX_MESSAGE_BYTES,
             max_queue=4,
             compression=None,
@@ -254,7 +254,7 @@ async def _close(socket: WebSocket, ended: _Ended) -> None:
         async with asyncio.timeout(_CONNECT_S):
             if ended.text is not None:
                 await socket.send_text(ended.text)
-            await socket.close(ended.code, _shortened(ended.reason))
+            await socket.close(ended.code, closing_reason(ended.reason))
 
 
 def _refusal(reason: str, offer: Mode) -> _Ended:
@@ -263,7 +263,3 @@ def _refusal(reason: str, offer: Mode) -> _Ended:
 
 def _wrong(reason: str) -> _Ended:
     return _Ended(CloseCode.PROTOCOL, reason, to_text("ended", reason=reason))
-
-
-def _shortened(reason: str) -> str:
-    return reason.encode()[:_REASON_BYTES].decode("utf-8", "ignore")

@@ -13,14 +13,12 @@ from pathlib import Path
 import uvicorn
 
 from pipeline.api.app import build_app
-from pipeline.core.live_protocol import MAX_MESSAGE_BYTES
+from pipeline.core.live_protocol import MAX_MESSAGE_BYTES, PING_S
 from pipeline.services.system import System
 from pipeline.services.webhooks.deliver import run_deliveries
 
 #: Uploads and event streams are told to end, and then have so long.
 _GRACE_S = 5
-#: A WebSocket whose other side answers no ping for so long is gone.
-_PING_S = 10.0
 #: The other side of a connection that acknowledges nothing for so long is gone, too: closing waits for what was sent.
 _UNANSWERED_MS = 30_000
 #: M_ARENA_MAX, M_MMAP_THRESHOLD and M_TRIM_THRESHOLD of glibc's malloc.h.
@@ -75,8 +73,11 @@ class _Server(uvicorn.Server):
     """Ends the streams of events before it waits for what is still being answered."""
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self.config.app.state.feed.close()  # type: ignore[union-attr]
+        state = self.config.app.state  # type: ignore[union-attr]
+        state.feed.close()
         await super().shutdown(sockets)
+        if state.provider is not None:
+            state.provider.close()
 
 
 def build_server(
@@ -97,8 +98,8 @@ def server_config(
         ws="websockets-sansio",
         ws_max_size=MAX_MESSAGE_BYTES,
         ws_per_message_deflate=False,
-        ws_ping_interval=_PING_S,
-        ws_ping_timeout=_PING_S,
+        ws_ping_interval=PING_S,
+        ws_ping_timeout=PING_S,
         lifespan="off",
         log_config=None,
         access_log=False,

@@ -194,7 +194,7 @@ def live_line(process: LiveProcessRow) -> str:
         Mode.PREVIEW: "no room for more",
     }[process.room]
     lately = "" if process.p95_ms is None else f", 95 % of the frames within {process.p95_ms:.0f} ms"
-    return f"{process.name} is live: {sessions}, {room}, {process.frame_ms:.3g} ms a call of {process.model}{lately}"
+    return f"{process.name} is live: {sessions}, {room}, {process.call_ms:.3g} ms a call of {process.model}{lately}"
 
 
 def describe_beat(report: Mapping[str, Any] | None) -> str:

@@ -19,6 +19,8 @@ VERSION: Final = 1
 MAX_MESSAGE_BYTES: Final = 1 << 20
 #: A session that does not begin with `hello` within this time is closed.
 HELLO_S: Final = 10.0
+#: A side that answers no ping for so long is gone.
+PING_S: Final = 10.0
 
 #: Kind, flags, reserved, id, captured_at_ms, capture_ms, encode_ms; then one access unit or one JPEG.
 FRAME: Final = struct.Struct("<BBHIdff")
@@ -68,6 +70,11 @@ class CloseCode(IntEnum):
     REFUSED = 4003
     SIGNED_OUT = 4008
     PROTOCOL = 4009
+
+
+def closing_reason(reason: str) -> str:
+    """As much of a reason as a close frame holds: 123 bytes (RFC 6455)."""
+    return reason.encode()[:123].decode("utf-8", "ignore")
 
 
 @dataclass(frozen=True)

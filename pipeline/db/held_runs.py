@@ -63,7 +63,10 @@ def lock_held_runs(
 
 
 def take_back_chunks(connection: Connection, pass_id: UUID) -> None:
-    """Take back what was sent of a pass's runs and not begun: no worker begins it from now on."""
+    """Take back what was sent of a pass's runs and not begun: no worker begins it from now on.
+
+    Before its runs are held, as whoever commits a chunk locks it before its run.
+    """
     connection.execute(
         move_to(ChunkState.READY, queued_at=None).where(
             chunk.c.state == ChunkState.QUEUED, chunk.c.run_id == run.c.id, _open_runs(pass_id)
@@ -72,9 +75,7 @@ def take_back_chunks(connection: Connection, pass_id: UUID) -> None:
 
 
 def hold_runs(connection: Connection, pass_id: UUID) -> int:
-    """Have what a pass's runs have not begun wait for the next; what runs goes on. Returns how many are held."""
-    # Chunks before runs, as whoever commits one locks them.
-    take_back_chunks(connection, pass_id)
+    """Have a pass's runs, whose chunks were taken back, wait for the next; what runs goes on. Returns how many."""
     return connection.execute(update(run).where(_open_runs(pass_id)).values(held=True, chunk_limit=None)).rowcount
 
 

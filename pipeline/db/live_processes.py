@@ -27,7 +27,7 @@ class LiveProcess:
     Args:
         url: where `poseline web` reaches it, `ws://host:port`.
         machine: the id of this start of its machine.
-        frame_ms: what a call of the device takes, as measured lately.
+        call_ms: what a call of the device takes, as measured lately.
         p95_ms: of decoding, waiting and processing in the last seconds; None where nothing was analysed.
         foretold_ms: the same with one more session of every frame.
         room: what it would let in: `preview` is nothing.
@@ -41,7 +41,7 @@ class LiveProcess:
     version: str
     model: str
     device: str
-    frame_ms: float
+    call_ms: float
     p95_ms: float | None
     foretold_ms: float
     room: Mode

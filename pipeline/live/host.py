@@ -178,7 +178,7 @@ class Host:
             version=pipeline.__version__,
             model=self.engine.model.spec.full_name,
             device=self.engine.model.device.summary,
-            frame_ms=speed.call_ms,
+            call_ms=speed.call_ms,
             p95_ms=self.p95_ms(time.monotonic()),
             foretold_ms=foretell_p95_ms(speed, [*demands, Demand(None, math.inf, Mode.FULL, Mode.FULL)]),
             room=room_for(speed, budget_ms, demands),

@@ -9,12 +9,11 @@ from contextlib import suppress
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
-from pipeline.core.live_protocol import CloseCode
+from pipeline.core.live_protocol import CloseCode, closing_reason
 
 #: A client has fewer messages under way than this, or does not read.
 MOST_MESSAGES = 32
 SEND_S = 10.0
-_REASON_BYTES = 120  # RFC 6455: a close frame holds 123
 
 
 class Outbox:
@@ -74,7 +73,7 @@ class Outbox:
         """Close, reading on: the other side's answer comes after all that it has sent."""
         discarding = asyncio.create_task(_discard(self._socket))
         try:
-            await self._socket.close(code, shortened(reason))
+            await self._socket.close(code, closing_reason(reason))
         finally:
             discarding.cancel()
             await asyncio.wait([discarding])
@@ -89,8 +88,3 @@ async def _discard(socket: ServerConnection) -> None:
     with suppress(ConnectionClosed):
         while True:
             await socket.recv()
-
-
-def shortened(reason: str) -> str:
-    """A reason that fits a close frame."""
-    return reason.encode()[:_REASON_BYTES].decode("utf-8", "ignore")

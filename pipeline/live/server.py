@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
 
-from pipeline.core.live_protocol import MAX_MESSAGE_BYTES
+from pipeline.core.live_protocol import MAX_MESSAGE_BYTES, PING_S
 from pipeline.db.live_sessions import LiveSession
 from pipeline.errors import DeviceLost, PoselineError, in_one_line
 from pipeline.inference.engines.placement import Placement
@@ -36,8 +36,6 @@ log = get_logger(__name__)
 PATH = "/live"
 HEALTH = "/health"
 _SCHEME = "ticket "
-#: A side that answers no ping for so long is gone.
-PING_S = 10.0
 _GPU_SLOTS = 2
 #: On an H100 a call with 8 images of the bundled model takes 13 ms, one with 32 takes 40 (docs/models.md).
 _MOST_IMAGES = 8

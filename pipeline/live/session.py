@@ -247,7 +247,7 @@ class Session:
             skeleton=[list(pair) for pair in model.spec.skeleton],
             credits=CREDITS,
             budget_ms=host.settings.live_budget_ms,
-            frame_ms=round(host.engine.call_ms, 2),
+            call_ms=round(host.engine.call_ms, 2),
             every_ms=self._every_ms,
         )
 

@@ -19,10 +19,10 @@ _MODULE = "pipeline.services.preview.process"
 
 
 def draw_apart(system: System, run_id: UUID, to: Path, *, team: str) -> tuple[str, ...]:
-    """Write a run's annotated video (`.mp4`), contact sheet (`.png`) or thumbnail (`.jpg`). Returns what is different.
+    """Write a run's annotated video (`.mp4`) or contact sheet (`.png`). Returns what is different.
 
     Raises:
-        PoselineError: as `preview_run` and `draw_thumbnail`; or the process ended by itself.
+        PoselineError: as `preview_run`; or the process ended by itself.
     """
     request = {"settings": system.settings.handed_on(), "run_id": str(run_id), "to": str(to), "team": team}
     try:

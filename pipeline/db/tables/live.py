@@ -31,7 +31,7 @@ live_process = Table(
     Column("version", Text, nullable=False),
     Column("model", Text, nullable=False),
     Column("device", Text, nullable=False),
-    Column("frame_ms", REAL, nullable=False),
+    Column("call_ms", REAL, nullable=False),
     Column("p95_ms", REAL),
     Column("foretold_ms", REAL, nullable=False),
     Column("room", Text, nullable=False),

@@ -1,4 +1,5 @@
-"""Batch work gives way to live sessions on the same machine: it computes for a fifth of the time while any is open.
+"""Batch work gives way to live sessions on the same machine: it computes for about a fifth of the
+time while any is open.
 
 It never stops altogether, and its leases go on.
 """

@@ -15,7 +15,7 @@ from uuid import UUID
 
 from pipeline.errors import PoselineError
 from pipeline.logs import configure_logs
-from pipeline.services.preview.request import draw_thumbnail, preview_run
+from pipeline.services.preview.request import preview_run
 from pipeline.services.system import build_system
 from pipeline.settings import Settings
 from pipeline.video.lockdown import die_with_parent
@@ -36,9 +36,6 @@ def main(parent_pid: int) -> None:
 def _draw(request: dict[str, Any]) -> tuple[str, ...]:
     run_id, to, team = UUID(request["run_id"]), Path(request["to"]), request["team"]
     with closing(build_system(Settings.received(request["settings"]))) as system:
-        if to.suffix == ".jpg":
-            to.write_bytes(draw_thumbnail(system, run_id, team=team))
-            return ()
         return preview_run(system, run_id, to, team=team).notes
 
 

@@ -180,7 +180,7 @@ def test_frames_beyond_credits_are_not_taken(place: Place) -> None:
 
 def test_a_client_that_is_gone_without_a_word_is_found(team_of_its_own: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     place = team_of_its_own
-    monkeypatch.setattr(pipeline.api.server, "_PING_S", 0.3)
+    monkeypatch.setattr(pipeline.api.server, "PING_S", 0.3)
     noted = "SELECT reason FROM live_session WHERE team_id = :team AND counts IS NOT NULL"
     with (
         served(place.system) as origin,

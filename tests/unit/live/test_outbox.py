@@ -45,7 +45,7 @@ def test_messages_keep_their_order_and_the_last_one_is_sent_before_the_end() -> 
             with pytest.raises(ConnectionClosed):
                 await client.recv()
             assert got == [str(number) for number in range(20)]
-            assert (client.close_code, client.close_reason) == (4000, "x" * 120)
+            assert (client.close_code, client.close_reason) == (4000, "x" * 123)
 
     asyncio.run(use())
     assert took_s[0] < 5

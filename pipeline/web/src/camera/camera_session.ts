@@ -1,20 +1,10 @@
 /** All that goes on while the page of the camera is open; the page shows its signals. */
 
-import { batch, signal } from "@preact/signals";
+import { batch, computed, signal } from "@preact/signals";
 import { messageOf } from "../api.ts";
-import {
-  type CameraChoice,
-  capabilitiesOf,
-  type Delivered,
-  deliveredBy,
-  frames,
-  listCameras,
-  openCamera,
-  trackOf,
-} from "./camera.ts";
-import { CAMERA_ENDED, cameraTrouble } from "./camera_trouble.ts";
-import { readChoice, rememberChoice } from "./choice.ts";
-import { type Battery, followBattery, freeBytes, keepScreenOn } from "./device_state.ts";
+import type { CameraChoice, CameraFrame } from "./camera.ts";
+import { ChosenCamera } from "./chosen_camera.ts";
+import { type Battery, followBattery, freeBytes } from "./device_state.ts";
 import { bitRateFor, minutesFor } from "./figures/room.ts";
 import type { Told } from "./hints/hint.ts";
 import { Hints } from "./hints/hints.ts";
@@ -29,16 +19,7 @@ import { Watch } from "./watch.ts";
 const TELL_MS = 500;
 /** Asking how much room there is takes the browser some time. */
 const ROOM_MS = 10_000;
-
-export type CameraState =
-  | { readonly kind: "off" | "opening" }
-  | { readonly kind: "trouble"; readonly text: string }
-  | {
-      readonly kind: "on";
-      readonly stream: MediaStream;
-      readonly delivered: Delivered;
-      readonly can: MediaTrackCapabilities;
-    };
+const USUAL_SHAPE = { width: 16, height: 9 };
 
 export type ModelState =
   | { readonly kind: "loading"; readonly loaded: number; readonly total: number }
@@ -46,13 +27,8 @@ export type ModelState =
   | { readonly kind: "failed"; readonly reason: string };
 
 export class CameraSession {
-  readonly camera = signal<CameraState>({ kind: "off" });
   readonly model = signal<ModelState>({ kind: "loading", loaded: 0, total: 0 });
-  readonly cameras = signal<readonly MediaDeviceInfo[]>([]);
-  readonly choice = signal<CameraChoice>(readChoice());
   readonly hints = signal<readonly Told[]>([]);
-  /** Of the frames that came: width and height in px. */
-  readonly size = signal({ width: 16, height: 9 });
   /** Counts how often the numbers were gathered, so that what shows them is drawn again. */
   readonly told = signal(0);
   /** The camera's roll, as the level says it. */
@@ -64,14 +40,21 @@ export class CameraSession {
   found = 0;
 
   private readonly watch = new Watch();
+  private readonly source = new ChosenCamera(
+    (frame) => this.came(frame),
+    () => this.forget(),
+  );
+  readonly camera = this.source.state;
+  readonly cameras = this.source.cameras;
+  readonly choice = this.source.choice;
+  /** Of the frames that came: width and height in px; a usual shape before the first. */
+  readonly size = computed(() => (this.source.size.value.width ? this.source.size.value : USUAL_SHAPE));
   private readonly judge = new Hints();
   private readonly closed = new AbortController();
   private loop: PreviewLoop | undefined;
   private pose: PreviewModel | undefined;
   private battery: Battery | undefined;
   private free: number | undefined;
-  private turnOff: () => void = () => undefined;
-  private opened = 0;
 
   constructor() {
     const ends = [followBattery((battery) => (this.battery = battery))];
@@ -100,41 +83,16 @@ export class CameraSession {
     loop.onFailed = (reason) => this.failed(reason);
   }
 
-  /** Open the camera that is chosen, instead of one that is open. */
-  async open(): Promise<void> {
-    const opening = ++this.opened;
-    this.turnOff();
-    this.camera.value = { kind: "opening" };
-    try {
-      const stream = await openCamera(this.choice.value);
-      if (opening !== this.opened || this.closed.signal.aborted) {
-        stop(stream);
-        return;
-      }
-      this.begin(stream);
-      this.cameras.value = await listCameras();
-    } catch (error) {
-      if (opening === this.opened) {
-        this.hints.value = [];
-        this.camera.value = { kind: "trouble", text: cameraTrouble(error, window.isSecureContext) };
-      }
-    }
+  open(): Promise<void> {
+    return this.source.open();
   }
 
-  /** Choose something else of the camera; an open one is opened anew. */
   choose(change: Partial<CameraChoice>): void {
-    this.choice.value = { ...this.choice.value, ...change };
-    rememberChoice(this.choice.value);
-    if (this.camera.value.kind !== "off") {
-      void this.open();
-    }
+    this.source.choose(change);
   }
 
   off(): void {
-    this.opened++;
-    this.turnOff();
-    this.hints.value = [];
-    this.camera.value = { kind: "off" };
+    this.source.off();
   }
 
   close(): void {
@@ -146,36 +104,19 @@ export class CameraSession {
     this.pose?.close();
   }
 
-  private begin(stream: MediaStream): void {
-    const track = trackOf(stream);
+  private came(frame: CameraFrame): void {
+    this.watch.came(frame);
+    if (this.loop) {
+      this.loop.offer(frame);
+    } else {
+      frame.frame.close();
+    }
+  }
+
+  private forget(): void {
     this.watch.forget();
     this.times.clear();
-    const ends = [
-      frames(stream, (frame) => {
-        this.watch.came(frame);
-        if (frame.width !== this.size.value.width || frame.height !== this.size.value.height) {
-          batch(() => {
-            this.size.value = { width: frame.width, height: frame.height };
-            this.camera.value = { kind: "on", stream, delivered: deliveredBy(track), can: capabilitiesOf(track) };
-          });
-        }
-        this.loop?.offer(frame);
-      }),
-      keepScreenOn(),
-      () => stop(stream),
-    ];
-    this.turnOff = () => {
-      this.turnOff = () => undefined;
-      for (const end of ends) {
-        end();
-      }
-    };
-    track.addEventListener("ended", () => {
-      this.turnOff();
-      this.hints.value = [];
-      this.camera.value = { kind: "trouble", text: CAMERA_ENDED };
-    });
-    this.camera.value = { kind: "on", stream, delivered: deliveredBy(track), can: capabilitiesOf(track) };
+    this.hints.value = [];
   }
 
   private async loadModel(): Promise<void> {
@@ -232,11 +173,5 @@ export class CameraSession {
       );
       this.told.value++;
     });
-  }
-}
-
-function stop(stream: MediaStream): void {
-  for (const track of stream.getTracks()) {
-    track.stop();
   }
 }

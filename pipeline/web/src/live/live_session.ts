@@ -4,6 +4,7 @@ import { signal } from "@preact/signals";
 import { messageOf } from "../api.ts";
 import type { CameraFrame } from "../camera/camera.ts";
 import type { ModelState } from "../camera/camera_session.ts";
+import { ChosenCamera } from "../camera/chosen_camera.ts";
 import { PreviewLoop, WHOLE } from "../camera/preview_loop.ts";
 import { loadPreviewModel, type Preview, type PreviewModel } from "../camera/preview_model.ts";
 import { StageTimes } from "../camera/stage_times.ts";
@@ -12,7 +13,6 @@ import { AgreementMeter } from "./agreement.ts";
 import type { Held, LiveConnection } from "./connection.ts";
 import { clear, drawBoth, drawLayer, drawResult } from "./draw.ts";
 import { LiveLink } from "./link.ts";
-import { LiveCamera } from "./live_camera.ts";
 import { hybridEveryMs } from "./pace.ts";
 import type { Mode, Ready, Result } from "./protocol.ts";
 import { stageTimes } from "./stages.ts";
@@ -32,7 +32,7 @@ const LAYER_MS = 6000;
 const TRIP_SHARE = 0.3;
 
 export class LiveSession {
-  readonly camera: LiveCamera;
+  readonly camera: ChosenCamera;
   readonly link: LiveLink;
   readonly chosen = signal<Mode>("full");
   readonly model = signal<ModelState | undefined>(undefined);
@@ -65,7 +65,7 @@ export class LiveSession {
   private readonly closed = new AbortController();
 
   constructor(team: string) {
-    this.camera = new LiveCamera((frame) => this.take(frame));
+    this.camera = new ChosenCamera((frame) => this.take(frame));
     this.link = new LiveLink(team, {
       ready: (ready) => this.begun(ready),
       changed: () => this.serverTimes.clear(),
@@ -121,7 +121,7 @@ export class LiveSession {
     if (mode === "preview") {
       this.link.end();
       this.forgetLayer();
-    } else if (this.camera.camera.value.kind === "on" && before !== mode) {
+    } else if (this.camera.state.value.kind === "on" && before !== mode) {
       this.connect();
     }
   }
@@ -129,7 +129,7 @@ export class LiveSession {
   /** Ask the server anew, after it refused or ended the session. */
   connect(): void {
     const mode = this.chosen.value;
-    const { size, choice, camera } = this.camera;
+    const { size, choice, state: camera } = this.camera;
     if (mode !== "preview" && size.value.width > 0 && camera.value.kind === "on") {
       const fps = camera.value.delivered.frameRate ?? choice.value.frameRate;
       this.link.begin(mode, { size: size.value, fps: Math.min(240, Math.max(1, Math.round(fps))) });
@@ -268,7 +268,7 @@ export class LiveSession {
     if (this.layerAtMs !== undefined && performance.now() - this.layerAtMs > LAYER_MS) {
       this.forgetLayer();
     }
-    if (this.camera.camera.value.kind === "on") {
+    if (this.camera.state.value.kind === "on") {
       this.told.value++;
     }
   }

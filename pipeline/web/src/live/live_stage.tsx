@@ -16,7 +16,7 @@ export function LiveStage({ session, children }: { session: LiveSession; childre
   void session.told.value;
   const { width, height } = session.camera.size.value;
   const shape = width && height ? width / height : 16 / 9;
-  const isOn = session.camera.camera.value.kind === "on";
+  const isOn = session.camera.state.value.kind === "on";
   const { shown } = session;
   const showsResult = shown === "full" && session.hasResult;
   return (

@@ -59,7 +59,7 @@ export interface Ready {
   readonly skeleton: readonly (readonly [number, number])[];
   readonly credits: number;
   readonly budget_ms: number;
-  readonly frame_ms: number;
+  readonly call_ms: number;
   readonly every_ms: number | null;
 }
 

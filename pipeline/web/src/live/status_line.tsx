@@ -72,7 +72,7 @@ function Open({ session }: { session: LiveSession }) {
       )}
       <Line>
         {text}
-        {ready && ` ${ready.model}, ${ready.device}, ${Math.round(ready.frame_ms)} ms a frame.`}
+        {ready && ` ${ready.model}, ${ready.device}, ${Math.round(ready.call_ms)} ms a call.`}
       </Line>
     </>
   );

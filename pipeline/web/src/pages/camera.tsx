@@ -13,6 +13,7 @@ import { lastTeam, me } from "../session.ts";
 import { formatBytes } from "../upload/speed.ts";
 import "../upload/upload.css";
 import "../camera/camera.css";
+import "../camera/invite.css";
 
 /** Set a camera up, and film. Once it is ready it needs no network, and until something is uploaded no account. */
 export default function CameraPage() {

@@ -19,6 +19,7 @@ import type { Detail } from "../player/overlay.ts";
 import { includes, type Team } from "../session.ts";
 import { formatBytes } from "../upload/speed.ts";
 import "../live/live.css";
+import "../camera/invite.css";
 
 /** Poses while the camera films: found on this device, by the server, or by both. */
 export default function LivePage({ team }: PageProps) {
@@ -46,7 +47,7 @@ export default function LivePage({ team }: PageProps) {
 function Live({ team }: { team: Team }) {
   const [session] = useState(() => new LiveSession(team.id));
   useEffect(() => () => session.close(), [session]);
-  const camera = session.camera.camera.value;
+  const camera = session.camera.state.value;
   const isOn = camera.kind === "on";
   const { shown } = session;
   return (
@@ -54,7 +55,7 @@ function Live({ team }: { team: Team }) {
       <ModeChoice mode={session.chosen.value} onChoose={(mode) => session.choose(mode)} />
       <LiveStage session={session}>
         {!isOn && (
-          <div class="live-invite">
+          <div class="invite">
             {camera.kind === "trouble" && <p role="alert">{camera.text}</p>}
             <button
               type="button"
@@ -115,7 +116,7 @@ function Live({ team }: { team: Team }) {
 function cameraOf({ camera }: LiveSession) {
   const { choice, cameras } = camera;
   const choose = (change: Parameters<typeof camera.choose>[0]) => camera.choose(change);
-  return { camera: camera.camera, cameras, choice, choose };
+  return { camera: camera.state, cameras, choice, choose };
 }
 
 function DetailChoice({ session }: { session: LiveSession }) {
