@@ -50,12 +50,16 @@ class Attempt:
             TooManyAttempts: too many failed before.
         """
         with transaction(self._system.engine) as connection:
-            if wait_s := blocked_s(connection, list(self._subjects.values())):
+            # Counting locks the rows, so that each attempt sees what those before it have blocked.
+            over = {
+                subject: count_attempt(connection, subject, _FORGET_S) - _FREE[kind]
+                for kind, subject in self._subjects.items()
+            }
+            if wait_s := blocked_s(connection, list(over)):
                 raise TooManyAttempts(wait_s)
-            for kind, subject in self._subjects.items():
-                over = count_attempt(connection, subject, _FORGET_S) - _FREE[kind]
-                if over > 0:
-                    block(connection, subject, min(2.0 ** (over - 1), _LONGEST_WAIT_S))
+            for subject, failures in over.items():
+                if failures > 0:
+                    block(connection, subject, min(2.0 ** (failures - 1), _LONGEST_WAIT_S))
 
     def take_back(self) -> None:
         """It did not fail: forget it, and what failed for this account before."""

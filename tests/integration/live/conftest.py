@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -65,5 +65,5 @@ def place(servers: Path, template: str, tmp_path_factory: pytest.TempPathFactory
 @pytest.fixture
 def team_of_its_own(place: Place) -> Place:
     """The same with a team that no other test uses."""
-    name = f"team {id(object())}"
+    name = f"team {uuid4()}"
     return replace(place, team=make_team(place.system, name), key=make_key(place.system, name))
