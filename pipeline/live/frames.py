@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from pipeline.core.live_pace import Pace
 from pipeline.core.live_protocol import BadMessage, Codec, Frame, Hello, Mode, to_text
 from pipeline.core.live_results import Fate, Result
 from pipeline.live.camera_thread import SESSION_OVER, CameraThread, Listener, Received
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
 #: Frames that a client may have under way: one that is analysed, and the next.
 CREDITS = 2
-#: Of a hybrid session's interval: what comes sooner after a frame is one too many.
-_SOONEST = 0.5
 
 
 @dataclass
@@ -72,6 +71,7 @@ class Frames:
         self, host: Host, session_id: object, hello: Hello, sender: Sender, on_broken: Callable[[str], None]
     ) -> None:
         self.counts = Counts()
+        self.pace = Pace(hello.fps, time.monotonic())
         self._host = host
         self._session_id = session_id
         self._is_video = hello.codec is Codec.H264
@@ -80,7 +80,6 @@ class Frames:
         self._open: dict[int, Received] = {}
         self._all_answered = asyncio.Event()
         self._last_id = -1
-        self._taken_s = 0.0
         self._skips_to_keyframe = False
         tell = Listener(
             picture=self._offer,
@@ -110,8 +109,7 @@ class Frames:
         self.counts.received += 1
         received = self._open[frame.id] = Received(frame.id, frame.captured_at_ms, received_s)
         self._all_answered.clear()
-        soonest_s = self._taken_s + _SOONEST * every_ms / 1000
-        if mode is Mode.HYBRID and received_s < soonest_s:
+        if not self.pace.has_room(received_s, mode, every_ms):
             self._skips_to_keyframe = self._is_video
             self._settle(received, Fate.SUPERSEDED)
         elif self._skips_to_keyframe and not frame.keyframe:
@@ -119,7 +117,7 @@ class Frames:
             self._settle(received, Fate.SUPERSEDED)
         else:
             self._skips_to_keyframe = False
-            self._taken_s = received_s
+            self.pace.take(received_s)
             self._camera.take(received, frame)
 
     async def answer_all(self, within_s: float) -> None:

@@ -7,12 +7,12 @@ import math
 import os
 import time
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 import pipeline
-from pipeline.core.live_admission import Demand, Governor, Speed, foretell_p95_ms, may_enter, room_for
+from pipeline.core.live_admission import HYBRID_EVERY_MS, Demand, Governor, Speed, foretell_p95_ms, may_enter, room_for
 from pipeline.core.live_protocol import CloseCode, Mode
 from pipeline.core.live_results import Fate
 from pipeline.db.live_processes import REPORT_EVERY_S, LiveProcess
@@ -116,8 +116,7 @@ class Host:
     def may_have(self, session: Session, mode: Mode) -> bool:
         """Whether a session that is here may have another mode."""
         others = [other.demand for other in self.sessions.values() if other is not session]
-        wanted = session.demand
-        again = type(wanted)(wanted.id, wanted.begun_at_s, wanted.wanted, mode, wanted.fps)
+        again = replace(session.demand, mode=mode, every_ms=HYBRID_EVERY_MS, sent_fps=0.0)
         return may_enter(self.speed, self.settings.live_budget_ms, others, again)
 
     def leave(self, session: Session) -> None:

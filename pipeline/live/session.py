@@ -82,7 +82,8 @@ class Session:
     def demand(self) -> Demand:
         """What this session sends."""
         fps = self._hello.fps if self._hello is not None else 30.0
-        return Demand(self.row.id, self.begun_s, self.wanted, self.mode, fps, self.every_ms)
+        sent_fps = 0.0 if self._frames is None else self._frames.pace.sent_fps(time.monotonic())
+        return Demand(self.row.id, self.begun_s, self.wanted, self.mode, fps, self.every_ms, sent_fps)
 
     async def run(self) -> None:
         """Serve the client until the session ends, and say why it did."""
@@ -109,13 +110,18 @@ class Session:
             self._outbox.put(to_text("mode", mode=Mode.PREVIEW, every_ms=None, reason="this server is overloaded"))
             self.end(CloseCode.OVERLOAD, "this server is overloaded; the preview goes on without it")
             return
-        self.mode, self.every_ms = change.mode, change.every_ms
+        self._take_up(change.mode, change.every_ms)
         reason = (
             "this server is overloaded: it analyses fewer frames of this session"
             if change.why == "overload"
             else "this server has room again"
         )
         self._outbox.put(to_text("mode", mode=self.mode, every_ms=self._every_ms, reason=reason))
+
+    def _take_up(self, mode: Mode, every_ms: int) -> None:
+        self.mode, self.every_ms = mode, every_ms
+        if self._frames is not None:
+            self._frames.pace.forget(time.monotonic())
 
     @property
     def _every_ms(self) -> int | None:
@@ -202,7 +208,7 @@ class Session:
         reason = "you asked for it"
         if mode is not self.mode:
             if mode is Mode.HYBRID or self._host.may_have(self, mode):
-                self.mode, self.every_ms = mode, HYBRID_EVERY_MS
+                self._take_up(mode, HYBRID_EVERY_MS)
             else:
                 reason = "this server has no room for every frame of this session now; it begins when there is"
         self._outbox.put(to_text("mode", mode=self.mode, every_ms=self._every_ms, reason=reason))

@@ -131,6 +131,39 @@ def test_overload_takes_from_the_newest_and_head_room_gives_back(hasty: None, sl
     asyncio.run(use())
 
 
+def test_who_sends_more_than_it_declared_pays_for_it_and_not_those_beside_it(
+    hasty: None, slowed: tuple[Slowed, Door]
+) -> None:
+    model, door = slowed
+
+    async def use() -> None:
+        async with live_client(*door) as liar, live_client(*door) as honest:
+            await liar.begin(hello(fps=2.0))
+            await honest.begin(hello(fps=20.0))
+            cameras = [
+                asyncio.create_task(each.stream(JpegCamera(), range(1, 60_000), fps=20)) for each in (liar, honest)
+            ]
+            # What it may send in a burst goes first; it came in before the other, whom overload would take from else.
+            await liar.until(lambda: liar.fates()["superseded"] > 45)
+            model.takes_s = 0.18
+            await liar.until(lambda: modes(liar) == ["hybrid"])
+            assert modes(honest) == []
+            model.takes_s = 0.0
+            for camera in cameras:
+                camera.cancel()
+            await asyncio.wait(cameras)
+            for each in (liar, honest):
+                await each.answered()
+                summary = await each.bye()
+                assert each.fates().items() <= summary.items()
+                assert summary["failed"] == 0
+            fates = liar.fates()
+            assert fates["analysed"] < fates["received"] / 3
+            assert honest.fates()["analysed"] > 2 * fates["analysed"]
+
+    asyncio.run(use())
+
+
 def test_who_does_not_fit_is_offered_less(hasty: None, slowed: tuple[Slowed, Door]) -> None:
     model, door = slowed
     model.takes_s = 0.06
