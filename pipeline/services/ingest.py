@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -73,13 +74,24 @@ def _read(system: System, video: VideoRow, heartbeat: LeaseHeartbeat) -> Indexed
     if not video.source.size_bytes:
         raise VideoRejected("the file is empty; upload it again")
 
+    begun_s = time.monotonic()
+
     def on_bytes(count: int) -> None:
+        nonlocal begun_s
         heartbeat.advance(count)
         heartbeat.check()
+        heartbeat.interrupted.wait(system.rest_s(time.monotonic() - begun_s))
+        begun_s = time.monotonic()
 
     with local_copy(system, video.source, on_bytes) as copy:
         try:
-            info = probe(copy.bytes, limits, interrupted=heartbeat.interrupted, on_tick=heartbeat.note_alive)
+            info = probe(
+                copy.bytes,
+                limits,
+                interrupted=heartbeat.interrupted,
+                on_tick=heartbeat.note_alive,
+                rest_s=system.rest_s,
+            )
         except (VideoRejected, DecodeFailed):
             _check_undamaged(video, copy)  # else the upload is what is wrong
             raise
