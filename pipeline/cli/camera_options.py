@@ -15,7 +15,7 @@ from pipeline.errors import UsageError
 from pipeline.services.teams import DEFAULT_TEAM
 
 #: Of the live process itself.
-_PROCESS = ("port", "address", "device", "slots", "threads", "name")
+_PROCESS = ("port", "address", "device", "slots", "threads", "lazy", "name")
 _CAMERA = ("team", "speed", "codec", "mode", "side", "out")
 _LONGEST_PX = 640
 

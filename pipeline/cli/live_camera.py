@@ -55,6 +55,7 @@ def run_camera(console: Console, wanted: Wanted) -> None:
                     lambda picture, keyframe: encoder.encode(picture.image, keyframe=keyframe),
                     speed=wanted.speed,
                     stop=stop,
+                    on_starting=lambda reason: console.progress(f"waiting: {reason}"),
                     on_ready=lambda ready: _print_ready(console, ready, camera),
                     on_answer=poses.write,
                     on_second=lambda second: _print_second(console, second),

@@ -19,6 +19,8 @@ VERSION: Final = 1
 MAX_MESSAGE_BYTES: Final = 1 << 20
 #: A session that does not begin with `hello` within this time is closed.
 HELLO_S: Final = 10.0
+#: A server that has to load its model says `starting`, and then takes this long at most.
+STARTING_S: Final = 120.0
 #: A side that answers no ping for so long is gone.
 PING_S: Final = 10.0
 

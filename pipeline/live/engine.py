@@ -14,13 +14,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import cycle, islice
+from typing import TYPE_CHECKING
 
 from pipeline.core.letterbox import Image
 from pipeline.core.poses import FramePoses
 from pipeline.errors import DeviceUnavailable, InvalidOutput, InvalidWeights
-from pipeline.inference.golden.reference import golden_inputs
-from pipeline.inference.pose_model import PoseModel
 from pipeline.logs import get_logger
+
+if TYPE_CHECKING:
+    from pipeline.inference.pose_model import PoseModel
 
 log = get_logger(__name__)
 
@@ -139,6 +141,8 @@ class Engine:
     @cached_property
     def _trials(self) -> Iterator[tuple[Image, float]]:
         """Pictures of people, again and again: the time of two-stage models grows with their number."""
+        from pipeline.inference.golden.reference import golden_inputs  # noqa: PLC0415 - the engines' libraries
+
         return cycle(golden_inputs(self.model.spec.side_px))
 
     def _run(self) -> None:

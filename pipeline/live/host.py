@@ -8,6 +8,7 @@ import os
 import time
 from collections import deque
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 import numpy as np
 
@@ -17,12 +18,20 @@ from pipeline.core.live_protocol import CloseCode, Mode
 from pipeline.core.live_results import Fate
 from pipeline.db.live_processes import REPORT_EVERY_S, LiveProcess
 from pipeline.db.live_sessions import LiveSession
-from pipeline.errors import PoselineError
+from pipeline.errors import PoselineError, in_one_line
 from pipeline.live.camera_thread import Received
 from pipeline.live.engine import Engine
+from pipeline.live.engine_source import EngineSource
+from pipeline.live.options import Options
 from pipeline.live.session import Session
 from pipeline.logs import get_logger
-from pipeline.services.live.processes import end_session, remove_process, report_process, take_session
+from pipeline.services.live.processes import (
+    end_session,
+    register_process,
+    remove_process,
+    report_process,
+    take_session,
+)
 from pipeline.services.live.yielding import machine_id
 from pipeline.services.system import System
 from pipeline.settings import Settings
@@ -52,17 +61,19 @@ class Host:
     """The sessions of one process. Everything is called in the event loop.
 
     Args:
-        name: of the process.
-        url: where `poseline web` reaches it.
+        source: gives the engine of all of them.
     """
 
-    def __init__(self, system: System, engine: Engine, name: str, url: str) -> None:
-        self.engine = engine
-        self.name = name
+    def __init__(self, system: System, source: EngineSource, options: Options) -> None:
+        self.source = source
+        self.name = options.name
         self.sessions: dict[object, Session] = {}
         self.draining = False
         self._system = system
-        self._url = url
+        self._options = options
+        self._registered: datetime | None = None
+        self._has_name = True
+        self._reporting = asyncio.Lock()
         self._decode_ms = _USUAL_DECODE_MS
         self._lately: deque[tuple[float, float]] = deque()
         self._measuring = asyncio.Lock()
@@ -75,16 +86,26 @@ class Host:
         return self._system.settings
 
     @property
+    def engine(self) -> Engine:
+        """The engine, once a session has asked for it."""
+        assert self.source.engine is not None
+        return self.source.engine
+
+    @property
     def speed(self) -> Speed:
         """What this process can do, as measured lately."""
         engine = self.engine
         return Speed(engine.call_ms, engine.model.batch, engine.slots, self._decode_ms)
 
     async def enter(self, session: Session) -> Refused | None:
-        """Let a session in; else why not.
+        """Let a session in; else why not. The first one has the model loaded, if it is not.
 
         What was measured while nobody was here may be old, or of a busy moment; the first one is not refused for that.
         """
+        try:
+            await self.source.get()
+        except PoselineError as error:
+            return Refused(f"the server's model cannot be loaded: {in_one_line(error)}", Mode.PREVIEW)
         refused = self._enter(session)
         if refused is None or self.draining or self.sessions:
             return refused
@@ -146,6 +167,8 @@ class Host:
                 log.exception("live_not_governed")
 
     def _govern_once(self) -> None:
+        if self.source.engine is None:
+            return
         self.engine.try_out()
         now_s = time.monotonic()
         demands = [session.demand for session in self.sessions.values()]
@@ -166,26 +189,48 @@ class Host:
             await asyncio.sleep(REPORT_EVERY_S)
 
     async def report_now(self) -> None:
-        """Report once."""
-        speed, demands = self.speed, [session.demand for session in self.sessions.values()]
-        budget_ms = self.settings.live_budget_ms
-        process = LiveProcess(
+        """Report once, unless this process takes no more sessions."""
+        async with self._reporting:
+            if self.draining:
+                return
+            process, open_ids = self._process(), [session.row.id for session in self.sessions.values()]
+            if self._registered is None:
+                self._registered = await asyncio.to_thread(register_process, self._system, process)
+                return
+            given = (self._system, process, self._registered, open_ids)
+            has_name = await asyncio.to_thread(report_process, *given)
+            if self._has_name and not has_name:
+                log.warning("live_name_taken", name=self.name, fix="give each live process a --name of its own")
+            self._has_name = has_name
+
+    def _process(self) -> LiveProcess:
+        """What is to be reported."""
+        facts = LiveProcess(
             name=self.name,
-            url=self._url,
+            url=self._options.url,
             machine=machine_id(),
             pid=os.getpid(),
             version=pipeline.__version__,
-            model=self.engine.model.spec.full_name,
+            model=self.source.model,
+            device=self._options.device,
+            call_ms=0.0,
+            p95_ms=None,
+            foretold_ms=self.settings.live_budget_ms,
+            room=Mode.FULL,
+            sessions=0,
+        )
+        if self.source.engine is None:  # asked after those that are known to have room
+            return facts
+        speed, demands = self.speed, [session.demand for session in self.sessions.values()]
+        return replace(
+            facts,
             device=self.engine.model.device.summary,
             call_ms=speed.call_ms,
             p95_ms=self.p95_ms(time.monotonic()),
             foretold_ms=foretell_p95_ms(speed, [*demands, Demand(None, math.inf, Mode.FULL, Mode.FULL)]),
-            room=room_for(speed, budget_ms, demands),
+            room=room_for(speed, self.settings.live_budget_ms, demands),
             sessions=len(demands),
         )
-        open_ids = [session.row.id for session in self.sessions.values()]
-        if not self.draining:
-            await asyncio.to_thread(report_process, self._system, process, open_ids)
 
     async def admit(self, ticket: str) -> LiveSession | None:
         """The session that a ticket is for."""
@@ -206,10 +251,12 @@ class Host:
         self.draining = True
         for session in list(self.sessions.values()):
             session.end(CloseCode.RESTARTS, "this live process stops; connect again")
-        try:
-            await asyncio.to_thread(remove_process, self._system, self.name)
-        except PoselineError as error:
-            log.warning("live_not_removed", reason=error.message)
+        async with self._reporting:  # a report that is under way must not put it there again
+            try:
+                if self._registered is not None:
+                    await asyncio.to_thread(remove_process, self._system, self.name, self._registered)
+            except PoselineError as error:
+                log.warning("live_not_removed", reason=error.message)
         until_s = time.monotonic() + _DRAIN_S
         while self.sessions and time.monotonic() < until_s:
             await asyncio.sleep(0.02)

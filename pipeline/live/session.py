@@ -130,6 +130,8 @@ class Session:
     async def _serve(self) -> None:
         hello = await self._receive_hello()
         self._hello, self.mode, self.wanted = hello, hello.mode, hello.mode
+        if self._host.source.engine is None:
+            self._outbox.put(to_text("starting", reason="the server loads its model, which takes some seconds"))
         if (refused := await self._host.enter(self)) is not None:
             self.reason = refused.reason
             self._outbox.put(to_text("refused", reason=refused.reason, offer=refused.offer))

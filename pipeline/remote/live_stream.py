@@ -13,7 +13,7 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 from pipeline.core.live_latency import BUDGET_MS, Spread, spreads_of
 from pipeline.core.live_protocol import Hello
 from pipeline.core.live_results import Fate
-from pipeline.remote.live import LiveSession
+from pipeline.remote.live import CameraSession
 from pipeline.remote.live_door import Way, open_live
 from pipeline.remote.live_fates import Fates
 from pipeline.remote.live_frames import Answer, Encode
@@ -23,7 +23,7 @@ _SECOND_S: Final = 1.0
 _KEPT: Final = 54_000
 
 
-class Picture(Protocol):
+class TimedPicture(Protocol):
     """One picture of a camera."""
 
     @property
@@ -35,7 +35,7 @@ class Picture(Protocol):
         """When it is to be shown, from the first one on; None where it comes when it is captured."""
 
 
-C = TypeVar("C", bound=Picture)
+C = TypeVar("C", bound=TimedPicture)
 
 
 @dataclass(frozen=True)
@@ -117,6 +117,7 @@ async def stream(
     *,
     speed: float = 1.0,
     stop: asyncio.Event | None = None,
+    on_starting: Callable[[str], None] = lambda _: None,
     on_ready: Callable[[Mapping[str, Any]], None] = lambda _: None,
     on_answer: Callable[[Answer[C]], None] = lambda _: None,
     on_second: Callable[[Second], None] = lambda _: None,
@@ -125,6 +126,7 @@ async def stream(
 
     Args:
         speed: of a file, such as 2 for twice as fast.
+        on_starting: called with the reason where the server takes a while before it takes frames.
         on_ready: called with the server's first message.
         on_answer: called with what became of each frame that was sent.
         on_second: called once a second.
@@ -135,7 +137,7 @@ async def stream(
         PoselineError: as it says.
     """
     stop, tally = stop or asyncio.Event(), _Tally(on_answer)
-    async with open_live(ways, hello, encode, tally.take) as session:
+    async with open_live(ways, hello, encode, tally.take, on_starting) as session:
         on_ready(session.ready)
         begun_s = time.monotonic()
         watching = asyncio.create_task(_watch(session, tally, begun_s, on_second))
@@ -159,7 +161,7 @@ async def stream(
 
 
 async def _watch(
-    session: LiveSession[C], tally: _Tally[C], begun_s: float, on_second: Callable[[Second], None]
+    session: CameraSession[C], tally: _Tally[C], begun_s: float, on_second: Callable[[Second], None]
 ) -> None:
     before_s = begun_s
     while True:
@@ -169,7 +171,7 @@ async def _watch(
         before_s = now_s
 
 
-async def _play(session: LiveSession[C], pictures: Iterator[C], speed: float, stop: asyncio.Event) -> None:
+async def _play(session: CameraSession[C], pictures: Iterator[C], speed: float, stop: asyncio.Event) -> None:
     """Hand each picture to the session when it is due, or as soon as it is there."""
     loop, begun_s = asyncio.get_running_loop(), 0.0
     ended = asyncio.create_task(_first(stop, session.over))

@@ -35,6 +35,7 @@ test("results are read as the server wrote them", () => {
 
 test("texts of types that are not known are left out", () => {
   assert.equal(readText('{"type":"keyframe","reason":"x"}')?.type, "keyframe");
+  assert.equal(readText('{"type":"starting","reason":"x"}')?.type, "starting");
   assert.equal(readText('{"type":"later"}'), undefined);
   assert.equal(readText("[]"), undefined);
 });

@@ -22,8 +22,10 @@ from pipeline.errors import DeviceLost
 from pipeline.inference.engines.placement import Placement
 from pipeline.inference.zoo import find_model, load_model
 from pipeline.live.engine import Engine
+from pipeline.live.engine_source import EngineSource
 from pipeline.live.host import Host
-from pipeline.live.server import Lost, Options, serve_engine
+from pipeline.live.options import Options
+from pipeline.live.server import Lost, serve_engine
 from pipeline.services.system import System
 from pipeline.video import zygote_client
 from tests.support.analysis import MODEL, put_oracle
@@ -54,7 +56,8 @@ class Slowed:
 def hosted(system: System, model: Slowed) -> Iterator[Host]:
     """A live process over this model, in a thread."""
     lost, hosts, ready = Lost(), [], threading.Event()
-    engine = Engine(model, 1, 5.0, lost.note)  # type: ignore[arg-type]
+    source = EngineSource(MODEL, lambda: Engine(model, 1, 5.0, lost.note))  # type: ignore[arg-type]
+    source.load()
 
     def note(host: Host) -> None:
         hosts.append(host)
@@ -63,7 +66,7 @@ def hosted(system: System, model: Slowed) -> Iterator[Host]:
     with bound("127.0.0.1", 0) as listener:
         options = Options("here", f"ws://127.0.0.1:{listener.getsockname()[1]}")
         thread = threading.Thread(
-            target=lambda: asyncio.run(serve_engine(system, listener, options, engine, lost, note))
+            target=lambda: asyncio.run(serve_engine(system, listener, options, source, lost, note))
         )
         thread.start()
         assert ready.wait(20)
@@ -73,7 +76,7 @@ def hosted(system: System, model: Slowed) -> Iterator[Host]:
             lost.note("the test is over")
             thread.join(20)
             assert not thread.is_alive()
-            engine.close()
+            source.close()
 
 
 @pytest.fixture

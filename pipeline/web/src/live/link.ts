@@ -13,7 +13,9 @@ import { CLOSED, type Codec, type Mode, type Ready, type Result, type Summary } 
 export type ServerMode = "full" | "hybrid";
 
 export type LinkState =
-  | { readonly kind: "off" | "connecting" | "ending" }
+  | { readonly kind: "off" | "ending" }
+  /** `told` is why it takes long, where the server says so. */
+  | { readonly kind: "connecting"; readonly told: string }
   | { readonly kind: "open"; readonly mode: ServerMode; readonly everyMs: number; readonly told: string }
   /** It tries again by itself. */
   | { readonly kind: "waiting"; readonly reason: string; readonly isOverload: boolean }
@@ -121,7 +123,7 @@ export class LiveLink {
       return;
     }
     if (this.state.value.kind !== "waiting") {
-      this.state.value = { kind: "connecting" };
+      this.state.value = { kind: "connecting", told: "" };
     }
     const size = sentSize(source.size.width, source.size.height);
     const encoder = await openEncoder(size, source.fps, this.codecs);
@@ -132,6 +134,9 @@ export class LiveLink {
     const url = `${window.location.origin.replace(/^http/, "ws")}${API}${teamPath(this.team, "live")}`;
     const hello = { codec: encoder.codec, ...size, mode: this.wanted, fps: source.fps, name: "browser" };
     const connection = new LiveConnection(url, hello, encoder, {
+      starting: (reason) => {
+        this.state.value = { kind: "connecting", told: sentence(reason) };
+      },
       ready: (ready) => {
         this.failed = 0;
         this.wasIn = true;

@@ -74,6 +74,7 @@ export interface Summary {
 export type ServerText =
   | Ready
   | Summary
+  | { readonly type: "starting"; readonly reason: string }
   | { readonly type: "refused"; readonly reason: string; readonly offer: "hybrid" | "preview" }
   | { readonly type: "clock"; readonly sent_ms: number; readonly received_ms: number; readonly answered_ms: number }
   | { readonly type: "keyframe"; readonly reason: string }
@@ -122,7 +123,7 @@ export function frameBytes(frame: SentFrame): Uint8Array<ArrayBuffer> {
 /** A text message of the server; undefined for one of a type that this version does not know. */
 export function readText(text: string): ServerText | undefined {
   const found: unknown = JSON.parse(text);
-  const known = ["ready", "summary", "refused", "clock", "keyframe", "mode", "ended"];
+  const known = ["starting", "ready", "summary", "refused", "clock", "keyframe", "mode", "ended"];
   const type = typeof found === "object" && found !== null && "type" in found ? found.type : undefined;
   return known.some((each) => each === type) ? (found as ServerText) : undefined;
 }
