@@ -28,12 +28,12 @@ from pipeline.core.live_protocol import (
     to_text,
 )
 from pipeline.db.live_sessions import LiveSession
-from pipeline.inference.pose_model import PoseModel
 from pipeline.live.frames import CREDITS, Counts, Frames
 from pipeline.live.outbox import Outbox
 from pipeline.logs import get_logger
 
 if TYPE_CHECKING:
+    from pipeline.inference.pose_model import PoseModel
     from pipeline.live.host import Host
 
 log = get_logger(__name__)
