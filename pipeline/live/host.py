@@ -45,6 +45,9 @@ _DRAIN_S = 5.0
 _NEWEST = 0.05
 #: A session that is refused where no other is has the device measured again, unless that was just done.
 _MEASURED_S = 2.0
+#: Between two sessions that come in, and how many wait for that. What a frame costs beside a new one is seen by then.
+_BETWEEN_S = 0.2
+_IN_LINE = 10
 #: Before a frame was decoded.
 _USUAL_DECODE_MS = 3.0
 
@@ -78,6 +81,9 @@ class Host:
         self._lately: deque[tuple[float, float]] = deque()
         self._measuring = asyncio.Lock()
         self._measured_s = -math.inf
+        self._entering = asyncio.Lock()
+        self._in_line = 0
+        self._next_s = -math.inf
         self._governor = Governor(self.settings.live_budget_ms)
 
     @property
@@ -101,28 +107,45 @@ class Host:
         """Let a session in; else why not. The first one has the model loaded, if it is not.
 
         What was measured while nobody was here may be old, or of a busy moment; the first one is not refused for that.
+        One comes in after the other, so that what the first takes is seen before the next is there.
         """
         try:
             await self.source.get()
         except PoselineError as error:
             return Refused(f"the server's model cannot be loaded: {in_one_line(error)}", Mode.PREVIEW)
-        refused = self._enter(session)
-        if refused is None or self.draining or self.sessions:
-            return refused
-        async with self._measuring:
-            if not self.sessions and time.monotonic() - self._measured_s > _MEASURED_S:
-                await asyncio.to_thread(self.engine.measure)
-                self._measured_s = time.monotonic()
-        return self._enter(session)
+        refused = self._refusal(session)
+        if refused is not None and not self.draining and not self.sessions:
+            async with self._measuring:
+                if not self.sessions and time.monotonic() - self._measured_s > _MEASURED_S:
+                    await asyncio.to_thread(self.engine.measure)
+                    self._measured_s = time.monotonic()
+            refused = self._refusal(session)
+        if refused is None and self._in_line >= _IN_LINE:
+            return Refused("many ask for a session at once; try again in a moment", Mode.PREVIEW)
+        if refused is None:
+            self._in_line += 1
+            try:
+                async with self._entering:
+                    await asyncio.sleep(self._next_s - time.monotonic() if self.sessions else 0)
+                    if (refused := self._refusal(session)) is None:
+                        self.sessions[session.row.id] = session
+                        self._next_s = time.monotonic() + _BETWEEN_S
+            finally:
+                self._in_line -= 1
+        return refused
 
-    def _enter(self, session: Session) -> Refused | None:
+    def _refusal(self, session: Session) -> Refused | None:
         if self.draining:
             return Refused("this live process stops; connect again", session.mode)
         others = [other.demand for other in self.sessions.values()]
         budget_ms = self.settings.live_budget_ms
         if may_enter(self.speed, budget_ms, others, session.demand):
-            self.sessions[session.row.id] = session
-            return None
+            p95_ms = self.p95_ms(time.monotonic()) if others else None
+            if p95_ms is None or p95_ms <= budget_ms:
+                return None
+            return Refused(
+                f"frames take {p95_ms:.0f} ms here now, {budget_ms:.0f} ms are allowed; try again later", Mode.PREVIEW
+            )
         room = room_for(self.speed, budget_ms, others)
         offer = Mode.PREVIEW if session.mode is Mode.HYBRID else room
         foretold_ms = foretell_p95_ms(self.speed, [*others, session.demand])
