@@ -32,6 +32,8 @@ class Slowed:
         self.spec, self.batch, self.device = self._inner.spec, 1, self._inner.device
         self.takes_s = 0.0
         self.lost = False
+        #: For a process that loads it for its first session: set once it may be there.
+        self.may_load = threading.Event()
 
     def detect(self, images: Sequence[Any], scales: Sequence[float]) -> list[FramePoses]:
         time.sleep(self.takes_s)
@@ -41,11 +43,17 @@ class Slowed:
 
 
 @contextmanager
-def hosted(system: System, model: Slowed) -> Iterator[Host]:
+def hosted(system: System, model: Slowed, *, lazy: bool = False) -> Iterator[Host]:
     """A live process over this model, in a thread."""
+
+    def load() -> Engine:
+        assert not lazy or model.may_load.wait(60)
+        return Engine(model, 1, 5.0, lost.note)  # type: ignore[arg-type]
+
     lost, hosts, ready = Lost(), [], threading.Event()
-    source = EngineSource(MODEL, lambda: Engine(model, 1, 5.0, lost.note))  # type: ignore[arg-type]
-    source.load()
+    source = EngineSource(MODEL, load)
+    if not lazy:
+        source.load()
 
     def note(host: Host) -> None:
         hosts.append(host)

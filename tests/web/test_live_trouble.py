@@ -49,7 +49,7 @@ def place(servers: Path, template: str, tmp_path_factory: pytest.TempPathFactory
         patient = settings.model_copy(update={"live_budget_ms": 300.0})
         with opened(patient) as system:
             model = Slowed(system)
-            with hosted(system, model) as host, served(system) as web:
+            with hosted(system, model, lazy=True) as host, served(system) as web:
                 yield Place(system, web, model, host)
 
 
@@ -75,10 +75,13 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @contextmanager
 def filming(place: Place, browser: Browser, init: str = "") -> Iterator[LivePage]:
-    """The page of a coach, on which the server's frames are shown."""
+    """The page of a coach, on which the server's frames are shown; the first one waits until the model is loaded."""
     place.model.takes_s = 0.0
     with live_page(browser, place.system, place.web, init=init) as live:
         live.start()
+        if place.host.source.engine is None:
+            live.says("The server loads its model, which takes some seconds.")
+            place.model.may_load.set()
         live.shows_results()
         yield live
 

@@ -13,12 +13,17 @@ import pipeline.core.live_admission
 import pipeline.live.engine
 import pipeline.live.host
 from pipeline.core.live_protocol import Codec
+from pipeline.remote.live_door import Way
+from pipeline.remote.live_stream import Report, stream
 from pipeline.services.system import System
 from pipeline.video import zygote_client
+from pipeline.video.camera_source import CameraPicture
 from tests.support.harness import sql
 from tests.support.keys import make_key
 from tests.support.live import H264Camera, JpegCamera, LiveClient, hello, live_client
+from tests.support.oracle_maker import LYING
 from tests.support.slow_model import Slowed, hosted
+from tests.support.video_maker import paint
 from tests.support.web import make_team, served
 
 
@@ -78,8 +83,10 @@ def test_overload_takes_from_the_newest_and_head_room_gives_back(hasty: None, sl
 
 
 def test_who_sends_more_than_it_declared_pays_for_it_and_not_those_beside_it(
-    hasty: None, slowed: tuple[Slowed, Door]
+    hasty: None, slowed: tuple[Slowed, Door], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # The next step comes so much later than the first, which is what is looked at.
+    monkeypatch.setattr(pipeline.core.live_admission, "OVER_S", 2.0)
     model, door = slowed
 
     async def use() -> None:
@@ -129,6 +136,29 @@ def test_who_does_not_fit_is_offered_less(hasty: None, slowed: tuple[Slowed, Doo
             await inside.bye()
 
     asyncio.run(use())
+
+
+def test_a_program_waits_while_the_model_is_loaded_for_it(system: System) -> None:
+    model, told = Slowed(system), list[str]()
+
+    def note(reason: str) -> None:
+        told.append(reason)
+        model.may_load.set()
+
+    async def use(origin: str, team: object, key: str) -> Report:
+        return await stream(
+            [Way(f"{origin.replace('http', 'ws', 1)}/api/v1/teams/{team}/live", {"Authorization": f"Bearer {key}"})],
+            hello(),
+            (CameraPicture(n, n, n / 30, paint(n, *LYING)) for n in range(1, 7)),
+            lambda picture, keyframe: JpegCamera().encode(picture.number, keyframe=keyframe),
+            on_starting=note,
+        )
+
+    with hosted(system, model, lazy=True), served(system) as origin:
+        report = asyncio.run(use(origin, make_team(system, "ours"), make_key(system, "ours")))
+    assert told == ["the server loads its model, which takes some seconds"]
+    assert report.agree
+    assert report.fates.analysed > 0
 
 
 def test_a_decoder_that_is_killed_is_replaced_once(system: System, slowed: tuple[Slowed, Door]) -> None:
