@@ -28,6 +28,7 @@ from sqlalchemy.dialects.postgresql import insert
 from pipeline.core.budget import Budget
 from pipeline.core.selection import Selection
 from pipeline.core.states import ChunkState, RunState
+from pipeline.db.live_runs import is_live
 from pipeline.db.selections import is_selected, with_current_run
 from pipeline.db.tables import chunk, model, pass_, run, team, video
 from pipeline.errors import NotFound
@@ -265,7 +266,7 @@ def _has_run(model_fingerprint: str, schedule_id: UUID | None) -> ColumnElement[
     tried: ColumnElement[bool] = run.c.state.not_in(_UNSUCCESSFUL)
     if schedule_id is not None:
         tried = or_(tried, run.c.pass_id.in_(select(pass_.c.id).where(pass_.c.schedule_id == schedule_id)))
-    return exists().where(run.c.video_id == video.c.id, run.c.model_fingerprint == model_fingerprint, tried)
+    return exists().where(run.c.video_id == video.c.id, run.c.model_fingerprint == model_fingerprint, ~is_live(), tried)
 
 
 def _video_s() -> ColumnElement[Any]:

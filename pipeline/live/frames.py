@@ -20,6 +20,7 @@ from pipeline.video.camera_decoder import Picture
 
 if TYPE_CHECKING:
     from pipeline.live.host import Host
+    from pipeline.live.keeping import KeptSession
 
 #: Frames that a client may have under way: one that is analysed, and the next.
 CREDITS = 2
@@ -66,16 +67,24 @@ class Frames:
     Args:
         session_id: of the session, for the engine.
         on_broken: called with the reason once nothing can be decoded any more.
+        kept: where they are kept.
     """
 
     def __init__(
-        self, host: Host, session_id: object, hello: Hello, sender: Sender, on_broken: Callable[[str], None]
+        self,
+        host: Host,
+        session_id: object,
+        hello: Hello,
+        sender: Sender,
+        on_broken: Callable[[str], None],
+        kept: KeptSession | None = None,
     ) -> None:
         self.counts = Counts()
         self._host = host
         self._session_id = session_id
         self._is_video = hello.codec is Codec.H264
         self._sender = sender
+        self._kept = kept
         self._loop = asyncio.get_running_loop()
         self._open: dict[int, Received] = {}
         self._all_answered = asyncio.Event()
@@ -110,6 +119,8 @@ class Frames:
         self.counts.received += 1
         received = self._open[frame.id] = Received(frame.id, frame.captured_at_ms, received_s)
         self._all_answered.clear()
+        if self._kept is not None:
+            self._kept.write_frame(frame)
         soonest_s = self._taken_s + _SOONEST * every_ms / 1000
         if mode is Mode.HYBRID and received_s < soonest_s:
             self._skips_to_keyframe = self._is_video
@@ -149,6 +160,8 @@ class Frames:
         now_s = time.monotonic()
         self.counts.add(fate)
         self._host.note(received, fate, now_s)
+        if self._kept is not None:
+            self._kept.write_fate(received, fate, None if analysed is None else analysed.poses, reason)
         result = Result(
             id=received.id,
             fate=fate,

@@ -20,6 +20,7 @@ from pipeline.db.live_sessions import LiveSession
 from pipeline.errors import PoselineError
 from pipeline.live.camera_thread import Received
 from pipeline.live.engine import Engine
+from pipeline.live.keeping import Keeper
 from pipeline.live.session import Session
 from pipeline.logs import get_logger
 from pipeline.services.live.processes import end_session, remove_process, report_process, take_session
@@ -61,6 +62,7 @@ class Host:
         self.name = name
         self.sessions: dict[object, Session] = {}
         self.draining = False
+        self.keeper = Keeper(system)
         self._system = system
         self._url = url
         self._decode_ms = _USUAL_DECODE_MS
