@@ -66,7 +66,7 @@ class KeptSession(threading.Thread):
             return
         size = len(frame.data)
         if self._given_bytes + size - self._written_bytes > _MOST_WAITING_BYTES:
-            self._stop("the disk of the live process is too slow for it")
+            self._give_up("the disk of the live process is too slow for it")
             return
         self._given_bytes += size
 
@@ -101,7 +101,7 @@ class KeptSession(threading.Thread):
                 self._look()
             except OSError as error:
                 self._broken = True
-                self._stop(f"the live process cannot write it: {error.strerror or error}")
+                self._give_up(f"the live process cannot write it: {error.strerror or error}")
         self._end.not_kept = self.stopped
         self._writer.end(self._end)
 
@@ -110,9 +110,9 @@ class KeptSession(threading.Thread):
         if not self.stopped and now_s - self._looked_s >= _LOOK_EVERY_S:
             self._looked_s = now_s
             if (reason := why_no_room(self.taken.folder, self._least_free_bytes)) is not None:
-                self._stop(reason)
+                self._give_up(reason)
 
-    def _stop(self, reason: str) -> None:
+    def _give_up(self, reason: str) -> None:
         if not self.stopped:
             self.stopped = reason
             self._on_stopped(reason)
@@ -137,6 +137,10 @@ class Kept:
 
     video_id: UUID | None
     reason: str = ""
+
+    def to_dict(self) -> dict[str, str | None]:
+        """The same for `summary`."""
+        return {"video": None if self.video_id is None else str(self.video_id), "not_kept": self.reason or None}
 
 
 class Keeper(threading.Thread):
@@ -188,6 +192,10 @@ class Keeper(threading.Thread):
         except (PoselineError, OSError) as error:
             kept.taken.close()
             return Kept(None, f"it is stored as soon as that can be: {in_one_line(error)}")
+        except Exception:
+            log.exception("live_session_unreadable", session=kept.taken.folder.name)
+            kept.taken.close()
+            return Kept(None, "it cannot be read again; the log of the live process says why")
         self._inbox.put((kept.taken, spool, video_id))
         return Kept(video_id, kept.stopped)
 

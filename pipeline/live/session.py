@@ -229,8 +229,7 @@ class Session:
                 analysed=counts.analysed,
                 superseded=counts.superseded,
                 failed=counts.failed,
-                video=None if kept.video_id is None else str(kept.video_id),
-                not_kept=kept.reason or None,
+                **(kept.to_dict() if self.row.keep else {}),
             )
         )
         await self._outbox.close(CloseCode.DONE, self.reason)
@@ -287,7 +286,7 @@ class Session:
             budget_ms=host.settings.live_budget_ms,
             call_ms=round(host.engine.call_ms, 2),
             every_ms=self._every_ms,
-            kept=self._kept is not None,
+            **({"kept": self._kept is not None} if self.row.keep else {}),
         )
 
     def _note_slow(self) -> None:

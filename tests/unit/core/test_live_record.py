@@ -7,7 +7,7 @@ from uuid import uuid4
 import numpy as np
 import pytest
 
-from pipeline.core.live_record import SUPERSEDED, LiveRecord, decode_entry, encode_box, encode_entry
+from pipeline.core.live_record import LiveRecord, decode_entry, encode_box, encode_entry
 from pipeline.core.live_results import Fate
 from pipeline.core.poses import FramePoses
 
