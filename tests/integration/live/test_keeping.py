@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -10,10 +11,14 @@ import pytest
 from pipeline.core.live_protocol import Codec
 from pipeline.core.live_record import SUPERSEDED
 from pipeline.core.live_results import Fate
+from pipeline.services.system import System
 from tests.integration.live.conftest import Place
-from tests.support.harness import sql
+from tests.support.analysis import put_oracle
+from tests.support.harness import processes, sql, wait_until
 from tests.support.kept_session import full_run_of, live_run_of, numbers_of
-from tests.support.live import Camera, H264Camera, JpegCamera, LiveClient, hello, live_client
+from tests.support.keys import make_key
+from tests.support.live import ORACLE, Camera, H264Camera, JpegCamera, LiveClient, hello, live_client, live_process
+from tests.support.web import make_team, served
 
 TICKS_PER_MS = 90
 
@@ -112,3 +117,37 @@ def test_nothing_is_kept_of_a_session_that_did_not_ask_for_it(team_of_its_own: P
     assert not home.exists() or client.ready["session"] not in {folder.name for folder in home.iterdir()}
     query = "SELECT keep, video_id FROM live_session WHERE id = :id"
     assert sql(team_of_its_own.system, query, id=UUID(client.ready["session"])) == [(False, None)]
+
+
+@pytest.mark.soak
+def test_a_session_whose_process_is_killed_is_kept_by_the_next_one(system: System, tmp_path: Path) -> None:
+    put_oracle(system.settings.models_path)
+    patient = {**ORACLE, "POSELINE_LIVE_BUDGET_MS": "60000"}
+    home = system.settings.home / "live"
+
+    async def use(origin: str) -> LiveClient:
+        door = origin, make_team(system, "ours"), {"Authorization": f"Bearer {make_key(system, 'ours')}"}
+        async with live_client(*door) as client:
+            await client.begin(hello(Codec.H264, keep=True))
+            camera = H264Camera()
+            await client.send_all(camera, range(1, 21))
+            await client.answered()
+            filming = asyncio.create_task(client.stream(camera, range(21, 1000), fps=200))
+            await client.until(lambda: len(client.results) > 40)
+            process.kill()
+            await client.until(lambda: client.closed)
+            filming.cancel()
+            return client
+
+    with processes(system.settings, tmp_path / "logs") as running, served(system) as origin:
+        with live_process(running, system, **patient) as process:
+            client = asyncio.run(use(origin))
+        assert (home / client.ready["session"]).is_dir()
+        with live_process(running, system, **patient):
+            live = live_run_of(system, client.ready["session"])
+            wait_until(lambda: list(home.iterdir()) == [], 10)
+    numbers = numbers_of(system, live.id)
+    told = {TICKS_PER_MS * (id_ - 1): id_ for id_, r in client.results.items() if r.fate is Fate.ANALYSED}
+    assert numbers.items() >= told.items()
+    assert all(number == pts // TICKS_PER_MS + 1 for pts, number in numbers.items() if isinstance(number, int))
+    assert (live.summary or {})["live"]["ended"] == "the live process ended"
