@@ -24,6 +24,8 @@ def summary_line(run: Run) -> str:
         f"{took_s:.1f} s, {frames / max(took_s, 0.01):.1f} frames/s"
     )
     missing = summary["frames_missing"]
+    if "live" in summary:
+        return f"{line}; live: {summary['live']['line']}"
     return line + (f"; {_count(missing, 'frame')} could not be analysed" if missing else "")
 
 
@@ -78,6 +80,8 @@ def detail_lines(detail: RunDetail) -> list[str]:
         lines.append(f"  rule    {run.promotion}: when it becomes the current run")
     if run.frames is not None:
         lines.append(f"  frames  {run.frames_done} of {run.frames}{_decoded_twice(run)}")
+    if run.live is not None:
+        lines.append(f"  live    {(run.summary or {}).get('live', {}).get('line', 'the poses of a live session')}")
     if detail.chunks_by_state:
         counts = ", ".join(f"{count} {state}" for state, count in detail.chunks_by_state.items())
         lines.append(f"  chunks  {counts}")
