@@ -47,13 +47,13 @@ def done(system: System, run_id: UUID) -> RunRow:
     return run_of(system, run_id)
 
 
-def numbers_of(system: System, run_id: UUID) -> dict[int, int | str]:
-    """By pts, the number that the poses of a frame are of, or why it has none."""
-    return {row.pts: _number(row) for row in iter_frame_rows(system.engine, run_id)}
+def numbers_of(system: System, run_id: UUID, shape: tuple[int, int] = LYING) -> dict[int, int | str]:
+    """By pts, the number that the poses of a frame of that shape are of, or why it has none."""
+    return {row.pts: _number(row, shape) for row in iter_frame_rows(system.engine, run_id)}
 
 
-def _number(row: FrameRow) -> int | str:
+def _number(row: FrameRow, shape: tuple[int, int]) -> int | str:
     if row.missing is not None:
         return row.missing
     [keypoints] = row.poses.keypoints
-    return read_pose(keypoints, *LYING)
+    return read_pose(keypoints, *shape)
