@@ -181,26 +181,6 @@ def find_standing_runs(
     return list(newest.items())
 
 
-def move_waiting_runs(connection: Connection, from_video_id: UUID, to_video_id: UUID) -> None:
-    """Give the waiting runs of a duplicate upload to the original video, where it has no such run yet."""
-    other = run.alias()
-    stands = (
-        select(other.c.id)
-        .where(
-            other.c.video_id == to_video_id,
-            other.c.model_fingerprint == run.c.model_fingerprint,
-            ~is_live(other),
-            other.c.state.not_in([RunState.FAILED, RunState.CANCELLED]),
-        )
-        .exists()
-    )
-    connection.execute(
-        update(run)
-        .where(run.c.video_id == from_video_id, run.c.state == RunState.WAITING, ~stands)
-        .values(video_id=to_video_id)
-    )
-
-
 def sample_of_runs(state: RunState, limit: int) -> Select[tuple[UUID]]:
     """SQL: the ids of at most `limit` runs in that state; all of them where there are no more, else others each time.
 

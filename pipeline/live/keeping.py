@@ -26,7 +26,8 @@ from pipeline.inference.pose_model import PoseModel
 from pipeline.live.camera_thread import Received
 from pipeline.logs import get_logger
 from pipeline.services.live.keeping import reserve, store
-from pipeline.services.live.spool import About, End, Spool, SpoolWriter, Taken, free_bytes, iter_left
+from pipeline.services.live.spool import About, End, SpoolWriter, Taken, free_bytes, iter_left
+from pipeline.services.live.spooled import Spool
 from pipeline.services.system import System
 from pipeline.services.teams import in_bytes
 

@@ -29,7 +29,8 @@ from pipeline.errors import NotKept
 from pipeline.logs import get_logger
 from pipeline.services.checked_reader import CheckedReader
 from pipeline.services.dispatch import dispatch_videos
-from pipeline.services.live.spool import VIDEO, Spool, note_video_id, read_video_id
+from pipeline.services.live.spool import VIDEO
+from pipeline.services.live.spooled import Spool, note_video_id, read_video_id
 from pipeline.services.system import System
 from pipeline.services.teams import in_bytes, limits_of
 

@@ -21,7 +21,8 @@ from pipeline.live.keeping import FOLDER, Keeper
 from pipeline.services.compare import compare_runs
 from pipeline.services.ingest import ingest_video
 from pipeline.services.live.keeping import reserve, store
-from pipeline.services.live.spool import About, End, Spool, SpoolWriter
+from pipeline.services.live.spool import About, End, SpoolWriter
+from pipeline.services.live.spooled import Spool
 from pipeline.services.promote import get_history
 from pipeline.services.request import request_run
 from pipeline.services.retry import retry

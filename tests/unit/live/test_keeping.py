@@ -14,7 +14,8 @@ from pipeline.core.live_results import Fate
 from pipeline.live import keeping
 from pipeline.live.camera_thread import Received
 from pipeline.live.keeping import KeptSession
-from pipeline.services.live.spool import VIDEO, About, End, Spool, SpoolWriter
+from pipeline.services.live.spool import VIDEO, About, End, SpoolWriter
+from pipeline.services.live.spooled import Spool
 from tests.support.live import jpeg
 from tests.support.oracle_maker import LYING
 

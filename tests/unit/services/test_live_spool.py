@@ -15,7 +15,8 @@ from pipeline.core.live_protocol import Codec
 from pipeline.core.live_record import LiveRecord, encode_entry
 from pipeline.core.live_results import Fate
 from pipeline.core.poses import FramePoses
-from pipeline.services.live.spool import LOG, VIDEO, About, End, Spool, SpoolWriter, iter_left, take
+from pipeline.services.live.spool import LOG, VIDEO, About, End, SpoolWriter, iter_left, take
+from pipeline.services.live.spooled import Spool
 from tests.support.live import H264Camera, jpeg
 from tests.support.oracle_maker import LYING
 from tests.support.video_maker import read_number
