@@ -29,13 +29,15 @@ from pipeline.services.live.keeping import reserve, store
 from pipeline.services.live.spool import About, End, SpoolWriter, Taken, free_bytes, iter_left
 from pipeline.services.live.spooled import Spool
 from pipeline.services.system import System
-from pipeline.services.teams import in_bytes
+from pipeline.services.teams import in_bytes, limits_of
 
 log = get_logger(__name__)
 
 FOLDER: Final = "live"
 #: Of a session's frames, waiting for the disk.
 _MOST_WAITING_BYTES: Final = 32 << 20
+#: Of the largest video that a team may have; the rest is for the poses.
+_MOST_OF_LIMIT: Final = 0.9
 _LOOK_EVERY_S: Final = 1.0
 _SCAN_EVERY_S: Final = 20.0
 _CLOSE_S: Final = 5.0
@@ -46,14 +48,18 @@ class KeptSession(threading.Thread):
 
     Args:
         least_free_bytes: of the disk, or keeping ends.
+        most_bytes: of its pictures, or keeping ends.
         on_stopped: called from any thread, once, with the reason if keeping ends before the session.
     """
 
-    def __init__(self, writer: SpoolWriter, least_free_bytes: int, on_stopped: Callable[[str], None]) -> None:
+    def __init__(
+        self, writer: SpoolWriter, least_free_bytes: int, most_bytes: int, on_stopped: Callable[[str], None]
+    ) -> None:
         super().__init__(name="live-keep", daemon=True)
         self.taken = writer.taken
         self.stopped = ""
-        self._writer, self._least_free_bytes, self._on_stopped = writer, least_free_bytes, on_stopped
+        self._writer, self._on_stopped = writer, on_stopped
+        self._least_free_bytes, self._most_bytes = least_free_bytes, most_bytes
         self._inbox: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._given_bytes = self._written_bytes = 0
         self._looked_s = time.monotonic()
@@ -68,6 +74,9 @@ class KeptSession(threading.Thread):
         size = len(frame.data)
         if self._given_bytes + size - self._written_bytes > _MOST_WAITING_BYTES:
             self._give_up("the disk of the live process is too slow for it")
+            return
+        if self._given_bytes + size > self._most_bytes:
+            self._give_up(f"it has {in_bytes(self._most_bytes)}, as much as a kept session of this team may have")
             return
         self._given_bytes += size
 
@@ -176,7 +185,10 @@ class Keeper(threading.Thread):
             self._home.mkdir(parents=True, exist_ok=True)
             if (reason := why_no_room(self._home, least_bytes)) is not None:
                 raise NotKept(reason)
-            return KeptSession(SpoolWriter(self._home, about), least_bytes, on_stopped)
+            most_bytes = int(_MOST_OF_LIMIT * limits_of(self._system, row.team).max_bytes)
+            return KeptSession(SpoolWriter(self._home, about), least_bytes, most_bytes, on_stopped)
+        except PoselineError as error:
+            raise NotKept(in_one_line(error)) from error
         except OSError as error:
             raise NotKept(f"the live process cannot write it: {error.strerror or error}") from error
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -41,6 +42,11 @@ def writer(tmp_path: Path) -> Iterator[SpoolWriter]:
     made.taken.close()
 
 
+def wait(event: threading.Event) -> None:
+    """As a disk that is slow."""
+    assert event.wait(10)
+
+
 def film(kept: KeptSession, number: int) -> None:
     """Keep a frame, and what became of it."""
     kept.write_frame(Frame(number, True, 40.0 * number, 0.0, 0.0, jpeg(number)))
@@ -49,7 +55,7 @@ def film(kept: KeptSession, number: int) -> None:
 
 def test_where_the_disk_is_full_what_was_kept_before_is_a_video(writer: SpoolWriter) -> None:
     told = Told()
-    kept = KeptSession(writer, 0, told.tell)
+    kept = KeptSession(writer, 0, 2**40, told.tell)
     for number in range(5):
         film(kept, number)
     kept.write_fate(Received(99, 0.0, 0.0), Fate.FAILED, None, "of no frame that was kept")
@@ -73,7 +79,7 @@ def test_where_the_disk_is_full_what_was_kept_before_is_a_video(writer: SpoolWri
 def test_keeping_ends_before_the_disk_is_full(writer: SpoolWriter, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keeping, "_LOOK_EVERY_S", 0.0)
     told = Told()
-    kept = KeptSession(writer, 2**60, told.tell)
+    kept = KeptSession(writer, 2**60, 2**40, told.tell)
     film(kept, 0)
     assert told.told.wait(10)
     for number in range(1, 5):
@@ -89,11 +95,22 @@ def test_keeping_ends_before_the_disk_is_full(writer: SpoolWriter, monkeypatch: 
 def test_a_session_does_not_wait_for_its_disk(writer: SpoolWriter, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keeping, "_MOST_WAITING_BYTES", 2 * len(jpeg(0)))
     told, goes_on = Told(), threading.Event()
-    kept = KeptSession(writer, 0, told.tell)
-    kept._inbox.put(lambda: goes_on.wait(10))
+    kept = KeptSession(writer, 0, 2**40, told.tell)
+    kept._inbox.put(partial(wait, goes_on))
     for number in range(20):
         film(kept, number)
     assert told.reasons == ["the disk of the live process is too slow for it"]
     goes_on.set()
     kept.finish(End())
     assert 1 <= len(Spool(writer.taken.folder).samples.pts) <= 2
+
+
+def test_a_session_that_would_be_too_large_a_video_is_kept_up_to_there(writer: SpoolWriter) -> None:
+    told = Told()
+    kept = KeptSession(writer, 0, 3 * len(jpeg(0)) + 100, told.tell)
+    for number in range(10):
+        film(kept, number)
+    kept.finish(End())
+    [reason] = told.reasons
+    assert reason.endswith("as much as a kept session of this team may have")
+    assert len(Spool(writer.taken.folder).samples.pts) in {2, 3}
