@@ -87,6 +87,7 @@ class Hello:
         width, height: of the frames, in pixels; a later frame may have another size.
         fps: frames that the camera captures in a second.
         name: of the session, for people.
+        keep: whether pictures and poses are to become a video of the team.
     """
 
     codec: Codec
@@ -95,6 +96,7 @@ class Hello:
     mode: Mode = Mode.FULL
     fps: float = 30.0
     name: str = ""
+    keep: bool = False
 
     def to_text(self) -> str:
         """The message."""
@@ -227,6 +229,8 @@ def _read_hello(found: Mapping[str, Any]) -> Hello:
     name = found.get("name", "")
     if not isinstance(name, str) or len(name) > MAX_NAME:
         raise BadMessage(f"`name` is a text of at most {MAX_NAME} characters")
+    if not isinstance(found.get("keep", False), bool):
+        raise BadMessage("`keep` is true or false")
     return Hello(
         codec=_choice(found, "codec", tuple(Codec)),
         width=int(_number(found, "width", MIN_SIDE_PX, MAX_SIDE_PX, whole=True)),
@@ -234,6 +238,7 @@ def _read_hello(found: Mapping[str, Any]) -> Hello:
         mode=_choice(found, "mode", (Mode.FULL, Mode.HYBRID), Mode.FULL),
         fps=_number({"fps": found.get("fps", 30)}, "fps", 1, MAX_FPS),
         name="".join(c if c.isprintable() else " " for c in name).strip(),
+        keep=found.get("keep", False),
     )
 
 

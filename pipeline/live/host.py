@@ -22,6 +22,7 @@ from pipeline.errors import PoselineError, in_one_line
 from pipeline.live.camera_thread import Received
 from pipeline.live.engine import Engine
 from pipeline.live.engine_source import EngineSource
+from pipeline.live.keeping import Keeper
 from pipeline.live.options import Options
 from pipeline.live.session import Session
 from pipeline.logs import get_logger
@@ -72,6 +73,7 @@ class Host:
         self.name = options.name
         self.sessions: dict[object, Session] = {}
         self.draining = False
+        self.keeper = Keeper(system)
         self._system = system
         self._options = options
         self._registered: datetime | None = None

@@ -112,6 +112,7 @@ async def serve_engine(
         server_header=None,
     )
     await host.report_now()
+    host.keeper.start()
     tasks = [asyncio.create_task(host.report()), asyncio.create_task(host.govern())]
     log.info("live_starts", name=options.name, model=source.model, lazy=options.lazy)
     on_ready(host)
@@ -125,6 +126,7 @@ async def serve_engine(
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(PING_S):
                 await server.wait_closed()
+        await asyncio.to_thread(host.keeper.close)
     log.info("live_stopped", name=options.name)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from websockets.asyncio.server import ServerConnection
@@ -28,9 +29,12 @@ from pipeline.core.live_protocol import (
     to_text,
 )
 from pipeline.db.live_sessions import LiveSession
+from pipeline.errors import NotKept
 from pipeline.live.frames import CREDITS, Counts, Frames
+from pipeline.live.keeping import Kept, KeptSession
 from pipeline.live.outbox import Outbox
 from pipeline.logs import get_logger
+from pipeline.services.live.spool import End
 
 if TYPE_CHECKING:
     from pipeline.inference.pose_model import PoseModel
@@ -69,6 +73,8 @@ class Session:
         self._outbox = Outbox(socket, self._note_slow)
         self._hello: Hello | None = None
         self._frames: Frames | None = None
+        self._kept: KeptSession | None = None
+        self._not_kept = ""
         self._frame_s = self.begun_s
         self._received_s = self.begun_s
         self._ended: asyncio.Future[_Over] = self._loop.create_future()
@@ -139,8 +145,11 @@ class Session:
             return
         self.entered = True
         model = self._host.engine.model
-        frames = self._frames = Frames(self._host, self.row.id, hello, self._outbox, self._break)
+        not_kept = await self._begin_keeping(hello, model) if self.row.keep else ""
+        frames = self._frames = Frames(self._host, self.row.id, hello, self._outbox, self._break, self._kept)
         self._outbox.put(self._ready(model))
+        if not_kept:
+            self._tell_not_kept(not_kept)
         self._frame_s = time.monotonic()
         while True:
             message = await self._receive()
@@ -219,16 +228,9 @@ class Session:
         counts = frames.counts
         counts.captured, counts.dropped, counts.sent = bye.captured, bye.dropped, bye.sent
         await frames.answer_all(_LAST_RESULTS_S)
-        self._outbox.put(
-            to_text(
-                "summary",
-                received=counts.received,
-                analysed=counts.analysed,
-                superseded=counts.superseded,
-                failed=counts.failed,
-            )
-        )
         self.reason = "the client ended it"
+        kept = await self._finish_keeping()
+        self._outbox.put(to_text("summary", **counts.of_server(), **(kept.to_dict() if self.row.keep else {})))
         await self._outbox.close(CloseCode.DONE, self.reason)
 
     async def _end(self, over: _Over) -> None:
@@ -240,7 +242,33 @@ class Session:
         self._host.leave(self)
         if self._frames is not None:
             await self._frames.end()
+        await self._finish_keeping()
         await self._outbox.stop()
+
+    async def _begin_keeping(self, hello: Hello, model: PoseModel) -> str:
+        """Begin to keep this session. Returns why that cannot be; empty where it can."""
+
+        def tell(reason: str) -> None:
+            with suppress(RuntimeError):  # the loop has ended
+                self._loop.call_soon_threadsafe(self._tell_not_kept, reason)
+
+        try:
+            self._kept = await asyncio.to_thread(self._host.keeper.begin, self.row, hello.codec, model, tell)
+        except NotKept as error:
+            log.warning("live_session_not_kept", session=str(self.row.id), reason=error.message)
+            return error.message
+        return ""
+
+    def _tell_not_kept(self, reason: str) -> None:
+        self._not_kept = self._not_kept or reason
+        self._outbox.put(to_text("not_kept", reason=reason))
+
+    async def _finish_keeping(self) -> Kept:
+        """Have what was kept become a video, once."""
+        kept, self._kept = self._kept, None
+        if kept is None:
+            return Kept(None, self._not_kept)
+        return await asyncio.to_thread(self._host.keeper.finish, kept, End(self.counts.to_dict(), self.reason))
 
     def _ready(self, model: PoseModel) -> str:
         host = self._host
@@ -257,6 +285,7 @@ class Session:
             budget_ms=host.settings.live_budget_ms,
             call_ms=round(host.engine.call_ms, 2),
             every_ms=self._every_ms,
+            **({"kept": self._kept is not None} if self.row.keep else {}),
         )
 
     def _note_slow(self) -> None:

@@ -44,6 +44,8 @@ class CameraSession(Generic[P]):
         summary: the server's count, after `end`.
         mode: that the server gives this session now.
         reason: why the session is over; empty while it is not.
+        video: id of the video that it became; None where it was not to be kept, or was not.
+        not_kept: why it was not kept, or not all of it; empty where it was.
     """
 
     def __init__(
@@ -58,6 +60,8 @@ class CameraSession(Generic[P]):
         self.summary: dict[str, Any] | None = None
         self.mode = Mode.FULL
         self.reason = ""
+        self.video: str | None = None
+        self.not_kept = ""
         self.clock = ClockOffset()
         self.over = asyncio.Event()
         self._socket, self._encode, self._on_answer, self._on_starting = socket, encode, on_answer, on_starting
@@ -199,7 +203,11 @@ class CameraSession(Generic[P]):
                 self.mode, self._every_ms = Mode(found["mode"]), found["every_ms"]
             case "ended":
                 self.reason = str(found["reason"])
+            case "not_kept":
+                self.not_kept = str(found["reason"])
             case "summary":
+                self.video = found.get("video")
+                self.not_kept = str(found.get("not_kept") or self.not_kept)
                 self.summary = {name: found[name] for name in ("received", "analysed", "superseded", "failed")}
 
     def _take_result(self, result: Result, came_ms: float) -> None:

@@ -66,6 +66,8 @@ class Report:
         spread_ms: of the analysed frames, by stage.
         agree: whether the server counted the same fates; None where it did not say.
         reason: why it ended early; empty where it did not.
+        video: id of the video that it became, where it was to be kept.
+        not_kept: why it was not kept, or not all of it; empty where it was.
     """
 
     session: str
@@ -76,6 +78,8 @@ class Report:
     spread_ms: Mapping[str, Spread]
     agree: bool | None
     reason: str
+    video: str | None = None
+    not_kept: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """The report as JSON."""
@@ -157,6 +161,8 @@ async def stream(
         spread_ms=spreads_of(list(tally.trips)),
         agree=None if summary is None else session.fates.agree(summary),
         reason="" if summary is not None else session.reason or "the server did not answer in time",
+        video=session.video,
+        not_kept=session.not_kept,
     )
 
 

@@ -11,8 +11,7 @@ from sqlalchemy import Connection
 
 from pipeline.db.engine import transaction
 from pipeline.db.leases import Lease
-from pipeline.db.runs import move_waiting_runs
-from pipeline.db.uploads import add_name, repin
+from pipeline.db.uploads import add_name, move_waiting_runs, repin
 from pipeline.db.video_search import find_content
 from pipeline.db.videos import IndexedVideo, VideoRow, claim_ingest, mark_ready, mark_rejected, select_video
 from pipeline.errors import DecodeFailed, DuplicateContent, SourceGone, VideoRejected

@@ -75,11 +75,12 @@ def test_the_commands_in_the_docs_run(
     commands = [
         shlex.split(line)[2:] for line in DOCS.splitlines() if line.startswith("$ poseline live --camera match")
     ]
-    assert len(commands) == 2
+    assert len(commands) == 3
     for command in commands:
         text = said(capsys, *command, "--home", str(home))
         assert "process" in text
         assert "the server counted the same" in text
+        assert ("kept as video" in text) == ("--keep" in command)
     assert (tmp_path / "poses.jsonl").read_text().count("\n") > 0
 
 

@@ -53,6 +53,8 @@ export interface Listener {
   /** `held` is the listener's to close. */
   result(result: Result, held: Held, arrivedAtMs: number): void;
   encoderBroke(): void;
+  /** The session is not kept, or no longer. */
+  notKept(reason: string): void;
   ended(ended: Ended): void;
 }
 
@@ -213,6 +215,9 @@ export class LiveConnection {
         break;
       case "keyframe":
         this.needsKeyframe = true;
+        break;
+      case "not_kept":
+        this.on.notKept(told.reason);
         break;
       case "mode":
         this.on.mode(told);
