@@ -6,6 +6,7 @@
 import type { CameraFrame } from "../camera/camera.ts";
 import { Counts } from "./counts.ts";
 import { copyOf, type FrameEncoder } from "./encoder.ts";
+import type { Ended } from "./ended.ts";
 import { HeldFrames } from "./held_frames.ts";
 import { nextSendMs } from "./pace.ts";
 import {
@@ -36,13 +37,6 @@ export interface Held extends Omit<Outgoing, "frame">, Sent {
   /** Of the picture as it was sent, in which results tell places, in px. */
   readonly sentWidth: number;
   readonly sentHeight: number;
-}
-
-export interface Ended {
-  readonly code: number;
-  readonly reason: string;
-  readonly wasReady: boolean;
-  readonly offer: "hybrid" | "preview" | undefined;
 }
 
 export interface Listener {

@@ -4,9 +4,10 @@ import { signal } from "@preact/signals";
 import { API, get, messageOf, teamPath } from "../api.ts";
 import type { Me } from "../schema.ts";
 import { includes } from "../session.ts";
-import { type Ended, type Held, LiveConnection } from "./connection.ts";
+import { type Held, LiveConnection } from "./connection.ts";
 import type { Counted } from "./counts.ts";
 import { openEncoder, type Size, sentSize } from "./encoder.ts";
+import type { Ended } from "./ended.ts";
 import { backOffMs } from "./pace.ts";
 import { CLOSED, type Codec, type Mode, type Ready, type Result, type Summary } from "./protocol.ts";
 
