@@ -153,7 +153,7 @@ export class LiveLink {
       ...size,
       mode: this.wanted,
       fps: source.fps,
-      name: "browser",
+      name: "",
       keep: source.keep,
     };
     const connection = new LiveConnection(url, hello, encoder, {
