@@ -9,11 +9,13 @@ PoselineError                   exit 1
 │   ├── NotFound
 │   ├── NotSignedIn             it is not known who asks
 │   ├── NotAllowed              it is known, and may not do this
+│   │   └── NotConfirmed        who it is was not shown to the provider a moment ago
 │   ├── TooManyAttempts         sign-ins failed; it can be tried again later
 │   ├── TooManySessions         the team has as many live sessions as it may have
 │   ├── QuotaReached            the team may not store that much
 │   ├── NotKept                 a live session cannot become a video of its team
 │   ├── PartsMissing            an upload cannot be completed yet
+│   ├── UploadComplete          an upload takes no more parts, and cannot be given up
 │   └── PartDamaged             a part of an upload arrived with other bytes than were sent
 ├── ServiceUnavailable          a server that Poseline needs does not answer
 │   ├── StoreFull               the object store has no room
@@ -133,6 +135,10 @@ class NotAllowed(UsageError):
     """Your role in this team does not allow this; ask one of its owners."""
 
 
+class NotConfirmed(NotAllowed):
+    """Sign in with your provider once more to do this."""
+
+
 class TooManyAttempts(UsageError):
     """Too many sign-ins failed; wait a little.
 
@@ -160,6 +166,10 @@ class NotKept(UsageError):
 
 class PartsMissing(UsageError):
     """Parts of this upload are missing; send those that its list lacks."""
+
+
+class UploadComplete(UsageError):
+    """This upload is complete; complete it again to hear what became of it."""
 
 
 class PartDamaged(UsageError):

@@ -78,7 +78,8 @@ class Settings(BaseSettings):
         default=None, description="https://… under which browsers reach the pages, for links that are printed"
     )
     web_trusted_proxies: str = Field(
-        default="127.0.0.1", description="addresses of proxies, separated by commas, whose X-Forwarded headers count"
+        default="",
+        description="addresses and networks of proxies, separated by commas, whose X-Forwarded headers count; none",
     )
 
     oidc_issuer: str | None = Field(

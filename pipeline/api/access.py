@@ -41,6 +41,11 @@ def share_cookie(request: HTTPConnection) -> str:
     return f"{session_cookie(request)}-share"
 
 
+def confirmation_cookie(request: HTTPConnection) -> str:
+    """The name of the cookie of who showed the provider a moment ago that the account is theirs."""
+    return f"{session_cookie(request)}-confirmed"
+
+
 def pages_address(request: Request, system: System) -> str:
     """Where browsers reach the pages, without a slash at its end: as it is set, or else as this request did."""
     return (system.settings.web_url or str(request.base_url)).rstrip("/")

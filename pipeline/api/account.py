@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Request, status
 from pydantic import BaseModel, Field
 
-from pipeline.api.access import AccountOf, SystemOf, allow_accounts, session_cookie
+from pipeline.api.access import AccountOf, SystemOf, allow_accounts, confirmation_cookie, session_cookie
 from pipeline.api.session import address_of
 from pipeline.db.accounts import AccountRow
 from pipeline.services.accounts.own_account import (
+    Shown,
     change_email,
     change_password,
     end_session,
+    has_confirmed,
     has_password,
     list_sessions,
+    needs,
     rename,
     reread,
 )
@@ -35,17 +38,26 @@ class ProviderOut(BaseModel):
 
 
 class AccountOut(BaseModel):
-    """One's own account; `provider` where it is connected with the one that is set."""
+    """One's own account; `provider` where it is connected with the one that is set.
+
+    `needs` is what shows that a change of address or password is the owner's; `confirmed` that the provider was asked a
+    moment ago.
+    """
 
     email: str
     name: str
     operator: bool
     has_password: bool
     provider: ProviderOut | None
+    needs: Literal["password", "provider", "nothing"]
+    confirmed: bool
 
 
 class AccountChange(BaseModel):
-    """What to change; what is not named stays. Another address needs the `password`."""
+    """What to change; what is not named stays.
+
+    Another address needs the `password`, or, without one, to be confirmed with the provider.
+    """
 
     name: str | None = None
     email: Annotated[str | None, Field(examples=["anna@example.org"])] = None
@@ -53,10 +65,14 @@ class AccountChange(BaseModel):
 
 
 class PasswordChange(BaseModel):
-    """A new password, and the one so far, where there is one."""
+    """A new password, and the one so far; where a provider alone signs in, that is to be confirmed with it.
+
+    With `disconnect` only the new password signs in from then on.
+    """
 
     current: str = ""
     new: str
+    disconnect: bool = False
 
 
 class SessionOut(BaseModel):
@@ -76,26 +92,27 @@ class Sessions(BaseModel):
 
 
 @router.get("/account", **allow_accounts())
-def get_account(system: SystemOf, account: AccountOf) -> AccountOut:
+def get_account(system: SystemOf, request: Request, account: AccountOf) -> AccountOut:
     """One's own account."""
-    return _out(system, account)
+    return _out(system, request, account)
 
 
 @router.patch("/account", **allow_accounts())
 def patch_account(system: SystemOf, request: Request, account: AccountOf, given: AccountChange) -> AccountOut:
     """Change one's own name or e-mail address."""
     if given.email is not None:
-        change_email(system, account, given.email, given.password, address=address_of(request))
+        change_email(system, account, given.email, _shown(request, given.password))
     if given.name is not None:
         rename(system, account, given.name)
-    return _out(system, reread(system, account))
+    return _out(system, request, reread(system, account))
 
 
 @router.post("/account/password", status_code=status.HTTP_204_NO_CONTENT, **allow_accounts())
 def post_password(system: SystemOf, request: Request, account: AccountOf, given: PasswordChange) -> None:
-    """Change one's own password. Every other session ends."""
+    """Change one's own password. Every other session ends, and one-time links to the account."""
     token = request.cookies.get(session_cookie(request), "")
-    change_password(system, account, given.current, given.new, token=token, address=address_of(request))
+    shown = _shown(request, given.current)
+    change_password(system, account, given.new, shown, token=token, disconnects=given.disconnect)
 
 
 @router.get("/account/sessions", **allow_accounts())
@@ -116,7 +133,11 @@ def delete_own_session(system: SystemOf, account: AccountOf, session_id: UUID) -
     end_session(system, account, session_id)
 
 
-def _out(system: System, account: AccountRow) -> AccountOut:
+def _shown(request: Request, password: str) -> Shown:
+    return Shown(password, request.cookies.get(confirmation_cookie(request), ""), address_of(request))
+
+
+def _out(system: System, request: Request, account: AccountRow) -> AccountOut:
     connected = connected_with(system, account)
     return AccountOut(
         email=account.email,
@@ -124,4 +145,6 @@ def _out(system: System, account: AccountRow) -> AccountOut:
         operator=account.operator,
         has_password=has_password(system, account),
         provider=None if connected is None else ProviderOut.model_validate(connected, from_attributes=True),
+        needs=needs(system, account),
+        confirmed=has_confirmed(system, account, request.cookies.get(confirmation_cookie(request), "")),
     )

@@ -33,6 +33,8 @@ from pipeline.api import (
 )
 from pipeline.api.access import ACCESS_FIELD
 from pipeline.api.feed import Feed
+from pipeline.api.head import AnswerHead
+from pipeline.api.origins import origin_of
 from pipeline.api.pages import serve_pages
 from pipeline.api.problems import handle_problems
 from pipeline.api.protection import Protection
@@ -83,7 +85,9 @@ def build_app(system: System, *, https_alone: bool = True) -> FastAPI:
     endpoint = system.settings.s3_public_endpoint
     store = urlsplit(endpoint) if endpoint else None
     store_origin = f"{store.scheme}://{store.netloc}" if store else None
-    app.add_middleware(Protection, store_origin=store_origin, https_alone=https_alone)
+    app.add_middleware(AnswerHead)
+    web_origin = origin_of(system.settings.web_url)
+    app.add_middleware(Protection, store_origin=store_origin, web_origin=web_origin, https_alone=https_alone)
     for router in ROUTERS:
         for route in router.routes:
             _check(route)

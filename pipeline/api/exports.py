@@ -17,6 +17,7 @@ from starlette.background import BackgroundTask
 
 from pipeline.api.access import CallerOf, SystemOf, TeamOfPath, allow
 from pipeline.api.answers import knows
+from pipeline.api.head import is_head
 from pipeline.api.heavy import one_at_a_time
 from pipeline.core.audit import Action
 from pipeline.core.byte_range import RangeOutside, parse_byte_range
@@ -32,6 +33,7 @@ from pipeline.services.export_stream import (
     result_tag,
 )
 from pipeline.services.runs import get_run
+from pipeline.services.thumbnails import Thumbnails
 from pipeline.services.upload_steps import printable
 
 router = APIRouter(tags=["exports"])
@@ -76,7 +78,8 @@ def get_export(
     headers = {"ETag": etag, "Cache-Control": _KEEP, **_named(result.video.name, file)}
     if knows(request, etag):
         return Response(status_code=304, headers=headers)
-    note_done(system, caller, Action.EXPORT_DOWNLOADED, team_id=team.id, subject=str(run_id), file=file)
+    if not is_head(request):
+        note_done(system, caller, Action.EXPORT_DOWNLOADED, team_id=team.id, subject=str(run_id), file=file)
     media_type = _TYPES[file.rpartition(".")[2]]
     if file == "metadata.json":
         body, missing = read_metadata(system, result)
@@ -100,27 +103,34 @@ def get_export(
 
 @router.get(f"{_RUN}/previews/{{file}}", response_class=Response, responses=_FILES, **allow(Role.VIEWER))
 def get_preview(
-    system: SystemOf, team: TeamOfPath, run_id: UUID, file: Literal["picture.jpg", "sheet.png", "video.mp4"]
+    system: SystemOf,
+    team: TeamOfPath,
+    request: Request,
+    run_id: UUID,
+    file: Literal["picture.jpg", "sheet.png", "video.mp4"],
 ) -> Response:
     """The skeletons drawn on the video, on a contact sheet, or on one small picture, of a run that has ended.
 
     Each is drawn when it is asked for; a video takes about as long as it is. `Poseline-Notes` says what is different.
     """
     name = printable(get_run(system, run_id, team=team.name).run.video)
-    if file == "picture.jpg":  # as the list's: a small one is drawn before a process has begun
-        from pipeline.services.preview import draw_thumbnail  # noqa: PLC0415 - OpenCV and more, 95 MiB
-
-        with one_at_a_time():
-            return Response(draw_thumbnail(system, run_id, team=team.name), media_type=_TYPES["jpg"])
+    ending = file.rpartition(".")[2]
+    named = {} if file == "picture.jpg" else _named(name, f"preview.{ending}")
+    if is_head(request):
+        open_result(system, run_id, team=team.name)
+        return StreamingResponse(iter(()), headers=named, media_type=_TYPES[ending])
+    if file == "picture.jpg":
+        pictures: Thumbnails = request.app.state.thumbnails
+        return Response(pictures.of_run(system, run_id, team=team.name), media_type=_TYPES[ending])
     folder = TemporaryDirectory(prefix="poseline-preview-")
-    path, ending = Path(folder.name, file), file.rpartition(".")[2]
+    path = Path(folder.name, file)
     try:
         with one_at_a_time():
             notes = draw_apart(system, run_id, path, team=team.name)
     except BaseException:
         folder.cleanup()
         raise
-    headers = {"Poseline-Notes": json.dumps(notes), **_named(name, f"preview.{ending}")}
+    headers = {"Poseline-Notes": json.dumps(notes), **named}
     return FileResponse(path, headers=headers, media_type=_TYPES[ending], background=BackgroundTask(folder.cleanup))
 
 

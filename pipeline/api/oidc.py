@@ -8,13 +8,21 @@ from urllib.parse import urlsplit
 from fastapi import APIRouter, Depends, Request, Response, status
 from pydantic import BaseModel
 
-from pipeline.api.access import AccountOf, CallerOf, SystemOf, allow_accounts, allow_public, session_cookie
+from pipeline.api.access import (
+    AccountOf,
+    CallerOf,
+    SystemOf,
+    allow_accounts,
+    allow_public,
+    confirmation_cookie,
+    session_cookie,
+)
 from pipeline.api.session import Me, address_of, client_of, keep_session, me
 from pipeline.errors import NotFound, UsageError
 from pipeline.services.accounts.callers import caller_of_session
 from pipeline.services.accounts.sign_in import sign_out
-from pipeline.services.oidc.begin import PENDING_S, begin_connecting, begin_sign_in
-from pipeline.services.oidc.finish import Returned, finish_sign_in
+from pipeline.services.oidc.begin import PENDING_S, begin_confirming, begin_connecting, begin_sign_in
+from pipeline.services.oidc.finish import CONFIRMED_S, Returned, finish_sign_in
 from pipeline.services.oidc.own_provider import disconnect
 from pipeline.services.oidc.provider import Provider
 
@@ -25,11 +33,13 @@ class ProviderBegin(BaseModel):
     """What is to happen once the provider has said who it is.
 
     `link` is the token of a one-time link that is to be used. With `connect` the account that is signed in is connected
-    with the provider; `password` is its own, where it has one.
+    with the provider; `password` is its own, where it has one. With `confirm` the provider is asked once more who it
+    is, for a change of an account that it alone signs in.
     """
 
     link: str | None = None
     connect: bool = False
+    confirm: bool = False
     password: str = ""
 
 
@@ -71,7 +81,9 @@ def post_provider(
     """Begin to sign in with the provider. The answer sets a cookie for ten minutes."""
     _check_origin(request, provider)
     browser, address = request.cookies.get(_cookie(request)), address_of(request)
-    if given.connect:
+    if given.confirm:
+        url, browser = begin_confirming(system, provider, caller, browser=browser, address=address)
+    elif given.connect:
         url, browser = begin_connecting(system, provider, caller, given.password, browser=browser, address=address)
     else:
         url, browser = begin_sign_in(system, provider, browser=browser, link=given.link, address=address)
@@ -89,11 +101,11 @@ def post_provider_return(
     response: Response,
     given: ProviderReturn,
 ) -> Me:
-    """Finish signing in with the provider. The answer sets the session's cookie.
+    """Finish signing in with the provider. The answer sets the session's cookie, or that of what was confirmed.
 
     It works once, in the browser in which it was begun, and for ten minutes.
     """
-    _, token = finish_sign_in(
+    finished = finish_sign_in(
         system,
         provider,
         caller,
@@ -102,12 +114,14 @@ def post_provider_return(
         address=address_of(request),
         client=client_of(request),
     )
-    if token is None:
+    if finished.confirmation is not None:
+        keep_session(request, response, finished.confirmation, confirmation_cookie(request), CONFIRMED_S)
+    if finished.session is None:
         return me(system, caller)
     if before := request.cookies.get(session_cookie(request)):
         sign_out(system, before)
-    keep_session(request, response, token)
-    return me(system, caller_of_session(system, token))
+    keep_session(request, response, finished.session)
+    return me(system, caller_of_session(system, finished.session))
 
 
 @router.delete("/account/provider", status_code=status.HTTP_204_NO_CONTENT, **allow_accounts())

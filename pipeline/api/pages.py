@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from http import HTTPStatus
 from mimetypes import guess_type
 from pathlib import Path
 
-from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi import FastAPI, Request, Response
 from fastapi.responses import FileResponse
 from starlette.datastructures import Headers
 from starlette.routing import Mount, Route
@@ -49,8 +48,6 @@ def serve_pages(app: FastAPI) -> None:
 def _document(pages: Path):  # type: ignore[no-untyped-def]
     async def answer(request: Request) -> Response:
         if request.url.path.startswith("/api/"):
-            if request.method == "HEAD":
-                raise HTTPException(HTTPStatus.METHOD_NOT_ALLOWED)
             raise NotFound("there is nothing at this address; /api/v1/openapi.json lists what there is")
         return FileResponse(pages / "index.html", headers={"Cache-Control": "no-cache"})
 

@@ -29,6 +29,7 @@ from pipeline.errors import (
     UnknownLane,
     UnknownModel,
     UnknownTeam,
+    UploadComplete,
     UsageError,
     VideoRejected,
 )
@@ -50,6 +51,7 @@ _STATUS: tuple[tuple[type[PoselineError], HTTPStatus], ...] = (
     (UnknownLane, HTTPStatus.NOT_FOUND),
     (QuotaReached, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     (PartsMissing, HTTPStatus.CONFLICT),
+    (UploadComplete, HTTPStatus.CONFLICT),
     (UsageError, HTTPStatus.BAD_REQUEST),
     (DuplicateContent, HTTPStatus.CONFLICT),
     (RunFailed, HTTPStatus.CONFLICT),

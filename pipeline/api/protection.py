@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from http import HTTPStatus
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
+from pipeline.api.origins import Origin, differs_in_scheme, is_own
 from pipeline.api.problems import log_unexpected, problem, unexpected
 
 #: `wasm-unsafe-eval` and workers are for decoders and pose models in the browser; nothing comes from another host.
@@ -40,12 +41,21 @@ class Protection:
 
     Args:
         store_origin: of the object store, where pages send uploads to it themselves.
+        web_origin: under which browsers reach the pages, where that is set.
         https_alone: whether browsers are told to come over TLS for a year. They take it of the name with all its ports,
             so not where other servers of this machine have none.
     """
 
-    def __init__(self, app: ASGIApp, store_origin: str | None = None, *, https_alone: bool = True) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        store_origin: str | None = None,
+        *,
+        web_origin: Origin | None = None,
+        https_alone: bool = True,
+    ) -> None:
         self._app = app
+        self._web_origin = web_origin
         self._https_alone = https_alone
         sending = f"; connect-src 'self' {store_origin}" if store_origin else ""
         self._headers = {**_HEADERS, "Content-Security-Policy": POLICY + sending}
@@ -75,11 +85,10 @@ class Protection:
                     headers.setdefault("Strict-Transport-Security", "max-age=31536000")
             await send(message)
 
-        if _is_foreign(scope):
-            refused = problem(
-                HTTPStatus.FORBIDDEN, "this request comes from another site's page, and was not done", "foreign-request"
+        if self._is_foreign(scope):
+            await _foreign(scope, "this request comes from another site's page, and was not done")(
+                scope, receive, send_protected
             )
-            await refused(scope, receive, send_protected)
             return
         try:
             await self._app(scope, _limited(scope, receive), send_protected)
@@ -92,12 +101,9 @@ class Protection:
     async def _guard_socket(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let in what this site's own pages open, and whoever has a key: a browser adds cookies to a WebSocket that
         any site's page opens, and no other check applies to it."""
-        if _is_foreign_socket(scope):
-            refused = problem(
-                HTTPStatus.FORBIDDEN,
-                "this connection comes from another site's page, or says not whence",
-                "foreign-request",
-            )
+        headers = Headers(scope=scope)
+        if not (_has_key(headers) or is_own(scope, headers, self._web_origin)):
+            refused = _foreign(scope, "this connection comes from another site's page, or says not whence")
             await WebSocket(scope, receive, send).send_denial_response(refused)
             return
         try:
@@ -105,13 +111,25 @@ class Protection:
         except Exception as error:  # noqa: BLE001  as above; uvicorn closes the connection
             raise log_unexpected(scope, error) from None
 
+    def _is_foreign(self, scope: Scope) -> bool:
+        headers = Headers(scope=scope)
+        if scope["method"] in _SAFE or _has_key(headers):
+            return False
+        site = headers.get("sec-fetch-site")
+        if site is not None:
+            return site not in {"same-origin", "none"}
+        if "origin" in headers:
+            return not is_own(scope, headers, self._web_origin)
+        return "cookie" in headers
 
-def _is_foreign_socket(scope: Scope) -> bool:
-    headers = Headers(scope=scope)
-    if _has_key(headers):
-        return False
-    origin = headers.get("origin")
-    return origin is None or urlsplit(origin).netloc != headers.get("host")
+
+def _foreign(scope: Scope, line: str) -> Response:
+    if differs_in_scheme(scope, Headers(scope=scope)):
+        line = (
+            "this page came over https, and its request over http: set POSELINE_WEB_URL to the page's address, and "
+            "POSELINE_WEB_TRUSTED_PROXIES to that of the proxy between"
+        )
+    return problem(HTTPStatus.FORBIDDEN, line, "foreign-request")
 
 
 def _limited(scope: Scope, receive: Receive) -> Receive:
@@ -134,15 +152,3 @@ def _limited(scope: Scope, receive: Receive) -> Receive:
 def _has_key(headers: Headers) -> bool:
     """Whether a key comes along, which no browser adds by itself; `Basic`, for a proxy, it does add."""
     return headers.get("authorization", "").lower().startswith("bearer ")
-
-
-def _is_foreign(scope: Scope) -> bool:
-    headers = Headers(scope=scope)
-    if scope["method"] in _SAFE or _has_key(headers):
-        return False
-    site, origin = headers.get("sec-fetch-site"), headers.get("origin")
-    if site is not None:
-        return site not in {"same-origin", "none"}
-    if origin is not None:
-        return urlsplit(origin).netloc != headers.get("host")
-    return "cookie" in headers

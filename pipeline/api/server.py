@@ -8,12 +8,14 @@ import logging
 import socket
 import threading
 from contextlib import suppress
+from ipaddress import ip_network
 from pathlib import Path
 
 import uvicorn
 
 from pipeline.api.app import build_app
 from pipeline.core.live_protocol import MAX_MESSAGE_BYTES, PING_S
+from pipeline.errors import UsageError
 from pipeline.services.system import System
 from pipeline.services.webhooks.deliver import run_deliveries
 
@@ -30,7 +32,7 @@ def serve(system: System, listener: socket.socket, *, trusted_proxies: str, cert
 
     Args:
         listener: already bound, so that a port that is taken is found before anything else begins.
-        trusted_proxies: addresses, separated by commas, whose `X-Forwarded-…` headers are believed.
+        trusted_proxies: addresses and networks, or `*`, separated by commas, whose `X-Forwarded-…` headers count.
         certificate: for TLS, with its private key, in PEM; plain HTTP without one.
     """
     _keep_memory_flat()
@@ -70,27 +72,29 @@ def _keep_memory_flat() -> None:
 
 
 class _Server(uvicorn.Server):
-    """Ends the streams of events before it waits for what is still being answered."""
+    """Ends the streams of events, and what draws, before it waits for what is still being answered."""
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         state = self.config.app.state  # type: ignore[union-attr]
         state.feed.close()
+        state.thumbnails.close()
         await super().shutdown(sockets)
         if state.provider is not None:
             state.provider.close()
 
 
-def build_server(
-    system: System, *, trusted_proxies: str = "127.0.0.1", certificate: Path | None = None
-) -> uvicorn.Server:
+def build_server(system: System, *, trusted_proxies: str = "", certificate: Path | None = None) -> uvicorn.Server:
     """The server, not started."""
     return _Server(server_config(system, trusted_proxies=trusted_proxies, certificate=certificate))
 
 
-def server_config(
-    system: System, *, trusted_proxies: str = "127.0.0.1", certificate: Path | None = None
-) -> uvicorn.Config:
-    """How uvicorn runs the application."""
+def server_config(system: System, *, trusted_proxies: str = "", certificate: Path | None = None) -> uvicorn.Config:
+    """How uvicorn runs the application.
+
+    Raises:
+        UsageError: a trusted proxy is no address.
+    """
+    proxies = trusted(trusted_proxies)
     logging.getLogger("uvicorn.error").addFilter(_own_lines)
     return uvicorn.Config(
         build_app(system, https_alone=certificate is None),
@@ -104,8 +108,22 @@ def server_config(
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=True,
-        forwarded_allow_ips=trusted_proxies,
+        proxy_headers=bool(proxies),
+        forwarded_allow_ips=proxies,
         timeout_graceful_shutdown=_GRACE_S,
         ssl_certfile=certificate,
     )
+
+
+def trusted(given: str) -> list[str]:
+    """Addresses and networks; what is none would be taken for a name that nobody has."""
+    found = [each for part in given.split(",") if (each := part.strip())]
+    for each in found:
+        try:
+            if each != "*":
+                ip_network(each)
+        except ValueError as error:
+            raise UsageError(
+                f"POSELINE_WEB_TRUSTED_PROXIES is like 127.0.0.1,10.0.0.0/8 or *: {each!r} is no address ({error})"
+            ) from error
+    return ["*"] if "*" in found else found

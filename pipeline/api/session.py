@@ -104,12 +104,14 @@ def client_of(request: Request) -> str:
     return request.headers.get("user-agent", "")
 
 
-def keep_session(request: Request, response: Response, token: str, cookie: str | None = None) -> None:
+def keep_session(
+    request: Request, response: Response, token: str, cookie: str | None = None, keep_s: float = SESSION_S
+) -> None:
     """Give the browser its session."""
     response.set_cookie(
         cookie or session_cookie(request),
         token,
-        max_age=int(SESSION_S),
+        max_age=int(keep_s),
         secure=request.url.scheme == "https",
         httponly=True,
         samesite="lax",

@@ -21,8 +21,8 @@ class NewUpload(BaseModel):
     """
 
     name: str = Field(max_length=1024, examples=["cam03.mp4"])
-    size_bytes: int = Field(ge=0, le=2**53, examples=[268_435_456])
-    modified_ms: int | None = Field(default=None, ge=0, le=2**53, examples=[1_795_816_800_000])
+    size_bytes: int = Field(strict=True, ge=0, le=2**53, examples=[268_435_456])
+    modified_ms: int | None = Field(default=None, strict=True, ge=0, le=2**53, examples=[1_795_816_800_000])
     sha256: _Sha256 | None = None
     first_sha256: _Sha256 | None = None
     tags: dict[str, str] = Field(default_factory=dict, examples=[{"match": "home"}])

@@ -19,6 +19,7 @@ from pipeline.cli.console import Console, common, pass_console
 from pipeline.cli.formatting import format_ago
 from pipeline.cli.local_stack import describe_beat, describe_restarting, live_line
 from pipeline.cli.place import shown
+from pipeline.cli.signed_in import checks_elsewhere
 from pipeline.db.engine import transaction
 from pipeline.db.migrate import check_revision
 from pipeline.db.worker_deaths import select_restarting
@@ -60,6 +61,10 @@ class DoctorFailed(PoselineError):
 @pass_console
 def doctor(console: Console) -> None:
     """Check every part that Poseline needs; print what is wrong and the fix."""
+    if console.login is not None:
+        parts = {"python": _python, "disk": lambda: _disk(console), "variables": _variables}
+        _report(console, [_result(*one) for one in {**parts, **checks_elsewhere(console, console.login)}.items()])
+        return
 
     @cache  # where servers are hung it takes seconds
     def services() -> tuple[ServiceStatus, ...]:
@@ -103,6 +108,11 @@ def doctor(console: Console) -> None:
             if part in states:
                 service = states[part]
                 found.append(_result(part, f"answers on port {service.port}".__str__, service))
+    _report(console, found)
+
+
+def _report(console: Console, found: list[dict[str, Any]]) -> None:
+    """Print the lines. Raises `DoctorFailed` where one is wrong."""
     found = [{**line, "message": console.naming_home(line["message"])} for line in found]
     if not console.print_json(found):
         for line in found:

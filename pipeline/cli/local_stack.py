@@ -17,6 +17,7 @@ from pipeline.cli.console import Console, common, pass_console
 from pipeline.cli.drain import wait_for
 from pipeline.cli.formatting import format_ago
 from pipeline.cli.place import shown
+from pipeline.cli.signed_in import print_server
 from pipeline.core.live_protocol import Mode
 from pipeline.db.live_processes import LiveProcessRow
 from pipeline.errors import DeviceUnavailable, ServiceUnavailable
@@ -102,7 +103,10 @@ def down(console: Console) -> None:
 @pass_console
 @click.pass_context
 def status(context: click.Context, console: Console) -> None:
-    """Show what runs: servers, workers, queues."""
+    """Show what runs: servers, workers, queues; after `login` whether that server answers, and as whom."""
+    if console.login is not None:
+        print_server(console, console.login)
+        return
     found = None if configured_by_environment() else stack.status(console.home)
     if found is not None and not found.running:
         if not console.print_json({**console.place.to_dict(), **_to_dict(found), "workers": []}):

@@ -84,8 +84,16 @@ def has_accounts(connection: Connection) -> bool:
     return connection.execute(select(account.c.id).limit(1)).first() is not None
 
 
-def set_password(connection: Connection, account_id: UUID, password_hash: str) -> None:
-    """Replace an account's password."""
+def holds_password(connection: Connection, account_id: UUID, password_hash: str) -> bool:
+    """Whether an account that is not disabled still has this password; it keeps it until the transaction ends."""
+    found = select(account.c.id).where(
+        account.c.id == account_id, account.c.password_hash == password_hash, account.c.disabled_at.is_(None)
+    )
+    return connection.execute(found.with_for_update(read=True)).first() is not None
+
+
+def set_password(connection: Connection, account_id: UUID, password_hash: str | None) -> None:
+    """Replace an account's password; None where it is to have none."""
     connection.execute(update(account).where(account.c.id == account_id).values(password_hash=password_hash))
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
+from typing import TYPE_CHECKING
 
 from pipeline.core.frame_index import FrameIndex
 from pipeline.core.poses import FramePoses
 from pipeline.db.frames import FrameRow
 from pipeline.errors import InvalidOutput, InvalidWeights
-from pipeline.inference.pose_model import PoseModel
 from pipeline.video.reader import Frame
+
+if TYPE_CHECKING:  # who only draws loads no engine
+    from pipeline.inference.pose_model import PoseModel
 
 NOT_DECODED = "the decoder gave no frame: the video is damaged here; export it again"
 

@@ -9,9 +9,6 @@ from __future__ import annotations
 import io
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from uuid import UUID
 
 from pipeline.core.object_keys import run_thumbnail_key, thumbnail_key
@@ -20,8 +17,9 @@ from pipeline.db.engine import transaction
 from pipeline.db.listed_videos import select_listed_by_id
 from pipeline.db.originals import hold_original
 from pipeline.db.videos import select_video
-from pipeline.errors import NotFound, PoselineError, ServiceUnavailable, in_one_line
+from pipeline.errors import NotFound, PoselineError, in_one_line
 from pipeline.logs import get_logger
+from pipeline.services.picture_drawers import Picture, PictureDrawers
 from pipeline.services.system import System
 from pipeline.storage.store_errors import ObjectMissing
 
@@ -29,27 +27,23 @@ log = get_logger(__name__)
 
 #: In memory, of about 15 kB each.
 _KEPT = 1000
-_AT_ONCE = 2
-#: Whoever waits takes a thread from all other requests.
-_MOST_HERE = 12
-_WAIT_S = 30.0
-
-
-@dataclass(frozen=True)
-class _Wanted:
-    video_id: UUID
-    run_id: UUID | None
-    key: str
-    team: str
 
 
 class Thumbnails:
-    """Fetches pictures, and draws those that are not there yet, a few at a time; keeps the last ones in memory."""
+    """Fetches pictures, and has those drawn that are not there yet; keeps the last ones in memory.
 
-    def __init__(self) -> None:
+    Args:
+        drawers: which draw; ended with it.
+    """
+
+    def __init__(self, drawers: PictureDrawers | None = None) -> None:
         self._kept: OrderedDict[str, bytes] = OrderedDict()
         self._guard = threading.Lock()
-        self._drawing, self._here = threading.Semaphore(_AT_ONCE), threading.Semaphore(_MOST_HERE)
+        self._drawers = drawers or PictureDrawers()
+
+    def close(self) -> None:
+        """End what draws."""
+        self._drawers.close()
 
     def of_video(self, system: System, team_id: UUID, video_id: UUID, *, team: str) -> tuple[UUID, bytes]:
         """A JPEG of a team's video, 320 pixels on its longer side.
@@ -70,37 +64,33 @@ class Thumbnails:
         _ = video.original
         run_id = listed[0].current_run_id if listed else None
         key = thumbnail_key(team_id, video_id) if run_id is None else run_thumbnail_key(run_id)
-        return run_id or video_id, self._get(system, _Wanted(video_id, run_id, key, team))
+        picture = Picture(team, video_id=video_id, run_id=run_id)
+        return run_id or video_id, self._get(system, video_id, picture, key)
 
-    def _get(self, system: System, wanted: _Wanted) -> bytes:
+    def of_run(self, system: System, run_id: UUID, *, team: str) -> bytes:
+        """A JPEG of a team's run that has ended, whether it is the current one or not.
+
+        Raises:
+            NotFound: there is no such run, or it is another team's.
+            RunFailed: the run has not ended, or has no frames.
+            SourceGone, ServiceUnavailable: as `of_video`.
+        """
+        return self._drawers.draw(system, Picture(team, run_id=run_id))
+
+    def _get(self, system: System, video_id: UUID, wanted: Picture, key: str) -> bytes:
         with self._guard:
-            if wanted.key in self._kept:
-                self._kept.move_to_end(wanted.key)
-                return self._kept[wanted.key]
-        picture = _fetch(system, wanted.key)
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
+        picture = _fetch(system, key)
         if picture is None:
-            with self._turn():
-                picture = _draw(system, wanted)
-            _put(system, wanted, picture)
+            picture = self._drawers.draw(system, wanted)
+            _put(system, video_id, wanted.run_id, key, picture)
         with self._guard:
-            self._kept[wanted.key] = picture
+            self._kept[key] = picture
             while len(self._kept) > _KEPT:
                 self._kept.popitem(last=False)
         return picture
-
-    @contextmanager
-    def _turn(self) -> Iterator[None]:
-        if not self._here.acquire(blocking=False):
-            raise ServiceUnavailable("too many pictures are being drawn; try again in a moment")
-        try:
-            if not self._drawing.acquire(timeout=_WAIT_S):
-                raise ServiceUnavailable("too many pictures are being drawn; try again in a moment")
-            try:
-                yield
-            finally:
-                self._drawing.release()
-        finally:
-            self._here.release()
 
 
 def _fetch(system: System, key: str) -> bytes | None:
@@ -110,19 +100,11 @@ def _fetch(system: System, key: str) -> bytes | None:
         return None
 
 
-def _draw(system: System, wanted: _Wanted) -> bytes:
-    from pipeline.services import preview  # noqa: PLC0415 - OpenCV and more, 95 MiB
-
-    if wanted.run_id is None:
-        return preview.draw_video_still(system, wanted.video_id, team=wanted.team)
-    return preview.draw_thumbnail(system, wanted.run_id, team=wanted.team)
-
-
-def _put(system: System, wanted: _Wanted, picture: bytes) -> None:
+def _put(system: System, video_id: UUID, run_id: UUID | None, key: str, picture: bytes) -> None:
     """Store a picture, unless its video or run went meanwhile; who asked has it, whether it can be stored or not."""
     try:
         with transaction(system.engine) as connection:
-            if hold_original(connection, wanted.video_id, wanted.run_id):
-                system.store.put_stream(io.BytesIO(picture), len(picture), wanted.key, content_type="image/jpeg")
+            if hold_original(connection, video_id, run_id):
+                system.store.put_stream(io.BytesIO(picture), len(picture), key, content_type="image/jpeg")
     except PoselineError as error:
-        log.warning("thumbnail_not_stored", video=str(wanted.video_id), reason=in_one_line(error))
+        log.warning("thumbnail_not_stored", video=str(video_id), reason=in_one_line(error))

@@ -51,6 +51,9 @@ class OidcProvider:
         signed: makes the ID token of these claims instead of signing them.
         returned: what is added to the query with which browsers come back.
         denies: the error with which they come back instead of a code.
+        tells_when: whether ID tokens say when somebody signed in there.
+        signed_in_at: when that was, of whoever is signed in there now; it asks again where that is wanted.
+        asks_again: whether it does.
         answering: an event for which every answer waits.
         asked: the paths that it was asked for.
     """
@@ -67,6 +70,9 @@ class OidcProvider:
     signed: Callable[[dict[str, Any]], str] | None = None
     returned: dict[str, str] = field(default_factory=dict)
     denies: str | None = None
+    tells_when: bool = True
+    signed_in_at: float = field(default_factory=lambda: time.time() - 3600)
+    asks_again: bool = True
     answering: threading.Event = field(default_factory=threading.Event)
     asked: list[str] = field(default_factory=list)
     _codes: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -118,6 +124,8 @@ class OidcProvider:
         back = {"state": asked["state"], **self.returned}
         if self.denies:
             return f"{asked['redirect_uri']}?{urlencode({**back, 'error': self.denies})}"
+        if asked.get("max_age") == "0" and asked.get("prompt") == "login" and self.asks_again:
+            self.signed_in_at = time.time()
         code = secrets.token_urlsafe(16)
         self._codes[code] = {**asked, "claims": json.dumps(self.claims)}
         return f"{asked['redirect_uri']}?{urlencode({**back, 'code': code})}"
@@ -141,6 +149,8 @@ class OidcProvider:
             return HTTPStatus.BAD_REQUEST, {"error": "invalid_grant"}
         now = int(time.time())
         person = json.loads(asked["claims"])
+        if self.tells_when:
+            person["auth_time"] = int(self.signed_in_at)
         protocol = {"iss": self.issuer, "aud": CLIENT_ID, "iat": now, "exp": now + 300, "nonce": asked["nonce"]}
         claims = self.claimed({**protocol, **({"sub": person["sub"]} if self.thin else person)})
         access = secrets.token_urlsafe(16)

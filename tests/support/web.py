@@ -62,10 +62,10 @@ class Client:
 
 
 @contextmanager
-def served(system: System, port: int = 0) -> Iterator[str]:
+def served(system: System, port: int = 0, *, trusted_proxies: str = "") -> Iterator[str]:
     """Serve the application for one block; gives its origin."""
     with bound("127.0.0.1", port) as listener:
-        server = build_server(system)
+        server = build_server(system, trusted_proxies=trusted_proxies)
         thread = threading.Thread(target=server.run, args=([listener],))
         thread.start()
         try:

@@ -48,7 +48,17 @@ def test_people_sign_in_join_connect_and_are_told_why_not(system: System, browse
         ben.page.get_by_role("button", name="Disconnect").click()
         ben.page.get_by_role("alert").get_by_text("Choose a password first").wait_for()
         assert ben.barriers() == []
+        # A password of his own, once the provider has asked who he is.
+        assert ben.page.get_by_label("New password").is_disabled()
+        ben.page.get_by_role("button", name="Confirm with Club").click()
+        ben.page.get_by_text("Club has confirmed that it is you").wait_for()
+        ben.page.get_by_label("New password").fill(PASSWORD)
+        assert ben.barriers() == []
         ben.shot(tmp_path / "account.png")
+        ben.page.get_by_label("Disconnect Club, too").check()
+        ben.page.get_by_role("button", name="Change the password").click()
+        ben.page.get_by_text("The new password is saved").wait_for()
+        ben.page.get_by_role("button", name="Connect Club").wait_for()
 
         provider.claims = {**ANNA, "sub": "carl", "email": "carl@club.org"}
         carl.page.goto(site.origin)

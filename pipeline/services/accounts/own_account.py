@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
 from uuid import UUID
 
 from pipeline.core.audit import Action
@@ -10,13 +12,32 @@ from pipeline.core.tokens import token_sha256
 from pipeline.db.account_changes import set_email, set_name
 from pipeline.db.accounts import AccountRow, find_account, select_account, set_password
 from pipeline.db.engine import transaction
-from pipeline.db.sign_ins import SessionRow, delete_session_of, delete_sessions_of, select_sessions
-from pipeline.errors import NotFound, UsageError
+from pipeline.db.identities import forget_other_ways_in, is_confirmed
+from pipeline.db.sign_ins import SessionRow, delete_session_of, select_sessions
+from pipeline.errors import NotConfirmed, NotFound, UsageError
 from pipeline.services.accounts.audit import note_in_teams
+from pipeline.services.accounts.cut_off import disconnect_all
 from pipeline.services.accounts.names import check_email, check_name
 from pipeline.services.accounts.passwords import hash_password
 from pipeline.services.accounts.sign_in import check_sign_in
+from pipeline.services.oidc.config import config_of, provider_name
+from pipeline.services.oidc.own_provider import connected_with
 from pipeline.services.system import System
+
+
+@dataclass(frozen=True)
+class Shown:
+    """By what somebody shows that an account is theirs.
+
+    Args:
+        password: theirs so far; not looked at where there is none.
+        confirmation: which they have of a sign-in with the provider; likewise.
+        address: network address, whose wrong passwords are counted.
+    """
+
+    password: str = ""
+    confirmation: str = ""
+    address: str = ""
 
 
 def has_password(system: System, account: AccountRow) -> bool:
@@ -42,41 +63,69 @@ def rename(system: System, account: AccountRow, name: str) -> None:
         set_name(connection, account.id, check_name(name))
 
 
-def change_email(system: System, account: AccountRow, email: str, password: str, *, address: str) -> None:
+def needs(system: System, account: AccountRow) -> Literal["password", "provider", "nothing"]:
+    """What shows that an account is changed by its owner, and not by who found the browser open.
+
+    Nothing does where its sessions are the only way in.
+    """
+    if has_password(system, account):
+        return "password"
+    return "nothing" if connected_with(system, account) is None else "provider"
+
+
+def has_confirmed(system: System, account: AccountRow, confirmation: str) -> bool:
+    """Whether the owner signed in with the provider a moment ago, for a change."""
+    with transaction(system.engine) as connection:
+        return is_confirmed(connection, token_sha256(confirmation), account.id)
+
+
+def _check_owner(system: System, account: AccountRow, shown: Shown) -> None:
+    """Raises: NotSignedIn, TooManyAttempts, NotConfirmed."""
+    needed = needs(system, account)
+    if needed == "password":
+        check_sign_in(system, account.email, shown.password, address=shown.address)
+    if needed == "provider" and not has_confirmed(system, account, shown.confirmation):
+        raise NotConfirmed(f"sign in with {provider_name(system.settings)} once more to change this")
+
+
+def change_email(system: System, account: AccountRow, email: str, shown: Shown) -> None:
     """Change the e-mail address with which one signs in.
 
     Raises:
         NotSignedIn, TooManyAttempts: the password is wrong.
+        NotConfirmed: there is none, and a provider signs the account in, which was not asked a moment ago.
         UsageError: it is none, or another account has it.
     """
     email = check_email(email)
     if email == account.email:
         return
-    if has_password(system, account):
-        check_sign_in(system, account.email, password, address=address)
+    _check_owner(system, account, shown)
     with transaction(system.engine) as connection:
         if not set_email(connection, account.id, email):
             raise UsageError("this e-mail address cannot be used; give another")
         note_in_teams(connection, account, Action.EMAIL_CHANGED)
 
 
-def change_password(system: System, account: AccountRow, current: str, new: str, *, token: str, address: str) -> None:
-    """Change one's own password; every other session ends.
+def change_password(
+    system: System, account: AccountRow, new: str, shown: Shown, *, token: str, disconnects: bool = False
+) -> None:
+    """Change one's own password; every other session ends, and links to the account that were not used.
 
     Args:
-        current: the password so far; not looked at where there is none.
         token: of the session that goes on.
+        disconnects: whether providers may sign the account in no longer, either.
 
     Raises:
-        NotSignedIn, TooManyAttempts: `current` is wrong.
+        NotSignedIn, TooManyAttempts, NotConfirmed: as `change_email`.
         UsageError: `new` is not fit.
     """
-    if has_password(system, account):
-        check_sign_in(system, account.email, current, address=address)
+    _check_owner(system, account, shown)
     password_hash = hash_password(new)
     with transaction(system.engine) as connection:
         set_password(connection, account.id, password_hash)
-        delete_sessions_of(connection, account.id, but=token_sha256(token))
+        forget_other_ways_in(connection, account.id, but=token_sha256(token))
+        if disconnects:
+            disconnect_all(connection, config_of(system.settings), account)
         note_in_teams(connection, account, Action.PASSWORD_CHANGED)
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from sqlalchemy import Connection
+
 from pipeline.core.audit import Action
 from pipeline.core.tokens import new_token, token_sha256
-from pipeline.db.accounts import AccountRow, find_account, set_password
+from pipeline.db.accounts import AccountRow, find_account, holds_password, set_password
 from pipeline.db.audit import delete_audit_without_team
 from pipeline.db.engine import transaction
 from pipeline.db.sign_ins import delete_expired, delete_session, insert_session
@@ -30,8 +32,11 @@ def sign_in(system: System, email: str, password: str, *, address: str, client: 
         TooManyAttempts: too many sign-ins failed before.
         ServiceUnavailable: too many passwords come at once.
     """
-    account = check_sign_in(system, email, password, address=address)
-    return account, begin_session(system, account, client)
+    account, kept = _checked(system, email, password, address=address)
+    with transaction(system.engine) as connection:
+        if not holds_password(connection, account.id, kept):  # a new one was chosen just now, which ended all sessions
+            raise _wrong()
+        return account, insert_new_session(connection, account, client)
 
 
 def check_sign_in(system: System, email: str, password: str, *, address: str) -> AccountRow:
@@ -40,6 +45,11 @@ def check_sign_in(system: System, email: str, password: str, *, address: str) ->
     Raises:
         NotSignedIn, TooManyAttempts, ServiceUnavailable: as `sign_in`.
     """
+    return _checked(system, email, password, address=address)[0]
+
+
+def _checked(system: System, email: str, password: str, *, address: str) -> tuple[AccountRow, str]:
+    """As `check_sign_in`; with the hash of the password."""
     email = email.strip().lower()
     attempt = Attempt(system, account=email, address=address)
     attempt.begin()
@@ -52,13 +62,17 @@ def check_sign_in(system: System, email: str, password: str, *, address: str) ->
         if account is not None:
             with transaction(system.engine) as connection:
                 note_in_teams(connection, account, Action.SIGN_IN_FAILED)
-        raise NotSignedIn("the e-mail address or the password is wrong; who runs this Poseline can make you a new link")
+        raise _wrong()
     renewed = hash_password(password) if is_outdated(kept) else None
     attempt.take_back()
     if renewed is not None:
         with transaction(system.engine) as connection:
             set_password(connection, account.id, renewed)
-    return account
+    return account, renewed or kept
+
+
+def _wrong() -> NotSignedIn:
+    return NotSignedIn("the e-mail address or the password is wrong; who runs this Poseline can make you a new link")
 
 
 def begin_session(system: System, account: AccountRow, client: str, **detail: str) -> str:
@@ -67,12 +81,17 @@ def begin_session(system: System, account: AccountRow, client: str, **detail: st
     Args:
         detail: for the log, such as by which provider.
     """
-    token = new_token()
     with transaction(system.engine) as connection:
-        delete_expired(connection)
-        delete_audit_without_team(connection)
-        insert_session(connection, token_sha256(token), SESSION_S, client[:_LONGEST_CLIENT], account_id=account.id)
-        note_in_teams(connection, account, Action.SIGNED_IN, **detail)
+        return insert_new_session(connection, account, client, **detail)
+
+
+def insert_new_session(connection: Connection, account: AccountRow, client: str, **detail: str) -> str:
+    """As `begin_session`, in the transaction in which an account has shown who it is."""
+    token = new_token()
+    delete_expired(connection)
+    delete_audit_without_team(connection)
+    insert_session(connection, token_sha256(token), SESSION_S, client[:_LONGEST_CLIENT], account_id=account.id)
+    note_in_teams(connection, account, Action.SIGNED_IN, **detail)
     return token
 
 

@@ -20,14 +20,15 @@ from pipeline.db.accounts import (
 )
 from pipeline.db.engine import transaction
 from pipeline.db.one_time_links import LinkRow, find_link, use_link
-from pipeline.db.sign_ins import delete_sessions_of
 from pipeline.errors import NotFound, UsageError
 from pipeline.services.accounts.audit import note, note_in_teams
 from pipeline.services.accounts.callers import Caller
+from pipeline.services.accounts.cut_off import cut_off
 from pipeline.services.accounts.first_owner import become_first_owner
 from pipeline.services.accounts.names import check_email, check_name
 from pipeline.services.accounts.passwords import hash_password
 from pipeline.services.accounts.sign_in import check_sign_in
+from pipeline.services.oidc.config import config_of
 from pipeline.services.system import System
 
 
@@ -87,11 +88,11 @@ def follow_link(system: System, token: str, caller: Caller, given: Given) -> Acc
         link = use_link(connection, sha256)
         if link is None:
             raise not_working()
-        return _follow(connection, link, caller, given, password_hash)
+        return _follow(connection, system, link, caller, given, password_hash)
 
 
 def _follow(
-    connection: Connection, link: LinkRow, caller: Caller, given: Given, password_hash: str | None
+    connection: Connection, system: System, link: LinkRow, caller: Caller, given: Given, password_hash: str | None
 ) -> AccountRow:
     if link.kind is LinkKind.FIRST_OWNER:
         account = _new_account(connection, given, password_hash)
@@ -107,7 +108,7 @@ def _follow(
     if link.kind is LinkKind.NEW_PASSWORD:
         assert password_hash is not None
         set_password(connection, account_.id, password_hash)
-        delete_sessions_of(connection, account_.id)
+        cut_off(connection, config_of(system.settings), account_)
         note_in_teams(connection, account_, Action.PASSWORD_CHANGED)
     return account_
 

@@ -7,15 +7,16 @@ the addresses of their accounts themselves, so one with a password may have been
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from sqlalchemy import Connection
 
 from pipeline.core.audit import Action
 from pipeline.core.link_kind import LinkKind
-from pipeline.db.accounts import AccountRow, insert_account
+from pipeline.db.accounts import AccountRow, insert_account, set_password
 from pipeline.db.identities import (
     Locked,
     Pending,
-    delete_identity,
     forget_other_ways_in,
     insert_identity,
     lock_account,
@@ -23,9 +24,9 @@ from pipeline.db.identities import (
     note_identity_used,
 )
 from pipeline.db.one_time_links import LinkRow, use_link
-from pipeline.db.sign_ins import delete_sessions_of
 from pipeline.services.accounts.audit import note_in_teams
 from pipeline.services.accounts.callers import Caller
+from pipeline.services.accounts.cut_off import cut_off
 from pipeline.services.accounts.first_owner import become_first_owner
 from pipeline.services.accounts.use_link import join, not_working
 from pipeline.services.oidc.config import OidcConfig
@@ -46,8 +47,20 @@ class TurnedAway(Exception):
         self.account = account
 
 
-def arrive(connection: Connection, config: OidcConfig, person: Person, pending: Pending, caller: Caller) -> AccountRow:
-    """The account as which somebody is signed in now.
+@dataclass(frozen=True)
+class Arrival:
+    """As whom somebody came.
+
+    Args:
+        confirms: whether they went away only to show that the account is theirs.
+    """
+
+    account: AccountRow
+    confirms: bool = False
+
+
+def arrive(connection: Connection, config: OidcConfig, person: Person, pending: Pending, caller: Caller) -> Arrival:
+    """The account as which somebody is signed in now. It is locked until the end of the transaction.
 
     Args:
         pending: what they went away for.
@@ -74,7 +87,8 @@ def arrive(connection: Connection, config: OidcConfig, person: Person, pending: 
             raise _nobody(config, person)
         account = found
     note_identity_used(connection, person.issuer, person.subject, person.said)
-    return account
+    confirms = pending.account_id is not None and known is not None and not known.has_password
+    return Arrival(account, confirms)
 
 
 _DISABLED = "this account was disabled; ask who runs this Poseline"
@@ -122,10 +136,13 @@ def _use(connection: Connection, config: OidcConfig, person: Person, link: LinkR
     # Whoever has the link could choose the account's password; so it decides, whatever the address is.
     if known is not None and known.account.id != target.account.id:
         raise TurnedAway(f"you came as {known.account.email}, and this link is for another account", target.account)
+    # It may be made because somebody else came in: nothing that was set before lets anybody in.
+    cut_off(connection, config, target.account, keep=(person.issuer, person.subject))
+    if target.has_password:
+        set_password(connection, target.account.id, None)
+        note_in_teams(connection, target.account, Action.PASSWORD_CHANGED, through=config.name)
     if known is None:
-        delete_identity(connection, target.account.id, person.issuer)
         _insert(connection, config, person, target.account)
-    delete_sessions_of(connection, target.account.id)
     return target.account
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pipeline.core.tokens import new_token, token_sha256
 from pipeline.db.engine import transaction
 from pipeline.db.identities import Pending, insert_pending
-from pipeline.errors import NotSignedIn
+from pipeline.errors import NotSignedIn, UsageError
 from pipeline.services.accounts.attempts import Attempt
 from pipeline.services.accounts.callers import Caller
-from pipeline.services.accounts.own_account import has_password
+from pipeline.services.accounts.own_account import needs
 from pipeline.services.accounts.sign_in import check_sign_in
 from pipeline.services.accounts.use_link import look_at_link
 from pipeline.services.oidc.provider import Provider
@@ -54,14 +54,39 @@ def begin_connecting(
     """
     if caller.account is None:
         raise NotSignedIn
-    if has_password(system, caller.account):
+    needed = needs(system, caller.account)
+    if needed == "provider":
+        raise UsageError(f"your account is connected with {provider.config.name} already")
+    if needed == "password":
         check_sign_in(system, caller.account.email, password, address=address)
     return _begin(system, provider, browser, Pending(new_token(), new_token(), None, caller.account.id))
 
 
-def _begin(system: System, provider: Provider, browser: str | None, what: Pending) -> tuple[str, str]:
+def begin_confirming(
+    system: System, provider: Provider, caller: Caller, *, browser: str | None, address: str
+) -> tuple[str, str]:
+    """Begin to show the provider once more who one is, to change the account that is signed in. Returns as
+    `begin_sign_in`.
+
+    Raises:
+        NotSignedIn: nobody is signed in.
+        UsageError: no provider signs the account in, or it has a password, which is to be given instead.
+        TooManyAttempts, ServiceUnavailable: as `begin_sign_in`.
+    """
+    Attempt(system, address=address).check()
+    if caller.account is None:
+        raise NotSignedIn
+    if needs(system, caller.account) != "provider":
+        raise UsageError("nothing has to be confirmed with a provider: give the account's password, where it has one")
+    what = Pending(new_token(), new_token(), None, caller.account.id)
+    return _begin(system, provider, browser, what, anew=True)
+
+
+def _begin(
+    system: System, provider: Provider, browser: str | None, what: Pending, *, anew: bool = False
+) -> tuple[str, str]:
     state, browser = new_token(), browser or new_token()
-    url = provider.address(state=state, nonce=what.nonce, code_verifier=what.code_verifier)
+    url = provider.address(state=state, nonce=what.nonce, code_verifier=what.code_verifier, anew=anew)
     with transaction(system.engine) as connection:
         insert_pending(connection, token_sha256(state), token_sha256(browser), what, PENDING_S)
     return url, browser

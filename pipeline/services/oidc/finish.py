@@ -5,20 +5,26 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pipeline.core.audit import Action
-from pipeline.core.tokens import token_sha256
+from pipeline.core.tokens import new_token, token_sha256
 from pipeline.db.accounts import AccountRow
 from pipeline.db.engine import transaction
-from pipeline.db.identities import Pending, take_pending
-from pipeline.errors import NotSignedIn, PoselineError, UsageError
+from pipeline.db.identities import Pending, insert_confirmation, take_pending
+from pipeline.errors import NotConfirmed, NotSignedIn, PoselineError, UsageError
 from pipeline.services.accounts.attempts import Attempt
 from pipeline.services.accounts.audit import note_in_teams
 from pipeline.services.accounts.callers import Caller
-from pipeline.services.accounts.sign_in import begin_session
+from pipeline.services.accounts.sign_in import insert_new_session
 from pipeline.services.oidc.arrive import TurnedAway, arrive
+from pipeline.services.oidc.begin import PENDING_S
 from pipeline.services.oidc.person import Person
 from pipeline.services.oidc.provider import Provider
 from pipeline.services.oidc.refusals import plain_code
 from pipeline.services.system import System
+
+#: How long somebody may take to change their account.
+CONFIRMED_S = 300.0
+#: The provider's clock and the database's.
+CLOCKS_APART_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,20 @@ class Returned:
     error: str | None = None
 
 
+@dataclass(frozen=True)
+class Finished:
+    """What came of it.
+
+    Args:
+        session: token of the new session, where one begins.
+        confirmation: token by which the account can be changed for `CONFIRMED_S`, where that was wanted.
+    """
+
+    account: AccountRow
+    session: str | None = None
+    confirmation: str | None = None
+
+
 def finish_sign_in(
     system: System,
     provider: Provider,
@@ -45,9 +65,8 @@ def finish_sign_in(
     browser: str | None,
     address: str,
     client: str,
-) -> tuple[AccountRow, str | None]:
-    """Finish what `begin_sign_in` or `begin_connecting` began. Returns the account, and the token of its new session,
-    where one begins.
+) -> Finished:
+    """Finish what `begin_sign_in`, `begin_connecting` or `begin_confirming` began.
 
     Args:
         caller: who is signed in in the browser.
@@ -58,6 +77,7 @@ def finish_sign_in(
     Raises:
         UsageError: it was not begun in this browser, or not just now.
         NotSignedIn: the provider did not sign anybody in, or nobody who may come in.
+        NotConfirmed: it let them through, and did not ask who they are.
         NotFound: the link that was to be used works no longer.
         TooManyAttempts: too many sign-ins failed before.
         ServiceUnavailable: the provider does not answer.
@@ -83,7 +103,10 @@ def finish_sign_in(
     of_person.begin()
     try:
         with transaction(system.engine) as connection:
-            account = arrive(connection, provider.config, person, pending, caller)
+            arrival = arrive(connection, provider.config, person, pending, caller)
+            account, session = arrival.account, None
+            if pending.account_id is None:
+                session = insert_new_session(connection, account, client, through=provider.config.name)
     except TurnedAway as error:
         if error.account is not None:
             with transaction(system.engine) as connection:
@@ -91,9 +114,25 @@ def finish_sign_in(
         raise NotSignedIn(error.reason) from error
     attempt.take_back()
     of_person.take_back()
-    if pending.account_id is not None:
-        return account, None
-    return account, begin_session(system, account, client, through=provider.config.name)
+    return Finished(account, session, _confirmation(system, provider, person, pending) if arrival.confirms else None)
+
+
+def _confirmation(system: System, provider: Provider, person: Person, pending: Pending) -> str:
+    name = provider.config.name
+    if person.signed_in_at is None:
+        raise NotConfirmed(
+            f"{name} does not say whether it asked who you are; ask who runs this Poseline for a link to a password "
+            "(`poseline accounts link`)"
+        )
+    assert pending.account_id is not None
+    assert pending.expires_at is not None
+    begun_s = pending.expires_at.timestamp() - PENDING_S
+    if person.signed_in_at < begun_s - CLOCKS_APART_S:
+        raise NotConfirmed(f"{name} let you through without asking who you are; sign out there, and begin again")
+    token = new_token()
+    with transaction(system.engine) as connection:
+        insert_confirmation(connection, token_sha256(token), pending.account_id, CONFIRMED_S)
+    return token
 
 
 def _who(provider: Provider, returned: Returned, pending: Pending) -> Person:

@@ -23,6 +23,7 @@ class Person:
         subject: what the provider calls them for ever.
         email: their address, where it is verified.
         said: the address that the provider names, verified or not.
+        signed_in_at: when they showed the provider who they are, in seconds since 1970; None where it does not say.
     """
 
     issuer: str
@@ -30,6 +31,7 @@ class Person:
     name: str
     email: str | None
     said: str | None
+    signed_in_at: float | None = None
 
 
 def person_of(config: OidcConfig, claims: Mapping[str, Any]) -> Person:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -22,6 +23,8 @@ log = get_logger(__name__)
 _KEEP_S = 3600.0
 #: Whose pages let people choose among the accounts that they are signed in with; others refuse the word.
 _LETS_CHOOSE = {"accounts.google.com", "login.microsoftonline.com"}
+#: Which refuses the word.
+_ASKS_NOBODY_ANEW = {"accounts.google.com"}
 
 
 class Provider:
@@ -67,12 +70,24 @@ class Provider:
         self._keys = (time.monotonic(), found)
         return found
 
-    def address(self, *, state: str, nonce: str, code_verifier: str) -> str:
-        """Where a browser goes to sign in."""
+    def address(self, *, state: str, nonce: str, code_verifier: str, anew: bool = False) -> str:
+        """Where a browser goes to sign in.
+
+        Args:
+            anew: whether the provider is to ask who it is, also whom it knows; what came of it is `signed_in_at`.
+        """
         url = self.metadata()["authorization_endpoint"]
-        chooses = urlsplit(url).hostname in _LETS_CHOOSE
+        host = urlsplit(url).hostname
+        prompt = "select_account" if host in _LETS_CHOOSE else None
+        if anew and host not in _ASKS_NOBODY_ANEW:
+            prompt = "login"
         made, _ = self._client().create_authorization_url(
-            url, state=state, nonce=nonce, code_verifier=code_verifier, prompt="select_account" if chooses else None
+            url,
+            state=state,
+            nonce=nonce,
+            code_verifier=code_verifier,
+            prompt=prompt,
+            max_age="0" if anew else None,
         )
         return str(made)
 
@@ -101,7 +116,8 @@ class Provider:
             fix = "`poseline doctor` says more" if ours else "begin again"
             raise NotSignedIn(f"{self.config.name} refused this sign-in ({error.error}); {fix}") from error
         claims = self._claims(token, nonce)
-        return person_of(self.config, claims if "email" in claims else self._userinfo(token, claims))
+        person = person_of(self.config, claims if "email" in claims else self._userinfo(token, claims))
+        return replace(person, signed_in_at=claims.get("auth_time"))
 
     def exchange(self, code: str, code_verifier: str) -> Mapping[str, Any]:
         """The token for a code.

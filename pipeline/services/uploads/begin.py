@@ -184,8 +184,8 @@ def open_in_store(system: System, row: UploadRow) -> UploadRow:
 def _checked(system: System, team: TeamOf, wanted: Wanted) -> Wanted:
     # Browsers give a bare name, other programs may give a path; the name is never used as one.
     name = printable(wanted.name.replace("\\", "/").rpartition("/")[2].strip())
-    if not name or len(name) > _NAME_CHARACTERS:
-        raise UsageError(f"a video's name has 1 to {_NAME_CHARACTERS} characters")
+    if not name.strip(". ") or len(name) > _NAME_CHARACTERS:
+        raise UsageError(f"a video's name has 1 to {_NAME_CHARACTERS} characters, and not dots alone")
     if wanted.size_bytes <= 0:
         raise VideoRejected(f"there is nothing in {name}: record or copy it again")
     most = limits_of(system, team.name).max_bytes

@@ -18,7 +18,7 @@ from pipeline.db import part_uploads as db
 from pipeline.db.accounts import TeamOf
 from pipeline.db.engine import transaction
 from pipeline.db.part_uploads import PartRow, UploadRow
-from pipeline.errors import NotFound, PartsMissing, StoreFull, UsageError
+from pipeline.errors import PartsMissing, StoreFull, UploadComplete, UsageError
 from pipeline.services.accounts.audit import note_done
 from pipeline.services.accounts.callers import Caller
 from pipeline.services.pressure import note_store_full
@@ -76,14 +76,15 @@ def expect_part(
     """Check that a part is one of an open upload, before a byte of it is read.
 
     Raises:
-        NotFound: there is no such upload in the team, or it is complete.
+        NotFound: there is no such upload in the team.
+        UploadComplete: it is complete.
         UsageError: there is no part of that number, its size is another, or `sha256` is none.
     """
     with transaction(system.engine) as connection:
         row = db.select_upload(connection, upload_id, team.id)
         stored = {part.number: part.sha256 for part in db.select_parts(connection, upload_id)}
     if not row.is_open:
-        raise NotFound("this upload is complete, and takes no more parts")
+        raise UploadComplete("this upload is complete, and takes no more parts; complete it again to hear of its video")
     wanted = size_of_part(row.size_bytes, row.part_bytes, number)
     if not wanted:
         raise UsageError(f"there is no part {number}; this upload has parts 1 to {row.parts}")
@@ -173,11 +174,11 @@ def abandon_upload(system: System, team: TeamOf, caller: Caller, upload_id: UUID
 
     Raises:
         NotFound: there is no such upload in the team.
-        UsageError: it is complete.
+        UploadComplete: it is complete.
         ServiceUnavailable: a server does not answer; it is removed later.
     """
     row, _ = read_upload(system, team, upload_id)
     if not row.is_open:
-        raise UsageError("this upload is complete; delete the video that it became")
+        raise UploadComplete("this upload is complete; delete the video that it became")
     forget_upload(system, row.id, row.key)
     note_done(system, caller, Action.UPLOAD_GIVEN_UP, team_id=team.id, subject=str(row.id), size_bytes=row.size_bytes)

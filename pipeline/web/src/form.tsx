@@ -28,6 +28,7 @@ interface TextProps {
   readonly autocomplete?: string;
   readonly placeholder?: string;
   readonly required?: boolean;
+  readonly disabled?: boolean;
   readonly minLength?: number;
   readonly maxLength?: number;
   readonly value: string;

@@ -1,19 +1,21 @@
 /** What the API takes and answers: written by `make api-types` from its OpenAPI document, not by hand. */
 
-/** What to change; what is not named stays. Another address needs the `password`. */
+/** What to change; what is not named stays. Another address needs the `password`, or, without one, to be confirmed with the provider. */
 export interface AccountChange {
   readonly name?: string | null;
   readonly email?: string | null;
   readonly password?: string;
 }
 
-/** One's own account; `provider` where it is connected with the one that is set. */
+/** One's own account; `provider` where it is connected with the one that is set. `needs` is what shows that a change of address or password is the owner's; `confirmed` that the provider was asked a moment ago. */
 export interface AccountOut {
   readonly email: string;
   readonly name: string;
   readonly operator: boolean;
   readonly has_password: boolean;
   readonly provider: ProviderOut | null;
+  readonly needs: "password" | "provider" | "nothing";
+  readonly confirmed: boolean;
 }
 
 /** Something that somebody did. */
@@ -330,10 +332,11 @@ export interface PartToSign {
   readonly sha256: string;
 }
 
-/** A new password, and the one so far, where there is one. */
+/** A new password, and the one so far; where a provider alone signs in, that is to be confirmed with it. With `disconnect` only the new password signs in from then on. */
 export interface PasswordChange {
   readonly current?: string;
   readonly new: string;
+  readonly disconnect?: boolean;
 }
 
 /** A team or lane of which no more work is sent to workers. */
@@ -360,10 +363,11 @@ export interface ProviderAddress {
   readonly url: string;
 }
 
-/** What is to happen once the provider has said who it is. `link` is the token of a one-time link that is to be used. With `connect` the account that is signed in is connected with the provider; `password` is its own, where it has one. */
+/** What is to happen once the provider has said who it is. `link` is the token of a one-time link that is to be used. With `connect` the account that is signed in is connected with the provider; `password` is its own, where it has one. With `confirm` the provider is asked once more who it is, for a change of an account that it alone signs in. */
 export interface ProviderBegin {
   readonly link?: string | null;
   readonly connect?: boolean;
+  readonly confirm?: boolean;
   readonly password?: string;
 }
 

@@ -6,11 +6,13 @@ import hashlib
 import json
 import os
 import random
+import re
 import shutil
 import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -190,6 +192,38 @@ def test_commands_print_the_same_from_there(
     assert "this key is of team 'club'" in said(capsys, "--home", str(away), "runs", "--team", "rivals", code=2)
     for command in ("queue", "up"):
         assert "signed in at" in said(capsys, "--home", str(away), command, code=2)
+
+
+def test_status_and_doctor_speak_of_the_server_that_the_home_is_signed_in_at(
+    system: System, web: tuple[str, Processes], away: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    origin, running = web
+    here = ("--home", str(away))
+    assert sign_in(away, origin, make_key(system, "club", Role.VIEWER)).returncode == 0
+    sql(system, "UPDATE worker SET seen_at = now() + interval '1 hour'")
+    server, answers, key, workers = said(capsys, *here, "status").splitlines()
+    assert server == f"server: {origin}, team club"
+    assert re.fullmatch(rf"answers within \d+ ms, Poseline {version('poseline')}", answers)
+    assert (key, workers) == ("key 'a test' of team club, as viewer", "workers: there")
+    told = printed(capsys, *here, "status")
+    assert (told["servers"], told["team"], told["server"]["role"]) == (origin, "club", "viewer")
+    parts = {line["part"]: line["ok"] for line in printed(capsys, *here, "doctor")}
+    assert parts == dict.fromkeys(["python", "disk", "variables", "signed in", "server", "key", "workers"], True)
+    assert "`poseline up`" not in said(capsys, *here, "doctor"), "nobody asked for servers here"
+    sql(system, "UPDATE worker SET seen_at = now() - interval '1 hour'")
+    assert "workers: no worker runs there" in said(capsys, *here, "status")
+    assert "WRONG  workers   no worker runs there" in said(capsys, *here, "doctor", code=1)
+    sql(system, "UPDATE api_key SET revoked_at = now()")
+    assert "this key is not valid" in said(capsys, *here, "status", code=2)
+    broken = said(capsys, *here, "doctor", code=1)
+    assert "WRONG  key       this key is not valid" in broken
+    assert f"ok     server    {origin} answers" in broken
+    kill(running.started[0])
+    assert f"{origin} does not answer" in said(capsys, *here, "status", code=1)
+    broken = said(capsys, *here, "doctor", code=1)
+    assert f"WRONG  server    {origin} does not answer" in broken
+    assert broken.count("WRONG") == 1
+    assert list(away.iterdir()) == [away / "login.json"]
 
 
 def test_a_key_is_kept_to_its_server_and_its_owner(

@@ -14,7 +14,7 @@ import urllib3
 from pipeline.core.roles import Role
 from pipeline.services.system import System
 from tests.support.harness import sql
-from tests.support.web import PASSWORD, Client, make_team, signed_in, with_password
+from tests.support.web import PASSWORD, Client, make_team, served, signed_in, with_password
 
 
 def test_a_browser_signs_in_and_out(system: System, origin: str) -> None:
@@ -80,7 +80,6 @@ def test_what_is_no_id_or_no_text_is_no_error_of_the_server(system: System, orig
         assert browser.ask("GET", path).status in {404, 422}, path
     assert browser.ask("GET", f"/teams/{team}/videos?name=%00").status == 400
     assert browser.ask("POST", f"/teams/{team}/keys", {"name": "a\0b"}).status == 400
-    assert browser.ask("HEAD", f"/teams/{team}/videos").status == 405
 
 
 def test_no_body_is_read_that_is_longer_than_any_may_be(origin: str) -> None:
@@ -128,3 +127,24 @@ def test_pages_are_served_under_their_policy(origin: str) -> None:
     assert gzip.decompress(packed.data) == plain.data
     missing = urllib3.request("GET", f"{origin}/api/v1/nothing")
     assert (missing.status, missing.headers["content-type"]) == (404, "application/problem+json")
+
+
+def test_the_word_of_a_proxy_counts_only_where_it_is_trusted(system: System, origin: str) -> None:
+    def failures(at: str, forwarded: str) -> int:
+        """In how many subjects a wrong password is counted that comes with this header."""
+        sql(system, "DELETE FROM sign_in_failure")
+        wrong = {"email": "nobody@example.org", "password": "wrong"}
+        for number in range(2):
+            sent = {"X-Forwarded-For": f"{forwarded}{number}", "X-Forwarded-Proto": "https", "Origin": at}
+            assert Client(at).ask("POST", "/session", wrong, {**sent, "Sec-Fetch-Site": "same-origin"}).status == 401
+        return len(sql(system, "SELECT * FROM sign_in_failure WHERE subject LIKE 'address %'"))
+
+    assert failures(origin, "198.51.100.") == 1, "all come from loopback"
+    with served(system, trusted_proxies="127.0.0.0/8") as behind:
+        assert failures(behind, "198.51.100.") == 2
+        # What browsers saw as https is another origin than http, and has a cookie that no http page can set.
+        with_password(system, "coach@example.org")
+        right = {"email": "coach@example.org", "password": PASSWORD}
+        sent = {"X-Forwarded-Proto": "https", "Origin": behind.replace("http:", "https:")}
+        assert "__Host-poseline=" in Client(behind).ask("POST", "/session", right, sent).headers["set-cookie"]
+        assert Client(behind).ask("POST", "/session", right, {**sent, "Origin": behind}).status == 403

@@ -199,6 +199,107 @@ def test_an_account_is_connected_by_who_knows_its_password_and_disconnected(site
     assert ("provider_disconnected", "anna@club.org", "Club") in log_of(site)
 
 
+def test_an_account_that_a_provider_alone_signs_in_is_changed_by_who_it_asked_just_now(site: OidcSite) -> None:
+    add(site, "anna@club.org")
+    browser = site.browser()
+    assert site.sign_in(browser).status == 200
+    told = browser.get("/account")
+    assert (told["needs"], told["confirmed"]) == ("provider", False)
+
+    def change(kind: str = "password") -> int:
+        if kind == "password":
+            return browser.ask("POST", "/account/password", {"new": PASSWORD}).status
+        return browser.ask("PATCH", "/account", {"email": "eve@evil.org"}).status
+
+    refused = browser.ask("POST", "/account/password", {"new": PASSWORD})
+    assert (refused.status, refused.json()["type"]) == (403, "urn:poseline:not-confirmed")
+    assert (change("address"), browser.ask("PATCH", "/account", {"name": "Anna"}).status) == (403, 200)
+    assert "is connected with Club already" in detail(browser.ask("POST", "/session/provider", {"connect": True}), 400)
+    # Who finds the browser open is let through by the provider, which remembers it, too.
+    provider = site.provider
+    provider.asks_again = False
+    assert "let you through without asking" in detail(site.sign_in(browser, confirm=True), 403)
+    provider.tells_when = False
+    assert "`poseline accounts link`" in detail(site.sign_in(browser, confirm=True), 403)
+    provider.asks_again = provider.tells_when = True
+    provider.claims["sub"] = "somebody else"
+    assert "is connected with somebody else" in detail(site.sign_in(browser, confirm=True))
+    assert (change(), change("address")) == (403, 403)
+    provider.claims = dict(ANNA)
+    confirmed = site.sign_in(browser, confirm=True)
+    assert confirmed.status == 200
+    assert all(each in confirmed.headers["set-cookie"] for each in ("HttpOnly", "Max-Age=300", "SameSite=lax"))
+    assert browser.get("/account")["confirmed"]
+    # It is one account's, cannot be brought back as a sign-in, and ends.
+    ben = signed_in(site.system, site.origin, "ben@club.org")
+    provider.claims = {**ANNA, "sub": "ben"}
+    assert site.sign_in(ben, connect=True).status == 200
+    ben.cookies["poseline-confirmed"] = browser.cookies["poseline-confirmed"]
+    assert ben.ask("POST", "/account/password", {"new": PASSWORD}).status == 403
+    assert site.come(browser, {"state": browser.cookies["poseline-confirmed"], "code": "x"}).status == 400
+    sql(site.system, "UPDATE oidc_sign_in SET expires_at = now() WHERE browser_sha256 = ''")
+    assert change() == 403
+    provider.claims = dict(ANNA)
+    assert site.sign_in(browser, confirm=True).status == 200
+    assert (change(), browser.get("/account")["needs"]) == (204, "password")
+    assert detail(browser.ask("POST", "/session/provider", {"confirm": True}), 400)
+    assert sql(site.system, "SELECT count(*) FROM oidc_sign_in WHERE account_id = :id", id=account_id(
+        site.system, "anna@club.org")) == [(0,)]  # fmt: skip
+    # Who came by a one-time link has nothing else than this session.
+    carl = signed_in(site.system, site.origin, "carl@club.org")
+    assert carl.get("/account")["needs"] == "nothing"
+    assert carl.ask("POST", "/account/password", {"new": PASSWORD}).status == 204
+
+
+def ways_in(site: OidcSite, email: str, password: str) -> tuple[Client, list[str]]:
+    """An account that somebody else got into: a session of theirs, and one-time links that they kept."""
+    with_password(site.system, email, password)
+    eve = site.browser()
+    assert eve.ask("POST", "/session", {"email": email, "password": password}).status == 200
+    assert site.sign_in(eve, connect=True, password=password).status == 200
+    links = [token_of(sign_in_link(site.system, email)), token_of(new_password_link(site.system, email))]
+    sql(
+        site.system,
+        "INSERT INTO identity (issuer, subject, account_id) SELECT 'https://before.org', 'eve', id FROM account "
+        "WHERE email = :email",
+        email=email,
+    )
+    return eve, links
+
+
+@pytest.mark.parametrize("by", ["password", "provider", "own change", "own change and disconnect"])
+def test_a_new_way_in_that_is_chosen_is_the_only_one(site: OidcSite, by: str) -> None:
+    site.provider.claims = {**ANNA, "sub": "eve", "email": "eve@evil.org"}
+    eve, (kept, link) = ways_in(site, "anna@club.org", "the old password")
+    anna = site.browser()
+    if by == "password":
+        assert anna.ask("POST", f"/links/{link}", {"password": PASSWORD}).status == 200
+    elif by == "provider":
+        site.provider.claims = dict(ANNA)
+        assert site.sign_in(anna, link=link).status == 200
+    else:
+        assert anna.ask("POST", "/session", {"email": "anna@club.org", "password": "the old password"}).status == 200
+        change = {"current": "the old password", "new": PASSWORD, "disconnect": by.endswith("disconnect")}
+        assert anna.ask("POST", "/account/password", change).status == 204
+    assert anna.get("/session")["email"] == "anna@club.org"
+    # Nobody else is in, or comes in.
+    assert eve.get("/session")["kind"] == "nobody"
+    assert site.browser().ask("POST", f"/links/{kept}", {}).status == 404
+    old = {"email": "anna@club.org", "password": "the old password"}
+    assert site.browser().ask("POST", "/session", old).status == 401
+    left = sql(site.system, "SELECT subject FROM identity ORDER BY subject")
+    if by == "own change":
+        assert left == [("eve",), ("eve",)], "it stays connected, and the page says with whom"
+        return
+    assert left == ([("anna-1",)] if by == "provider" else [])
+    site.provider.claims = {**ANNA, "sub": "eve", "email": "eve@evil.org"}
+    assert "nobody has an account here" in detail(site.sign_in(site.browser()))
+    disconnected = [entry for entry in log_of(site) if entry[0] == "provider_disconnected"]
+    assert sorted(str(through) for _, _, through in disconnected) == ["Club", "https://before.org"]
+    right = site.browser().ask("POST", "/session", {"email": "anna@club.org", "password": PASSWORD})
+    assert right.status == (401 if by == "provider" else 200)
+
+
 def test_only_verified_addresses_of_the_domains_come_in(system: System, provider: OidcProvider) -> None:
     with oidc_site(system, provider, oidc_domains="club.org, academy.club.org") as site:
         add(site, "anna@club.org")

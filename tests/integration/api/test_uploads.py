@@ -92,7 +92,9 @@ def test_parts_come_in_any_order_twice_and_at_once(system: System, coach: Client
     assert sql(system, "SELECT tags, size_bytes FROM video") == [({"match": "home"}, len(content))]
     assert stored_bytes(system, team, upload) == content
     assert coach.get(f"/teams/{team}/uploads/{upload}")["complete"] is True
-    assert put(coach, team, upload, 1, parts[0]).status == 404
+    for late in (put(coach, team, upload, 1, parts[0]), coach.ask("DELETE", f"/teams/{team}/uploads/{upload}")):
+        assert (late.status, late.json()["type"]) == (409, "urn:poseline:upload-complete")
+        assert "this upload is complete" in late.json()["detail"]
     assert_no_upload_left(system, team)
 
 
@@ -265,6 +267,19 @@ def test_an_upload_that_is_erased_comes_not_back(system: System, coach: Client, 
     erase(system, team="ours")
     assert sql(system, "SELECT video_id FROM upload") == []
     assert_no_upload_left(system, team)
+
+
+def test_a_size_that_is_no_number_and_a_name_that_is_none_are_refused(coach: Client, team: UUID) -> None:
+    path = f"/teams/{team}/uploads"
+    for size in (True, "5", 5.5):
+        refused = coach.ask("POST", path, {"name": "a.mp4", "size_bytes": size})
+        assert (refused.status, refused.json()["detail"].startswith("size_bytes: ")) == (422, True), size
+    for name in ("", " ", ".", "..", "folder/..", "C:\\videos\\.", ". . ."):
+        refused = coach.ask("POST", path, {"name": name, "size_bytes": 5})
+        assert (refused.status, refused.json()["detail"]) == (
+            400, "a video's name has 1 to 255 characters, and not dots alone",
+        ), name  # fmt: skip
+    assert coach.ask("POST", path, {"name": "..a", "size_bytes": 5}).status == 201
 
 
 @pytest.mark.parametrize("method_path", ["GET {}", "DELETE {}", "PUT {}/parts/1", "POST {}/complete"])

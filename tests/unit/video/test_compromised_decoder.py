@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import textwrap
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -253,6 +254,32 @@ def test_it_reaches_no_server(run):
             tell(refused(connect))
         """
         assert "done" not in run(code)
+
+
+@LINUX
+@pytest.mark.parametrize(
+    "disabled",
+    [("unshare",), ("unshare", "deny_files"), ("unshare", "deny_syscalls"), ("unshare", *BOTH)],
+    indirect=True,
+)
+def test_it_reaches_no_server_where_there_is_no_network_namespace(run, disabled):
+    """In a container it has none: seccomp alone denies it every socket, and Landlock TCP."""
+    lets_through = disabled[1:] == BOTH
+    with pytest.raises(AssertionError, match="connected") if lets_through else nullcontext(), canary_server() as server:
+        message = run(f"""
+            os.close(0)
+            def reach(*kind):
+                with socket.socket(*kind) as canary:
+                    canary.settimeout(2)
+                    canary.connect(("127.0.0.1", {server.port}))
+            tell(refused(reach), refused(reach, socket.AF_INET, socket.SOCK_DGRAM))
+        """)
+    if "deny_syscalls" not in disabled:
+        assert "('EPERM', 'EPERM')" in message
+    elif lets_through:
+        assert "('done', 'done')" in message, "the test cannot fail"
+    elif kernel_filters.landlock_abi() >= 4:
+        assert "('EACCES', 'done')" in message
 
 
 @LINUX

@@ -8,6 +8,7 @@ import { Failure, Time, useAction, useLoaded } from "../parts.tsx";
 import { navigate } from "../router.ts";
 import type { AccountOut, SessionOut } from "../schema.ts";
 import { loadMe, me, signOut, type Team } from "../session.ts";
+import { isFree, Password, ProveIt } from "./account_password.tsx";
 import { Provider } from "./account_provider.tsx";
 
 /** One's own name, address, password, sessions and teams. */
@@ -29,6 +30,7 @@ export default function AccountPage() {
           {!account.value.has_password && !account.value.provider && (
             <p role="alert">Your account has no password yet. Choose one, or this browser is your only way in.</p>
           )}
+          <ProveIt account={account.value} />
           <Name key={`${account.value.name} ${account.value.email}`} account={account.value} onDone={account.reload} />
           <Password
             account={account.value}
@@ -83,6 +85,7 @@ function Name({ account, onDone }: FormProps) {
           type="email"
           autocomplete="username"
           required
+          disabled={!isFree(account)}
           value={email}
           onChange={setEmail}
         />
@@ -99,54 +102,6 @@ function Name({ account, onDone }: FormProps) {
         <Failure error={action.error} />
         <button type="submit" disabled={action.busy || (name === account.name && !moves)}>
           Save
-        </button>
-      </form>
-    </section>
-  );
-}
-
-function Password({ account, onDone }: FormProps) {
-  const [current, setCurrent] = useState("");
-  const [fresh, setFresh] = useState("");
-  const [saved, setSaved] = useState(false);
-  const action = useAction();
-  const submit = async () => {
-    setSaved(false);
-    if (await action.run(() => post("/account/password", { current, new: fresh }))) {
-      setCurrent("");
-      setFresh("");
-      setSaved(true);
-      await onDone();
-    }
-  };
-  return (
-    <section aria-labelledby="password">
-      <h2 id="password">Password</h2>
-      <form class="stack" onSubmit={onSent(submit)}>
-        {account.has_password && (
-          <TextField
-            label="Password so far"
-            type="password"
-            autocomplete="current-password"
-            required
-            value={current}
-            onChange={setCurrent}
-          />
-        )}
-        <TextField
-          label="New password"
-          hint="At least 10 characters. Every other session ends."
-          type="password"
-          autocomplete="new-password"
-          required
-          minLength={10}
-          value={fresh}
-          onChange={setFresh}
-        />
-        <Failure error={action.error} />
-        {saved && <p role="status">The new password is saved.</p>}
-        <button type="submit" disabled={action.busy}>
-          Change the password
         </button>
       </form>
     </section>

@@ -134,9 +134,18 @@ function About({ link }: { link: LinkOut }) {
     );
   }
   return (
-    <p>
-      This link is for <strong>{link.name}</strong> ({link.email}), and works once.
-    </p>
+    <>
+      <p>
+        This link is for <strong>{link.name}</strong> ({link.email}), and works once.
+      </p>
+      {link.kind === "new_password" && (
+        <p class="soft">
+          What you choose here is the only way into the account from then on: its sessions end, and its password
+          {me.value?.provider ? ", its links and who signed in with a provider until now" : " and links until now"} let
+          nobody in any more.
+        </p>
+      )}
+    </>
   );
 }
 
