@@ -1,6 +1,6 @@
-"""Every odd video of the test matrix in a real browser: each picture under its own poses, at steps, seeks and playing.
+"""Every odd video of the test matrix in real browsers: each picture under its own poses, at steps, seeks and playing.
 
-What this Chromium does not show by itself, such as HEVC, AVI and times that run backwards, it shows as the copy that a
+What a browser does not show by itself, such as HEVC, AVI and times that run backwards, it shows as the copy that a
 worker makes.
 """
 
@@ -14,17 +14,17 @@ from playwright.sync_api import Browser
 
 from pipeline.services.proxy import make_proxy
 from pipeline.services.system import System
-from tests.support.browser import chromium
+from tests.support.browser import chromium, firefox
 from tests.support.plain_decode import plain_decode
 from tests.support.video_cases import CASES
 from tests.support.viewing import analysed, assert_exact, opened
 from tests.support.web import served
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """A running Chromium."""
-    with chromium() as browser:
+@pytest.fixture(scope="module", params=[chromium, firefox], ids=lambda which: which.__name__)
+def browser(request: pytest.FixtureRequest) -> Iterator[Browser]:
+    """A running browser: the tests' own Chromium, or the machine's Firefox."""
+    with request.param() as browser:
         yield browser
 
 
