@@ -29,6 +29,7 @@ def browser(request: pytest.FixtureRequest) -> Iterator[Browser]:
         yield browser
 
 
+@pytest.mark.timeout(600)  # as on a machine that does much else
 @pytest.mark.parametrize("name", list(CASES))
 def test_every_odd_video_is_shown_with_its_own_poses(
     browser: Browser, system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str

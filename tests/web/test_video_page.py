@@ -27,7 +27,7 @@ from tests.conftest import fresh_settings
 from tests.conftest import opened as opened_system
 from tests.support.analysis import MODEL, analyse, put_oracle
 from tests.support.browser import DESK, PHONE
-from tests.support.harness import run_of, sql
+from tests.support.harness import run_of, sql, wait_until
 from tests.support.kept import requested_run
 from tests.support.oracle_maker import make_oracle
 from tests.support.video_maker import make_video
@@ -266,7 +266,7 @@ def test_few_pictures_are_held_however_much_is_played_and_sought(watch: Open) ->
         assert 0 < left <= most <= 30
         viewer.page.get_by_role("link", name="Videos").click()
         expect(viewer.page.get_by_role("heading", name="Videos")).to_be_visible()
-        viewer.page.wait_for_function("openPictures.size === 0", timeout=5000)
+        wait_until(lambda: viewer.page.evaluate("openPictures.size") == 0, 5, "every picture to be closed")
 
 
 def test_sound_plays_with_the_pictures(watch: Open) -> None:
