@@ -40,6 +40,7 @@ PoselineError                   exit 1
 ├── LeaseLost                   another worker owns this piece of work now; it is dropped silently
 ├── DuplicateContent            the team has a ready video with the same content
 ├── Stopping                    this process is shutting down; its work is released
+├── Abandoned                   whoever asked has gone, so the work was ended
 └── RunFailed                   the run ended without results
 
 The docstring of a class is its default message. A message is one line: what is wrong, and how to fix it.
@@ -270,6 +271,10 @@ class DuplicateContent(PoselineError):
 
 class Stopping(PoselineError):
     """This process is shutting down."""
+
+
+class Abandoned(PoselineError):
+    """Nobody waits for this any more; ask again."""
 
 
 class RunFailed(PoselineError):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,7 +20,7 @@ from starlette.background import BackgroundTask
 from pipeline.api.access import CallerOf, SystemOf, TeamOfPath, allow
 from pipeline.api.answers import knows
 from pipeline.api.head import is_head
-from pipeline.api.heavy import one_at_a_time
+from pipeline.api.heavy import one_at_a_time, while_wanted
 from pipeline.core.audit import Action
 from pipeline.core.byte_range import RangeOutside, parse_byte_range
 from pipeline.core.roles import Role
@@ -33,6 +35,7 @@ from pipeline.services.export_stream import (
     result_tag,
 )
 from pipeline.services.runs import get_run
+from pipeline.services.system import System
 from pipeline.services.thumbnails import Thumbnails
 from pipeline.services.upload_steps import printable
 
@@ -40,6 +43,7 @@ router = APIRouter(tags=["exports"])
 
 _RUN = "/teams/{team_id}/runs/{run_id}"
 _KEEP = "private, no-cache"
+Preview = Literal["picture.jpg", "sheet.png", "video.mp4"]
 _TYPES = {
     "jsonl": "application/jsonl",
     "csv": "text/csv; charset=utf-8",
@@ -102,31 +106,30 @@ def get_export(
 
 
 @router.get(f"{_RUN}/previews/{{file}}", response_class=Response, responses=_FILES, **allow(Role.VIEWER))
-def get_preview(
-    system: SystemOf,
-    team: TeamOfPath,
-    request: Request,
-    run_id: UUID,
-    file: Literal["picture.jpg", "sheet.png", "video.mp4"],
-) -> Response:
+async def get_preview(request: Request, system: SystemOf, team: TeamOfPath, run_id: UUID, file: Preview) -> Response:
     """The skeletons drawn on the video, on a contact sheet, or on one small picture, of a run that has ended.
 
-    Each is drawn when it is asked for; a video takes about as long as it is. `Poseline-Notes` says what is different.
+    Each is drawn when it is asked for; a video takes about as long as it is. Whoever closes the connection ends the
+    drawing. `Poseline-Notes` says what is different.
     """
-    name = printable(get_run(system, run_id, team=team.name).run.video)
+    return await while_wanted(request, partial(_draw, request, system, run_id, file, team.name))
+
+
+def _draw(request: Request, system: System, run_id: UUID, file: Preview, team: str, gone: threading.Event) -> Response:
+    name = printable(get_run(system, run_id, team=team).run.video)
     ending = file.rpartition(".")[2]
     named = {} if file == "picture.jpg" else _named(name, f"preview.{ending}")
     if is_head(request):
-        open_result(system, run_id, team=team.name)
+        open_result(system, run_id, team=team)
         return StreamingResponse(iter(()), headers=named, media_type=_TYPES[ending])
     if file == "picture.jpg":
         pictures: Thumbnails = request.app.state.thumbnails
-        return Response(pictures.of_run(system, run_id, team=team.name), media_type=_TYPES[ending])
+        return Response(pictures.of_run(system, run_id, team=team), media_type=_TYPES[ending])
     folder = TemporaryDirectory(prefix="poseline-preview-")
     path = Path(folder.name, file)
     try:
-        with one_at_a_time():
-            notes = draw_apart(system, run_id, path, team=team.name)
+        with one_at_a_time(gone):
+            notes = draw_apart(system, run_id, path, team=team, gone=gone)
     except BaseException:
         folder.cleanup()
         raise

@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
 from pipeline.errors import (
+    Abandoned,
     DuplicateContent,
     InvalidWeights,
     NotAllowed,
@@ -59,6 +60,7 @@ _STATUS: tuple[tuple[type[PoselineError], HTTPStatus], ...] = (
     (VideoRejected, HTTPStatus.UNPROCESSABLE_ENTITY),
     (SourceGone, HTTPStatus.GONE),
     (ServiceUnavailable, HTTPStatus.SERVICE_UNAVAILABLE),
+    (Abandoned, HTTPStatus.REQUEST_TIMEOUT),
 )
 
 

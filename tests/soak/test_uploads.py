@@ -35,6 +35,7 @@ def browser() -> Iterator[Browser]:
         yield browser
 
 
+@pytest.mark.timeout(600)
 def test_300_mb_through_every_fault(system: System, browser: Browser, tmp_path: Path) -> None:
     file = random_file(tmp_path, LARGE)
     with processes(system.settings, tmp_path / "logs") as running, site(system, running, **USUAL_PARTS) as ours:
@@ -43,6 +44,7 @@ def test_300_mb_through_every_fault(system: System, browser: Browser, tmp_path: 
         assert_no_upload_left(system, ours.team)
 
 
+@pytest.mark.timeout(600)
 def test_300_mb_by_two_browsers(system: System, browser: Browser, tmp_path: Path) -> None:
     file = random_file(tmp_path, LARGE)
     with processes(system.settings, tmp_path / "logs") as running, site(system, running, **USUAL_PARTS) as ours:
@@ -71,6 +73,7 @@ def watched_rss(pid: int) -> Iterator[list[int]]:
         thread.join()
 
 
+@pytest.mark.timeout(600)
 def test_ten_uploads_of_three_parts_at_once_take_little_memory(system: System, tmp_path: Path) -> None:
     with (
         processes(system.settings, tmp_path / "logs") as running,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -66,6 +67,22 @@ def launch(kind: BrowserType, *more: str) -> Browser:
         env={**os.environ} if own else dict(environment()),
         args=[*ARGUMENTS, *more],
     )
+
+
+@contextmanager
+def firefox() -> Iterator[Browser]:
+    """The machine's own Firefox for one block: `TEST_FIREFOX`, or what is on the path. H.264 it has with libavcodec."""
+    own = os.environ.get("TEST_FIREFOX") or shutil.which("firefox-esr") or shutil.which("firefox")
+    if own is None:
+        pytest.skip("needs a Firefox on the path, or its path in TEST_FIREFOX")
+    with sync_playwright() as playwright:
+        browser = playwright.firefox.launch(
+            channel="moz-firefox", executable_path=own, firefox_user_prefs={"media.gmp-manager.updateEnabled": False}
+        )
+        try:
+            yield browser
+        finally:
+            browser.close()
 
 
 @dataclass

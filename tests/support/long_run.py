@@ -75,15 +75,19 @@ def make_index(frames: int) -> FrameIndex:
     )
 
 
-def make_long_run(system: System, frames: int, people: int = 2) -> UUID:
-    """A run with all its frames committed that only has to be finished; its object is a placeholder."""
+def make_long_run(system: System, frames: int, people: int = 2, video: Path | None = None) -> UUID:
+    """A run with all its frames committed that only has to be finished.
+
+    Args:
+        video: its file, of these frames at 30 a second; a placeholder without.
+    """
     name = f"long-{uuid4()}"
     weights = defaultdict(lambda: hashlib.sha256(b"no weights").hexdigest())
     spec = find_entry(BUNDLED_MODEL).spec(weights)
     index = make_index(frames)
     with transaction(system.engine) as connection:
         video_id, key = insert_video(connection, "team", name, bucket=system.store.bucket)
-        mark_stored(connection, video_id, _placeholder(system, key))
+        mark_stored(connection, video_id, system.store.put_file(video, key) if video else _placeholder(system, key))
         lease = claim_ingest(connection, video_id, name, 3600)
         assert lease is not None
         ensure_model(connection, spec.fingerprint, spec.full_name, json.loads(spec.to_json()))

@@ -27,7 +27,7 @@ from tests.conftest import fresh_settings
 from tests.conftest import opened as opened_system
 from tests.support.analysis import MODEL, analyse, put_oracle
 from tests.support.browser import DESK, PHONE
-from tests.support.harness import run_of, sql
+from tests.support.harness import run_of, sql, wait_until
 from tests.support.kept import requested_run
 from tests.support.oracle_maker import make_oracle
 from tests.support.video_maker import make_video
@@ -200,6 +200,38 @@ def test_a_link_opens_its_frame_with_the_containers_time(watch: Open) -> None:
         viewer.page.keyboard.press("ArrowRight")
         viewer.settled(48)
         viewer.page.wait_for_url("**#frame=48")
+        copy, other = (
+            viewer.page.get_by_role("button", name=f"{name}") for name in ("Copy link to frame", "Link copied")
+        )
+        viewer.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        copy.click()
+        expect(other).to_be_visible()
+        assert viewer.page.evaluate("navigator.clipboard.readText()") == f"{viewer.url}#frame=48"
+        expect(copy).to_be_visible()
+        viewer.page.evaluate(
+            "() => { navigator.clipboard.writeText = document.execCommand = () => { throw new Error(); }; }"
+        )
+        copy.click()
+        by_hand = viewer.page.get_by_label("Copy the link from here")
+        expect(by_hand).to_have_value(f"{viewer.url}#frame=48")
+        expect(by_hand).to_be_focused()
+
+
+def test_what_a_server_did_not_answer_is_asked_for_again(watch: Open) -> None:
+    with watch(fragment="#frame=40") as viewer:
+        viewer.settled(40)
+        for what in ("times", "media"):
+            viewer.page.route(f"**/{what}*", lambda route: route.abort())
+            viewer.page.reload()
+            expect(viewer.page.get_by_role("alert")).to_have_text(
+                "The server does not answer. Is this device online? It is asked again every few seconds.",
+                timeout=10_000,
+            )
+            viewer.page.unroute(f"**/{what}*")
+            viewer.page.evaluate("dispatchEvent(new Event('online'))")
+            joints_only(viewer)
+            assert viewer.settled(40) == {"picture": 40, "poses": 40}
+            expect(viewer.page.get_by_role("alert")).to_have_count(0)
 
 
 def test_a_frame_that_was_asked_for_stays_in_the_address_until_it_is_shown(watch: Open) -> None:
@@ -231,7 +263,10 @@ def test_few_pictures_are_held_however_much_is_played_and_sought(watch: Open) ->
             viewer.page.evaluate(f"location.hash = '#frame={frame}'")
             expect(viewer.page.locator(".position input")).to_have_value(str(frame))
         most, left = viewer.page.evaluate("[mostOpen, openPictures.size]")
-    assert 0 < left <= most <= 30
+        assert 0 < left <= most <= 30
+        viewer.page.get_by_role("link", name="Videos").click()
+        expect(viewer.page.get_by_role("heading", name="Videos")).to_be_visible()
+        wait_until(lambda: viewer.page.evaluate("openPictures.size") == 0, 5, "every picture to be closed")
 
 
 def test_sound_plays_with_the_pictures(watch: Open) -> None:

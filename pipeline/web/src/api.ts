@@ -2,6 +2,9 @@
 
 export const API = "/api/v1";
 
+const UNREACHABLE = "urn:poseline:unreachable";
+const NOT_READY: readonly number[] = [502, 503, 504];
+
 /** An answer of `application/problem+json`, or that there was none. */
 export class Problem extends Error {
   /** The answer's status; 0 where the server was not reached. */
@@ -57,16 +60,21 @@ export async function getFile(path: string, options?: Options): Promise<Blob> {
 }
 
 async function ask(method: string, path: string, body: unknown, options: Options = {}): Promise<Response> {
-  const answer = await fetch(`${API}${path}`, {
+  return fetchGood(`${API}${path}`, {
     method,
     headers: { ...(body === undefined ? {} : { "Content-Type": "application/json" }), ...options.headers },
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     ...(options.signal ? { signal: options.signal } : {}),
-  }).catch((error: unknown) => {
-    if (options.signal?.aborted) {
+  });
+}
+
+/** As `fetch`; but no answer, and one that tells a problem, are thrown as a `Problem`. */
+export async function fetchGood(url: RequestInfo | URL, init: RequestInit = {}): Promise<Response> {
+  const answer = await fetch(url, init).catch((error: unknown) => {
+    if (init.signal?.aborted) {
       throw error;
     }
-    throw new Problem(0, "urn:poseline:unreachable", "The server does not answer. Is this device online?");
+    throw new Problem(0, UNREACHABLE, "The server does not answer. Is this device online?");
   });
   if (!answer.ok) {
     if (answer.status === 401) {
@@ -92,6 +100,11 @@ export async function problemOf(answer: Response): Promise<Problem> {
     `${who} answered ${answer.status}; ask who runs it.`,
     wait,
   );
+}
+
+/** Whether it passes by itself, so that it helps to ask again later: the server was not reached, or is not ready. */
+export function passes(error: unknown): boolean {
+  return error instanceof Problem && (error.type === UNREACHABLE || NOT_READY.includes(error.status));
 }
 
 /** What to show for anything that was thrown. */

@@ -2,6 +2,7 @@
 
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 import { messageOf } from "./api.ts";
+import { copyText } from "./copy_text.ts";
 import { Field } from "./form.tsx";
 
 /** What went wrong, told at once to those who hear the page, too. */
@@ -88,10 +89,8 @@ export function Secret({ label, value }: { label: string; value: string }) {
   const field = useRef<HTMLInputElement>(null);
   const [copied, setCopied] = useState(false);
   const copy = async () => {
-    field.current?.select();
-    // The clipboard is not there over plain HTTP; then the text is marked, to be copied by hand.
-    await navigator.clipboard?.writeText(value);
-    setCopied(Boolean(navigator.clipboard));
+    setCopied(await copyText(value));
+    field.current?.select(); // to be copied by hand where it is not
   };
   return (
     <div class="secret">

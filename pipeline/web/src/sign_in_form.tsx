@@ -52,6 +52,7 @@ export function SignInForm({ email: given = "", onDone = () => undefined }: Prop
       <button class="main" type="submit" disabled={action.busy}>
         Sign in
       </button>
+      <p class="soft">Forgotten it, or never had one? Ask who runs this server for a link to choose one.</p>
       <OrProvider does="Sign in with" />
     </form>
   );

@@ -1,6 +1,6 @@
 /** The copy of a video that every browser plays, made by a worker once somebody asks. */
 
-import { Problem, problemOf } from "../api.ts";
+import { fetchGood } from "../api.ts";
 
 interface Copy {
   readonly state: "wanted" | "ready" | "failed";
@@ -18,16 +18,12 @@ export async function copyOf(
   tell: (line: string) => void,
 ): Promise<void> {
   for (let method = "POST"; ; method = "GET") {
-    const answer = await fetch(`${videoUrl}/proxy`, { method, signal });
-    if (!answer.ok) {
-      throw await problemOf(answer);
-    }
-    const copy: Copy = await answer.json();
+    const copy: Copy = await (await fetchGood(`${videoUrl}/proxy`, { method, signal })).json();
     if (copy.state === "ready") {
       return;
     }
     if (copy.state === "failed") {
-      throw new Problem(0, "urn:poseline:no-copy", `This browser cannot show the video: ${copy.reason}.`);
+      throw new Error(`This browser cannot show the video: ${copy.reason}.`);
     }
     tell(`A copy that it can show is being made: ${Math.round((100 * copy.frames_done) / frames)} %.`);
     await new Promise((resolve) => setTimeout(resolve, ASK_AGAIN_MS));

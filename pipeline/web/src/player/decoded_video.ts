@@ -13,6 +13,7 @@ import {
   type VideoSampleSink,
   WEBM,
 } from "mediabunny";
+import { fetchGood, passes } from "../api.ts";
 import { findTrack } from "./find_track.ts";
 import type { FrameTable } from "./frame_table.ts";
 import type { Footage, Picture, Reel } from "./picture.ts";
@@ -53,7 +54,10 @@ export class DecodedVideo implements Footage {
     }
     const source = new UrlSource(url, {
       maxCacheSize: CACHED_FILE_BYTES,
-      getRetryDelay: (tries) => (tries < TRIES ? 0.2 * 2 ** tries : null),
+      fetchFn: fetchGood,
+      getRetryDelay: (tries, error) => (tries < TRIES && (passes(error) || isCut(error)) ? 0.2 * 2 ** tries : null),
+      // Of what was read ahead: who needs it reads it again, and is told.
+      handleUnhandledError: () => undefined,
     });
     const input = new Input({ source, formats: [MP4, QTFF, MATROSKA, WEBM, MPEG_TS] });
     try {
@@ -78,7 +82,10 @@ export class DecodedVideo implements Footage {
       await this.seek(from);
     }
     while (this.samples) {
-      const { value: sample, done } = await this.samples.next();
+      const { value: sample, done } = await this.samples.next().catch((error: unknown) => {
+        this.samples = undefined;
+        throw error;
+      });
       if (done) {
         break;
       }
@@ -109,6 +116,9 @@ export class DecodedVideo implements Footage {
   dispose(): void {
     this.sound?.dispose();
     this.kept.clear();
+    // Else those that are decoded ahead stay open, and with them the decoder.
+    void this.samples?.return();
+    this.samples = undefined;
     this.input.dispose();
   }
 
@@ -117,6 +127,11 @@ export class DecodedVideo implements Footage {
     this.samples = this.sink.samples(this.table.middleOf(frame));
     this.next = frame;
   }
+}
+
+/** Whether an answer broke off. */
+function isCut(error: unknown): boolean {
+  return error instanceof TypeError;
 }
 
 class SamplePicture implements Picture {

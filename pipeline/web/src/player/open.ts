@@ -1,6 +1,6 @@
 /** Opens a run's video by the surest way that this browser has. */
 
-import { messageOf, problemOf } from "../api.ts";
+import { fetchGood, messageOf, passes } from "../api.ts";
 import { copyOf } from "./copy.ts";
 import { DecodedVideo } from "./decoded_video.ts";
 import { ElementVideo } from "./element_video.ts";
@@ -32,16 +32,13 @@ interface Opened {
 /** Fails with a line for people where the video cannot be shown here at all. */
 export async function openPlayer(opening: Opening): Promise<Player> {
   const { runUrl, canvas, onState, signal } = opening;
-  const answer = await fetch(`${runUrl}/times?v=${FORMAT}`, { signal });
-  if (!answer.ok) {
-    throw await problemOf(answer);
-  }
+  const answer = await fetchGood(`${runUrl}/times?v=${FORMAT}`, { signal });
   const { footage, table } = await openFootage(await answer.arrayBuffer(), opening);
   let player: Player | undefined;
   const store = new PoseStore(
     table,
     (segment) => `${runUrl}/poses/${segment}?v=${FORMAT}`,
-    () => player?.repaint(),
+    () => player?.paint(),
   );
   player = new Player(canvas, table, footage, store, onState);
   return player;
@@ -59,6 +56,9 @@ async function openFootage(times: ArrayBuffer, { videoUrl, onWait, signal }: Ope
     try {
       return { table, footage: await DecodedVideo.open(url, table) };
     } catch (error) {
+      if (passes(error)) {
+        throw error;
+      }
       reason = messageOf(error);
     }
     const footage = await ElementVideo.open(url, table).catch(() => undefined);
@@ -73,6 +73,11 @@ async function openFootage(times: ArrayBuffer, { videoUrl, onWait, signal }: Ope
   );
   const copyTable = new FrameTable(times, true);
   const copyUrl = `${videoUrl}/proxy/media`;
-  const footage = await DecodedVideo.open(copyUrl, copyTable).catch(() => ElementVideo.open(copyUrl, copyTable));
+  const footage = await DecodedVideo.open(copyUrl, copyTable).catch((error: unknown) => {
+    if (passes(error)) {
+      throw error;
+    }
+    return ElementVideo.open(copyUrl, copyTable);
+  });
   return { table: copyTable, footage };
 }

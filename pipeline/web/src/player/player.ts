@@ -3,6 +3,8 @@
  * has the picture's own time.
  */
 
+import { passes } from "../api.ts";
+import { Again, lineOf } from "./again.ts";
 import type { Ticking } from "./clock.ts";
 import { type Cut, marked } from "./cut.ts";
 import { Follower } from "./follow.ts";
@@ -24,6 +26,7 @@ export class Player {
   private readonly store: PoseStore;
   private readonly onState: (state: PlayerState) => void;
   private readonly follower = new Follower();
+  private readonly again = new Again();
   private picture: Picture | undefined;
   private poses: FramePoses | undefined;
   /** The frame that was asked for last. */
@@ -130,6 +133,7 @@ export class Player {
   }
 
   pause(): void {
+    this.again.stop();
     this.run?.stop();
     this.run = undefined;
     this.playing = 0;
@@ -179,27 +183,14 @@ export class Player {
     this.paint();
   }
 
-  /** Draw again what is shown: more poses may have come. */
-  repaint(): void {
-    if (!this.disposed) {
-      this.paint();
-    }
-  }
-
   /** What is shown, as it is drawn. */
   get canvas(): HTMLCanvasElement {
     return this.context.canvas;
   }
 
-  /** What is shown, as a PNG with the skeletons on it. */
-  screenshot(): Promise<Blob> {
-    return new Promise((resolve, reject) => {
-      this.canvas.toBlob((blob) => (blob ? resolve(blob) : reject(new Error("no picture could be made"))));
-    });
-  }
-
   dispose(): void {
     this.disposed = true;
+    this.again.stop();
     this.run?.stop();
     this.picture?.close();
     this.picture = undefined;
@@ -221,18 +212,19 @@ export class Player {
     while (this.wanted !== undefined && !this.disposed) {
       const frame = this.wanted;
       this.wanted = undefined;
-      const superseded = () => this.wanted !== undefined || this.disposed;
+      const over = () => this.disposed || this.playing === 1;
+      const superseded = () => this.wanted !== undefined || over();
       try {
         const picture = await this.footage.picture(frame, superseded);
-        if (this.disposed) {
+        if (over()) {
           picture?.close();
         } else if (picture) {
           this.show(picture);
         } else if (!superseded()) {
-          this.fail(new Error(`frame ${frame} cannot be decoded here`));
+          this.fail(new Error(`Frame ${frame} cannot be decoded here.`), frame);
         }
       } catch (error) {
-        this.fail(error);
+        this.fail(error, frame);
       }
     }
   }
@@ -268,8 +260,8 @@ export class Player {
     this.paint();
   }
 
-  /** Draw the picture and the poses of its own frame, in one go. */
-  private paint(): void {
+  /** Draw the picture and the poses of its own frame, in one go; again, where more poses may have come. */
+  paint(): void {
     const { picture, context } = this;
     if (!picture) {
       this.tell();
@@ -290,9 +282,14 @@ export class Player {
     this.tell();
   }
 
-  private fail(error: unknown): void {
-    this.error = error instanceof Error ? error.message : String(error);
+  /** Stop with an error; where it passes by itself, go on with what was done as soon as it has. */
+  private fail(error: unknown, frame = this.goal): void {
+    const { playing } = this;
+    this.error = lineOf(error);
     this.pause();
+    if (passes(error) && !this.recorded && !this.disposed) {
+      this.again.later(() => (playing === 0 ? void this.ask(frame) : this.play(playing)));
+    }
   }
 
   private tell(): void {

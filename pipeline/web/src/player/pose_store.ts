@@ -1,5 +1,7 @@
 /** Fetches segments of poses, keeps the last few, and asks again for those that are still to come. */
 
+import { fetchGood } from "../api.ts";
+import { lineOf } from "./again.ts";
 import type { FrameTable } from "./frame_table.ts";
 import { type FramePoses, PoseSegment } from "./pose_segment.ts";
 
@@ -78,10 +80,7 @@ export class PoseStore {
 
   private async ask(number: number, kept: Kept): Promise<void> {
     try {
-      const answer = await fetch(this.urlOf(number), { signal: this.stopped.signal });
-      if (!answer.ok) {
-        throw new Error(`the server answered ${answer.status}`);
-      }
+      const answer = await fetchGood(this.urlOf(number), { signal: this.stopped.signal });
       kept.segment = new PoseSegment(await answer.arrayBuffer());
       kept.freshUntil = performance.now() + ASK_AGAIN_MS;
       this.error = undefined;
@@ -90,7 +89,7 @@ export class PoseStore {
       if (this.stopped.signal.aborted) {
         return;
       }
-      this.error = `poses cannot be fetched: ${error instanceof Error ? error.message : error}`;
+      this.error = `The poses are not here: ${lineOf(error)}`;
       kept.freshUntil = performance.now() + AFTER_ERROR_MS;
     }
     if (!kept.segment?.header.final) {

@@ -2,7 +2,8 @@
 
 import type { RefObject } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { messageOf } from "../../api.ts";
+import { passes } from "../../api.ts";
+import { Again, lineOf } from "../../player/again.ts";
 import { openPlayer } from "../../player/open.ts";
 import type { Player } from "../../player/player.ts";
 import type { PlayerState } from "../../player/player_state.ts";
@@ -30,6 +31,7 @@ export function useShown(videoUrl: string, runUrl: string, begin: (player: Playe
   latest.current = begin;
   useEffect(() => {
     const closed = new AbortController();
+    const again = new Again();
     let end: (() => void) | undefined;
     const tell = (more: Partial<Told>) => {
       if (!closed.signal.aborted) {
@@ -55,9 +57,12 @@ export function useShown(videoUrl: string, runUrl: string, begin: (player: Playe
           stop();
           player.dispose();
         };
-        tell({ player });
+        tell({ player, error: undefined });
       } catch (error) {
-        tell({ error: messageOf(error) });
+        tell({ error: lineOf(error) });
+        if (passes(error) && !closed.signal.aborted) {
+          again.later(() => void open(into));
+        }
       }
     };
     if (canvas.current) {
@@ -65,6 +70,7 @@ export function useShown(videoUrl: string, runUrl: string, begin: (player: Playe
     }
     return () => {
       closed.abort();
+      again.stop();
       end?.();
       setTold(NOTHING);
     };

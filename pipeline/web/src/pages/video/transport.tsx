@@ -4,9 +4,9 @@ import type { Detail } from "../../player/overlay.ts";
 import type { Player } from "../../player/player.ts";
 import type { PlayerState } from "../../player/player_state.ts";
 import { saveFile, stemOf } from "../../save_file.ts";
-import { addressOf } from "./address.ts";
 import { Clip } from "./clip.tsx";
 import { inClock } from "./clock_text.ts";
+import { CopyLink } from "./copy_link.tsx";
 import { FrameField } from "./frame_field.tsx";
 import { Icon } from "./icons.tsx";
 import { playOrHasten, SPEEDS, togglePlaying } from "./keys.ts";
@@ -81,9 +81,7 @@ export function Transport({ player, state, name }: TransportProps) {
             onChange={(event) => player.setVolume(event.currentTarget.checked ? 1 : 0)}
           />
         </label>
-        <button type="button" onClick={() => void copyLink(player)} disabled={state.frame === undefined}>
-          Copy link to frame
-        </button>
+        <CopyLink player={player} frame={state.frame} />
         <button type="button" onClick={() => void savePicture(player, name)} disabled={state.frame === undefined}>
           Save picture
         </button>
@@ -107,16 +105,14 @@ function Position({ player, state }: Omit<TransportProps, "name">) {
   );
 }
 
-async function copyLink(player: Player): Promise<void> {
-  player.pause();
-  const { frame } = player.state;
-  if (frame !== undefined) {
-    // Plain HTTP has no clipboard; the link is in the address bar in a moment.
-    await navigator.clipboard?.writeText(addressOf(frame)).catch(() => undefined);
-  }
-}
-
 async function savePicture(player: Player, name: string): Promise<void> {
   const { frame } = player.state;
-  saveFile(await player.screenshot(), `${stemOf(name)}-frame-${frame}.png`);
+  saveFile(await inPng(player.canvas), `${stemOf(name)}-frame-${frame}.png`);
+}
+
+/** What is shown, with the skeletons on it. */
+function inPng(canvas: HTMLCanvasElement): Promise<Blob> {
+  return new Promise((resolve, reject) => {
+    canvas.toBlob((blob) => (blob ? resolve(blob) : reject(new Error("no picture could be made"))));
+  });
 }
