@@ -67,6 +67,11 @@ def servers(tmp_path_factory: pytest.TempPathFactory, _no_settings_from_outside:
         connection.execute("ALTER SYSTEM SET fsync = off")
         connection.execute("ALTER SYSTEM SET full_page_writes = off")
         connection.execute("SELECT pg_reload_conf()")
+        # Nobody guesses these passwords, and a test makes many connections.
+        connection.execute("SET scram_iterations = 1")
+        made = json.loads((home / "stack.json").read_text())
+        for role, name in (("postgres", "postgres_admin_password"), ("poseline", "postgres_password")):
+            connection.execute(f"ALTER ROLE {role} PASSWORD '{made[name]}'".encode())
     yield home
     stack.down(home)
 
@@ -106,7 +111,7 @@ def fresh_settings(home: Path, template: str, scratch: Path) -> Iterator[Setting
     own = stack_settings(home)
     name = f"test_{uuid4().hex[:12]}"
     with psycopg.connect(admin_url(home), autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} OWNER poseline")  # type: ignore[arg-type]
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} OWNER poseline STRATEGY FILE_COPY".encode())
     broker = own.broker_url.get_secret_value().rpartition("/")[0] + f"/{next(_redis_numbers)}"
     with Redis.from_url(broker) as redis:
         redis.flushdb()
@@ -149,11 +154,16 @@ def opened(settings: Settings) -> Iterator[System]:
 @pytest.fixture
 def configured(settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Settings:
     """This process is configured by its environment, as a person's own servers are."""
+    configure(settings, monkeypatch, tmp_path)
+    return settings
+
+
+def configure(settings: Settings, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Put settings into this process's environment, and have it work in a folder."""
     for name, value in environment(settings).items():
         if name.startswith("POSELINE_"):
             monkeypatch.setenv(name, value)
-    monkeypatch.chdir(tmp_path)
-    return settings
+    monkeypatch.chdir(folder)
 
 
 @pytest.fixture
