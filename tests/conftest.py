@@ -19,10 +19,12 @@ from redis import Redis
 from sqlalchemy import make_url
 
 from pipeline.db.migrate import upgrade
+from pipeline.inference.catalogue import BUNDLED_MODEL
 from pipeline.local import stack
 from pipeline.services.system import System, build_system
 from pipeline.settings import Settings, load_settings
-from tests.support.harness import ask, cut, environment, export_bytes, processes, wait_done
+from tests.support.analysis import analyse
+from tests.support.harness import cut, environment, export_bytes, run_of
 from tests.support.paths import DEMO_CLIP
 
 _redis_numbers = itertools.cycle(range(1, 16))
@@ -181,13 +183,12 @@ def short_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def reference(servers: Path, template: str, short_clip: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """The short clip's export from an undisturbed run: one worker, one slot, one chunk."""
+    """The short clip's export from an undisturbed run: in this process, in one chunk."""
     folder = tmp_path_factory.mktemp("reference")
-    with fresh_settings(servers, template, folder / "home") as fresh:
-        settings = fresh.model_copy(update={"chunk_frames": 100_000})
-        with opened(settings) as system, processes(settings, folder / "logs") as running:
-            running.worker("--slots", "1")
-            run_id = ask(system, short_clip)
-            run = wait_done(system, run_id)
-            assert run.chunks_total == 1
-            return export_bytes(system, run_id, folder / "reference.jsonl")
+    with (
+        fresh_settings(servers, template, folder / "home") as settings,
+        opened(settings.model_copy(update={"chunk_frames": 100_000})) as system,
+    ):
+        run_id = analyse(system, short_clip, model=BUNDLED_MODEL, put=False)
+        assert run_of(system, run_id).chunks_total == 1
+        return export_bytes(system, run_id, folder / "reference.jsonl")
