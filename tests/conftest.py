@@ -30,8 +30,27 @@ from tests.support.paths import DEMO_CLIP
 _redis_numbers = itertools.cycle(range(1, 16))
 
 
+#: Files that take long begin first, so that no process is left alone with one at the end.
+_LONGEST_FIRST = (
+    "tests/acceptance/test_local_system.py",
+    "tests/integration/local/test_hung.py",
+    "tests/acceptance",
+    "tests/integration/local",
+    "tests/web",
+    "tests/integration",
+    "tests/unit/video",
+    "tests/unit/inference",
+    "tests/unit/bench",
+)
+
+
+def _place(item: pytest.Item) -> int:
+    return next((at for at, start in enumerate(_LONGEST_FIRST) if item.nodeid.startswith(start)), len(_LONGEST_FIRST))
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave longer proofs to `make soak`, unless a marker or a test was asked for by name."""
+    items.sort(key=_place)
     if config.option.markexpr or any("::" in each for each in config.args):
         return
     longer = [item for item in items if item.get_closest_marker("soak")]
