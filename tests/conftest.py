@@ -19,17 +19,38 @@ from redis import Redis
 from sqlalchemy import make_url
 
 from pipeline.db.migrate import upgrade
+from pipeline.inference.catalogue import BUNDLED_MODEL
 from pipeline.local import stack
 from pipeline.services.system import System, build_system
 from pipeline.settings import Settings, load_settings
-from tests.support.harness import ask, cut, environment, export_bytes, processes, wait_done
+from tests.support.analysis import analyse
+from tests.support.harness import cut, environment, export_bytes, run_of
 from tests.support.paths import DEMO_CLIP
 
 _redis_numbers = itertools.cycle(range(1, 16))
 
 
+#: Files that take long begin first, so that no process is left alone with one at the end.
+_LONGEST_FIRST = (
+    "tests/acceptance/test_local_system.py",
+    "tests/integration/local/test_hung.py",
+    "tests/acceptance",
+    "tests/integration/local",
+    "tests/web",
+    "tests/integration",
+    "tests/unit/video",
+    "tests/unit/inference",
+    "tests/unit/bench",
+)
+
+
+def _place(item: pytest.Item) -> int:
+    return next((at for at, start in enumerate(_LONGEST_FIRST) if item.nodeid.startswith(start)), len(_LONGEST_FIRST))
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave longer proofs to `make soak`, unless a marker or a test was asked for by name."""
+    items.sort(key=_place)
     if config.option.markexpr or any("::" in each for each in config.args):
         return
     longer = [item for item in items if item.get_closest_marker("soak")]
@@ -67,6 +88,11 @@ def servers(tmp_path_factory: pytest.TempPathFactory, _no_settings_from_outside:
         connection.execute("ALTER SYSTEM SET fsync = off")
         connection.execute("ALTER SYSTEM SET full_page_writes = off")
         connection.execute("SELECT pg_reload_conf()")
+        # Nobody guesses these passwords, and a test makes many connections.
+        connection.execute("SET scram_iterations = 1")
+        made = json.loads((home / "stack.json").read_text())
+        for role, name in (("postgres", "postgres_admin_password"), ("poseline", "postgres_password")):
+            connection.execute(f"ALTER ROLE {role} PASSWORD '{made[name]}'".encode())
     yield home
     stack.down(home)
 
@@ -106,7 +132,7 @@ def fresh_settings(home: Path, template: str, scratch: Path) -> Iterator[Setting
     own = stack_settings(home)
     name = f"test_{uuid4().hex[:12]}"
     with psycopg.connect(admin_url(home), autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} OWNER poseline")  # type: ignore[arg-type]
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} OWNER poseline STRATEGY FILE_COPY".encode())
     broker = own.broker_url.get_secret_value().rpartition("/")[0] + f"/{next(_redis_numbers)}"
     with Redis.from_url(broker) as redis:
         redis.flushdb()
@@ -149,11 +175,16 @@ def opened(settings: Settings) -> Iterator[System]:
 @pytest.fixture
 def configured(settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Settings:
     """This process is configured by its environment, as a person's own servers are."""
+    configure(settings, monkeypatch, tmp_path)
+    return settings
+
+
+def configure(settings: Settings, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Put settings into this process's environment, and have it work in a folder."""
     for name, value in environment(settings).items():
         if name.startswith("POSELINE_"):
             monkeypatch.setenv(name, value)
-    monkeypatch.chdir(tmp_path)
-    return settings
+    monkeypatch.chdir(folder)
 
 
 @pytest.fixture
@@ -171,13 +202,12 @@ def short_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def reference(servers: Path, template: str, short_clip: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """The short clip's export from an undisturbed run: one worker, one slot, one chunk."""
+    """The short clip's export from an undisturbed run: in this process, in one chunk."""
     folder = tmp_path_factory.mktemp("reference")
-    with fresh_settings(servers, template, folder / "home") as fresh:
-        settings = fresh.model_copy(update={"chunk_frames": 100_000})
-        with opened(settings) as system, processes(settings, folder / "logs") as running:
-            running.worker("--slots", "1")
-            run_id = ask(system, short_clip)
-            run = wait_done(system, run_id)
-            assert run.chunks_total == 1
-            return export_bytes(system, run_id, folder / "reference.jsonl")
+    with (
+        fresh_settings(servers, template, folder / "home") as settings,
+        opened(settings.model_copy(update={"chunk_frames": 100_000})) as system,
+    ):
+        run_id = analyse(system, short_clip, model=BUNDLED_MODEL, put=False)
+        assert run_of(system, run_id).chunks_total == 1
+        return export_bytes(system, run_id, folder / "reference.jsonl")

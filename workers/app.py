@@ -12,7 +12,7 @@ from pipeline.logs import configure_logs
 from pipeline.queue import build_celery
 from pipeline.settings import load_settings
 from workers.messages import check_messages
-from workers.runtime import serve
+from workers.serving import serve
 from workers.tasks import register_tasks
 
 DEVICE = "POSELINE_DEVICE"

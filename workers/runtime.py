@@ -10,13 +10,10 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 
-from celery import Celery, signals
-from celery.worker.control import Panel
+from celery import Celery
 
 import pipeline
 from pipeline.core.precision import Precision
@@ -28,7 +25,7 @@ from pipeline.inference.catalogue import BUNDLED_MODEL
 from pipeline.inference.engines.placement import Placement
 from pipeline.inference.engines.sessions import Device
 from pipeline.logs import get_logger
-from pipeline.queue import FRAMES_IN, REPORT, build_task_queue
+from pipeline.queue import FRAMES_IN, build_task_queue
 from pipeline.services.model_cache import ModelCache
 from pipeline.services.pressure import describe_full_disk
 from pipeline.services.suspects import gone_s
@@ -125,6 +122,16 @@ class Runtime:
             except Exception:
                 log.exception("worker_not_reported")
 
+    def leave(self) -> None:
+        """End the reports, and take this worker's row away."""
+        self.stopped.set()
+        self.report_due.set()
+        try:
+            with transaction(self.system.engine) as connection:
+                remove_worker(connection, self.name)
+        except ServiceUnavailable:
+            log.warning("worker_not_removed")
+
 
 def build_runtime(app: Celery, settings: Settings, name: str, slots: int, device: Device) -> Runtime:
     """Load and check the bundled model before the first chunk arrives.
@@ -156,63 +163,33 @@ def build_runtime(app: Celery, settings: Settings, name: str, slots: int, device
     return Runtime(name, slots, system, models, computes)
 
 
-def serve(app: Celery, settings: Settings, device: Device) -> Callable[[], Runtime]:
-    """Build the runtime when this process starts as a worker, and give the tasks access to it."""
-    built: list[Runtime] = []
+def start_runtime(app: Celery, settings: Settings, name: str, slots: int, device: Device) -> Runtime:
+    """The runtime of this process, which reports from now on.
 
-    def start(sender: str, instance: Any, **_: object) -> None:
-        try:
-            runtime = build_runtime(app, settings, sender, instance.concurrency, device)
-            consumed = app.amqp.queues.consume_from
-            runtime.precisions = tuple(p for p, queue in FRAMES_IN.items() if queue in consumed)
-            runtime.intake = Intake(tuple(consumed))
-            runtime.report(starts=True)
-        except PoselineError as error:
-            log.critical("worker_refuses", reason=error.message)
-            raise SystemExit(error.exit_code) from error
-        except Exception as error:  # Celery would log it, take messages, and have nothing to work with
-            log.exception("worker_refuses")
-            raise SystemExit(1) from error
-        runtime.warn_of_restarts()
-        built.append(runtime)
-        app.conf[COMPUTES] = pool_stats(runtime.computes) | {"precisions": list(runtime.precisions)}
-        threading.Thread(target=runtime.report_until_stopped, name="report", daemon=True).start()
-        log.info(
-            "worker_starts",
-            device=runtime.computes.device,
-            provider=runtime.computes.provider,
-            engine=runtime.computes.engine,
-            reason=runtime.computes.reason,
-            slots=runtime.slots,
-        )
-
-    def use_consumer(sender: Any, **_: object) -> None:
-        for runtime in built:
-            runtime.intake.use(sender)
-
-    def report_now(*_: object, **__: object) -> dict[str, str]:
-        for runtime in built:
-            runtime.report_due.set()
-        return {"ok": "reports"}
-
-    def stop(**_: object) -> None:
-        for runtime in built:
-            runtime.stopping.set()
-
-    def leave(**_: object) -> None:
-        for runtime in built:
-            runtime.stopped.set()
-            runtime.report_due.set()
-            try:
-                with transaction(runtime.system.engine) as connection:
-                    remove_worker(connection, runtime.name)
-            except ServiceUnavailable:
-                log.warning("worker_not_removed")
-
-    # Celery keeps weak references; these live as long as the process.
-    signals.celeryd_after_setup.connect(start, weak=False)
-    signals.worker_ready.connect(use_consumer, weak=False)
-    Panel.register(report_now, name=REPORT)
-    signals.worker_shutting_down.connect(stop, weak=False)
-    signals.worker_shutdown.connect(leave, weak=False)
-    return lambda: built[0]
+    Raises:
+        SystemExit: it cannot work; the log says why.
+    """
+    try:
+        runtime = build_runtime(app, settings, name, slots, device)
+        consumed = app.amqp.queues.consume_from
+        runtime.precisions = tuple(p for p, queue in FRAMES_IN.items() if queue in consumed)
+        runtime.intake = Intake(tuple(consumed))
+        runtime.report(starts=True)
+    except PoselineError as error:
+        log.critical("worker_refuses", reason=error.message)
+        raise SystemExit(error.exit_code) from error
+    except Exception as error:  # Celery would log it, take messages, and have nothing to work with
+        log.exception("worker_refuses")
+        raise SystemExit(1) from error
+    runtime.warn_of_restarts()
+    app.conf[COMPUTES] = pool_stats(runtime.computes) | {"precisions": list(runtime.precisions)}
+    threading.Thread(target=runtime.report_until_stopped, name="report", daemon=True).start()
+    log.info(
+        "worker_starts",
+        device=runtime.computes.device,
+        provider=runtime.computes.provider,
+        engine=runtime.computes.engine,
+        reason=runtime.computes.reason,
+        slots=runtime.slots,
+    )
+    return runtime

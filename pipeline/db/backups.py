@@ -17,7 +17,6 @@ from pipeline.core.object_keys import weights_key
 from pipeline.core.objects import StoredObject
 from pipeline.core.states import RunState, VideoState
 from pipeline.db.engine import advisory_key, database_errors
-from pipeline.db.migrate import current_revision
 from pipeline.db.tables import model, run, video
 from pipeline.errors import PoselineError, UsageError
 
@@ -80,6 +79,8 @@ def check_kept(connection: Connection) -> None:
 @contextmanager
 def snapshot(engine: Engine) -> Iterator[Snapshot]:
     """One state of the database, for `pg_dump --snapshot` and `iter_objects`."""
+    from pipeline.db.migrate import current_revision  # noqa: PLC0415 - with Alembic, which no worker needs
+
     with (
         database_errors(),
         engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection,
@@ -160,4 +161,6 @@ def mark_source_missing(connection: Connection, missing: StoredObject) -> None:
 
 def is_restored(connection: Connection) -> bool:
     """Whether the database has tables of Poseline."""
+    from pipeline.db.migrate import current_revision  # noqa: PLC0415 - as above
+
     return current_revision(connection) is not None

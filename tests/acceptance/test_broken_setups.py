@@ -19,7 +19,7 @@ from pipeline.cli.main import main
 from pipeline.inference.catalogue import BUNDLED_MODEL
 from pipeline.services.system import System
 from pipeline.settings import Settings
-from tests.conftest import admin_url
+from tests.conftest import admin_url, configure, fresh_settings
 from tests.support.harness import processes, wait_until
 from tests.support.paths import DEMO_CLIP
 
@@ -114,6 +114,20 @@ def ascii_database(servers: Path) -> Iterator[str]:
     yield from make_database(servers, "ENCODING 'SQL_ASCII' LOCALE_PROVIDER libc LOCALE 'C' TEMPLATE template0")
 
 
+@pytest.fixture(scope="module")
+def standing(servers: Path, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """Settings whose database and queue no command here gets as far as to change."""
+    with fresh_settings(servers, template, tmp_path_factory.mktemp("standing") / "home") as settings:
+        yield settings
+
+
+@pytest.fixture
+def refused(standing: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Settings:
+    """This process is configured by them."""
+    configure(standing, monkeypatch, tmp_path)
+    return standing
+
+
 def use_database(settings: Settings, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     url = make_url(settings.database_url.get_secret_value()).set(database=name)
     monkeypatch.setenv("POSELINE_DATABASE_URL", url.render_as_string(hide_password=False))
@@ -142,13 +156,13 @@ def wrong_parts(capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
 
 @pytest.mark.parametrize("args", ON_POSTGRES, ids=name_of)
 def test_a_database_without_the_tables(
-    configured: Settings,
+    refused: Settings,
     empty_database: str,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     args: tuple[str, ...],
 ) -> None:
-    use_database(configured, monkeypatch, empty_database)
+    use_database(refused, monkeypatch, empty_database)
     assert "run `poseline db upgrade`" in refusal(capsys, args)
 
 
@@ -187,13 +201,13 @@ def test_the_schema_of_a_later_version(configured: Settings, capsys: pytest.Capt
 
 @pytest.mark.parametrize("args", [*ON_POSTGRES, ("db", "upgrade")], ids=name_of)
 def test_a_database_in_another_encoding(
-    configured: Settings,
+    refused: Settings,
     ascii_database: str,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     args: tuple[str, ...],
 ) -> None:
-    use_database(configured, monkeypatch, ascii_database)
+    use_database(refused, monkeypatch, ascii_database)
     assert "is in SQL_ASCII, Poseline needs UTF8: make another with `CREATE DATABASE" in refusal(capsys, args)
 
 
@@ -237,7 +251,7 @@ def test_a_role_without_rights(
 
 @pytest.mark.parametrize("args", ON_STORE, ids=name_of)
 def test_a_missing_bucket(
-    configured: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], args: tuple[str, ...]
+    refused: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], args: tuple[str, ...]
 ) -> None:
     bucket = f"missing-{uuid4().hex[:12]}"
     monkeypatch.setenv("POSELINE_S3_BUCKET", bucket)
@@ -272,7 +286,7 @@ WRONG_STORES = pytest.mark.parametrize(
 @WRONG_STORES
 @pytest.mark.parametrize("args", [*ON_STORE, ("store", "init")], ids=name_of)
 def test_wrong_settings_of_the_store(
-    configured: Settings,
+    refused: Settings,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     name: str,
@@ -288,7 +302,7 @@ def test_wrong_settings_of_the_store(
 
 @WRONG_STORES
 def test_doctor_on_wrong_settings_of_the_store(
-    configured: Settings,
+    refused: Settings,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     name: str,
@@ -332,7 +346,7 @@ def test_servers_that_accept_and_say_nothing_do_not_stop_doctor(
 
 @pytest.mark.parametrize("args", [*ON_POSTGRES, *OTHERS], ids=name_of)
 def test_an_unknown_variable_is_refused_by_every_command(
-    configured: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], args: tuple[str, ...]
+    refused: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], args: tuple[str, ...]
 ) -> None:
     monkeypatch.setenv("POSELINE_CHUNK_FRAME", "60")
     words = "there is no setting POSELINE_CHUNK_FRAME; did you mean POSELINE_CHUNK_FRAMES?"

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
+from pipeline.local.home import SERVERS
 from tests.support.ordinary_user import NOBODY, Person, person
 
 pytestmark = pytest.mark.timeout(240)
+
+#: Start some servers of a home, which are enough to find it by.
+START = """
+import sys
+from pathlib import Path
+from pipeline.local.stack import prepare_servers, up
+names = sys.argv[1:]
+up(Path(".poseline").absolute(), only=names, prepare=prepare_servers if len(names) == 3 else lambda _: None)
+"""
 
 
 @pytest.fixture(
@@ -32,6 +42,12 @@ def poseline(who: Person, *args: str, at: str = ".", code: int = 0) -> tuple[str
     done = who.run("-m", "pipeline.cli.main", *args, at=at)
     assert done.returncode == code, done.stderr
     return done.stdout, done.stderr
+
+
+def start_servers(who: Person, at: str, names: Collection[str] = SERVERS) -> None:
+    """Start servers of a home in a directory of theirs."""
+    done = who.run("-c", START, *names, at=at)
+    assert done.returncode == 0, done.stderr
 
 
 def supervisors(below: Path) -> list[int]:
@@ -81,7 +97,7 @@ def test_another_directory_has_the_same_stack_and_the_same_history(somebody: Per
 
 def test_a_checkout_s_own_home_is_found_from_below_it() -> None:
     with person(None) as me:
-        poseline(me, "up", "--home", ".poseline", at="checkout")
+        start_servers(me, "checkout")
         home = me.place.resolve() / "checkout" / ".poseline"
         try:
             status = json.loads(poseline(me, "status", "--json", at="checkout/deep/below")[0])
@@ -99,7 +115,7 @@ def test_a_checkout_s_own_home_is_found_from_below_it() -> None:
 def test_a_home_of_an_ordinary_user_is_not_trusted_by_another() -> None:
     """Root in a directory of somebody who left a home there: it is passed over, and its servers are not spoken to."""
     with person(NOBODY) as theirs, person(None) as mine:
-        poseline(theirs, "up", "--home", ".poseline", at="trap")
+        start_servers(theirs, "trap", ["valkey"])
         trap = theirs.place.resolve() / "trap"
         try:
             done = mine.run("-m", "pipeline.cli.main", "status", at=str(trap))

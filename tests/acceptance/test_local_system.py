@@ -242,7 +242,7 @@ PRINTING = {
     "retention dry-run": (),
     "retention run": (),
     "erase": ("--team", "u18", "--yes"),
-    "live": ("--camera", str(DEMO_CLIP), "--mode", "hybrid", "--speed", "10", "--out", "live.jsonl"),
+    "live": ("--camera", "camera.mp4", "--mode", "hybrid", "--speed", "10", "--out", "live.jsonl"),
     "backup": ("backup",),
 }
 #: Those that do not end, need images, minutes, a second run, an open pass, an empty home or a worker's name, or end the
@@ -258,6 +258,7 @@ def test_every_command_prints_json(
     home: Path, demo: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(home.parent)
+    cut(DEMO_CLIP, Path("camera.mp4"), 60)
     commands = click.Context(cli.poseline)
     names = set()
     for name in cli.poseline.list_commands(commands):
@@ -278,19 +279,19 @@ def test_the_results_are_in_the_object_store_too(home: Path, demo: dict[str, Any
     assert b"".join(store.iter_whole(pinned)) == Path(demo["files"][0]).read_bytes()
 
 
-def test_an_object_in_the_store_is_analysed_in_place(home: Path, demo: dict[str, Any], short_clip: Path) -> None:
+def test_an_object_in_the_store_is_analysed_in_place(home: Path, demo: dict[str, Any]) -> None:
     store = build_object_store(load_settings(home))
-    store.put_file(short_clip, "matches/short.mp4")
+    store.put_file(cut(DEMO_CLIP, home.parent / "short.mp4", 40), "matches/short.mp4")
     [facts] = poseline(home, "analyze", f"s3://{store.bucket}/matches/short.mp4", "--out", str(home.parent / "s3"))
-    assert (facts["state"], facts["frames"]) == ("done", 120)
+    assert (facts["state"], facts["frames"]) == ("done", 40)
     assert Path(facts["files"][0]).name == "short.jsonl"
 
 
-def test_files_of_the_same_content_each_get_their_poses(home: Path, demo: dict[str, Any], short_clip: Path) -> None:
+def test_files_of_the_same_content_each_get_their_poses(home: Path, demo: dict[str, Any]) -> None:
     folder = home.parent / "training"
     folder.mkdir()
     for name in ("a.mp4", "b.mp4"):
-        (folder / name).write_bytes(short_clip.read_bytes())
+        cut(DEMO_CLIP, folder / name, 30)
     facts = poseline(home, "analyze", str(folder), "--out", str(home.parent / "each"))
     assert [Path(one["files"][0]).name for one in facts] == ["a.jsonl", "b.jsonl"]
     assert len({Path(one["files"][0]).read_bytes() for one in facts}) == 1
@@ -298,7 +299,7 @@ def test_files_of_the_same_content_each_get_their_poses(home: Path, demo: dict[s
 
 
 def test_a_worker_that_up_replaces_finishes_what_it_has_in_hand(home: Path, demo: dict[str, Any]) -> None:
-    poseline(home, "ingest", str(cut(DEMO_CLIP, home.parent / "replaced.mp4", 150)))
+    poseline(home, "ingest", str(cut(DEMO_CLIP, home.parent / "replaced.mp4", 100)))
     with opened(load_settings(home)) as system:
         begun = "SELECT run_id, idx, worker FROM chunk WHERE state = 'running' AND frames_done > 0"
         in_hand = wait_until(lambda: sql(system, begun), 60, "a chunk that is begun")

@@ -23,7 +23,7 @@ def poisoned(signal: str, whom: str = "process") -> dict[str, str]:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("signal", ["SIGKILL", "SIGSEGV"])
+@pytest.mark.parametrize("signal", ["SIGKILL", pytest.param("SIGSEGV", marks=pytest.mark.soak)])
 def test_poison_is_given_up_after_five_deaths_and_harms_nobody(
     system: System, short_clip: Path, tmp_path: Path, signal: str
 ) -> None:

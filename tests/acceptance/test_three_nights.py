@@ -66,7 +66,7 @@ def readers(system: System, count: int = 3) -> Iterator[Callable[[], int]]:
     stop, torn, reads = threading.Event(), [], [0] * count
 
     def read(number: int) -> None:
-        while not stop.is_set():
+        while not stop.wait(0.02):  # the rest of the machine is for what is read
             with transaction(system.engine) as connection:
                 seen = connection.execute(text(SEEN)).all()
             reads[number] += 1

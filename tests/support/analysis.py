@@ -36,6 +36,7 @@ def analyse(
     chunks: Collection[int] | None = None,
     finish: bool = True,
     put: bool = True,
+    model: str = MODEL,
 ) -> UUID:
     """A run of a clip.
 
@@ -45,7 +46,7 @@ def analyse(
     """
     if put:
         put_model(system.settings.models_path)
-    run_id = ask(system, clip, team=team, model=MODEL)
+    run_id = ask(system, clip, team=team, model=model)
     if run_of(system, run_id).video_state == "stored":
         ingest_video(system, run_of(system, run_id).video_id, "w")
     models = ModelCache(system, Placement("cpu"))

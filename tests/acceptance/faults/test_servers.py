@@ -200,7 +200,7 @@ ANSWERS = {
 }
 
 
-@pytest.mark.parametrize("fault", ["500", "503", "cut", "slow"])
+@pytest.mark.parametrize("fault", [pytest.param("500", marks=pytest.mark.soak), "503", "cut", "slow"])
 def test_an_object_store_that_fails(rig: Rig, fault: str) -> None:
     """It answers with errors, breaks off bodies or takes its time while chunks are read; nothing is half read."""
     with fault_proxy(port_of(rig.settings, "s3_endpoint")) as proxy:

@@ -16,7 +16,7 @@ from tests.fuzz.mutations import make_case
 from tests.fuzz.seeds import RECIPES
 from tests.support.harness import sql
 
-FILES = 500
+FILES = 250
 
 
 @pytest.mark.timeout(600)
