@@ -12,6 +12,7 @@ PoselineError                   exit 1
 │   ├── TooManyAttempts         sign-ins failed; it can be tried again later
 │   ├── TooManySessions         the team has as many live sessions as it may have
 │   ├── QuotaReached            the team may not store that much
+│   ├── NotKept                 a live session cannot become a video of its team
 │   ├── PartsMissing            an upload cannot be completed yet
 │   └── PartDamaged             a part of an upload arrived with other bytes than were sent
 ├── ServiceUnavailable          a server that Poseline needs does not answer
@@ -152,6 +153,10 @@ class TooManySessions(UsageError):
 
 class QuotaReached(UsageError):
     """The team's quota is used up; delete videos, or have it raised."""
+
+
+class NotKept(UsageError):
+    """This live session cannot be kept."""
 
 
 class PartsMissing(UsageError):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -22,6 +22,7 @@ from pipeline.core.live_protocol import (
     HELLO_S,
     MAX_MESSAGE_BYTES,
     PING_S,
+    STARTING_S,
     BadMessage,
     CloseCode,
     Hello,
@@ -76,11 +77,12 @@ async def live(socket: WebSocket, team_id: UUID) -> None:
         await _close(socket, ended)
     except WebSocketDisconnect as gone:
         tunnel.reason = tunnel.reason or ("the client left" if gone.code in _LEFT else "the connection was lost")
-    except RuntimeError:  # Starlette's, for a socket that was closed meanwhile
-        tunnel.reason = tunnel.reason or "the connection was lost"
     except PoselineError as error:
         log.warning("live_tunnel_failed", reason=error.message)
         await _close(socket, _Ended(CloseCode.RESTARTS, error.message))
+    except Exception:
+        tunnel.reason = tunnel.reason or "it failed; the log of the web process says why"
+        raise
     finally:
         await tunnel.end()
 
@@ -110,7 +112,7 @@ class _Tunnel:
         except TooManySessions as error:
             raise _refusal(error.message, Mode.PREVIEW) from error
         first = await self._find_process(text)
-        await self._socket.send_text(first)
+        await _send(self._socket, first)
         await _first_of(self._pass_up, self._pass_down, self._check)
 
     async def end(self) -> None:
@@ -152,15 +154,10 @@ class _Tunnel:
         refused: _Ended | None = None
         for process in await asyncio.to_thread(processes_to_ask, self._system):
             try:
-                connection, first = await self._ask(process, hello)
-            except (InvalidHandshake, InvalidMessage, ConnectionClosed, OSError, TimeoutError) as error:
+                connection, first, found = await self._ask(process, hello)
+            except (InvalidHandshake, InvalidMessage, ConnectionClosed, OSError, TimeoutError, BadMessage) as error:
+                # It is gone, busy, of another version, or no live process.
                 log.warning("live_process_unreachable", process=process.name, reason=f"{type(error).__name__}: {error}")
-                continue
-            try:
-                found = read_object(first)
-            except BadMessage as error:  # of another version, or no live process
-                log.warning("live_process_unreachable", process=process.name, reason=str(error))
-                connection.transport.abort()
                 continue
             if found["type"] != "refused":
                 self._process = connection
@@ -171,7 +168,7 @@ class _Tunnel:
         self.reason = refused.reason if refused is not None else _NO_PROCESS
         raise refused or _refusal(_NO_PROCESS, Mode.PREVIEW)
 
-    async def _ask(self, process: LiveProcessRow, hello: str) -> tuple[ClientConnection, str]:
+    async def _ask(self, process: LiveProcessRow, hello: str) -> tuple[ClientConnection, str, Mapping[str, Any]]:
         assert self._session_id is not None
         ticket = await asyncio.to_thread(give_ticket, self._system, self._session_id, process.name)
         connection = await connect(
@@ -189,13 +186,14 @@ class _Tunnel:
         )
         try:
             await connection.send(hello)
-            first = await asyncio.wait_for(connection.recv(), HELLO_S)
-            if not isinstance(first, str):
-                raise TimeoutError("its first message was no text")
+            first, found = await _receive_object(connection, HELLO_S)
+            if found["type"] == "starting":
+                await _send(self._socket, first)
+                first, found = await _receive_object(connection, STARTING_S)
         except BaseException:
             connection.transport.abort()
             raise
-        return connection, first
+        return connection, first, found
 
     async def _pass_up(self) -> None:
         assert self._process is not None
@@ -208,11 +206,7 @@ class _Tunnel:
         assert self._process is not None
         try:
             while True:
-                message = await self._process.recv()
-                if isinstance(message, str):
-                    await self._socket.send_text(message)
-                else:
-                    await self._socket.send_bytes(message)
+                await _send(self._socket, await self._process.recv())
         except ConnectionClosed as closed:
             if closed.rcvd is None or closed.rcvd.code < 1000 or closed.rcvd.code in {1001, 1005, 1006, 1011}:
                 text = "the live process ended; connect again"
@@ -246,6 +240,25 @@ async def _first_of(*calls: Callable[[], Awaitable[Any]]) -> None:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _receive_object(connection: ClientConnection, within_s: float) -> tuple[str, Mapping[str, Any]]:
+    message = await asyncio.wait_for(connection.recv(), within_s)
+    if not isinstance(message, str):
+        raise BadMessage("its first message was no text")
+    return message, read_object(message)
+
+
+async def _send(socket: WebSocket, message: str | bytes) -> None:
+    """Send to the client.
+
+    Raises:
+        WebSocketDisconnect: it is gone, or the connection was closed meanwhile.
+    """
+    try:
+        await (socket.send_text(message) if isinstance(message, str) else socket.send_bytes(message))
+    except RuntimeError as error:  # of Starlette, and of uvicorn: they have closed it
+        raise WebSocketDisconnect(1006) from error
 
 
 async def _close(socket: WebSocket, ended: _Ended) -> None:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Header, Request, Response
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from pipeline.api.access import SystemOf, TeamOfPath, allow
 from pipeline.core.roles import Role
@@ -41,6 +41,7 @@ class RunOfVideo(BaseModel):
     is_current: bool
     frames_done: int
     frames_missing: int
+    live: str | None = Field(description="of a kept live session: which of its frames have no poses, in words")
     created_at: datetime
     finished_at: datetime | None
 
@@ -192,6 +193,7 @@ def _run_of_video(run: RunRow) -> RunOfVideo:
         is_current=run.is_current,
         frames_done=run.frames_done,
         frames_missing=int((run.summary or {}).get("frames_missing", 0)),
+        live=None if run.live is None else (run.summary or {}).get("live", {}).get("line", "a live session"),
         created_at=run.created_at,
         finished_at=run.finished_at,
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -58,9 +58,12 @@ async def _pass_on(port: int, network: Network, reader: asyncio.StreamReader, wr
     try:
         other_reader, other_writer = await asyncio.open_connection("127.0.0.1", port)
         writers.append(other_writer)
-        await asyncio.gather(_delay(reader, other_writer, network), _delay(other_reader, writer, network))
-    except OSError:
-        pass
+        async with asyncio.TaskGroup() as both:
+            both.create_task(_delay(reader, other_writer, network))
+            both.create_task(_delay(other_reader, writer, network))
+    except* OSError:  # one side was reset, and so is the other: what was under way is lost, as in a network
+        for each in writers:
+            each.transport.abort()
     finally:
         for each in writers:
             each.close()
@@ -71,25 +74,23 @@ async def _delay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, net
     under_way: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(_UNDER_WAY)
 
     async def take() -> None:
-        free_s = 0.0
-        while True:
+        free_s, piece = 0.0, b"-"
+        while piece:
             piece = await reader.read(_PIECE_BYTES)
             free_s = max(free_s, loop.time()) + len(piece) * 8 / (network.mbit_s * 1e6)
             await under_way.put((free_s + network.round_trip_ms / 2000, piece))
-            if not piece:
-                return
 
-    taking = asyncio.create_task(take())
-    try:
-        while True:
+    async def give() -> None:
+        piece = b"-"
+        while piece:
             due_s, piece = await under_way.get()
             await asyncio.sleep(due_s - loop.time())
-            if not piece:
-                with suppress(OSError):
-                    writer.write_eof()
-                break
-            writer.write(piece)
-            await writer.drain()
-    finally:
-        taking.cancel()
-        await asyncio.gather(taking, return_exceptions=True)
+            if piece:
+                writer.write(piece)
+                await writer.drain()
+            else:
+                writer.write_eof()
+
+    async with asyncio.TaskGroup() as both:
+        both.create_task(take())
+        both.create_task(give())

@@ -15,8 +15,8 @@ from pipeline.errors import UsageError
 from pipeline.services.teams import DEFAULT_TEAM
 
 #: Of the live process itself.
-_PROCESS = ("port", "address", "device", "slots", "threads", "name")
-_CAMERA = ("team", "speed", "codec", "mode", "side", "out")
+_PROCESS = ("port", "address", "device", "slots", "threads", "lazy", "name")
+_CAMERA = ("team", "speed", "codec", "mode", "side", "out", "keep")
 _LONGEST_PX = 640
 
 
@@ -31,6 +31,7 @@ class Wanted:
     mode: str
     side: int
     out: Path | None
+    keep: bool
 
 
 def camera_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -59,6 +60,7 @@ def camera_options(command: Callable[..., Any]) -> Callable[..., Any]:
             show_default=True,
             help="Send pictures whose longer side has at most so many pixels.",
         ),
+        click.option("--keep", is_flag=True, help="Keep pictures and poses: the session becomes a video of the team."),
         click.option("--out", type=path, help="Write the poses here, as `poseline export` does in JSON Lines."),
     )[::-1]:
         command = option(command)

@@ -24,6 +24,8 @@ def summary_line(run: Run) -> str:
         f"{took_s:.1f} s, {frames / max(took_s, 0.01):.1f} frames/s"
     )
     missing = summary["frames_missing"]
+    if "live" in summary:
+        return f"{line}; live: {summary['live']['line']}"
     return line + (f"; {_count(missing, 'frame')} could not be analysed" if missing else "")
 
 
@@ -78,6 +80,7 @@ def detail_lines(detail: RunDetail) -> list[str]:
         lines.append(f"  rule    {run.promotion}: when it becomes the current run")
     if run.frames is not None:
         lines.append(f"  frames  {run.frames_done} of {run.frames}{_decoded_twice(run)}")
+    lines += _live_lines(run)
     if detail.chunks_by_state:
         counts = ", ".join(f"{count} {state}" for state, count in detail.chunks_by_state.items())
         lines.append(f"  chunks  {counts}")
@@ -93,6 +96,13 @@ def detail_lines(detail: RunDetail) -> list[str]:
     if detail.blocking_reason is not None:
         lines.append(f"  blocked {detail.blocking_reason}")
     return lines
+
+
+def _live_lines(run: Run) -> list[str]:
+    """Which frames of a live session have no poses."""
+    if run.live is None:
+        return []
+    return [f"  live    {(run.summary or {}).get('live', {}).get('line', 'the poses of a live session')}"]
 
 
 def _version_lines(detail: RunDetail) -> list[str]:

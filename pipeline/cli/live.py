@@ -26,6 +26,7 @@ from pipeline.inference.engines.sessions import Device
 )
 @click.option("--slots", type=click.IntRange(1, 256), help="Frames at a time [default: by the cores and threads]")
 @click.option("--threads", type=click.IntRange(1, 64), help="Of a CPU, for each frame [default: at most 4]")
+@click.option("--lazy", is_flag=True, help="Load the model for the first session only, which waits for it.")
 @click.option("--name", help="The process's name in `poseline status` [default: a random one]")
 @camera_options
 @common
@@ -40,13 +41,15 @@ def live(
     device: Device,
     slots: int | None,
     threads: int | None,
+    lazy: bool,
     name: str | None,
     **wanted: Any,
 ) -> None:
     """Run the live process: it finds the people in what cameras send, while they send it.
 
-    First it runs its model on the golden images, as workers do. Cameras reach it through `poseline web`, which
-    sends each to a process that has room; POSELINE_LIVE_URL says where that is, if not at the address and port here.
+    First it runs its model on the golden images, as workers do; with --lazy it does so for the first session. Cameras
+    reach it through `poseline web`, which sends each to a process that has room; POSELINE_LIVE_URL says where that is,
+    if not at the address and port here.
 
     With --camera it is such a camera instead: it sends a video file, as fast as it was filmed, or what a camera of this
     machine films, to the local stack's live process, or to the machine that this home is signed in at. It prints how
@@ -56,7 +59,8 @@ def live(
     if wanted["camera"] is not None:
         run_camera(console, Wanted(**wanted))
         return
-    from pipeline.live.server import Options, serve_live  # noqa: PLC0415 - onnxruntime, 0.3 s
+    from pipeline.live.options import Options  # noqa: PLC0415
+    from pipeline.live.server import serve_live  # noqa: PLC0415
     from pipeline.logs import configure_logs  # noqa: PLC0415
 
     settings = console.settings
@@ -66,9 +70,8 @@ def live(
         configure_logs(os.environ.get("POSELINE_LOG_LEVEL", "INFO"), as_json=os.environ.get("POSELINE_LOG_JSON") == "1")
         node = f"{name or f'live-{secrets.token_hex(3)}'}@{socket.gethostname()}"
         url = settings.live_url or f"ws://{_host(address)}:{listener.getsockname()[1]}"
-        serve_live(
-            console.system, listener, Options(node, url, device, slots, threads), lambda _: _say(console, node, url)
-        )
+        options = Options(node, url, device, slots, threads, lazy)
+        serve_live(console.system, listener, options, lambda _: _say(console, node, url))
 
 
 def _host(address: str) -> str:

@@ -44,7 +44,7 @@ def run_camera(console: Console, wanted: Wanted) -> None:
         encoder = build_encoder(codec, camera.width, camera.height, camera.fps)
         name = "".join(c if c.isprintable() else " " for c in wanted.camera.name)[:_NAME_LENGTH]
         fps = min(240.0, max(1.0, camera.fps * wanted.speed))
-        hello = Hello(codec, camera.width, camera.height, Mode(wanted.mode), fps=fps, name=name)
+        hello = Hello(codec, camera.width, camera.height, Mode(wanted.mode), fps=fps, name=name, keep=wanted.keep)
 
         async def send() -> Report:
             with closing(_iter_ways(console, wanted.team, hello)) as ways, _stopped_by_ctrl_c() as stop:
@@ -55,6 +55,7 @@ def run_camera(console: Console, wanted: Wanted) -> None:
                     lambda picture, keyframe: encoder.encode(picture.image, keyframe=keyframe),
                     speed=wanted.speed,
                     stop=stop,
+                    on_starting=lambda reason: console.progress(f"waiting: {reason}"),
                     on_ready=lambda ready: _print_ready(console, ready, camera),
                     on_answer=poses.write,
                     on_second=lambda second: _print_second(console, second),
@@ -62,6 +63,8 @@ def run_camera(console: Console, wanted: Wanted) -> None:
 
         report = asyncio.run(send())
     _print_report(console, report, wanted.out)
+    if wanted.keep:
+        _print_kept(console, report)
     if report.reason:
         raise PoselineError(f"the session ended early: {report.reason}")
     if not report.agree:
@@ -195,6 +198,15 @@ def _print_report(console: Console, report: Report, out: Path | None) -> None:
         console.print(f"the server counted the same, in {report.seconds:.1f} s of session {report.session}")
     if out is not None:
         console.print(f"  {out}")
+
+
+def _print_kept(console: Console, report: Report) -> None:
+    if report.not_kept:
+        console.notice(f"{'not all of it was kept' if report.video else 'it was not kept'}: {report.not_kept}")
+    if report.video is not None:
+        login = console.login
+        where = "" if login is None else f": {login.origin}/t/{login.team_id}/videos/{report.video}"
+        console.print(f"kept as video {report.video}{where}")
 
 
 def latency_rows(spread_ms: Mapping[str, Spread]) -> list[tuple[str, str, str, str]]:

@@ -187,6 +187,8 @@ def describe_restarting(each: Mapping[str, Any], console: Console) -> str:
 
 def live_line(process: LiveProcessRow) -> str:
     """A live process in words."""
+    if not process.call_ms:
+        return f"{process.name} is live: no session so far, for the first of which it loads {process.model}"
     sessions = "1 session" if process.sessions == 1 else f"{process.sessions} sessions"
     room = {
         Mode.FULL: "room for more",

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
+from pipeline.core.live_pace import LEEWAY, SOONEST
 from pipeline.core.live_protocol import Mode
 
 #: A session of every frame gets at least so many in a second.
@@ -57,7 +58,8 @@ class Demand:
         begun_at_s: orders sessions by age.
         wanted: the mode that the client asked for; `mode` is the one that it has.
         every_ms: of a hybrid session.
-        fps: of the camera.
+        fps: of the camera, as the client declared it.
+        sent_fps: frames that came in a second lately; 0 where that is not known.
     """
 
     id: object
@@ -66,11 +68,23 @@ class Demand:
     mode: Mode
     fps: float = 30.0
     every_ms: int = HYBRID_EVERY_MS
+    sent_fps: float = 0.0
 
     @property
     def rate(self) -> float:
-        """Frames in a second."""
-        return self.fps if self.mode is Mode.FULL else 1000 / self.every_ms
+        """Frames in a second for which the device is needed: as declared, or what is really sent if that is more, up to
+        what is taken on."""
+        declared = self.fps if self.mode is Mode.FULL else 1000 / self.every_ms
+        return max(declared, min(self.sent_fps, self._most_taken))
+
+    @property
+    def exceeds(self) -> bool:
+        """Whether it sends more than was declared or asked for."""
+        return self.sent_fps > self._most_taken
+
+    @property
+    def _most_taken(self) -> float:
+        return LEEWAY * self.fps if self.mode is Mode.FULL else 1000 / (SOONEST * self.every_ms)
 
 
 def foretell_p95_ms(speed: Speed, demands: Sequence[Demand]) -> float:
@@ -122,7 +136,8 @@ class Governor:
     """Degrades sessions while a process takes too long, by one step at a time, and gives back when there is room.
 
     The newest session of every frame becomes a hybrid one; where there is none, hybrid ones send less often, the newest
-    first; where all send as little as can be, the newest ends. What is given back goes to the oldest first.
+    first; where all send as little as can be, the newest ends. Those that send more than they declared come before all
+    others. What is given back goes to the oldest first.
     """
 
     budget_ms: float
@@ -151,7 +166,7 @@ class Governor:
 
 
 def _degrade(speed: Speed, demands: Sequence[Demand]) -> Change | None:
-    newest_first = sorted(demands, key=lambda demand: demand.begun_at_s, reverse=True)
+    newest_first = sorted(demands, key=lambda demand: (demand.exceeds, demand.begun_at_s), reverse=True)
     full = [demand for demand in newest_first if demand.mode is Mode.FULL]
     if len(demands) == 1 and full and speed.frames_per_s >= LEAST_FPS:
         return None  # nobody else is in its way
@@ -172,6 +187,6 @@ def _restore(speed: Speed, budget_ms: float, demands: Sequence[Demand]) -> Chang
             mode, every_ms = Mode.HYBRID, max(HYBRID_EVERY_MS, demand.every_ms // 2)
         else:
             mode, every_ms = Mode.FULL, HYBRID_EVERY_MS
-        again = Demand(demand.id, demand.begun_at_s, demand.wanted, mode, demand.fps, every_ms)
+        again = replace(demand, mode=mode, every_ms=every_ms, sent_fps=0.0)
         return Change(demand.id, mode, every_ms, "head room") if may_enter(speed, budget_ms, others, again) else None
     return None

@@ -19,6 +19,8 @@ VERSION: Final = 1
 MAX_MESSAGE_BYTES: Final = 1 << 20
 #: A session that does not begin with `hello` within this time is closed.
 HELLO_S: Final = 10.0
+#: A server that has to load its model says `starting`, and then takes this long at most.
+STARTING_S: Final = 120.0
 #: A side that answers no ping for so long is gone.
 PING_S: Final = 10.0
 
@@ -85,6 +87,7 @@ class Hello:
         width, height: of the frames, in pixels; a later frame may have another size.
         fps: frames that the camera captures in a second.
         name: of the session, for people.
+        keep: whether pictures and poses are to become a video of the team.
     """
 
     codec: Codec
@@ -93,6 +96,7 @@ class Hello:
     mode: Mode = Mode.FULL
     fps: float = 30.0
     name: str = ""
+    keep: bool = False
 
     def to_text(self) -> str:
         """The message."""
@@ -225,6 +229,8 @@ def _read_hello(found: Mapping[str, Any]) -> Hello:
     name = found.get("name", "")
     if not isinstance(name, str) or len(name) > MAX_NAME:
         raise BadMessage(f"`name` is a text of at most {MAX_NAME} characters")
+    if not isinstance(found.get("keep", False), bool):
+        raise BadMessage("`keep` is true or false")
     return Hello(
         codec=_choice(found, "codec", tuple(Codec)),
         width=int(_number(found, "width", MIN_SIDE_PX, MAX_SIDE_PX, whole=True)),
@@ -232,6 +238,7 @@ def _read_hello(found: Mapping[str, Any]) -> Hello:
         mode=_choice(found, "mode", (Mode.FULL, Mode.HYBRID), Mode.FULL),
         fps=_number({"fps": found.get("fps", 30)}, "fps", 1, MAX_FPS),
         name="".join(c if c.isprintable() else " " for c in name).strip(),
+        keep=found.get("keep", False),
     )
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, delete, func, insert, select, update
@@ -29,6 +30,7 @@ class ClaimedChunk:
 
     Args:
         lone: whether its team may have one chunk under way.
+        live: what its run says of the live session whose poses it has; None where they are computed.
     """
 
     lease: Lease
@@ -37,6 +39,7 @@ class ClaimedChunk:
     model_fingerprint: str
     precision: Precision = "fp32"
     lone: bool = False
+    live: Mapping[str, Any] | None = None
 
     @property
     def run_id(self) -> UUID:
@@ -97,6 +100,7 @@ def claim_chunk(connection: Connection, run_id: UUID, idx: int, worker: str, lea
             run.c.video_id,
             run.c.model_fingerprint,
             run.c.precision,
+            run.c.params["live"].label("live"),
             run.c.state.label("run_state"),
             select(func.coalesce(team.c.max_slots == 1, False))
             .where(team.c.id == run.c.team_id)
@@ -110,7 +114,7 @@ def claim_chunk(connection: Connection, run_id: UUID, idx: int, worker: str, lea
         connection.execute(move_to(RunState.RUNNING, started_at=func.clock_timestamp()).where(run.c.id == run_id))
     plan = ChunkPlan(idx, row.first_frame, row.frames, row.start_pts, row.end_pts, row.seek_pts)
     lease = Lease("chunk", (run_id, idx), row.lease_token, row.errors, row.expirations, row.deaths, worker)
-    return ClaimedChunk(lease, plan, row.video_id, row.model_fingerprint, row.precision, row.lone)
+    return ClaimedChunk(lease, plan, row.video_id, row.model_fingerprint, row.precision, row.lone, row.live)
 
 
 def commit_chunk(

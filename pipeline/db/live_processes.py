@@ -27,7 +27,7 @@ class LiveProcess:
     Args:
         url: where `poseline web` reaches it, `ws://host:port`.
         machine: the id of this start of its machine.
-        call_ms: what a call of the device takes, as measured lately.
+        call_ms: what a call of the device takes, as measured lately; 0 while the model is not loaded.
         p95_ms: of decoding, waiting and processing in the last seconds; None where nothing was analysed.
         foretold_ms: the same with one more session of every frame.
         room: what it would let in: `preview` is nothing.
@@ -61,18 +61,32 @@ class LiveProcessRow(LiveProcess):
         return {**asdict(self), **times}
 
 
-def report_process(connection: Connection, process: LiveProcess) -> None:
-    """Report that a process is there."""
+def register_process(connection: Connection, process: LiveProcess) -> datetime:
+    """Report that a process begins, in the place of one that had its name. Returns when, which tells the two apart."""
     now = func.clock_timestamp()
-    columns = asdict(process)
-    statement = insert(live_process).values(**columns, started_at=now, heartbeat_at=now)
-    connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_={**columns, "heartbeat_at": now}))
+    columns = {**asdict(process), "started_at": now, "heartbeat_at": now}
+    statement = insert(live_process).values(**columns).on_conflict_do_update(index_elements=["name"], set_=columns)
+    started_at: datetime = connection.execute(statement.returning(live_process.c.started_at)).scalar_one()
+    return started_at
+
+
+def report_process(connection: Connection, process: LiveProcess, started_at: datetime) -> bool:
+    """Report that a process is there, also where it had been forgotten. False where its name is another's now."""
+    now = func.clock_timestamp()
+    columns = {**asdict(process), "heartbeat_at": now}
+    statement = (
+        insert(live_process)
+        .values(**columns, started_at=started_at)
+        .on_conflict_do_update(index_elements=["name"], set_=columns, where=live_process.c.started_at == started_at)
+    )
+    is_there = connection.execute(statement.returning(live_process.c.name)).first() is not None
     connection.execute(delete(live_process).where(live_process.c.heartbeat_at < after(-_FORGOTTEN_S)))
+    return is_there
 
 
-def remove_process(connection: Connection, name: str) -> None:
-    """Remove a process that takes no more sessions."""
-    connection.execute(delete(live_process).where(live_process.c.name == name))
+def remove_process(connection: Connection, name: str, started_at: datetime) -> None:
+    """Remove a process that takes no more sessions; one that has its name now stays."""
+    connection.execute(delete(live_process).where(live_process.c.name == name, live_process.c.started_at == started_at))
 
 
 def select_processes(connection: Connection) -> Sequence[LiveProcessRow]:

@@ -18,7 +18,7 @@ LOST_S = 60.0
 _LOST = "its processes ended"
 #: A ticket that nobody used within this time is void.
 TICKET_S = 30.0
-#: Ended sessions are forgotten after this time. They hold no pictures and no poses.
+#: Ended sessions are forgotten after this time; the video that one became is its team's.
 KEPT_S = 30 * 86_400.0
 
 
@@ -31,6 +31,7 @@ class LiveSession:
     team: str
     mode: Mode
     name: str
+    keep: bool = False
 
 
 def begin_session(
@@ -42,6 +43,7 @@ def begin_session(
     mode: Mode,
     name: str,
     at_most: int,
+    keep: bool = False,
 ) -> UUID | None:
     """Begin a session; None where its team has as many as it may have."""
     connection.execute(select(team.c.id).where(team.c.id == team_id).with_for_update(key_share=True))
@@ -50,7 +52,7 @@ def begin_session(
     if connection.execute(open_).scalar_one() >= at_most:
         return None
     statement = live_session.insert().values(
-        team_id=team_id, account_id=account_id, api_key_id=api_key_id, mode=mode, name=name
+        team_id=team_id, account_id=account_id, api_key_id=api_key_id, mode=mode, name=name, keep=keep
     )
     session_id: UUID = connection.execute(statement.returning(of.id)).scalar_one()
     return session_id
@@ -78,9 +80,9 @@ def take_session(connection: Connection, process: str, ticket_sha256: str) -> Li
             team.c.id == of.team_id,
         )
         .values(ticket_sha256=null(), last_seen_at=func.clock_timestamp())
-        .returning(of.id, of.team_id, team.c.name.label("team"), of.mode, of.name)
+        .returning(of.id, of.team_id, team.c.name.label("team"), of.mode, of.name, of.keep)
     ).first()
-    return None if row is None else LiveSession(row.id, row.team_id, row.team, Mode(row.mode), row.name)
+    return None if row is None else LiveSession(row.id, row.team_id, row.team, Mode(row.mode), row.name, row.keep)
 
 
 def note_seen(connection: Connection, session_ids: Sequence[UUID]) -> None:

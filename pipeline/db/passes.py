@@ -28,6 +28,7 @@ from sqlalchemy.dialects.postgresql import insert
 from pipeline.core.budget import Budget
 from pipeline.core.selection import Selection
 from pipeline.core.states import ChunkState, RunState
+from pipeline.db.live_runs import is_live
 from pipeline.db.selections import is_selected, with_current_run
 from pipeline.db.tables import chunk, model, pass_, run, team, video
 from pipeline.errors import NotFound
@@ -40,7 +41,6 @@ Ended = Literal["all done", "window closed", "budget used up", "next slot", "sto
 _SHORTEST_ID = 4
 _ANALYSED = (str(RunState.QUEUED), str(RunState.RUNNING))
 _OPEN = (str(RunState.WAITING), *_ANALYSED, str(RunState.FINISHING))
-_UNSUCCESSFUL = (str(RunState.FAILED), str(RunState.CANCELLED))
 
 
 @dataclass(frozen=True)
@@ -262,10 +262,10 @@ def count_unfinished(connection: Connection, pass_id: UUID) -> tuple[int, int]:
 
 def _has_run(model_fingerprint: str, schedule_id: UUID | None) -> ColumnElement[bool]:
     """Whether a video has a run by the model that keeps it out of a pass."""
-    tried: ColumnElement[bool] = run.c.state.not_in(_UNSUCCESSFUL)
+    tried: ColumnElement[bool] = run.c.state.not_in([RunState.FAILED, RunState.CANCELLED])
     if schedule_id is not None:
         tried = or_(tried, run.c.pass_id.in_(select(pass_.c.id).where(pass_.c.schedule_id == schedule_id)))
-    return exists().where(run.c.video_id == video.c.id, run.c.model_fingerprint == model_fingerprint, tried)
+    return exists().where(run.c.video_id == video.c.id, run.c.model_fingerprint == model_fingerprint, ~is_live(), tried)
 
 
 def _video_s() -> ColumnElement[Any]:

@@ -12,6 +12,7 @@ from sqlalchemy.dialects.postgresql import distinct_on
 from pipeline.core.states import ChunkState, RunState, VideoState
 from pipeline.core.tags import Tags
 from pipeline.db.chunks import ANALYSED
+from pipeline.db.live_runs import is_live
 from pipeline.db.tables import chunk, frame, run, team, video
 from pipeline.db.teams import of_team
 from pipeline.db.transitions import move_to
@@ -115,7 +116,7 @@ def select_failed(
     stands = (
         select(other.c.id)
         .where(other.c.video_id == run.c.video_id, other.c.model_fingerprint == run.c.model_fingerprint)
-        .where(other.c.state.not_in([str(RunState.FAILED), str(RunState.CANCELLED)]))
+        .where(other.c.state.not_in([str(RunState.FAILED), str(RunState.CANCELLED)]), is_live(other) == is_live())
         .exists()
     )
     given_up = and_(

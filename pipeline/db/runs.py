@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -15,6 +15,7 @@ from pipeline.core.chunk_plan import ChunkPlan
 from pipeline.core.model_spec import ModelSpec
 from pipeline.core.states import ChunkState, RunState, VideoState
 from pipeline.db.chunks import insert_chunks
+from pipeline.db.live_runs import is_live
 from pipeline.db.originals import no_new_run
 from pipeline.db.tables import chunk, lane, model, run, team, video
 from pipeline.db.teams import of_team
@@ -35,6 +36,7 @@ class RunRow:
         paused_at: since when its team or its lane is paused.
         promotion: the rule by which it becomes its video's current run, as `core.promotion` reads it.
         is_current: whether it is.
+        params: what tells it apart from others of its video and model.
     """
 
     id: UUID
@@ -65,6 +67,12 @@ class RunRow:
     export_removed_at: datetime | None
     promotion: str
     is_current: bool
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def live(self) -> Mapping[str, Any] | None:
+        """The live session whose poses it has; None where they were computed from the video."""
+        return self.params.get("live")
 
     @property
     def model(self) -> ModelSpec:
@@ -165,30 +173,12 @@ def find_standing_runs(
             run.c.video_id.in_(video_ids),
             run.c.model_fingerprint == model_fingerprint,
             run.c.state.not_in([RunState.FAILED, RunState.CANCELLED]),
+            ~is_live(),
         )
         .order_by(run.c.created_at, run.c.id.desc())
     )
     newest = {row.video_id: row.id for row in rows}
     return list(newest.items())
-
-
-def move_waiting_runs(connection: Connection, from_video_id: UUID, to_video_id: UUID) -> None:
-    """Give the waiting runs of a duplicate upload to the original video, where it has no such run yet."""
-    other = run.alias()
-    stands = (
-        select(other.c.id)
-        .where(
-            other.c.video_id == to_video_id,
-            other.c.model_fingerprint == run.c.model_fingerprint,
-            other.c.state.not_in([RunState.FAILED, RunState.CANCELLED]),
-        )
-        .exists()
-    )
-    connection.execute(
-        update(run)
-        .where(run.c.video_id == from_video_id, run.c.state == RunState.WAITING, ~stands)
-        .values(video_id=to_video_id)
-    )
 
 
 def sample_of_runs(state: RunState, limit: int) -> Select[tuple[UUID]]:

@@ -13,6 +13,7 @@ from pipeline.core.objects import StoredObject
 from pipeline.core.states import RunState, VideoState
 from pipeline.core.tags import Tags
 from pipeline.db.leases import after
+from pipeline.db.live_runs import is_live
 from pipeline.db.tables import run, video
 from pipeline.db.teams import ensure_team
 from pipeline.db.transitions import move_to
@@ -123,6 +124,26 @@ def add_name(connection: Connection, video_id: UUID, name: str) -> None:
         update(video)
         .where(video.c.id == video_id, is_new)
         .values(other_names=func.array_append(video.c.other_names, name))
+    )
+
+
+def move_waiting_runs(connection: Connection, from_video_id: UUID, to_video_id: UUID) -> None:
+    """Give the waiting runs of a duplicate upload to the original video, where it has no such run yet."""
+    other = run.alias()
+    stands = (
+        select(other.c.id)
+        .where(
+            other.c.video_id == to_video_id,
+            other.c.model_fingerprint == run.c.model_fingerprint,
+            ~is_live(other),
+            other.c.state.not_in([RunState.FAILED, RunState.CANCELLED]),
+        )
+        .exists()
+    )
+    connection.execute(
+        update(run)
+        .where(run.c.video_id == from_video_id, run.c.state == RunState.WAITING, ~stands)
+        .values(video_id=to_video_id)
     )
 
 

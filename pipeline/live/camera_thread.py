@@ -28,6 +28,7 @@ class Received:
     Args:
         received_s: when it came.
         decoded_s: when its picture was there; None before.
+        size: width and height of that.
     """
 
     id: int
@@ -36,6 +37,7 @@ class Received:
     decode_ms: float = 0.0
     waited_ms: float = 0.0
     decoded_s: float | None = None
+    size: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,7 @@ class CameraThread(threading.Thread):
                 self._tell.keyframe(found.reason)
             self._tell.failed(received, found.reason)
             return True
+        received.size = found.size
         decoder = self._decoder
         self._tell.picture(received, found, lambda: decoder.release(found))
         return True

@@ -10,16 +10,19 @@ import statistics
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-
-import numpy as np
+from functools import cached_property
+from itertools import cycle, islice
+from typing import TYPE_CHECKING
 
 from pipeline.core.letterbox import Image
 from pipeline.core.poses import FramePoses
 from pipeline.errors import DeviceUnavailable, InvalidOutput, InvalidWeights
-from pipeline.inference.pose_model import PoseModel
 from pipeline.logs import get_logger
+
+if TYPE_CHECKING:
+    from pipeline.inference.pose_model import PoseModel
 
 log = get_logger(__name__)
 
@@ -27,8 +30,6 @@ log = get_logger(__name__)
 _NEWEST, _NEWEST_AFTER_A_PAUSE = 0.05, 0.5
 _PAUSE_S = 15.0
 _CALLS_TO_MEASURE = 5
-#: Of the image of a trial, for a model that takes whole pictures.
-_USUAL_SIZE = (480, 640)
 
 
 @dataclass(frozen=True)
@@ -113,21 +114,21 @@ class Engine:
             job.done(None)
 
     def measure(self) -> None:
-        """Measure what a call takes now, on a grey image: the median of a few, in the place of what was known."""
-        side, times_ms = self.model.spec.side_px, []
-        grey = np.full((*(_USUAL_SIZE if side is None else (side, side)), 3), 114, np.uint8)
+        """Measure what a full call takes now, on the golden images: the median of a few, in the place of what was
+        known."""
+        times_ms = []
         for _ in range(_CALLS_TO_MEASURE):
+            images, scales = zip(*islice(self._trials, self.model.batch), strict=True)
             begun_s = time.monotonic()
-            self.model.detect([grey], [1.0])
+            self.model.detect(images, scales)
             times_ms.append(1000 * (time.monotonic() - begun_s))
         self.call_ms, self._measured_s = statistics.median(times_ms), time.monotonic()
 
     def try_out(self) -> None:
-        """Measure a call again where there was none for a while, on a grey image: others may use this machine now."""
+        """Measure a call again where there was none for a while, on a golden image: others may use this machine now."""
         if time.monotonic() - self._measured_s >= _PAUSE_S:
-            side = self.model.spec.side_px
-            shape = _USUAL_SIZE if side is None else (side, side)
-            self.offer(Job(self, np.full((*shape, 3), 114, np.uint8), 1.0, lambda _: None))
+            image, scale = next(self._trials)
+            self.offer(Job(self, image, scale, lambda _: None))
 
     def close(self) -> None:
         """End after the calls that are under way. What waits is dropped."""
@@ -136,6 +137,13 @@ class Engine:
             self._changed.notify_all()
         for thread in self._threads:
             thread.join()
+
+    @cached_property
+    def _trials(self) -> Iterator[tuple[Image, float]]:
+        """Pictures of people, again and again: the time of two-stage models grows with their number."""
+        from pipeline.inference.golden.reference import golden_inputs  # noqa: PLC0415 - the engines' libraries
+
+        return cycle(golden_inputs(self.model.spec.side_px))
 
     def _run(self) -> None:
         while jobs := self._take():

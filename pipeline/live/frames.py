@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from pipeline.core.live_pace import Pace
 from pipeline.core.live_protocol import BadMessage, Codec, Frame, Hello, Mode, to_text
 from pipeline.core.live_results import Fate, Result
 from pipeline.live.camera_thread import SESSION_OVER, CameraThread, Listener, Received
@@ -20,11 +21,10 @@ from pipeline.video.camera_decoder import Picture
 
 if TYPE_CHECKING:
     from pipeline.live.host import Host
+    from pipeline.live.keeping import KeptSession
 
 #: Frames that a client may have under way: one that is analysed, and the next.
 CREDITS = 2
-#: Of a hybrid session's interval: what comes sooner after a frame is one too many.
-_SOONEST = 0.5
 
 
 @dataclass
@@ -48,6 +48,10 @@ class Counts:
         name = fate.name.lower()
         setattr(self, name, getattr(self, name) + 1)
 
+    def of_server(self) -> dict[str, int]:
+        """What came here, and what became of it."""
+        return {name: getattr(self, name) for name in ("received", "analysed", "superseded", "failed")}
+
     def to_dict(self) -> dict[str, int]:
         """All that are known."""
         return {name: value for name, value in asdict(self).items() if value is not None}
@@ -66,21 +70,29 @@ class Frames:
     Args:
         session_id: of the session, for the engine.
         on_broken: called with the reason once nothing can be decoded any more.
+        kept: where they are kept.
     """
 
     def __init__(
-        self, host: Host, session_id: object, hello: Hello, sender: Sender, on_broken: Callable[[str], None]
+        self,
+        host: Host,
+        session_id: object,
+        hello: Hello,
+        sender: Sender,
+        on_broken: Callable[[str], None],
+        kept: KeptSession | None = None,
     ) -> None:
         self.counts = Counts()
+        self.pace = Pace(hello.fps, time.monotonic())
         self._host = host
         self._session_id = session_id
         self._is_video = hello.codec is Codec.H264
         self._sender = sender
+        self._kept = kept
         self._loop = asyncio.get_running_loop()
         self._open: dict[int, Received] = {}
         self._all_answered = asyncio.Event()
         self._last_id = -1
-        self._taken_s = 0.0
         self._skips_to_keyframe = False
         tell = Listener(
             picture=self._offer,
@@ -110,8 +122,9 @@ class Frames:
         self.counts.received += 1
         received = self._open[frame.id] = Received(frame.id, frame.captured_at_ms, received_s)
         self._all_answered.clear()
-        soonest_s = self._taken_s + _SOONEST * every_ms / 1000
-        if mode is Mode.HYBRID and received_s < soonest_s:
+        if self._kept is not None:
+            self._kept.write_frame(frame)
+        if not self.pace.has_room(received_s, mode, every_ms):
             self._skips_to_keyframe = self._is_video
             self._settle(received, Fate.SUPERSEDED)
         elif self._skips_to_keyframe and not frame.keyframe:
@@ -119,7 +132,7 @@ class Frames:
             self._settle(received, Fate.SUPERSEDED)
         else:
             self._skips_to_keyframe = False
-            self._taken_s = received_s
+            self.pace.take(received_s)
             self._camera.take(received, frame)
 
     async def answer_all(self, within_s: float) -> None:
@@ -149,6 +162,8 @@ class Frames:
         now_s = time.monotonic()
         self.counts.add(fate)
         self._host.note(received, fate, now_s)
+        if self._kept is not None:
+            self._kept.write_fate(received, fate, None if analysed is None else analysed.poses, reason)
         result = Result(
             id=received.id,
             fate=fate,

@@ -7,22 +7,32 @@ import math
 import os
 import time
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 import numpy as np
 
 import pipeline
-from pipeline.core.live_admission import Demand, Governor, Speed, foretell_p95_ms, may_enter, room_for
+from pipeline.core.live_admission import HYBRID_EVERY_MS, Demand, Governor, Speed, foretell_p95_ms, may_enter, room_for
 from pipeline.core.live_protocol import CloseCode, Mode
 from pipeline.core.live_results import Fate
 from pipeline.db.live_processes import REPORT_EVERY_S, LiveProcess
 from pipeline.db.live_sessions import LiveSession
-from pipeline.errors import PoselineError
+from pipeline.errors import PoselineError, in_one_line
 from pipeline.live.camera_thread import Received
 from pipeline.live.engine import Engine
+from pipeline.live.engine_source import EngineSource
+from pipeline.live.keeping import Keeper
+from pipeline.live.options import Options
 from pipeline.live.session import Session
 from pipeline.logs import get_logger
-from pipeline.services.live.processes import end_session, remove_process, report_process, take_session
+from pipeline.services.live.processes import (
+    end_session,
+    register_process,
+    remove_process,
+    report_process,
+    take_session,
+)
 from pipeline.services.live.yielding import machine_id
 from pipeline.services.system import System
 from pipeline.settings import Settings
@@ -36,6 +46,9 @@ _DRAIN_S = 5.0
 _NEWEST = 0.05
 #: A session that is refused where no other is has the device measured again, unless that was just done.
 _MEASURED_S = 2.0
+#: Between two sessions that come in, and how many wait for that. What a frame costs beside a new one is seen by then.
+_BETWEEN_S = 0.2
+_IN_LINE = 10
 #: Before a frame was decoded.
 _USUAL_DECODE_MS = 3.0
 
@@ -52,21 +65,27 @@ class Host:
     """The sessions of one process. Everything is called in the event loop.
 
     Args:
-        name: of the process.
-        url: where `poseline web` reaches it.
+        source: gives the engine of all of them.
     """
 
-    def __init__(self, system: System, engine: Engine, name: str, url: str) -> None:
-        self.engine = engine
-        self.name = name
+    def __init__(self, system: System, source: EngineSource, options: Options) -> None:
+        self.source = source
+        self.name = options.name
         self.sessions: dict[object, Session] = {}
         self.draining = False
+        self.keeper = Keeper(system)
         self._system = system
-        self._url = url
+        self._options = options
+        self._registered: datetime | None = None
+        self._has_name = True
+        self._reporting = asyncio.Lock()
         self._decode_ms = _USUAL_DECODE_MS
         self._lately: deque[tuple[float, float]] = deque()
         self._measuring = asyncio.Lock()
         self._measured_s = -math.inf
+        self._entering = asyncio.Lock()
+        self._in_line = 0
+        self._next_s = -math.inf
         self._governor = Governor(self.settings.live_budget_ms)
 
     @property
@@ -75,33 +94,60 @@ class Host:
         return self._system.settings
 
     @property
+    def engine(self) -> Engine:
+        """The engine, once a session has asked for it."""
+        assert self.source.engine is not None
+        return self.source.engine
+
+    @property
     def speed(self) -> Speed:
         """What this process can do, as measured lately."""
         engine = self.engine
         return Speed(engine.call_ms, engine.model.batch, engine.slots, self._decode_ms)
 
     async def enter(self, session: Session) -> Refused | None:
-        """Let a session in; else why not.
+        """Let a session in; else why not. The first one has the model loaded, if it is not.
 
         What was measured while nobody was here may be old, or of a busy moment; the first one is not refused for that.
+        One comes in after the other, so that what the first takes is seen before the next is there.
         """
-        refused = self._enter(session)
-        if refused is None or self.draining or self.sessions:
-            return refused
-        async with self._measuring:
-            if not self.sessions and time.monotonic() - self._measured_s > _MEASURED_S:
-                await asyncio.to_thread(self.engine.measure)
-                self._measured_s = time.monotonic()
-        return self._enter(session)
+        try:
+            await self.source.get()
+        except PoselineError as error:
+            return Refused(f"the server's model cannot be loaded: {in_one_line(error)}", Mode.PREVIEW)
+        refused = self._refusal(session)
+        if refused is not None and not self.draining and not self.sessions:
+            async with self._measuring:
+                if not self.sessions and time.monotonic() - self._measured_s > _MEASURED_S:
+                    await asyncio.to_thread(self.engine.measure)
+                    self._measured_s = time.monotonic()
+            refused = self._refusal(session)
+        if refused is None and self._in_line >= _IN_LINE:
+            return Refused("many ask for a session at once; try again in a moment", Mode.PREVIEW)
+        if refused is None:
+            self._in_line += 1
+            try:
+                async with self._entering:
+                    await asyncio.sleep(self._next_s - time.monotonic() if self.sessions else 0)
+                    if (refused := self._refusal(session)) is None:
+                        self.sessions[session.row.id] = session
+                        self._next_s = time.monotonic() + _BETWEEN_S
+            finally:
+                self._in_line -= 1
+        return refused
 
-    def _enter(self, session: Session) -> Refused | None:
+    def _refusal(self, session: Session) -> Refused | None:
         if self.draining:
             return Refused("this live process stops; connect again", session.mode)
         others = [other.demand for other in self.sessions.values()]
         budget_ms = self.settings.live_budget_ms
         if may_enter(self.speed, budget_ms, others, session.demand):
-            self.sessions[session.row.id] = session
-            return None
+            p95_ms = self.p95_ms(time.monotonic()) if others else None
+            if p95_ms is None or p95_ms <= budget_ms:
+                return None
+            return Refused(
+                f"frames take {p95_ms:.0f} ms here now, {budget_ms:.0f} ms are allowed; try again later", Mode.PREVIEW
+            )
         room = room_for(self.speed, budget_ms, others)
         offer = Mode.PREVIEW if session.mode is Mode.HYBRID else room
         foretold_ms = foretell_p95_ms(self.speed, [*others, session.demand])
@@ -116,8 +162,7 @@ class Host:
     def may_have(self, session: Session, mode: Mode) -> bool:
         """Whether a session that is here may have another mode."""
         others = [other.demand for other in self.sessions.values() if other is not session]
-        wanted = session.demand
-        again = type(wanted)(wanted.id, wanted.begun_at_s, wanted.wanted, mode, wanted.fps)
+        again = replace(session.demand, mode=mode, every_ms=HYBRID_EVERY_MS, sent_fps=0.0)
         return may_enter(self.speed, self.settings.live_budget_ms, others, again)
 
     def leave(self, session: Session) -> None:
@@ -147,6 +192,8 @@ class Host:
                 log.exception("live_not_governed")
 
     def _govern_once(self) -> None:
+        if self.source.engine is None:
+            return
         self.engine.try_out()
         now_s = time.monotonic()
         demands = [session.demand for session in self.sessions.values()]
@@ -167,26 +214,48 @@ class Host:
             await asyncio.sleep(REPORT_EVERY_S)
 
     async def report_now(self) -> None:
-        """Report once."""
-        speed, demands = self.speed, [session.demand for session in self.sessions.values()]
-        budget_ms = self.settings.live_budget_ms
-        process = LiveProcess(
+        """Report once, unless this process takes no more sessions."""
+        async with self._reporting:
+            if self.draining:
+                return
+            process, open_ids = self._process(), [session.row.id for session in self.sessions.values()]
+            if self._registered is None:
+                self._registered = await asyncio.to_thread(register_process, self._system, process)
+                return
+            given = (self._system, process, self._registered, open_ids)
+            has_name = await asyncio.to_thread(report_process, *given)
+            if self._has_name and not has_name:
+                log.warning("live_name_taken", name=self.name, fix="give each live process a --name of its own")
+            self._has_name = has_name
+
+    def _process(self) -> LiveProcess:
+        """What is to be reported."""
+        facts = LiveProcess(
             name=self.name,
-            url=self._url,
+            url=self._options.url,
             machine=machine_id(),
             pid=os.getpid(),
             version=pipeline.__version__,
-            model=self.engine.model.spec.full_name,
+            model=self.source.model,
+            device=self._options.device,
+            call_ms=0.0,
+            p95_ms=None,
+            foretold_ms=self.settings.live_budget_ms,
+            room=Mode.FULL,
+            sessions=0,
+        )
+        if self.source.engine is None:  # asked after those that are known to have room
+            return facts
+        speed, demands = self.speed, [session.demand for session in self.sessions.values()]
+        return replace(
+            facts,
             device=self.engine.model.device.summary,
             call_ms=speed.call_ms,
             p95_ms=self.p95_ms(time.monotonic()),
             foretold_ms=foretell_p95_ms(speed, [*demands, Demand(None, math.inf, Mode.FULL, Mode.FULL)]),
-            room=room_for(speed, budget_ms, demands),
+            room=room_for(speed, self.settings.live_budget_ms, demands),
             sessions=len(demands),
         )
-        open_ids = [session.row.id for session in self.sessions.values()]
-        if not self.draining:
-            await asyncio.to_thread(report_process, self._system, process, open_ids)
 
     async def admit(self, ticket: str) -> LiveSession | None:
         """The session that a ticket is for."""
@@ -207,10 +276,12 @@ class Host:
         self.draining = True
         for session in list(self.sessions.values()):
             session.end(CloseCode.RESTARTS, "this live process stops; connect again")
-        try:
-            await asyncio.to_thread(remove_process, self._system, self.name)
-        except PoselineError as error:
-            log.warning("live_not_removed", reason=error.message)
+        async with self._reporting:  # a report that is under way must not put it there again
+            try:
+                if self._registered is not None:
+                    await asyncio.to_thread(remove_process, self._system, self.name, self._registered)
+            except PoselineError as error:
+                log.warning("live_not_removed", reason=error.message)
         until_s = time.monotonic() + _DRAIN_S
         while self.sessions and time.monotonic() < until_s:
             await asyncio.sleep(0.02)

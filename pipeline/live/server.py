@@ -1,15 +1,13 @@
-"""The live process: it loads its model, checks it as workers do, and serves sessions until it is told to stop."""
+"""The live process: it takes sessions until it is told to stop."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
-import os
 import signal
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from weakref import WeakKeyDictionary
@@ -20,48 +18,20 @@ from websockets.http11 import Request, Response
 from pipeline.core.live_protocol import MAX_MESSAGE_BYTES, PING_S
 from pipeline.db.live_sessions import LiveSession
 from pipeline.errors import DeviceLost, PoselineError, in_one_line
-from pipeline.inference.engines.placement import Placement
-from pipeline.inference.engines.sessions import Device
 from pipeline.inference.zoo import find_model
 from pipeline.live.engine import Engine
+from pipeline.live.engine_source import EngineSource
 from pipeline.live.host import Host
+from pipeline.live.options import Options
 from pipeline.live.session import Session
 from pipeline.logs import get_logger
-from pipeline.services.model_cache import ModelCache
 from pipeline.services.system import System
-from pipeline.video.reader import start_decoder
 
 log = get_logger(__name__)
 
 PATH = "/live"
 HEALTH = "/health"
 _SCHEME = "ticket "
-_GPU_SLOTS = 2
-#: On an H100 a call with 8 images of the bundled model takes 13 ms, one with 32 takes 40 (docs/models.md).
-_MOST_IMAGES = 8
-#: Of a call, at most. Workers, whose chunks can wait, give each call one thread. Here a frame that is through sooner
-#: counts: one call with two threads against two calls with one each, on two cores that did other work, bundled model:
-#: fp32 36 ms against 65 at best, 83 against 145 in the median, 10.6 and 13.4 calls a second; bf16 33 against 36, 53
-#: against 116, 16.4 and 16.5 a second.
-_THREADS = 4
-
-
-@dataclass(frozen=True)
-class Options:
-    """How a live process runs.
-
-    Args:
-        name: among the live processes of these servers.
-        url: where `poseline web` reaches it.
-        slots: device calls at once; by default two of a GPU, and of a CPU as many as its cores can do.
-        threads: of a CPU, for each call.
-    """
-
-    name: str
-    url: str
-    device: Device = "auto"
-    slots: int | None = None
-    threads: int | None = None
 
 
 def serve_live(
@@ -74,17 +44,22 @@ def serve_live(
         on_ready: called once sessions are taken.
 
     Raises:
+        UnknownModel: there is no model of the settings' name.
         DeviceUnavailable: the device is not there, is another than was asked for, or computes wrongly.
-        InvalidWeights: the model's weights are not what they should be.
+        InvalidWeights: the model's weights are not what they should be. Where it is loaded for the first session only,
+            that session is told of both.
         DeviceLost: the device failed while it was at work.
         ServiceUnavailable: Postgres does not answer.
     """
-    engine, lost = _load(system, options)
-    start_decoder()
+    settings, lost = system.settings, Lost()
+    name = find_model(settings.live_model, settings.models_path).spec.full_name
+    source = EngineSource(name, partial(_load, system, options, lost))
+    if not options.lazy:
+        source.load()
     try:
-        asyncio.run(serve_engine(system, listener, options, engine, lost, on_ready))
+        asyncio.run(serve_engine(system, listener, options, source, lost, on_ready))
     finally:
-        engine.close()
+        source.close()
     if lost:
         raise DeviceLost(lost[0])
 
@@ -100,33 +75,24 @@ class Lost(list[str]):
         self.tell()
 
 
-def _load(system: System, options: Options) -> tuple[Engine, Lost]:
-    settings, lost = system.settings, Lost()
-    cores = os.cpu_count() or 1
-    threads = options.threads or min(cores, _THREADS)
-    slots = options.slots or max(1, cores // threads)
-    cache_path = settings.home / "engines"
-    placement = Placement(options.device, slots, threads, _MOST_IMAGES, cache_path)
-    models = ModelCache(system, placement)
-    report = models.preload(settings.live_model)
-    model = models.load(find_model(settings.live_model, settings.models_path).spec.fingerprint)
-    if model.device.is_gpu and options.slots is None:
-        slots = _GPU_SLOTS
-    return Engine(model, slots, report.frame_ms or 1.0, lost.note), lost
+def _load(system: System, options: Options, lost: Lost) -> Engine:
+    from pipeline.live.loading import load_engine  # noqa: PLC0415 - the engines' libraries, which may not be needed
+
+    return load_engine(system, options, lost.note)
 
 
 async def serve_engine(
     system: System,
     listener: socket.socket,
     options: Options,
-    engine: Engine,
+    source: EngineSource,
     lost: Lost,
     on_ready: Callable[[Host], None] = lambda _: None,
 ) -> None:
-    """Serve the sessions of an engine until this process is told to stop, or `lost` is."""
+    """Serve sessions until this process is told to stop, or `lost` is."""
     # It tells of every connection, and of each that only looks whether this port answers a stack of calls.
     logging.getLogger("websockets").setLevel(logging.CRITICAL)
-    host = Host(system, engine, options.name, options.url)
+    host = Host(system, source, options)
     loop, stopping = asyncio.get_running_loop(), asyncio.Event()
     lost.tell = partial(_set, loop, stopping)
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -146,16 +112,9 @@ async def serve_engine(
         server_header=None,
     )
     await host.report_now()
+    host.keeper.start()
     tasks = [asyncio.create_task(host.report()), asyncio.create_task(host.govern())]
-    log.info(
-        "live_starts",
-        name=options.name,
-        model=engine.model.spec.full_name,
-        device=engine.model.device.summary,
-        slots=engine.slots,
-        batch=engine.model.batch,
-        call_ms=round(engine.call_ms, 2),
-    )
+    log.info("live_starts", name=options.name, model=source.model, lazy=options.lazy)
     on_ready(host)
     try:
         await stopping.wait()
@@ -167,6 +126,7 @@ async def serve_engine(
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(PING_S):
                 await server.wait_closed()
+        await asyncio.to_thread(host.keeper.close)
     log.info("live_stopped", name=options.name)
 
 

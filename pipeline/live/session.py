@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from websockets.asyncio.server import ServerConnection
@@ -28,12 +29,15 @@ from pipeline.core.live_protocol import (
     to_text,
 )
 from pipeline.db.live_sessions import LiveSession
-from pipeline.inference.pose_model import PoseModel
+from pipeline.errors import NotKept
 from pipeline.live.frames import CREDITS, Counts, Frames
+from pipeline.live.keeping import Kept, KeptSession
 from pipeline.live.outbox import Outbox
 from pipeline.logs import get_logger
+from pipeline.services.live.spool import End
 
 if TYPE_CHECKING:
+    from pipeline.inference.pose_model import PoseModel
     from pipeline.live.host import Host
 
 log = get_logger(__name__)
@@ -69,6 +73,8 @@ class Session:
         self._outbox = Outbox(socket, self._note_slow)
         self._hello: Hello | None = None
         self._frames: Frames | None = None
+        self._kept: KeptSession | None = None
+        self._not_kept = ""
         self._frame_s = self.begun_s
         self._received_s = self.begun_s
         self._ended: asyncio.Future[_Over] = self._loop.create_future()
@@ -82,7 +88,8 @@ class Session:
     def demand(self) -> Demand:
         """What this session sends."""
         fps = self._hello.fps if self._hello is not None else 30.0
-        return Demand(self.row.id, self.begun_s, self.wanted, self.mode, fps, self.every_ms)
+        sent_fps = 0.0 if self._frames is None else self._frames.pace.sent_fps(time.monotonic())
+        return Demand(self.row.id, self.begun_s, self.wanted, self.mode, fps, self.every_ms, sent_fps)
 
     async def run(self) -> None:
         """Serve the client until the session ends, and say why it did."""
@@ -109,13 +116,18 @@ class Session:
             self._outbox.put(to_text("mode", mode=Mode.PREVIEW, every_ms=None, reason="this server is overloaded"))
             self.end(CloseCode.OVERLOAD, "this server is overloaded; the preview goes on without it")
             return
-        self.mode, self.every_ms = change.mode, change.every_ms
+        self._take_up(change.mode, change.every_ms)
         reason = (
             "this server is overloaded: it analyses fewer frames of this session"
             if change.why == "overload"
             else "this server has room again"
         )
         self._outbox.put(to_text("mode", mode=self.mode, every_ms=self._every_ms, reason=reason))
+
+    def _take_up(self, mode: Mode, every_ms: int) -> None:
+        self.mode, self.every_ms = mode, every_ms
+        if self._frames is not None:
+            self._frames.pace.forget(time.monotonic())
 
     @property
     def _every_ms(self) -> int | None:
@@ -124,6 +136,8 @@ class Session:
     async def _serve(self) -> None:
         hello = await self._receive_hello()
         self._hello, self.mode, self.wanted = hello, hello.mode, hello.mode
+        if self._host.source.engine is None:
+            self._outbox.put(to_text("starting", reason="the server loads its model, which takes some seconds"))
         if (refused := await self._host.enter(self)) is not None:
             self.reason = refused.reason
             self._outbox.put(to_text("refused", reason=refused.reason, offer=refused.offer))
@@ -131,8 +145,11 @@ class Session:
             return
         self.entered = True
         model = self._host.engine.model
-        frames = self._frames = Frames(self._host, self.row.id, hello, self._outbox, self._break)
+        not_kept = await self._begin_keeping(hello, model) if self.row.keep else ""
+        frames = self._frames = Frames(self._host, self.row.id, hello, self._outbox, self._break, self._kept)
         self._outbox.put(self._ready(model))
+        if not_kept:
+            self._tell_not_kept(not_kept)
         self._frame_s = time.monotonic()
         while True:
             message = await self._receive()
@@ -202,7 +219,7 @@ class Session:
         reason = "you asked for it"
         if mode is not self.mode:
             if mode is Mode.HYBRID or self._host.may_have(self, mode):
-                self.mode, self.every_ms = mode, HYBRID_EVERY_MS
+                self._take_up(mode, HYBRID_EVERY_MS)
             else:
                 reason = "this server has no room for every frame of this session now; it begins when there is"
         self._outbox.put(to_text("mode", mode=self.mode, every_ms=self._every_ms, reason=reason))
@@ -211,16 +228,9 @@ class Session:
         counts = frames.counts
         counts.captured, counts.dropped, counts.sent = bye.captured, bye.dropped, bye.sent
         await frames.answer_all(_LAST_RESULTS_S)
-        self._outbox.put(
-            to_text(
-                "summary",
-                received=counts.received,
-                analysed=counts.analysed,
-                superseded=counts.superseded,
-                failed=counts.failed,
-            )
-        )
         self.reason = "the client ended it"
+        kept = await self._finish_keeping()
+        self._outbox.put(to_text("summary", **counts.of_server(), **(kept.to_dict() if self.row.keep else {})))
         await self._outbox.close(CloseCode.DONE, self.reason)
 
     async def _end(self, over: _Over) -> None:
@@ -232,7 +242,33 @@ class Session:
         self._host.leave(self)
         if self._frames is not None:
             await self._frames.end()
+        await self._finish_keeping()
         await self._outbox.stop()
+
+    async def _begin_keeping(self, hello: Hello, model: PoseModel) -> str:
+        """Begin to keep this session. Returns why that cannot be; empty where it can."""
+
+        def tell(reason: str) -> None:
+            with suppress(RuntimeError):  # the loop has ended
+                self._loop.call_soon_threadsafe(self._tell_not_kept, reason)
+
+        try:
+            self._kept = await asyncio.to_thread(self._host.keeper.begin, self.row, hello.codec, model, tell)
+        except NotKept as error:
+            log.warning("live_session_not_kept", session=str(self.row.id), reason=error.message)
+            return error.message
+        return ""
+
+    def _tell_not_kept(self, reason: str) -> None:
+        self._not_kept = self._not_kept or reason
+        self._outbox.put(to_text("not_kept", reason=reason))
+
+    async def _finish_keeping(self) -> Kept:
+        """Have what was kept become a video, once."""
+        kept, self._kept = self._kept, None
+        if kept is None:
+            return Kept(None, self._not_kept)
+        return await asyncio.to_thread(self._host.keeper.finish, kept, End(self.counts.to_dict(), self.reason))
 
     def _ready(self, model: PoseModel) -> str:
         host = self._host
@@ -249,6 +285,7 @@ class Session:
             budget_ms=host.settings.live_budget_ms,
             call_ms=round(host.engine.call_ms, 2),
             every_ms=self._every_ms,
+            **({"kept": self._kept is not None} if self.row.keep else {}),
         )
 
     def _note_slow(self) -> None:

@@ -138,7 +138,8 @@ def build_specs(home: Home, stack: Stack, names: Collection[str], worker_options
         commands["valkey"] = (valkey_binary(), "valkey.conf")
     if "seaweedfs" in names:
         commands["seaweedfs"] = (weed_binary(), "-logtostderr=true", "server", *_weed_flags(port))
-    with_options: dict[str, Sequence[str]] = {"worker": worker_options, "live": worker_options[-2:]}  # the same device
+    # The same device; a model that no session asks for takes no memory.
+    with_options: dict[str, Sequence[str]] = {"worker": worker_options, "live": (*worker_options[-2:], "--lazy")}
     commands |= {name: (*python, name, *with_options.get(name, ())) for name in PROCESSES if name in names}
     stops = {
         "postgres": (signal.SIGINT, 20.0),  # fast shutdown: SIGTERM would wait for clients

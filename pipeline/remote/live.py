@@ -17,7 +17,7 @@ from websockets.exceptions import ConnectionClosed
 
 from pipeline.core.live_clock import ClockOffset
 from pipeline.core.live_latency import Sent, trip_of
-from pipeline.core.live_protocol import BadMessage, Frame, Hello, Mode, read_object, to_text
+from pipeline.core.live_protocol import STARTING_S, BadMessage, Frame, Hello, Mode, read_object, to_text
 from pipeline.core.live_results import Fate, Result
 from pipeline.remote.live_fates import Fates
 from pipeline.remote.live_frames import Answer, Captured, Encode, LiveEnded, LiveRefused, UnderWay
@@ -31,11 +31,12 @@ _LAST_RESULTS_S: Final = 20.0
 _FIRST_CLOCKS, _CLOCK_S = 4, 1.0
 
 
-class LiveSession(Generic[P]):
-    """One session. Everything is called in the event loop.
+class CameraSession(Generic[P]):
+    """One session, from the camera's side. Everything is called in the event loop.
 
     Args:
         on_answer: called with each answer.
+        on_starting: called with the reason where the server takes a while before it takes frames.
 
     Attributes:
         ready: the server's first message.
@@ -43,24 +44,34 @@ class LiveSession(Generic[P]):
         summary: the server's count, after `end`.
         mode: that the server gives this session now.
         reason: why the session is over; empty while it is not.
+        video: id of the video that it became; None where it was not to be kept, or was not.
+        not_kept: why it was not kept, or not all of it; empty where it was.
     """
 
-    def __init__(self, socket: ClientConnection, encode: Encode[P], on_answer: Callable[[Answer[P]], None]) -> None:
+    def __init__(
+        self,
+        socket: ClientConnection,
+        encode: Encode[P],
+        on_answer: Callable[[Answer[P]], None],
+        on_starting: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self.ready: dict[str, Any] = {}
         self.fates = Fates()
         self.summary: dict[str, Any] | None = None
         self.mode = Mode.FULL
         self.reason = ""
+        self.video: str | None = None
+        self.not_kept = ""
         self.clock = ClockOffset()
         self.over = asyncio.Event()
-        self._socket, self._encode, self._on_answer = socket, encode, on_answer
+        self._socket, self._encode, self._on_answer, self._on_starting = socket, encode, on_answer, on_starting
         self._newest: Captured[P] | None = None
         self._credits = 0
         self._needs_keyframe = True
         self._every_ms: float | None = None
         self._sent_s = -1e9
         self._under_way: dict[int, UnderWay[P]] = {}
-        self._ending = False
+        self._is_starting = self._ending = False
         self._failure: Exception | None = None
         self._changed, self._woken = asyncio.Event(), asyncio.Event()  # for `_until`, and for who sends
         self._tasks: list[asyncio.Task[None]] = []
@@ -73,16 +84,20 @@ class LiveSession(Generic[P]):
             LiveEnded: it ended the session, or the connection was lost.
         """
         await self._send(hello.to_text())
+        within_s = _HELLO_S
         try:
-            async with asyncio.timeout(_HELLO_S):
+            async with asyncio.timeout(within_s) as timeout:
                 while not self.ready:
                     self._take(await self._socket.recv())
+                    if self._is_starting and within_s == _HELLO_S:
+                        within_s = _HELLO_S + STARTING_S
+                        timeout.reschedule(asyncio.get_running_loop().time() + within_s)
                     if self.reason:
                         raise LiveEnded(self.reason)
         except ConnectionClosed as closed:
             raise LiveEnded(self.reason or _said(closed)) from closed
         except TimeoutError:
-            raise LiveEnded(f"the server did not answer within {_HELLO_S:g} s; try again") from None
+            raise LiveEnded(f"the server did not answer within {within_s:g} s; try again") from None
         self._tasks = [asyncio.create_task(each()) for each in (self._read, self._send_newest, self._ask_clock)]
 
     def capture(self, id_: int, picture: P, captured_ms: float, capture_ms: float) -> None:
@@ -174,6 +189,9 @@ class LiveSession(Generic[P]):
             case "ready":
                 self.ready, self._credits = dict(found), int(found["credits"])
                 self.mode, self._every_ms = Mode(found["mode"]), found["every_ms"]
+            case "starting":
+                self._is_starting = True
+                self._on_starting(str(found["reason"]))
             case "refused":
                 raise LiveRefused(str(found["reason"]), Mode(found["offer"]))
             case "clock":
@@ -185,7 +203,11 @@ class LiveSession(Generic[P]):
                 self.mode, self._every_ms = Mode(found["mode"]), found["every_ms"]
             case "ended":
                 self.reason = str(found["reason"])
+            case "not_kept":
+                self.not_kept = str(found["reason"])
             case "summary":
+                self.video = found.get("video")
+                self.not_kept = str(found.get("not_kept") or self.not_kept)
                 self.summary = {name: found[name] for name in ("received", "analysed", "superseded", "failed")}
 
     def _take_result(self, result: Result, came_ms: float) -> None:

@@ -11,9 +11,9 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidHandshake, InvalidStatus
 
 from pipeline.core.live_protocol import MAX_MESSAGE_BYTES, Hello
-from pipeline.errors import PoselineError, ServiceUnavailable
+from pipeline.errors import PoselineError, ServiceUnavailable, UsageError
 from pipeline.remote.http import problem_of
-from pipeline.remote.live import LiveSession
+from pipeline.remote.live import CameraSession
 from pipeline.remote.live_frames import Answer, Encode, LiveRefused
 
 P = TypeVar("P")
@@ -31,8 +31,12 @@ class Way:
 
 @asynccontextmanager
 async def open_live(
-    ways: Iterable[Way], hello: Hello, encode: Encode[P], on_answer: Callable[[Answer[P]], None]
-) -> AsyncIterator[LiveSession[P]]:
+    ways: Iterable[Way],
+    hello: Hello,
+    encode: Encode[P],
+    on_answer: Callable[[Answer[P]], None],
+    on_starting: Callable[[str], None] = lambda _: None,
+) -> AsyncIterator[CameraSession[P]]:
     """Begin a session on the first way that has room; it is ended after the block.
 
     Raises:
@@ -44,7 +48,7 @@ async def open_live(
     for way in ways:
         try:
             socket = await _connect(way)
-            session = LiveSession(socket, encode, on_answer)
+            session = CameraSession(socket, encode, on_answer, on_starting)
             try:
                 await session.begin(hello)
             except BaseException:
@@ -63,10 +67,18 @@ async def open_live(
         await socket.close()
 
 
+class _Connect(connect):
+    """A connection that follows no redirect, which would carry the key elsewhere."""
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        """See `websockets.asyncio.client.connect`."""
+        return exc
+
+
 async def _connect(way: Way) -> ClientConnection:
     origin = way.url.partition("/api/")[0].removesuffix("/live").replace("ws", "http", 1)
     try:
-        return await connect(
+        return await _Connect(
             way.url,
             additional_headers=dict(way.headers),
             compression=None,
@@ -75,6 +87,9 @@ async def _connect(way: Way) -> ClientConnection:
             proxy=None,
         )
     except InvalidStatus as error:
+        if 300 <= error.response.status_code < 400:
+            elsewhere = error.response.headers.get("Location", "")
+            raise UsageError(f"{origin} sends to {elsewhere!r}; sign in at that server's own address") from error
         raise problem_of(origin, error.response.status_code, bytes(error.response.body or b"")) from error
     except (OSError, TimeoutError, InvalidHandshake) as error:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__

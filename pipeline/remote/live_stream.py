@@ -13,7 +13,7 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 from pipeline.core.live_latency import BUDGET_MS, Spread, spreads_of
 from pipeline.core.live_protocol import Hello
 from pipeline.core.live_results import Fate
-from pipeline.remote.live import LiveSession
+from pipeline.remote.live import CameraSession
 from pipeline.remote.live_door import Way, open_live
 from pipeline.remote.live_fates import Fates
 from pipeline.remote.live_frames import Answer, Encode
@@ -23,7 +23,7 @@ _SECOND_S: Final = 1.0
 _KEPT: Final = 54_000
 
 
-class Picture(Protocol):
+class TimedPicture(Protocol):
     """One picture of a camera."""
 
     @property
@@ -35,7 +35,7 @@ class Picture(Protocol):
         """When it is to be shown, from the first one on; None where it comes when it is captured."""
 
 
-C = TypeVar("C", bound=Picture)
+C = TypeVar("C", bound=TimedPicture)
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,8 @@ class Report:
         spread_ms: of the analysed frames, by stage.
         agree: whether the server counted the same fates; None where it did not say.
         reason: why it ended early; empty where it did not.
+        video: id of the video that it became, where it was to be kept.
+        not_kept: why it was not kept, or not all of it; empty where it was.
     """
 
     session: str
@@ -76,6 +78,8 @@ class Report:
     spread_ms: Mapping[str, Spread]
     agree: bool | None
     reason: str
+    video: str | None = None
+    not_kept: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """The report as JSON."""
@@ -117,6 +121,7 @@ async def stream(
     *,
     speed: float = 1.0,
     stop: asyncio.Event | None = None,
+    on_starting: Callable[[str], None] = lambda _: None,
     on_ready: Callable[[Mapping[str, Any]], None] = lambda _: None,
     on_answer: Callable[[Answer[C]], None] = lambda _: None,
     on_second: Callable[[Second], None] = lambda _: None,
@@ -125,6 +130,7 @@ async def stream(
 
     Args:
         speed: of a file, such as 2 for twice as fast.
+        on_starting: called with the reason where the server takes a while before it takes frames.
         on_ready: called with the server's first message.
         on_answer: called with what became of each frame that was sent.
         on_second: called once a second.
@@ -135,7 +141,7 @@ async def stream(
         PoselineError: as it says.
     """
     stop, tally = stop or asyncio.Event(), _Tally(on_answer)
-    async with open_live(ways, hello, encode, tally.take) as session:
+    async with open_live(ways, hello, encode, tally.take, on_starting) as session:
         on_ready(session.ready)
         begun_s = time.monotonic()
         watching = asyncio.create_task(_watch(session, tally, begun_s, on_second))
@@ -155,11 +161,13 @@ async def stream(
         spread_ms=spreads_of(list(tally.trips)),
         agree=None if summary is None else session.fates.agree(summary),
         reason="" if summary is not None else session.reason or "the server did not answer in time",
+        video=session.video,
+        not_kept=session.not_kept,
     )
 
 
 async def _watch(
-    session: LiveSession[C], tally: _Tally[C], begun_s: float, on_second: Callable[[Second], None]
+    session: CameraSession[C], tally: _Tally[C], begun_s: float, on_second: Callable[[Second], None]
 ) -> None:
     before_s = begun_s
     while True:
@@ -169,7 +177,7 @@ async def _watch(
         before_s = now_s
 
 
-async def _play(session: LiveSession[C], pictures: Iterator[C], speed: float, stop: asyncio.Event) -> None:
+async def _play(session: CameraSession[C], pictures: Iterator[C], speed: float, stop: asyncio.Event) -> None:
     """Hand each picture to the session when it is due, or as soon as it is there."""
     loop, begun_s = asyncio.get_running_loop(), 0.0
     ended = asyncio.create_task(_first(stop, session.over))

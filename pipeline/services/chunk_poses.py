@@ -62,7 +62,6 @@ def find_poses(spool: FrameSpool, system: System, models: ModelCache, claimed: C
         spool.add(row)
         pulse.advance()
         pulse.check()
-        if system.settings.live_yield:
-            system.neighbour.rest(system.engine, time.monotonic() - begun_s, pulse.interrupted)
+        pulse.interrupted.wait(system.rest_s(time.monotonic() - begun_s))
         begun_s = time.monotonic()
     return model.device.summary

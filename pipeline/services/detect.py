@@ -19,11 +19,13 @@ from pipeline.logs import get_logger, log_context
 from pipeline.services.chunk_poses import find_poses
 from pipeline.services.dispatch import refill
 from pipeline.services.leased_work import LeasedWork, WorkKind, leased_work
+from pipeline.services.live.fetch import fetch_live_poses
 from pipeline.services.model_cache import ModelCache
 from pipeline.services.pose_frames import iter_missing_rows
 from pipeline.services.suspects import is_suspect
 from pipeline.services.system import System
 from pipeline.services.trial import try_alone
+from pipeline.settings import Settings
 
 log = get_logger(__name__)
 
@@ -44,7 +46,7 @@ def detect_chunk(
 
     def claim(connection: Connection) -> ClaimedChunk | None:
         claimed = claim_chunk(connection, run_id, idx, worker, settings.lease_s)
-        if claimed is None or not is_suspect(claimed.lease, settings) or _has_turn(models, trial):
+        if claimed is None or not _needs_turn(claimed, settings) or _has_turn(models, trial):
             return claimed
         release(connection, claimed.lease, delay_s=settings.backoff_s * random.uniform(1, 3))  # noqa: S311
         return None
@@ -67,12 +69,19 @@ def detect_chunk(
 
 
 def _fill(spool: FrameSpool, system: System, models: ModelCache, work: LeasedWork[ClaimedChunk]) -> str:
-    if is_suspect(work.claimed.lease, system.settings):
+    if work.claimed.live is not None:
+        return fetch_live_poses(spool, system, work.claimed, work.claimed.live, work.heartbeat)
+    if _needs_turn(work.claimed, system.settings):
         try:
             return try_alone(spool, system, models.placement, work.claimed, work.heartbeat)
         except DeviceUnavailable as error:  # such as a GPU without room for the model a second time
             log.warning("trial_not_possible", reason=error.message)
     return find_poses(spool, system, models, work.claimed, work.heartbeat)
+
+
+def _needs_turn(claimed: ClaimedChunk, settings: Settings) -> bool:
+    """Whether a chunk is tried alone. One whose poses are there already computes nothing that could crash."""
+    return claimed.live is None and is_suspect(claimed.lease, settings)
 
 
 def _has_turn(models: ModelCache, until: ExitStack) -> bool:

@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 
 from pipeline.core.frame_check import FrameCheck
 from pipeline.core.frame_index import FrameIndex
+from pipeline.core.live_gaps import live_gaps
 from pipeline.core.object_keys import export_key, run_folder
 from pipeline.db.engine import transaction
 from pipeline.db.frames import iter_frame_rows
@@ -55,7 +56,10 @@ def finish_run(system: System, run_id: UUID, worker: str, stopping: threading.Ev
         system.store.check_unchanged(work.claimed.video.source)
         with _leaving_nothing_of_erased(system, run_id):
             tally, failure = _check_and_export(system, work)
-            summary = tally.summary(work.claimed.index, work.claimed.run.chunks_total)
+            run = work.claimed.run
+            summary = tally.summary(work.claimed.index, run.chunks_total)
+            if run.live is not None:
+                summary["live"] = live_gaps(run.live, summary)
             if failure is not None:
                 with work.commit() as connection:
                     mark_failed(connection, work.claimed.lease, failure, summary)
@@ -95,7 +99,9 @@ def _check_and_export(system: System, work: LeasedWork[Finishing]) -> tuple[Tall
         for _ in iter_pass(iter_frame_rows(system.engine, claimed.run.id), sinks):
             heartbeat.advance()
             heartbeat.check()
-        failure = _find_failure(tally, check, claimed.index, system.settings.max_missing_share)
+        # What was not analysed live is stated; a bound on it is for what a worker could not read.
+        most_missing = system.settings.max_missing_share if claimed.run.live is None else 1.0
+        failure = _find_failure(tally, check, claimed.index, most_missing)
         if failure is None:
             key, size_bytes = export_key(claimed.run.id), scratch.tell()
             with transaction(system.engine) as connection:

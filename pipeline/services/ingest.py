@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -10,8 +11,7 @@ from sqlalchemy import Connection
 
 from pipeline.db.engine import transaction
 from pipeline.db.leases import Lease
-from pipeline.db.runs import move_waiting_runs
-from pipeline.db.uploads import add_name, repin
+from pipeline.db.uploads import add_name, move_waiting_runs, repin
 from pipeline.db.video_search import find_content
 from pipeline.db.videos import IndexedVideo, VideoRow, claim_ingest, mark_ready, mark_rejected, select_video
 from pipeline.errors import DecodeFailed, DuplicateContent, SourceGone, VideoRejected
@@ -73,13 +73,24 @@ def _read(system: System, video: VideoRow, heartbeat: LeaseHeartbeat) -> Indexed
     if not video.source.size_bytes:
         raise VideoRejected("the file is empty; upload it again")
 
+    begun_s = time.monotonic()
+
     def on_bytes(count: int) -> None:
+        nonlocal begun_s
         heartbeat.advance(count)
         heartbeat.check()
+        heartbeat.interrupted.wait(system.rest_s(time.monotonic() - begun_s))
+        begun_s = time.monotonic()
 
     with local_copy(system, video.source, on_bytes) as copy:
         try:
-            info = probe(copy.bytes, limits, interrupted=heartbeat.interrupted, on_tick=heartbeat.note_alive)
+            info = probe(
+                copy.bytes,
+                limits,
+                interrupted=heartbeat.interrupted,
+                on_tick=heartbeat.note_alive,
+                rest_s=system.rest_s,
+            )
         except (VideoRejected, DecodeFailed):
             _check_undamaged(video, copy)  # else the upload is what is wrong
             raise

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import tempfile
 import threading
+import time
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -117,13 +118,15 @@ def _encode(system: System, claimed: _Claimed, to: Path, heartbeat: LeaseHeartbe
             keyframe_every=30,
         ) as writer,
     ):
-        at, heard = None, 0
+        at, heard, begun_s = None, 0, time.monotonic()
         for frame in reader.frames(0, len(index), interrupted=heartbeat.interrupted, on_tick=heartbeat.note_alive):
             pts = int(index.pts[frame.number])
             at = pts if at is None else max(at + 1, pts)  # frames that share a time follow each other
             heard = copy_sound(sound, writer, heard, at * index.time_base - first_s)
             writer.write(resized(frame.image, *size), at)
             heartbeat.advance()
+            heartbeat.interrupted.wait(system.rest_s(time.monotonic() - begun_s))
+            begun_s = time.monotonic()
         copy_sound(sound, writer, heard, end_s - first_s)
 
 

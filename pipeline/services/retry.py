@@ -19,6 +19,7 @@ from pipeline.core.tags import Tags
 from pipeline.db import retries as db
 from pipeline.db.chunks import ANALYSED, count_chunks
 from pipeline.db.engine import transaction
+from pipeline.db.live_runs import insert_live_run
 from pipeline.db.run_search import find_by_video_id
 from pipeline.db.runs import RunRow, insert_run, select_run
 from pipeline.db.videos import VideoRow, lock_for_run, select_video
@@ -190,9 +191,13 @@ def _analyse_again(system: System, run: RunRow, because: str = "") -> Retry:
             db.reingest(connection, video.id)
         video_id = lock_for_run(connection, video.id)
         retry_of = run.id if run.state is RunState.DONE else None
-        new_id, new = insert_run(
-            connection, video_id, run.model_fingerprint, lane=run.lane, deadline=run.deadline, retry_of=retry_of
-        )
+        fingerprint = run.model_fingerprint
+        if run.live is not None:
+            new_id, new = insert_live_run(connection, video_id, fingerprint, run.live, retry_of=retry_of)
+        else:
+            new_id, new = insert_run(
+                connection, video_id, fingerprint, lane=run.lane, deadline=run.deadline, retry_of=retry_of
+            )
         if new:
             db.keep_rule(connection, new_id, run.id)
         plan_runs(connection, system.settings, video_id)

@@ -41,6 +41,7 @@ def run_metadata(run: RunRow, video: VideoRow) -> dict[str, Any]:
             "licence": spec.licence,
             "source": spec.source,
         },
+        **({} if run.live is None else {"live": dict(run.live)}),
         "keypoint_names": spec.keypoint_names,
         "skeleton": spec.skeleton,
         "coordinates": _COORDINATES,

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import Connection
 
@@ -93,12 +94,15 @@ def _decide(
     current = lock_current(connection, run.video_id)
     if current == run.id:
         return Decision(True, "it is current already")
+    by_kind = _by_kind(connection, run, current)
     fits = compared is not None and compared.against.id == current
-    if current is not None and not fits and may_repeat:
+    if current is not None and not fits and may_repeat and by_kind is None:
         raise _CurrentRunChanged
     figures = compared.figures if compared is not None and fits else None
     if current is None:
         decision = Decision(True, "the video's first run")
+    elif by_kind is not None:
+        decision = by_kind
     else:
         decision = rule if isinstance(rule, Decision) else rule.decide(figures)
         if figures is not None:
@@ -106,6 +110,18 @@ def _decide(
     write = make_current if decision.promoted else note_kept_back
     write(connection, run.video_id, run.id, by=BY_RULE, reason=decision.reason)
     return decision
+
+
+def _by_kind(connection: Connection, run: RunRow, current: UUID | None) -> Decision | None:
+    """What follows, whatever the rule, where one of two runs has the poses of a live session and the other does not."""
+    if current is None:
+        return None
+    current_is_live = select_run(connection, current, team=None).live is not None
+    if run.live is not None and not current_is_live:
+        return Decision(False, "a live run: the current one is of all frames")
+    if run.live is None and current_is_live:
+        return Decision(True, "it is of all frames: the current one is of those that were analysed live")
+    return None
 
 
 def _rule_of(run: RunRow) -> PromotionRule | Decision:

@@ -34,6 +34,10 @@ class System:
     clock: Callable[[Connection], datetime] = database_time
     neighbour: LiveNeighbour = field(default_factory=LiveNeighbour)
 
+    def rest_s(self, worked_s: float) -> float:
+        """For how long batch work rests after so many seconds, for the sake of live sessions on this machine."""
+        return self.neighbour.rest_s(self.engine, worked_s) if self.settings.live_yield else 0.0
+
     @property
     def limits(self) -> VideoLimits:
         """The limits of a video whose team has none of its own."""

@@ -35,11 +35,13 @@ class Picture:
         image: uint8 BGR, read-only: `(side, side, 3)`, or the whole picture without one.
         scale: pixels of the image per pixel of the picture as it was sent.
         slot: to be released once nobody reads the image.
+        size: width and height as it was sent, upright.
     """
 
     image: Image
     scale: float
     slot: int
+    size: tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,7 @@ class CameraDecoder:
             answered_id, width, height = wire.PICTURE.unpack(payload)
             if answered_id == frame_id and width and height:
                 scale = 1.0 if self._side is None else scale_to(self._side, height, width)
-                return Picture(self._pool.image(slot), scale, slot)
+                return Picture(self._pool.image(slot), scale, slot, (width, height))
         elif kind is RecordKind.NO_PICTURE and len(payload) >= wire.NO_PICTURE.size:
             answered_id, needs_keyframe = wire.NO_PICTURE.unpack_from(payload)
             if answered_id == frame_id:

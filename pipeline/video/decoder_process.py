@@ -44,6 +44,7 @@ class DecoderProcess:
         copy_fd: of a `GrowingCopy` that a probe's child reads itself; None where it is sent the bytes.
         interrupted: `Stopping` is raised once it is set.
         on_tick: called for every tick of the child.
+        rest_s: for how long the child is to be stopped after so many seconds of work; it gives way to others.
 
     Raises:
         DecoderUnavailable: the child could not be started.
@@ -59,15 +60,17 @@ class DecoderProcess:
         copy_fd: int | None = None,
         interrupted: threading.Event | None = None,
         on_tick: Callable[[], None] | None = None,
+        rest_s: Callable[[float], float] | None = None,
     ) -> None:
         self._request = request
         self._limits = request.limits
         self._interrupted = interrupted
         self._on_tick = on_tick
+        self._rest_s = rest_s
         self._has_answered = False
         self._has_pid = False
         self._ticks = 0
-        self._started_at_s = self._answered_at_s = self._returned_at_s = time.monotonic()
+        self._started_at_s = self._answered_at_s = self._returned_at_s = self._woken_at_s = time.monotonic()
         self._job, job_theirs = socket.socketpair()
         self._status, status_theirs = socket.socketpair()
         bytes_ours, bytes_theirs = socket.socketpair()
@@ -115,6 +118,7 @@ class DecoderProcess:
                 raise Stopping
             if self._server.error is not None:
                 raise self._server.error
+            received_at_s += self._rest()
             if not self._poll.poll(POLL_S * 1000):
                 quiet_s = time.monotonic() - max(received_at_s, self._server.progress_at_s)
                 if quiet_s > self._limits.stall_s and not self._server.reading:
@@ -165,6 +169,21 @@ class DecoderProcess:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _rest(self) -> float:
+        """Stop the child for a while where that is due. Returns for how long, which is not the child's time."""
+        begun_s = time.monotonic()
+        worked_s = begun_s - self._woken_at_s
+        if self._rest_s is None or worked_s < POLL_S:
+            return 0.0
+        rest_s = self._rest_s(worked_s)
+        if rest_s:
+            self._tell(wire.STOP)
+            (self._interrupted or threading.Event()).wait(rest_s)
+            self._tell(wire.GO_ON)
+        self._woken_at_s = time.monotonic()
+        self._answered_at_s += self._woken_at_s - begun_s
+        return self._woken_at_s - begun_s
+
     def _handle_tick(self, now_s: float) -> None:
         """Limit ticks: a compromised child could send them for ever."""
         self._ticks += 1
@@ -176,8 +195,12 @@ class DecoderProcess:
             self._on_tick()
 
     def _kill(self) -> None:
+        self._tell(wire.KILL)
+
+    def _tell(self, byte: bytes) -> None:
+        """Tell the zygote what to do with the child."""
         with contextlib.suppress(OSError):
-            self._status.sendall(b"K")
+            self._status.sendall(byte)
 
     def _raise_exit_reason(self) -> NoReturn:
         status = self._wait_status(END_WAIT_S)

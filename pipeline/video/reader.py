@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 
@@ -90,12 +91,14 @@ def probe(
     *,
     interrupted: threading.Event | None = None,
     on_tick: Callable[[], None] | None = None,
+    rest_s: Callable[[float], float] | None = None,
 ) -> VideoInfo:
     """Index a video.
 
     Args:
         interrupted: `Stopping` is raised once it is set.
         on_tick: called about twice a second while the child makes progress.
+        rest_s: asked about ten times a second: for how long the child is to rest after so many seconds of work.
 
     Raises:
         VideoRejected: the video cannot be analysed; the message is for the person who uploaded it.
@@ -104,7 +107,7 @@ def probe(
         Stopping: `interrupted` was set.
         Exception: what `source.read_at` raises, unchanged.
     """
-    payload, rows = _ask(source, limits, interrupted, on_tick, wants_index=True)
+    payload, rows = _ask(source, limits, wants_index=True, interrupted=interrupted, on_tick=on_tick, rest_s=rest_s)
     try:
         return _read_info(payload, rows, limits)
     except (ValueError, LookupError, TypeError, ArithmeticError, RecursionError) as error:
@@ -118,18 +121,12 @@ def check(source: ByteSource, limits: VideoLimits, *, interrupted: threading.Eve
 
     Raises: what `probe` raises.
     """
-    _ask(source, limits, interrupted, None, wants_index=False)
+    _ask(source, limits, wants_index=False, interrupted=interrupted)
 
 
-def _ask(
-    source: ByteSource,
-    limits: VideoLimits,
-    interrupted: threading.Event | None,
-    on_tick: Callable[[], None] | None,
-    *,
-    wants_index: bool,
-) -> tuple[bytes, bytearray]:
-    """A child's answer to a probe: what the video says of itself as JSON, and the rows of its index."""
+def _ask(source: ByteSource, limits: VideoLimits, *, wants_index: bool, **more: Any) -> tuple[bytes, bytearray]:
+    """A child's answer to a probe: what the video says of itself as JSON, and the rows of its index. `more` is for
+    `DecoderProcess`."""
     if not source.size_bytes:
         raise VideoRejected("This file is empty; upload it again.")
     copy_fd = source.open_for_child() if isinstance(source, GrowingCopy) else None
@@ -138,7 +135,7 @@ def _ask(
     )
     rows = bytearray()
     try:
-        process = DecoderProcess(source, request, copy_fd=copy_fd, interrupted=interrupted, on_tick=on_tick)
+        process = DecoderProcess(source, request, copy_fd=copy_fd, **more)
     finally:
         if copy_fd is not None:
             os.close(copy_fd)

@@ -18,6 +18,8 @@ SOUND = struct.Struct("<q")  # where the samples that follow begin, counted as i
 PACKET = struct.Struct("<IBB")  # id, whether it is a keyframe, the slot for its picture; then the bytes
 PICTURE = struct.Struct("<IHH")  # id, width and height as it was sent, upright
 NO_PICTURE = struct.Struct("<IB")  # id, whether the next one has to be a keyframe; then why, as text
+#: What the zygote is to do with a child.
+KILL, STOP, GO_ON = b"K", b"S", b"C"
 STATUS = struct.Struct("<i")
 INDEX_ROW = np.dtype([("pts", "<i8"), ("position", "<i8"), ("size", "<i8"), ("keyframe", "u1")])
 MAX_PAYLOAD_BYTES = 1 << 20

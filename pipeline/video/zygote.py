@@ -5,8 +5,9 @@ not fork: it has threads, model sessions and credentials.
 
 Per job the control socket brings one byte and four descriptors: the job channel, the byte channel, the status channel,
 stderr; and for a decode a fifth, the frame pool, for a probe at times the copy of the video. On the status channel the
-zygote sends the child's pid and, after its end, its wait status; if the parent sends a byte there, or closes it, the
-child is killed. When the control socket closes, the zygote and its children end.
+zygote sends the child's pid and, after its end, its wait status; the parent sends the bytes that have it stop and go on
+(`wire.STOP`, `wire.GO_ON`), and with any other, or by closing it, has it killed. When the control socket closes, the
+zygote and its children end.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from pipeline.video.lockdown import die_with_parent
 
 MAX_JOB_FDS = 5
 FORK_FAILED = -1
+_SIGNALS = {wire.STOP: signal.SIGSTOP, wire.GO_ON: signal.SIGCONT}
 
 
 @dataclass(frozen=True)
@@ -70,8 +72,18 @@ def main(control_fd: int, parent_pid: int) -> None:
                     watched[started.status.fileno()] = started.pid
                     poll.register(started.status, select.POLLIN)
             elif fd in watched:
-                poll.unregister(fd)
-                os.kill(watched.pop(fd), signal.SIGKILL)  # not reaped yet, so the pid is still its own
+                number = _SIGNALS.get(_read_byte(fd), signal.SIGKILL)
+                os.kill(watched[fd], number)  # not reaped yet, so the pid is still its own
+                if number == signal.SIGKILL:
+                    poll.unregister(fd)
+                    del watched[fd]
+
+
+def _read_byte(fd: int) -> bytes:
+    try:
+        return os.read(fd, 1)
+    except OSError:
+        return b""
 
 
 def _start(fds: list[int]) -> _Child | None:

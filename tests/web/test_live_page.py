@@ -12,12 +12,14 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from pipeline.core.roles import Role
+from pipeline.services.request import request_run
 from pipeline.services.system import System
 from tests.conftest import fresh_settings, opened
-from tests.support.analysis import put_oracle
+from tests.support.analysis import MODEL, put_oracle
 from tests.support.browser import LAN_HOST, PHONE, chromium, launch
 from tests.support.fake_camera import arguments, demo_camera
 from tests.support.harness import Processes, processes, sql, wait_until
+from tests.support.kept_session import done, live_run_of, numbers_of
 from tests.support.live import ORACLE, live_process
 from tests.support.live_page import DISORDER, READY_MS, distinct, live_page, numbered_camera
 from tests.support.web import served
@@ -101,8 +103,10 @@ def assert_exact(place: Place, browser: Browser, *, watched_s: float, breaks: in
         live_process(place.running, place.system, **ORACLE, **PATIENT),
         live_page(browser, place.system, place.web, init=DISORDER) as live,
     ):
+        live.page.get_by_label("Keep this session").check()
         live.start()
         live.shows_results()
+        live.says("This session is kept.")
         live.page.get_by_label("Show").select_option("joints")
         live.watch(0.3)
         assert len(distinct(live.watch(watched_s))) > 3
@@ -125,6 +129,20 @@ def assert_exact(place: Place, browser: Browser, *, watched_s: float, breaks: in
         [(noted,)] = wait_until(lambda: sql(place.system, query), 20)
         del fates["open"]
         assert noted == {**fates, "received": fates["sent"]}
+        live.says("What was sent before a connection was lost is kept, too")
+        live.page.get_by_role("link", name="a video").click()
+        live.page.wait_for_url("**/videos/*")
+        video = live.page.url.rpartition("/")[2]
+        query = "SELECT s.id::text, r.lane FROM live_session s JOIN run r USING (video_id) WHERE video_id = :id"
+        [(session, lane)] = sql(place.system, query, id=video)
+        assert lane == "live"
+        # Each picture of the video has the poses of its own number.
+        kept = live_run_of(place.system, str(session))
+        full = done(place.system, request_run(place.system, kept.video_id, MODEL).run_id)
+        shape = (320, 192)
+        seen, found = (numbers_of(place.system, each.id, shape) for each in (full, kept))
+        assert sum(isinstance(number, int) for number in found.values()) == fates["analysed"]
+        assert all(seen[pts] == number for pts, number in found.items() if isinstance(number, int))
 
 
 def test_the_preview_goes_on_without_the_server_and_is_compared_with_it_again(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import (
     REAL,
+    Boolean,
     CheckConstraint,
     Column,
     ForeignKey,
@@ -41,7 +42,8 @@ live_process = Table(
     CheckConstraint("room IN ('full', 'hybrid', 'preview')"),
 )
 
-#: A camera's session, without its pictures; open while `ended_at` is null and it was seen lately.
+#: A camera's session; where it is kept, `video_id` has its pictures and poses. Open while `ended_at` is null and it was
+#: seen lately.
 live_session = Table(
     "live_session",
     metadata,
@@ -58,6 +60,9 @@ live_session = Table(
     Column("ended_at", timestamp()),
     Column("reason", Text),
     Column("counts", JSONB),
+    Column("keep", Boolean, nullable=False, server_default=text("false")),
+    Column("video_id", Uuid, ForeignKey("video.id", ondelete="SET NULL")),
+    Column("not_kept", Text),
     CheckConstraint("mode IN ('full', 'hybrid')"),
     UniqueConstraint("ticket_sha256"),
     Index("live_session_team", "team_id", "begun_at"),
@@ -65,4 +70,5 @@ live_session = Table(
     Index("live_session_ended", "ended_at", postgresql_where=text("ended_at is not null")),
     Index("live_session_account", "account_id", postgresql_where=text("account_id is not null")),
     Index("live_session_key", "api_key_id", postgresql_where=text("api_key_id is not null")),
+    Index("live_session_video", "video_id", postgresql_where=text("video_id is not null")),
 )

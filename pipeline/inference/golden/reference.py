@@ -70,6 +70,15 @@ def golden_images() -> list[Image]:
     return images
 
 
+def golden_inputs(side_px: int | None) -> list[tuple[Image, float]]:
+    """The images as a model takes them, each with its scale: in squares of that side, or whole where it is None.
+
+    Raises:
+        InvalidWeights: the installation has none.
+    """
+    return [(image, 1.0) if side_px is None else letterbox(image, side_px) for image in golden_images()]
+
+
 def reference_poses(spec: ModelSpec) -> list[FramePoses] | None:
     """Read the recorded poses by image; None where they are of other weights or thresholds."""
     recorded = orjson.loads(POSES_FILE.read_bytes())
@@ -101,8 +110,7 @@ def detect_golden(model: PoseModel, patience_s: float = PATIENCE_S) -> GoldenRes
     Raises:
         InvalidWeights, InvalidOutput, DeviceUnavailable: from the model.
     """
-    side_px = model.spec.side_px
-    inputs = [(image, 1.0) if side_px is None else letterbox(image, side_px) for image in golden_images()]
+    inputs = golden_inputs(model.spec.side_px)
     detections: list[tuple[int, FramePoses]] = []
     took_s: list[float] = []
     start = 0

@@ -34,6 +34,7 @@ def begin_session(system: System, caller: Caller, team_id: UUID, hello: Hello) -
             api_key_id=None if caller.key is None else caller.key.id,
             mode=hello.mode,
             name=hello.name,
+            keep=hello.keep,
             at_most=at_most,
         )
     if session_id is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from uuid import UUID
 
 from pipeline.core.tokens import token_sha256
@@ -19,17 +20,26 @@ def list_processes(system: System) -> Sequence[LiveProcessRow]:
         return live_processes.select_processes(connection)
 
 
-def report_process(system: System, process: LiveProcess, open_sessions: Sequence[UUID] = ()) -> None:
-    """Report that a process is there, and that these sessions of it go on."""
+def register_process(system: System, process: LiveProcess) -> datetime:
+    """Report that a process begins. The time tells it from others of its name, before and after it."""
     with transaction(system.engine) as connection:
-        live_processes.report_process(connection, process)
+        return live_processes.register_process(connection, process)
+
+
+def report_process(
+    system: System, process: LiveProcess, registered: datetime, open_sessions: Sequence[UUID] = ()
+) -> bool:
+    """Report that a process is there, and that these sessions of it go on. False where its name is another's now."""
+    with transaction(system.engine) as connection:
+        has_name = live_processes.report_process(connection, process, registered)
         live_sessions.note_seen(connection, open_sessions)
+        return has_name
 
 
-def remove_process(system: System, name: str) -> None:
+def remove_process(system: System, name: str, registered: datetime) -> None:
     """Report that a process takes no more sessions."""
     with transaction(system.engine) as connection:
-        live_processes.remove_process(connection, name)
+        live_processes.remove_process(connection, name, registered)
 
 
 def take_session(system: System, process: str, ticket: str) -> LiveSession | None:

@@ -44,10 +44,9 @@ class LiveNeighbour:
         self._looked_s: float | None = None
         self._is_live = False
 
-    def rest(self, engine: Engine, worked_s: float, interrupted: threading.Event) -> None:
-        """Rest after work that took so long, if live sessions need this machine, until `interrupted` is set."""
-        if self._ask(engine):
-            interrupted.wait(min(_LONGEST_REST_S, _REST_PER_WORK * worked_s))
+    def rest_s(self, engine: Engine, worked_s: float) -> float:
+        """For how long to rest after work that took so long: 0 where no live session needs this machine."""
+        return min(_LONGEST_REST_S, _REST_PER_WORK * worked_s) if self._ask(engine) else 0.0
 
     def _ask(self, engine: Engine) -> bool:
         now_s = time.monotonic()

@@ -469,6 +469,7 @@ export interface RunOfVideo {
   readonly is_current: boolean;
   readonly frames_done: number;
   readonly frames_missing: number;
+  readonly live: string | null;
   readonly created_at: string;
   readonly finished_at: string | null;
 }

@@ -35,6 +35,7 @@ test("results are read as the server wrote them", () => {
 
 test("texts of types that are not known are left out", () => {
   assert.equal(readText('{"type":"keyframe","reason":"x"}')?.type, "keyframe");
+  assert.equal(readText('{"type":"starting","reason":"x"}')?.type, "starting");
   assert.equal(readText('{"type":"later"}'), undefined);
   assert.equal(readText("[]"), undefined);
 });
@@ -160,8 +161,9 @@ test("the server's clock is that of the quickest exchange, and stages are told b
 test("hybrid asks more often where results come fast, and as seldom as the server wants", () => {
   assert.equal(hybridEveryMs(500, undefined), 500);
   assert.equal(hybridEveryMs(500, 100), 400);
-  assert.equal(hybridEveryMs(500, 10), 300);
-  assert.equal(hybridEveryMs(300, 10), 200);
+  assert.equal(hybridEveryMs(500, 60), 240);
+  assert.equal(hybridEveryMs(500, 10), 200);
+  assert.equal(hybridEveryMs(250, 10), 200);
   assert.equal(hybridEveryMs(500, 700), 2800);
   assert.equal(hybridEveryMs(500, 9000), 5000);
   assert.equal(hybridEveryMs(2000, 10), 2000);

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import shlex
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from pipeline.remote.login import Login, write_login
 from pipeline.video.camera_source import CameraPicture
 from tests.integration.live.conftest import Place
 from tests.support.commands import printed, said
+from tests.support.harness import sql
 from tests.support.keys import make_key
 from tests.support.live import H264Camera, JpegCamera, hello, number_of
 from tests.support.oracle_maker import LYING, read_pose
@@ -72,11 +75,12 @@ def test_the_commands_in_the_docs_run(
     commands = [
         shlex.split(line)[2:] for line in DOCS.splitlines() if line.startswith("$ poseline live --camera match")
     ]
-    assert len(commands) == 2
+    assert len(commands) == 3
     for command in commands:
         text = said(capsys, *command, "--home", str(home))
         assert "process" in text
         assert "the server counted the same" in text
+        assert ("kept as video" in text) == ("--keep" in command)
     assert (tmp_path / "poses.jsonl").read_text().count("\n") > 0
 
 
@@ -106,6 +110,36 @@ def test_what_cannot_be_is_said_in_one_line(
     assert said(capsys, *camera, code=2).count("\n") == 1
     write_login(home, Login("http://127.0.0.1:9", "ours", str(place.team), "coach", place.key))
     assert "http://127.0.0.1:9 does not answer" in said(capsys, *camera, code=1)
+
+
+def test_no_redirect_is_followed_for_it_would_carry_the_key_elsewhere(
+    home: Path, team_of_its_own: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[str] = []
+
+    class Elsewhere(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(302)
+            self.send_header("Location", f"{place.origin}{self.path}".replace("http", "ws", 1))
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    place = team_of_its_own
+    with ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        write_login(home, Login(f"http://127.0.0.1:{server.server_port}", "ours", str(place.team), "coach", place.key))
+        video = str(make_video(tmp_path / "numbers.mp4", 3))
+        told = said(capsys, "live", "--home", str(home), "--camera", video, code=2)
+        server.shutdown()
+    assert f"sends to '{place.origin.replace('http', 'ws', 1)}/api/v1/teams/" in told
+    assert len(asked) == 1
+    assert sql(place.system, "SELECT 1 FROM live_session WHERE team_id = :team", team=place.team) == []
 
 
 def test_each_picture_comes_back_with_its_own_poses_and_its_stages_add_up(team_of_its_own: Place) -> None:

@@ -87,6 +87,28 @@ def test_a_revoked_key_ends_its_session(team_of_its_own: Place, monkeypatch: pyt
     assert wait_until(lambda: sql(place.system, query, team=place.team), 10) == [(reason, "5")]
 
 
+def test_a_mistake_of_ours_is_not_taken_for_a_lost_connection(
+    team_of_its_own: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = team_of_its_own
+
+    async def fail(_: object) -> None:
+        raise RuntimeError("a mistake")
+
+    monkeypatch.setattr(pipeline.api.live._Tunnel, "_pass_down", fail)
+
+    async def use() -> LiveClient:
+        async with live_client(*place.door) as client:
+            await client.begin(hello())
+            await client.until(lambda: client.closed)
+            return client
+
+    assert asyncio.run(use()).ready
+    query = "SELECT reason FROM live_session WHERE team_id = :team AND counts IS NOT NULL"
+    [(reason,)] = wait_until(lambda: sql(place.system, query, team=place.team), 10)
+    assert reason == "it failed; the log of the web process says why"
+
+
 def test_a_team_has_only_so_many_sessions(team_of_its_own: Place) -> None:
     place = team_of_its_own
 

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import threading
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator
 from typing import Any
 
 import psutil
@@ -15,65 +12,14 @@ import pytest
 import pipeline.core.live_admission
 import pipeline.live.engine
 import pipeline.live.host
-from pipeline.cli.processes import bound
 from pipeline.core.live_protocol import Codec
-from pipeline.core.poses import FramePoses
-from pipeline.errors import DeviceLost
-from pipeline.inference.engines.placement import Placement
-from pipeline.inference.zoo import find_model, load_model
-from pipeline.live.engine import Engine
-from pipeline.live.host import Host
-from pipeline.live.server import Lost, Options, serve_engine
 from pipeline.services.system import System
 from pipeline.video import zygote_client
-from tests.support.analysis import MODEL, put_oracle
 from tests.support.harness import sql
 from tests.support.keys import make_key
 from tests.support.live import H264Camera, JpegCamera, LiveClient, hello, live_client
+from tests.support.slow_model import Slowed, hosted
 from tests.support.web import make_team, served
-
-
-class Slowed:
-    """The oracle, each of whose calls takes as long as it is told."""
-
-    def __init__(self, system: System) -> None:
-        put_oracle(system.settings.models_path)
-        self._inner = load_model(find_model(MODEL, system.settings.models_path), Placement("cpu"))
-        self.spec, self.batch, self.device = self._inner.spec, 1, self._inner.device
-        self.takes_s = 0.0
-        self.lost = False
-
-    def detect(self, images: Sequence[Any], scales: Sequence[float]) -> list[FramePoses]:
-        time.sleep(self.takes_s)
-        if self.lost:
-            raise DeviceLost("it fell off the bus")
-        return self._inner.detect(images, scales)
-
-
-@contextmanager
-def hosted(system: System, model: Slowed) -> Iterator[Host]:
-    """A live process over this model, in a thread."""
-    lost, hosts, ready = Lost(), [], threading.Event()
-    engine = Engine(model, 1, 5.0, lost.note)  # type: ignore[arg-type]
-
-    def note(host: Host) -> None:
-        hosts.append(host)
-        ready.set()
-
-    with bound("127.0.0.1", 0) as listener:
-        options = Options("here", f"ws://127.0.0.1:{listener.getsockname()[1]}")
-        thread = threading.Thread(
-            target=lambda: asyncio.run(serve_engine(system, listener, options, engine, lost, note))
-        )
-        thread.start()
-        assert ready.wait(20)
-        try:
-            yield hosts[0]
-        finally:
-            lost.note("the test is over")
-            thread.join(20)
-            assert not thread.is_alive()
-            engine.close()
 
 
 @pytest.fixture
@@ -127,6 +73,39 @@ def test_overload_takes_from_the_newest_and_head_room_gives_back(hasty: None, sl
                 summary = await each.bye()
                 assert each.fates().items() <= summary.items()
                 assert summary["failed"] == 0
+
+    asyncio.run(use())
+
+
+def test_who_sends_more_than_it_declared_pays_for_it_and_not_those_beside_it(
+    hasty: None, slowed: tuple[Slowed, Door]
+) -> None:
+    model, door = slowed
+
+    async def use() -> None:
+        async with live_client(*door) as liar, live_client(*door) as honest:
+            await liar.begin(hello(fps=2.0))
+            await honest.begin(hello(fps=20.0))
+            cameras = [
+                asyncio.create_task(each.stream(JpegCamera(), range(1, 60_000), fps=20)) for each in (liar, honest)
+            ]
+            # What it may send in a burst goes first; it came in before the other, whom overload would take from else.
+            await liar.until(lambda: liar.fates()["superseded"] > 45)
+            model.takes_s = 0.18
+            await liar.until(lambda: modes(liar) == ["hybrid"])
+            assert modes(honest) == []
+            model.takes_s = 0.0
+            for camera in cameras:
+                camera.cancel()
+            await asyncio.wait(cameras)
+            for each in (liar, honest):
+                await each.answered()
+                summary = await each.bye()
+                assert each.fates().items() <= summary.items()
+                assert summary["failed"] == 0
+            fates = liar.fates()
+            assert fates["analysed"] < fates["received"] / 3
+            assert honest.fates()["analysed"] > 2 * fates["analysed"]
 
     asyncio.run(use())
 

@@ -11,9 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.cli.local_stack import live_line
+from pipeline.core.live_protocol import Mode
+from pipeline.db.live_processes import LiveProcessRow
 from pipeline.services.live.processes import list_processes
 from pipeline.services.system import System
-from tests.support.analysis import put_oracle
+from tests.support.analysis import MODEL, put_oracle
 from tests.support.harness import processes, sql, wait_until
 from tests.support.keys import make_key
 from tests.support.live import ORACLE, JpegCamera, LiveClient, hello, live_client, live_process
@@ -35,15 +38,30 @@ async def filming(system: System, origin: str) -> AsyncIterator[LiveClient]:
         yield client
 
 
-def test_a_process_that_stops_says_goodbye_and_without_one_nobody_is_let_in(system: System, tmp_path: Path) -> None:
+def loaded(system: System) -> list[LiveProcessRow]:
+    """The processes that have their model."""
+    return [row for row in list_processes(system) if row.call_ms]
+
+
+def test_a_process_loads_its_model_for_its_first_session_and_says_goodbye(system: System, tmp_path: Path) -> None:
+    """After it there is none, and nobody is let in."""
     put_oracle(system.settings.models_path)
 
     async def use(origin: str) -> None:
+        [before] = list_processes(system)
+        assert (before.call_ms, before.room, before.sessions) == (0, Mode.FULL, 0)
+        assert live_line(before).endswith(f"no session so far, for the first of which it loads {MODEL}")
         async with filming(system, origin) as client:
+            [now] = await asyncio.to_thread(wait_until, lambda: loaded(system), 10)
+            assert now.call_ms > 0
+            assert now.device == client.ready["device"]
+            assert now.started_at == before.started_at
             process.send_signal(signal.SIGTERM)
             await client.until(lambda: client.closed)
             reason = "this live process stops; connect again"
-            assert (client.closed, client.texts) == ((1012, reason), [{"type": "ended", "reason": reason}])
+            loads = "the server loads its model, which takes some seconds"
+            assert client.closed == (1012, reason)
+            assert client.texts == [{"type": "starting", "reason": loads}, {"type": "ended", "reason": reason}]
             assert client.fates()["failed"] == 0
         assert await asyncio.to_thread(process.wait, 20) == 0
         counts = "SELECT reason, (counts ->> 'received')::int FROM live_session"
@@ -59,7 +77,7 @@ def test_a_process_that_stops_says_goodbye_and_without_one_nobody_is_let_in(syst
     with (
         processes(system.settings, tmp_path / "logs") as running,
         served(system) as origin,
-        live_process(running, system, "--json", **PATIENT) as process,
+        live_process(running, system, "--lazy", "--json", **PATIENT) as process,
     ):
         asyncio.run(use(origin))
         assert re.search(r'^{"name": "live-[0-9a-f]{6}@\S+", "url": "ws://127\.0\.0\.1:\d+"}$', running.output(), re.M)
@@ -124,3 +142,25 @@ def test_a_session_that_one_process_refuses_begins_in_another(system: System, tm
         live_process(running, system, "--name", "two", **tiny),
     ):
         asyncio.run(use(origin))
+
+
+def test_a_model_that_cannot_be_loaded_is_told_in_one_line(system: System, tmp_path: Path) -> None:
+    async def use(origin: str) -> LiveClient:
+        async with filming(system, origin) as client:
+            await client.until(lambda: client.closed)
+            return client
+
+    put_oracle(system.settings.models_path)
+    with (
+        processes(system.settings, tmp_path / "logs") as running,
+        served(system) as origin,
+        live_process(running, system, "--lazy", **PATIENT),
+    ):
+        for weights in system.settings.models_path.rglob("*.onnx"):
+            weights.write_bytes(b"no weights")
+        for client in (asyncio.run(use(origin)), asyncio.run(use(origin))):
+            assert client.kinds() == ["starting"]
+            assert client.refused is not None
+            assert client.refused["reason"].startswith("the server's model cannot be loaded: ")
+            assert (client.refused["offer"], client.closed and client.closed[0]) == ("preview", 4003)
+        assert running.count("live_model_not_loaded") == 1  # the second one did not try it again at once

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
+import struct
 import time
 
 from pipeline.bench.slow_network import Network, slowed
@@ -60,3 +62,31 @@ def test_whoever_is_behind_it_hears_of_the_end() -> None:
             return found
 
     assert asyncio.run(use()) == b"bye"
+
+
+def test_a_side_that_is_reset_resets_the_other() -> None:
+    async def use() -> None:
+        ended = asyncio.Event()
+
+        async def wait(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            try:
+                assert await reader.read(1) == b"-"
+                writer.write(b"-")
+                assert await reader.read() == b""
+            except ConnectionResetError:
+                pass
+            finally:
+                writer.close()
+                ended.set()
+
+        server = await asyncio.start_server(wait, "127.0.0.1", 0)
+        async with server, slowed(server.sockets[0].getsockname()[1], Network(1, 100)) as port:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"-")
+            assert await reader.read(1) == b"-"
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            writer.transport.abort()
+            async with asyncio.timeout(10):
+                await ended.wait()
+
+    asyncio.run(use())

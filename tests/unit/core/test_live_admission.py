@@ -137,3 +137,34 @@ def test_head_room_gives_back_to_the_oldest_first(p95_ms: float | None) -> None:
 def test_nothing_is_given_back_that_would_be_taken_again() -> None:
     demands = [full(number) for number in range(4)] + [hybrid(5)]
     assert watch(Governor(BUDGET_MS), demands, 60.0, 1, 60) == []
+
+
+def test_what_is_really_sent_counts_if_it_is_more_than_was_declared() -> None:
+    modest = replace(full(1), fps=1.0)
+    assert modest.rate == 1
+    assert not modest.exceeds
+    liar = replace(modest, sent_fps=30.0)
+    assert liar.exceeds
+    assert liar.rate == pytest.approx(1.2)  # more is not taken on
+    assert replace(full(1), sent_fps=33.0).rate == 33
+    assert replace(full(1), sent_fps=12.0).rate == 30  # it may send what it declared at any time
+    assert replace(hybrid(1), sent_fps=5.0).rate == 5
+    assert not replace(hybrid(1), sent_fps=5.0).exceeds
+    # One more that needs little of the device finds less room beside one that sends more than it said.
+    speed = Speed(call_ms=100)
+    assert may_enter(speed, math.inf, [hybrid(1)], replace(full(2), fps=5.0))
+    assert not may_enter(speed, math.inf, [replace(hybrid(1), sent_fps=6.0)], replace(full(2), fps=5.0))
+
+
+def test_overload_takes_from_who_sends_more_than_was_declared_before_all_others() -> None:
+    demands = [replace(full(1), fps=2.0, sent_fps=25.0), full(2), full(3)]
+    changes = watch(Governor(BUDGET_MS), demands, 151.0, 1, 8)
+    assert [change.id for change in changes] == [1, 3]
+    slower = [replace(hybrid(1), sent_fps=20.0), hybrid(2), hybrid(3)]
+    assert [change.id for change in watch(Governor(BUDGET_MS), slower, 151.0, 1, 4)] == [1]
+
+
+def test_what_was_sent_before_is_no_reason_to_give_nothing_back() -> None:
+    demands = [replace(hybrid(1), fps=10.0, sent_fps=200.0)]
+    [change] = watch(Governor(BUDGET_MS), demands, 60.0, 1, 1 + HEAD_ROOM_S)
+    assert (change.id, change.mode) == (1, Mode.FULL)

@@ -113,10 +113,10 @@ def _base64(data: bytes) -> str:
 
 def file() -> bytes:
     """All that the pages' tests read."""
-    hello = {"codec": "h264", "width": 640, "height": 360, "mode": "hybrid", "fps": 30, "name": "pitch 2"}
+    hello = {"codec": "h264", "width": 640, "height": 360, "mode": "hybrid", "fps": 30, "name": "pitch 2", "keep": True}
     written = {
         "hello": hello,
-        "hello_text": json.loads(Hello(Codec.H264, 640, 360, Mode.HYBRID, 30, name="pitch 2").to_text()),
+        "hello_text": json.loads(Hello(Codec.H264, 640, 360, Mode.HYBRID, 30, name="pitch 2", keep=True).to_text()),
         "frames": [
             {
                 "bytes": _base64(frame.to_bytes()),

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
+import pipeline.live.engine
 from pipeline.core.poses import FramePoses
 from pipeline.errors import DeviceUnavailable, InvalidOutput
 from pipeline.live.engine import Analysed, Engine, Job
+from tests.support.harness import wait_until
 
 
 class Gated:
@@ -139,3 +143,30 @@ def test_what_waits_of_a_session_that_ends_is_dropped(started: Started, outcomes
     engine.withdraw("nobody")
     model.let(2)
     assert outcomes.wait(3) == [(2, "superseded"), (1, "analysed"), (3, "analysed")]
+
+
+class PerPerson:
+    """A model of two stages: a call takes longer where there are people, whom it knows by their not being grey."""
+
+    batch = 2
+    spec = SimpleNamespace(side_px=None)
+
+    def detect(self, images: Sequence[Any], scales: Sequence[float]) -> list[FramePoses]:
+        assert len(images) == len(scales)
+        time.sleep(0.001 + 0.02 * sum(float(image.std()) > 20 for image in images))
+        return [FramePoses.empty() for _ in images]
+
+
+def test_a_call_is_measured_with_people_and_as_full_as_at_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = Engine(PerPerson(), 1, 10.0, lambda _: None)  # type: ignore[arg-type]
+    try:
+        engine.measure()
+        assert engine.call_ms > 40
+        monkeypatch.setattr(pipeline.live.engine, "_PAUSE_S", 0.0)
+        monkeypatch.setattr(pipeline.live.engine, "_NEWEST_AFTER_A_PAUSE", 1.0)
+        engine.call_ms = 0.0
+        engine.try_out()
+        wait_until(lambda: engine.call_ms, 20)
+        assert engine.call_ms > 20
+    finally:
+        engine.close()

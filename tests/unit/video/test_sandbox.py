@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+import pipeline.video.decoder_process
 from pipeline.core.video_limits import VideoLimits
 from pipeline.errors import DecodeFailed, ServiceUnavailable, SourceGone, Stopping
 from pipeline.video import zygote_client
@@ -298,3 +299,32 @@ def test_a_child_cannot_shrink_the_frame_pool_under_its_parent():
 
 def test_an_empty_range_starts_no_child(source, info):
     assert not list(VideoReader(source, info.index, info.size, LIMITS).frames(5, 5, 64))
+
+
+class Looks(threading.Event):
+    """Waits until the one decoder child has stopped."""
+
+    waits = 0
+
+    def wait(self, timeout: float | None = None) -> bool:  # noqa: ARG002
+        until_s = time.monotonic() + 10
+        while [child.status() for child in children()] != [psutil.STATUS_STOPPED]:
+            assert time.monotonic() < until_s
+        self.waits += 1
+        return False
+
+
+@LINUX
+def test_a_child_that_is_to_rest_is_stopped_for_so_long_and_then_goes_on(source, monkeypatch):
+    monkeypatch.setattr(pipeline.video.decoder_process, "POLL_S", 0.001)
+    asked: list[float] = []
+
+    def rest_s(worked_s: float) -> float:
+        asked.append(worked_s)
+        return 0.1 if len(asked) == 1 else 0.0
+
+    looks = Looks()
+    assert len(probe(source, LIMITS, interrupted=looks, rest_s=rest_s).index) == FRAMES
+    assert looks.waits == 1
+    assert min(asked) >= 0.001
+    assert children() == []

@@ -46,11 +46,15 @@ export interface Ended {
 }
 
 export interface Listener {
+  /** It is not ready yet, and takes longer than a connection does, with the reason. */
+  starting(reason: string): void;
   ready(ready: Ready): void;
   mode(message: Extract<ServerText, { type: "mode" }>): void;
   /** `held` is the listener's to close. */
   result(result: Result, held: Held, arrivedAtMs: number): void;
   encoderBroke(): void;
+  /** The session is not kept, or no longer. */
+  notKept(reason: string): void;
   ended(ended: Ended): void;
 }
 
@@ -60,6 +64,8 @@ const FIRST_EXCHANGES = 4;
 /** A server that lives answers the question for its clock. */
 const SILENT_MS = 8000;
 const CONNECT_MS = 10_000;
+/** A server that has to load its model says so, and takes two minutes at most. */
+const STARTING_MS = 130_000;
 /** Of a figure that follows what is measured. */
 const NEWEST_SHARE = 0.2;
 const LAST_RESULTS_MS = 12_000;
@@ -97,7 +103,7 @@ export class LiveConnection {
     this.socket.onopen = () => this.socket.send(helloText(hello));
     this.socket.onmessage = ({ data }) => this.take(data, performance.now());
     this.socket.onclose = ({ code, reason }) => this.end(code, reason);
-    this.timers.push(window.setTimeout(() => !this.ready && this.abandon(), CONNECT_MS));
+    this.waitReady(CONNECT_MS);
   }
 
   /** A frame was captured. Those captured before the server was ready are not of this session. */
@@ -146,6 +152,11 @@ export class LiveConnection {
     this.end(1006, "");
   }
 
+  private waitReady(ms: number): void {
+    window.clearTimeout(this.timers.pop()); // there is no other one so far
+    this.timers.push(window.setTimeout(() => !this.ready && this.abandon(), ms));
+  }
+
   private async encodeAndSend(one: Outgoing & { frame: ImageBitmap }, keyframe: boolean, began: number): Promise<void> {
     const asked = keyframe || this.needsKeyframe;
     this.needsKeyframe = false;
@@ -186,6 +197,10 @@ export class LiveConnection {
     }
     const told = readText(data);
     switch (told?.type) {
+      case "starting":
+        this.waitReady(STARTING_MS);
+        this.on.starting(told.reason);
+        break;
       case "ready":
         this.begin(told);
         break;
@@ -200,6 +215,9 @@ export class LiveConnection {
         break;
       case "keyframe":
         this.needsKeyframe = true;
+        break;
+      case "not_kept":
+        this.on.notKept(told.reason);
         break;
       case "mode":
         this.on.mode(told);

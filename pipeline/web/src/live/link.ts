@@ -13,7 +13,9 @@ import { CLOSED, type Codec, type Mode, type Ready, type Result, type Summary } 
 export type ServerMode = "full" | "hybrid";
 
 export type LinkState =
-  | { readonly kind: "off" | "connecting" | "ending" }
+  | { readonly kind: "off" | "ending" }
+  /** `told` is why it takes long, where the server says so. */
+  | { readonly kind: "connecting"; readonly told: string }
   | { readonly kind: "open"; readonly mode: ServerMode; readonly everyMs: number; readonly told: string }
   /** It tries again by itself. */
   | { readonly kind: "waiting"; readonly reason: string; readonly isOverload: boolean }
@@ -30,7 +32,20 @@ export interface Account {
 export interface Source {
   readonly size: Size;
   readonly fps: number;
+  /** Whether the session is to become a video of the team. */
+  readonly keep: boolean;
 }
+
+/** What was kept of the sessions since the last beginning; each connection is one. */
+export interface Kept {
+  readonly videos: readonly string[];
+  /** Connections that were lost: they are kept, too, and only the server knows as what. */
+  readonly lost: number;
+  /** Why something was not kept. */
+  readonly problem: string;
+}
+
+const NOTHING_KEPT: Kept = { videos: [], lost: 0, problem: "" };
 
 export interface LinkListener {
   ready(ready: Ready): void;
@@ -48,6 +63,7 @@ export class LiveLink {
   readonly state = signal<LinkState>({ kind: "off" });
   /** Of the session before this one, or of this one once it is over. */
   readonly account = signal<Account | undefined>(undefined);
+  readonly kept = signal<Kept>(NOTHING_KEPT);
   connection: LiveConnection | undefined;
   /** How often a connection was lost since the session began. */
   lost = 0;
@@ -81,6 +97,7 @@ export class LiveLink {
       this.lost = this.failed = 0;
       this.wasIn = false;
       this.account.value = undefined;
+      this.kept.value = NOTHING_KEPT;
       void this.connect();
     }
   }
@@ -121,7 +138,7 @@ export class LiveLink {
       return;
     }
     if (this.state.value.kind !== "waiting") {
-      this.state.value = { kind: "connecting" };
+      this.state.value = { kind: "connecting", told: "" };
     }
     const size = sentSize(source.size.width, source.size.height);
     const encoder = await openEncoder(size, source.fps, this.codecs);
@@ -130,8 +147,18 @@ export class LiveLink {
       return;
     }
     const url = `${window.location.origin.replace(/^http/, "ws")}${API}${teamPath(this.team, "live")}`;
-    const hello = { codec: encoder.codec, ...size, mode: this.wanted, fps: source.fps, name: "browser" };
+    const hello = {
+      codec: encoder.codec,
+      ...size,
+      mode: this.wanted,
+      fps: source.fps,
+      name: "browser",
+      keep: source.keep,
+    };
     const connection = new LiveConnection(url, hello, encoder, {
+      starting: (reason) => {
+        this.state.value = { kind: "connecting", told: sentence(reason) };
+      },
       ready: (ready) => {
         this.failed = 0;
         this.wasIn = true;
@@ -147,6 +174,7 @@ export class LiveLink {
         this.codecs = ["jpeg"];
         connection.abandon();
       },
+      notKept: (reason) => this.noteKept({ problem: sentence(reason) }),
       ended: (ended) => this.ended(connection, ended),
     });
     this.connection = connection;
@@ -170,6 +198,7 @@ export class LiveLink {
     this.connection = undefined;
     if (ended.wasReady) {
       this.account.value = { counts: connection.counts.now(), server: connection.summary };
+      this.keepAccount(connection.summary);
     }
     const { kind } = this.state.value;
     if (kind === "off" || kind === "ending") {
@@ -177,6 +206,22 @@ export class LiveLink {
       return;
     }
     this.goOn(ended);
+  }
+
+  private keepAccount(summary: Summary | undefined): void {
+    const { videos, lost } = this.kept.value;
+    if (this.source?.keep && !summary) {
+      this.noteKept({ lost: lost + 1 });
+    } else if (summary) {
+      this.noteKept({
+        videos: summary.video ? [...videos, summary.video] : videos,
+        ...(summary.not_kept ? { problem: sentence(summary.not_kept) } : {}),
+      });
+    }
+  }
+
+  private noteKept(change: Partial<Kept>): void {
+    this.kept.value = { ...this.kept.value, ...change };
   }
 
   /** What follows the end of a connection that nobody here asked for. */

@@ -44,6 +44,8 @@ export class LiveSession {
   readonly canCompare = signal(true);
   /** Counts how often the numbers were gathered, so that what shows them is drawn again. */
   readonly told = signal(0);
+  /** Whether the next session is to become a video of the team. */
+  readonly keep = signal(false);
   readonly previewTimes = new StageTimes();
   readonly serverTimes = new StageTimes();
   readonly agreement = new AgreementMeter();
@@ -132,7 +134,11 @@ export class LiveSession {
     const { size, choice, state: camera } = this.camera;
     if (mode !== "preview" && size.value.width > 0 && camera.value.kind === "on") {
       const fps = camera.value.delivered.frameRate ?? choice.value.frameRate;
-      this.link.begin(mode, { size: size.value, fps: Math.min(240, Math.max(1, Math.round(fps))) });
+      this.link.begin(mode, {
+        size: size.value,
+        fps: Math.min(240, Math.max(1, Math.round(fps))),
+        keep: this.keep.value,
+      });
     }
   }
 

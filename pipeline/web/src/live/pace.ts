@@ -6,8 +6,8 @@ export const LONGEST_MS = 5000;
 const USUAL_MS = 500;
 /** A frame is on its way for at most this share of the time, so that slow networks and servers are asked less. */
 const BUSY_SHARE = 0.25;
-/** A server leaves out what comes sooner than half of its interval; a bit more, for timers are not exact. */
-const SOONEST_SHARE = 0.6;
+/** A server leaves out what comes sooner than three tenths of its interval; a bit more, for timers are not exact. */
+const SOONEST_SHARE = 0.4;
 
 /**
  * From one frame for the server to the next, in ms.

@@ -37,6 +37,8 @@ export interface Hello {
   readonly mode: "full" | "hybrid";
   readonly fps: number;
   readonly name: string;
+  /** Whether pictures and poses are to become a video of the team. */
+  readonly keep: boolean;
 }
 
 export interface SentFrame {
@@ -61,6 +63,8 @@ export interface Ready {
   readonly budget_ms: number;
   readonly call_ms: number;
   readonly every_ms: number | null;
+  /** Of a session that is to be kept. */
+  readonly kept?: boolean;
 }
 
 export interface Summary {
@@ -69,14 +73,20 @@ export interface Summary {
   readonly analysed: number;
   readonly superseded: number;
   readonly failed: number;
+  /** Of a session that was to be kept: the video that it became. */
+  readonly video?: string | null;
+  /** Why it was not kept, or not all of it. */
+  readonly not_kept?: string | null;
 }
 
 export type ServerText =
   | Ready
   | Summary
+  | { readonly type: "starting"; readonly reason: string }
   | { readonly type: "refused"; readonly reason: string; readonly offer: "hybrid" | "preview" }
   | { readonly type: "clock"; readonly sent_ms: number; readonly received_ms: number; readonly answered_ms: number }
   | { readonly type: "keyframe"; readonly reason: string }
+  | { readonly type: "not_kept"; readonly reason: string }
   | { readonly type: "mode"; readonly mode: Mode; readonly every_ms: number | null; readonly reason: string }
   | { readonly type: "ended"; readonly reason: string };
 
@@ -122,7 +132,7 @@ export function frameBytes(frame: SentFrame): Uint8Array<ArrayBuffer> {
 /** A text message of the server; undefined for one of a type that this version does not know. */
 export function readText(text: string): ServerText | undefined {
   const found: unknown = JSON.parse(text);
-  const known = ["ready", "summary", "refused", "clock", "keyframe", "mode", "ended"];
+  const known = ["starting", "ready", "summary", "refused", "clock", "keyframe", "not_kept", "mode", "ended"];
   const type = typeof found === "object" && found !== null && "type" in found ? found.type : undefined;
   return known.some((each) => each === type) ? (found as ServerText) : undefined;
 }

@@ -11,7 +11,7 @@ export function StatusLine({ session }: { session: LiveSession }) {
   }
   switch (state.kind) {
     case "connecting":
-      return <Line>Connects to the server …</Line>;
+      return <Line>{state.told || "Connects to the server …"}</Line>;
     case "ending":
       return <Line>Waits for the last results …</Line>;
     case "open":

@@ -9,6 +9,7 @@ import { Field } from "../form.tsx";
 import { Frame } from "../frame.tsx";
 import { AgreementPanel } from "../live/agreement_panel.tsx";
 import { Fates } from "../live/fates.tsx";
+import { KeepChoice, KeptLine, promise } from "../live/kept.tsx";
 import { LiveSession } from "../live/live_session.ts";
 import { LiveStage } from "../live/live_stage.tsx";
 import { ModeChoice } from "../live/mode_choice.tsx";
@@ -65,11 +66,8 @@ function Live({ team }: { team: Team }) {
             >
               Start
             </button>
-            <p class="soft">
-              {session.chosen.value === "preview"
-                ? "The picture stays on this device."
-                : "Pictures go to this server, which keeps none of them."}
-            </p>
+            {session.chosen.value !== "preview" && <KeepChoice session={session} />}
+            <p class="soft">{promise(session)}</p>
           </div>
         )}
       </LiveStage>
@@ -95,6 +93,7 @@ function Live({ team }: { team: Team }) {
           )}
         </div>
         <StatusLine session={session} />
+        <KeptLine session={session} team={team.id} />
         {(shown === "preview" || shown === "hybrid") && <ModelText state={session.model.value} />}
         {shown === "hybrid" && <AgreementPanel session={session} />}
       </div>

@@ -102,7 +102,11 @@ export function ChooseBeside({ team, video, run, onChoose }: ChooseProps) {
   const urlOf = (id: string) => `${API}${teamPath(team.id, "videos", id)}`;
   const runs = video.runs
     .filter((each) => each.id !== run.id && (each.frames_done > 0 || !isOpen(each)))
-    .map((each) => ({ name: `${video.name}, ${each.model}`, video: video.id, run: each.id }));
+    .map((each) => ({
+      name: `${video.name}, ${each.model}${each.live ? ", live" : ""}`,
+      video: video.id,
+      run: each.id,
+    }));
   const videos = (value?.items ?? []).flatMap(({ video_id, name, current_run_id }) =>
     current_run_id === null || current_run_id === run.id ? [] : [{ name, video: video_id, run: current_run_id }],
   );

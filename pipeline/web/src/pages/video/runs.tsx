@@ -37,9 +37,9 @@ export function Runs({ runs, chosen, onChoose }: RunsProps) {
 
 /** What a run is called; with seconds where others were asked for in the same minute. */
 function namesOf(runs: readonly RunOfVideo[]): ReadonlyMap<string, string> {
-  const name = ({ model, state, is_current, created_at }: RunOfVideo, timeStyle: "short" | "medium") => {
+  const name = ({ model, live, state, is_current, created_at }: RunOfVideo, timeStyle: "short" | "medium") => {
     const at = new Date(created_at).toLocaleString(undefined, { dateStyle: "medium", timeStyle });
-    return `${model}, ${at}${is_current ? ", current" : state === "done" ? "" : `, ${state}`}`;
+    return `${model}${live ? ", live" : ""}, ${at}${is_current ? ", current" : state === "done" ? "" : `, ${state}`}`;
   };
   const short = runs.map((run) => name(run, "short"));
   const unique = new Set(short).size === runs.length;

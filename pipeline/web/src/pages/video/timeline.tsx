@@ -84,7 +84,9 @@ function inWords({ frames, missing, to_come, stretches }: RunTimeline, run: RunO
     const [done, here] = [percent(run.frames_done), percent(frames - coming)];
     said.push(`Being analysed, ${Math.max(done, here)} %${done > here ? `; poses of ${here} % are here` : ""}`);
   }
-  if (lost > 0) {
+  if (run.live) {
+    said.push(`Live: ${run.live}`);
+  } else if (lost > 0) {
     said.push(`${lost} ${lost === 1 ? "frame" : "frames"} missing${missing[0] ? `: ${missing[0].reason}` : ""}`);
   }
   return said.join(" · ");

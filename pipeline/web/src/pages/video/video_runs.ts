@@ -11,6 +11,8 @@ export interface RunOfVideo {
   readonly is_current: boolean;
   readonly frames_done: number;
   readonly frames_missing: number;
+  /** Of a kept live session: which of its frames have no poses, in words. */
+  readonly live: string | null;
   readonly created_at: string;
 }
 
