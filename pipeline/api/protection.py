@@ -103,7 +103,11 @@ class Protection:
         any site's page opens, and no other check applies to it."""
         headers = Headers(scope=scope)
         if not (_has_key(headers) or is_own(scope, headers, self._web_origin)):
-            refused = _foreign(scope, "this connection comes from another site's page, or says not whence")
+            refused = _foreign(
+                scope,
+                "this connection comes from another site's page, or from a program that gives no key "
+                "(`Authorization: Bearer KEY`)",
+            )
             await WebSocket(scope, receive, send).send_denial_response(refused)
             return
         try:

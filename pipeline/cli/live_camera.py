@@ -39,6 +39,8 @@ def run_camera(console: Console, wanted: Wanted) -> None:
     from pipeline.video.camera_encoder import build_encoder  # noqa: PLC0415
     from pipeline.video.camera_source import open_camera  # noqa: PLC0415
 
+    if wanted.keep and wanted.speed != 1:
+        raise UsageError("--keep keeps the times at which pictures are sent: leave out --speed")
     codec = Codec(wanted.codec)
     with open_camera(wanted.camera, wanted.side) as camera, _open_poses(wanted.out, camera) as poses:
         encoder = build_encoder(codec, camera.width, camera.height, camera.fps)
@@ -69,6 +71,8 @@ def run_camera(console: Console, wanted: Wanted) -> None:
         raise PoselineError(f"the session ended early: {report.reason}")
     if not report.agree:
         raise PoselineError("the server counted other fates than this side did; please report this")
+    if wanted.keep and report.video is None:
+        raise PoselineError("nothing of the session was kept")
 
 
 def _iter_ways(console: Console, team: str | None, hello: Hello) -> Generator[Way, None, None]:

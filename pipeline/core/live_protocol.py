@@ -30,10 +30,12 @@ FRAME_KIND: Final = 1
 MAX_ID: Final = 2**32 - 1
 MAX_SIDE_PX: Final = 4096
 MIN_SIDE_PX: Final = 16
+#: Of a picture: 4K.
+MAX_PIXELS: Final = 3840 * 2176
 MAX_FPS: Final = 240.0
 MAX_NAME: Final = 200
 _MAX_TEXT: Final = 4096
-_MAX_MS: Final = 1e12
+_MAX_MS: Final = 1e15
 _MAX_STAGE_MS: Final = 1e7
 
 
@@ -231,10 +233,13 @@ def _read_hello(found: Mapping[str, Any]) -> Hello:
         raise BadMessage(f"`name` is a text of at most {MAX_NAME} characters")
     if not isinstance(found.get("keep", False), bool):
         raise BadMessage("`keep` is true or false")
+    width, height = (int(_number(found, side, MIN_SIDE_PX, MAX_SIDE_PX, whole=True)) for side in ("width", "height"))
+    if width * height > MAX_PIXELS:
+        raise BadMessage(f"pictures of {width} x {height} are too large: send them with {MAX_PIXELS} pixels at most")
     return Hello(
         codec=_choice(found, "codec", tuple(Codec)),
-        width=int(_number(found, "width", MIN_SIDE_PX, MAX_SIDE_PX, whole=True)),
-        height=int(_number(found, "height", MIN_SIDE_PX, MAX_SIDE_PX, whole=True)),
+        width=width,
+        height=height,
         mode=_choice(found, "mode", (Mode.FULL, Mode.HYBRID), Mode.FULL),
         fps=_number({"fps": found.get("fps", 30)}, "fps", 1, MAX_FPS),
         name="".join(c if c.isprintable() else " " for c in name).strip(),

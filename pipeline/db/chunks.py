@@ -102,6 +102,7 @@ def claim_chunk(connection: Connection, run_id: UUID, idx: int, worker: str, lea
             run.c.precision,
             run.c.params["live"].label("live"),
             run.c.state.label("run_state"),
+            run.c.pass_id,
             select(func.coalesce(team.c.max_slots == 1, False))
             .where(team.c.id == run.c.team_id)
             .scalar_subquery()
@@ -109,12 +110,28 @@ def claim_chunk(connection: Connection, run_id: UUID, idx: int, worker: str, lea
         )
     ).first()
     if row is None:
+        _take_back_held(connection, run_id, idx, ChunkState.QUEUED)
         return None
     if row.run_state == RunState.QUEUED:  # the run's row is locked by its first claim alone, and after the chunk's
-        connection.execute(move_to(RunState.RUNNING, started_at=func.clock_timestamp()).where(run.c.id == run_id))
+        running = move_to(RunState.RUNNING, started_at=func.clock_timestamp()).where(run.c.id == run_id, ~run.c.held)
+        connection.execute(running)
+    if row.pass_id is not None:
+        # A pass that closes locks its runs, counts what nobody has begun, and holds them: what is claimed is counted.
+        connection.execute(select(run.c.id).where(run.c.id == run_id).with_for_update(read=True))
+        if _take_back_held(connection, run_id, idx, ChunkState.RUNNING):
+            return None
     plan = ChunkPlan(idx, row.first_frame, row.frames, row.start_pts, row.end_pts, row.seek_pts)
     lease = Lease("chunk", (run_id, idx), row.lease_token, row.errors, row.expirations, row.deaths, worker)
     return ClaimedChunk(lease, plan, row.video_id, row.model_fingerprint, row.precision, row.lone, row.live)
+
+
+def _take_back_held(connection: Connection, run_id: UUID, idx: int, state: ChunkState) -> bool:
+    """Have a chunk wait for the next pass if its run does. Returns whether it does."""
+    attempts = chunk.c.attempts - (1 if state is ChunkState.RUNNING else 0)
+    taken_back = move_to(ChunkState.READY, **UNLEASED, attempts=attempts).where(
+        chunk.c.run_id == run_id, chunk.c.idx == idx, chunk.c.state == state, run.c.id == chunk.c.run_id, run.c.held
+    )
+    return connection.execute(taken_back).rowcount == 1
 
 
 def commit_chunk(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, and_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, select, tuple_, update
 
 from pipeline.core.states import ChunkState
 from pipeline.db.chunks import ANALYSED
@@ -62,20 +62,24 @@ def lock_held_runs(
     return [(row.id, row.frames_per_s) for row in connection.execute(statement)]
 
 
-def take_back_chunks(connection: Connection, pass_id: UUID) -> None:
-    """Take back what was sent of a pass's runs and not begun: no worker begins it from now on.
+def lock_open_runs(connection: Connection, pass_id: UUID) -> None:
+    """Have no worker begin a chunk of a pass's runs until they are held: those that claim one wait.
 
-    Before its runs are held, as whoever commits a chunk locks it before its run.
+    What was sent and not begun is taken back: first the chunks, as whoever claims or commits one locks it before its
+    run, then what was sent meanwhile, without waiting for whoever waits for this.
     """
-    connection.execute(
-        move_to(ChunkState.READY, queued_at=None).where(
-            chunk.c.state == ChunkState.QUEUED, chunk.c.run_id == run.c.id, _open_runs(pass_id)
-        )
-    )
+    of_pass = select(chunk.c.run_id, chunk.c.idx).join(run, run.c.id == chunk.c.run_id).where(
+        chunk.c.state == ChunkState.QUEUED, _open_runs(pass_id)
+    )  # fmt: skip
+    taken_back = move_to(ChunkState.READY, queued_at=None)
+    place = tuple_(chunk.c.run_id, chunk.c.idx)
+    connection.execute(taken_back.where(place.in_(of_pass.order_by(*place.clauses).with_for_update(of=chunk))))
+    connection.execute(select(run.c.id).where(_open_runs(pass_id)).order_by(run.c.id).with_for_update(key_share=True))
+    connection.execute(taken_back.where(place.in_(of_pass.with_for_update(of=chunk, skip_locked=True))))
 
 
 def hold_runs(connection: Connection, pass_id: UUID) -> int:
-    """Have a pass's runs, whose chunks were taken back, wait for the next; what runs goes on. Returns how many."""
+    """Have a pass's runs, which are locked, wait for the next; what runs goes on. Returns how many."""
     return connection.execute(update(run).where(_open_runs(pass_id)).values(held=True, chunk_limit=None)).rowcount
 
 

@@ -221,9 +221,10 @@ def count_selected(connection: Connection, scope: Scope, now: datetime, worse_mo
     return connection.execute(select(func.count()).select_from(with_current_run()).where(where)).scalar_one()
 
 
-def select_ready_chunks(connection: Connection, run_id: UUID) -> list[tuple[int, int]]:
+def select_waiting_chunks(connection: Connection, run_id: UUID) -> list[tuple[int, int]]:
     """Number and frames of each chunk of a run that nobody has begun, in order."""
-    statement = select(chunk.c.idx, chunk.c.frames).where(chunk.c.run_id == run_id, chunk.c.state == ChunkState.READY)
+    waiting = chunk.c.state.in_([ChunkState.READY, ChunkState.QUEUED])
+    statement = select(chunk.c.idx, chunk.c.frames).where(chunk.c.run_id == run_id, waiting)
     return [(row.idx, row.frames) for row in connection.execute(statement.order_by(chunk.c.idx))]
 
 

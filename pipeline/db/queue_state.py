@@ -121,6 +121,7 @@ _PACES = text("""
 WITH recent AS (
     SELECT run_id, frames, started_at, finished_at FROM chunk
     WHERE finished_at > clock_timestamp() - make_interval(secs => :recent_s) AND state = 'done'
+      AND NOT EXISTS (SELECT FROM run WHERE run.id = run_id AND run.params ? 'live')
     ORDER BY finished_at DESC LIMIT :most
 ), since AS (
     SELECT clock_timestamp() AS now, min(started_at) AS first,
@@ -186,7 +187,8 @@ def select_turn(connection: Connection) -> int:
 _MODEL_PACE = text("""
 SELECT sum(extract(epoch FROM chunk.finished_at - chunk.started_at))::double precision / sum(chunk.frames)
 FROM (
-    SELECT id FROM run WHERE model_fingerprint = :fingerprint AND state = 'done' ORDER BY finished_at DESC LIMIT :runs
+    SELECT id FROM run WHERE model_fingerprint = :fingerprint AND state = 'done' AND NOT params ? 'live'
+    ORDER BY finished_at DESC LIMIT :runs
 ) AS newest JOIN chunk ON chunk.run_id = newest.id
 WHERE chunk.state = 'done'
 """)

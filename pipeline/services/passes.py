@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from pipeline.core.budget import Budget, count_fitting
 from pipeline.core.cron import Cron, Due
 from pipeline.db.engine import transaction
-from pipeline.db.held_runs import hold_runs, lock_held_runs, take_back_chunks
+from pipeline.db.held_runs import hold_runs, lock_held_runs, lock_open_runs
 from pipeline.db.pass_figures import sum_up_pass
 from pipeline.db.passes import (
     Ended,
@@ -28,7 +28,7 @@ from pipeline.db.passes import (
     lock_open_pass,
     select_candidates,
     select_open_passes,
-    select_ready_chunks,
+    select_waiting_chunks,
     update_pass,
 )
 from pipeline.db.run_ends import mark_cancelled
@@ -87,7 +87,7 @@ def advance_pass(system: System, pass_id: UUID) -> None:
 
 def close_pass(connection: Connection, one: PassRow, ended: Ended, now: datetime) -> None:
     """End a pass: what runs goes on, what was not begun is held for the next."""
-    take_back_chunks(connection, one.id)  # else a worker may begin one after it was counted as not begun
+    lock_open_runs(connection, one.id)  # else a worker may begin a chunk after it was counted as not begun
     frames = sum_up_pass(connection, one)["frames"]
     hold_runs(connection, one.id)
     result = sum_up_pass(connection, one) | {"frames": frames}
@@ -251,7 +251,7 @@ def _give_run(
     connection: Connection, one: PassRow, run_id: UUID, frames_per_s: float, budget: Budget
 ) -> tuple[Budget, bool]:
     """Give a pass a run, as many of its chunks as fit. Returns what is left, and whether all of them did."""
-    chunks = select_ready_chunks(connection, run_id)
+    chunks = select_waiting_chunks(connection, run_id)
     fitting = count_fitting([frames for _, frames in chunks], budget.room_frames(frames_per_s))
     if chunks and not fitting and not budget.frames_given:
         fitting = 1  # or a budget that is smaller than a chunk would never be enough

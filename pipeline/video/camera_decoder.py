@@ -11,6 +11,7 @@ import threading
 from dataclasses import dataclass
 
 from pipeline.core.letterbox import Image, scale_to
+from pipeline.core.live_protocol import MAX_PIXELS
 from pipeline.core.video_limits import VideoLimits
 from pipeline.video import wire
 from pipeline.video.decode_request import DecodeRequest, RequestKind
@@ -22,7 +23,7 @@ from pipeline.video.wire import RecordKind
 SLOTS = 4
 #: For a camera's child: 4K takes 0.2 GiB, a frame some milliseconds.
 CAMERA_LIMITS = VideoLimits(
-    max_pixels=3840 * 2176, max_cpu_s_per_frame=2.0, stall_s=10.0, memory_bytes=512 * 2**20, cpu_s=8 * 3600
+    max_pixels=MAX_PIXELS, max_cpu_s_per_frame=2.0, stall_s=10.0, memory_bytes=512 * 2**20, cpu_s=8 * 3600
 )
 _CODECS = {"h264": "h264", "jpeg": "mjpeg"}
 

@@ -14,7 +14,7 @@ from pipeline.services.system import System
 from pipeline.services.tags import tag_video
 from tests.support.analysis import analyse
 from tests.support.browser import DESK, PHONE, visit
-from tests.support.harness import cut, sql
+from tests.support.harness import cut, sql, wait_until
 from tests.support.season import fill
 from tests.support.web import make_team, served, signed_in
 
@@ -81,7 +81,8 @@ def test_a_video_is_found_by_keyboard_at_every_width(
         assert page.get_by_role("link", name="Upload videos").count() == 0
         assert page.evaluate("document.documentElement.scrollWidth") == size[0]
         assert seen.barriers() == []
-        assert page.evaluate("document.querySelector('.picture img:not([src$=video])').naturalWidth > 100")
+        width = "document.querySelector('.picture img:not([src$=video])').naturalWidth"
+        wait_until(lambda: page.evaluate(width) > 100, 30)
         seen.shot(tmp_path / "videos.png")
         page.get_by_role("button", name="Show more").focus()
         page.keyboard.press("Enter")

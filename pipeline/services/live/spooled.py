@@ -74,6 +74,8 @@ class Spool:
             ValueError: there is no picture in it.
             OSError: the disk is full or broken.
         """
+        if not self._frames["id"]:
+            raise ValueError("no frame was sent")
         if self.size is None or not len(self.samples.pts):
             raise ValueError("no picture of it could be decoded")
         codec: Literal["avc1", "jpeg"] = "avc1" if self.about.codec is Codec.H264 else "jpeg"

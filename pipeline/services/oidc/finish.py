@@ -100,7 +100,7 @@ def finish_sign_in(
             attempt.take_back()
         raise
     of_person = Attempt(system, account=f"{person.issuer} {person.subject}")
-    of_person.begin()
+    of_person.check()
     try:
         with transaction(system.engine) as connection:
             arrival = arrive(connection, provider.config, person, pending, caller)
@@ -108,6 +108,7 @@ def finish_sign_in(
             if pending.account_id is None:
                 session = insert_new_session(connection, account, client, through=provider.config.name)
     except TurnedAway as error:
+        of_person.begin()  # the provider has said who it is: there is nothing to guess at by many at once
         if error.account is not None:
             with transaction(system.engine) as connection:
                 note_in_teams(connection, error.account, Action.SIGN_IN_FAILED, through=provider.config.name)

@@ -35,7 +35,10 @@ export function tell({ state, run, current_run_id }: VideoOut): Told {
       return { words: "Nearly done", kind: "busy", done: 1 };
     case "done":
       return run?.frames_missing
-        ? { words: `Analysed, ${run.frames_missing} frames missing`, kind: "good" }
+        ? {
+            words: `Analysed, ${run.frames_missing} ${run.frames_missing === 1 ? "frame" : "frames"} missing`,
+            kind: "good",
+          }
         : { words: "Analysed", kind: "good" };
     case "cancelled":
       return { words: again ? "Cancelled, earlier poses stay" : "Cancelled", kind: "quiet" };

@@ -71,7 +71,7 @@ def test_sessions_are_secure_behind_caddy(system: System, tmp_path: Path) -> Non
     with_password(system, "coach@example.org")
     with transaction(system.engine) as connection:
         set_role(connection, ensure_team(connection, "club"), account_id(system, "coach@example.org"), Role.COACH)
-    with served(system) as origin, caddy(origin.removeprefix("http://"), tmp_path) as port:
+    with served(system, trusted_proxies="127.0.0.1") as origin, caddy(origin.removeprefix("http://"), tmp_path) as port:
         root = next(tmp_path.rglob("pki/authorities/local/root.crt"))
         browser = urllib3.PoolManager(ssl_context=ssl.create_default_context(cafile=str(root)), retries=False)
         url = f"https://localhost:{port}"

@@ -14,6 +14,7 @@ from pipeline.core.live_results import Fate
 from pipeline.core.poses import FramePoses
 from pipeline.db.engine import transaction
 from pipeline.db.live_sessions import begin_session
+from pipeline.db.queue_state import select_model_pace
 from pipeline.db.teams import ensure_team, lock_team, update_team
 from pipeline.errors import NotKept
 from pipeline.inference.zoo import find_model
@@ -94,6 +95,9 @@ def test_the_next_process_takes_up_what_one_left_and_full_runs_come_first(system
         ("a GPU, live", 12)
     ]
     assert verify_run(system, live.id).good
+    with transaction(system.engine) as connection:
+        fetched = select_model_pace(connection, find_model(MODEL, system.settings.models_path).spec.fingerprint)
+    assert fetched is None, "fetching poses tells nothing of how long it takes to find them"
     assert retry(system, str(live.id), team=None).action == "none"
     # A run of all frames is another run, and takes the place of a live one whatever its rule.
     full_id = request_run(system, live.video_id, MODEL).run_id

@@ -11,6 +11,9 @@ import pytest
 from redis import Redis
 
 from pipeline.core.selection import Selection
+from pipeline.db.chunks import claim_chunk
+from pipeline.db.engine import transaction
+from pipeline.db.held_runs import hold_runs, lock_open_runs
 from pipeline.inference.catalogue import BUNDLED_MODEL
 from pipeline.queue import CONTROL
 from pipeline.services.pass_list import list_passes
@@ -21,7 +24,7 @@ from pipeline.services.runs import get_run
 from pipeline.services.schedules import ScheduleOptions, add_schedule, edit_schedule, remove_schedule, set_enabled
 from pipeline.services.system import System
 from tests.integration.services.test_dispatch import add_worker
-from tests.support.harness import sql
+from tests.support.harness import sql, wait_until
 from tests.support.nights import Clock, analyse, with_clock
 from tests.support.season import fill_videos
 
@@ -116,6 +119,33 @@ def test_a_chunk_in_hand_ends_after_the_window(night: System, clock: Clock) -> N
     clock.move_to("2027-03-02T06:00")
     advance_passes(night)
     assert sql(night, "SELECT state FROM chunk ORDER BY idx") == [("done",), ("running",)]
+
+
+def test_a_chunk_is_begun_before_its_pass_counts_or_not_at_all(night: System, clock: Clock) -> None:
+    fill_videos(night, videos=1, frames=60)
+    add_schedule(night, "nightly", NIGHTLY)
+    clock.move_to("2027-03-01T22:00")
+    advance_passes(night)
+    [(run_id, pass_id)] = sql(night, "SELECT id, pass_id FROM run WHERE pass_id IS NOT NULL")
+    waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    with ThreadPoolExecutor(1) as pool:
+
+        def claim() -> object:
+            with transaction(night.engine) as connection:
+                return claim_chunk(connection, run_id, 0, "worker", 60)
+
+        with transaction(night.engine) as closing:
+            lock_open_runs(closing, pass_id)
+            claimed = pool.submit(claim)
+            wait_until(lambda: sql(night, waits) == [(1,)], 20)
+            hold_runs(closing, pass_id)
+        assert claimed.result(20) is None
+    assert sql(night, "SELECT state, attempts, lease_token FROM chunk WHERE idx = 0") == [("ready", 0, None)]
+    assert sql(night, "SELECT held FROM run WHERE pass_id IS NOT NULL") == [(True,)]
+    # A message that comes late has its chunk wait, too.
+    sql(night, "UPDATE chunk SET state = 'queued', queued_at = now() WHERE idx = 0")
+    assert claim() is None
+    assert sql(night, "SELECT state, queued_at FROM chunk WHERE idx = 0") == [("ready", None)]
 
 
 @pytest.mark.parametrize("budget", [{"budget_frames": 150}, {"budget_video_s": 5.0}])

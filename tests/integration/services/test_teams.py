@@ -103,7 +103,7 @@ def test_one_team_is_refused_where_another_is_not(system: System, short_clip: Pa
         ("max_pixels", 1000, "export it smaller"),
         ("max_frames", 100, "more than 100 frames"),
         ("max_duration_s", 2, "at most 0:02 is allowed"),
-        ("max_cpu_s_per_frame", 0.001, "CPU time"),
+        ("max_cpu_s_per_frame", 0.0001, "CPU time"),
     ):
         add_team(system, limit, limits={limit: value})
         with pytest.raises(VideoRejected, match=words):
