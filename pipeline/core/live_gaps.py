@@ -25,7 +25,7 @@ def live_gaps(about: Mapping[str, Any], summary: Mapping[str, Any]) -> dict[str,
     analysed, left_out = frames - missing, about["left_out"]
     parts = [f"{analysed} of {frames} frames were analysed live"]
     if left_out:
-        parts.append(f"{left_out} gave no picture, or one of another size, and are not in the video")
+        parts.append(f"{left_out} gave no picture in time, or one of another size, and are not in the video")
     if not_sent is None:
         parts.append("how many captured frames were not sent is not known")
     elif not_sent:

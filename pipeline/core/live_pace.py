@@ -1,11 +1,11 @@
-"""At what rate a live session really sends, and which of its frames are more than it said that it would. Pure."""
+"""At what rate a live session really sends, and what of it is more than it said that it would, or may. Pure."""
 
 from __future__ import annotations
 
 import math
 from typing import Final
 
-from pipeline.core.live_protocol import Mode
+from pipeline.core.live_protocol import BadMessage, ClientMessage, Frame, Mode
 
 #: Cameras are not exact, and networks deliver in bursts: by so much a session may exceed its rate for ever, and once by
 #: what it may send in a second.
@@ -64,3 +64,27 @@ class Pace:
         """A frame is taken on."""
         self._taken_s = now_s
         self._allowed = max(0.0, self._allowed - 1)
+
+
+class TextLimit:
+    """How many text messages a client may send: a few at once, and a few each second.
+
+    Args:
+        begun_s: when its session began, by `time.monotonic`.
+    """
+
+    AT_ONCE, PER_S = 50, 5
+
+    def __init__(self, begun_s: float) -> None:
+        self._begun_s = begun_s
+        self._taken = 0
+
+    def take(self, message: ClientMessage, now_s: float) -> None:
+        """Count a message, if it is no frame.
+
+        Raises:
+            BadMessage: there are too many.
+        """
+        self._taken += not isinstance(message, Frame)
+        if self._taken > self.AT_ONCE + self.PER_S * (now_s - self._begun_s):
+            raise BadMessage(f"text messages come too often: {self.PER_S} a second are enough")

@@ -14,6 +14,7 @@ from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from pipeline.core.live_admission import HYBRID_EVERY_MS, Change, Demand
+from pipeline.core.live_pace import TextLimit
 from pipeline.core.live_protocol import (
     HELLO_S,
     VERSION,
@@ -75,6 +76,7 @@ class Session:
         self._frames: Frames | None = None
         self._kept: KeptSession | None = None
         self._not_kept = ""
+        self._texts = TextLimit(self.begun_s)
         self._frame_s = self.begun_s
         self._received_s = self.begun_s
         self._ended: asyncio.Future[_Over] = self._loop.create_future()
@@ -193,6 +195,7 @@ class Session:
                 received_s = time.monotonic()
                 message = read_client(receiving.result())
                 self._received_s = received_s
+                self._texts.take(message, received_s)
                 return message
         finally:
             receiving.cancel()

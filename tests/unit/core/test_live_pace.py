@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 import pytest
 
-from pipeline.core.live_pace import Pace
-from pipeline.core.live_protocol import Mode
+from pipeline.core.live_pace import Pace, TextLimit
+from pipeline.core.live_protocol import BadMessage, Clock, Frame, Mode
 
 
 def taken(pace: Pace, fps: float, from_s: float, to_s: float, mode: Mode = Mode.FULL, every_ms: int = 500) -> int:
@@ -55,3 +57,14 @@ def test_a_hybrid_session_is_taken_at_two_fifths_of_its_interval_and_not_much_so
     assert taken(Pace(30.0, 0.0), 5.0, 0.0, 20.0, Mode.HYBRID) == 100
     assert taken(Pace(30.0, 0.0), 30.0, 0.0, 20.0, Mode.HYBRID) <= 20 / 0.15 + 1
     assert taken(Pace(30.0, 0.0), 30.0, 0.0, 20.0, Mode.HYBRID, 5000) <= 20 / 1.5 + 1
+
+
+def test_text_messages_without_end_are_not_taken_and_frames_are() -> None:
+    limit = TextLimit(100.0)
+    for second in range(600):  # as pages and programs ask
+        limit.take(Clock(0.0), 100.0 + second)
+        for _ in range(60):
+            limit.take(Frame(1, True, 0.0, 0.0, 0.0, b"x"), 100.0 + second)
+    more = (limit.take(Clock(0.0), 700.0) for _ in range(10_000))
+    with pytest.raises(BadMessage, match="too often"):
+        deque(more)

@@ -17,6 +17,7 @@ export function AgreementPanel({ session }: { session: LiveSession }) {
   }, [session]);
   const told = session.agreement.now();
   const isOpen = session.link.state.value.kind === "open";
+  const isOn = session.camera.state.value.kind === "on";
   return (
     <section class="live-agreement" aria-labelledby="agreement">
       <h2 id="agreement">Can the preview be trusted?</h2>
@@ -25,7 +26,7 @@ export function AgreementPanel({ session }: { session: LiveSession }) {
           ? verdictText(told, isOpen)
           : "This cannot be told: the server's model finds other keypoints than the preview."}
       </p>
-      {!isOpen && told.seen.length > 0 && (
+      {isOn && !isOpen && told.seen.length > 0 && (
         <p class="live-status trouble">
           There is no server to compare with now; what is said here is from{" "}
           {ago(performance.now() - (told.seen.at(-1)?.atMs ?? 0))}.

@@ -37,7 +37,7 @@ export interface Source {
   readonly keep: boolean;
 }
 
-/** What was kept of the sessions since the last beginning; each connection is one. */
+/** What was kept of the sessions since the page was opened; each connection is one. */
 export interface Kept {
   readonly videos: readonly string[];
   /** Connections that were lost: they are kept, too, and only the server knows as what. */
@@ -98,7 +98,7 @@ export class LiveLink {
       this.lost = this.failed = 0;
       this.wasIn = false;
       this.account.value = undefined;
-      this.kept.value = NOTHING_KEPT;
+      this.noteKept({ problem: "" });
       void this.connect();
     }
   }

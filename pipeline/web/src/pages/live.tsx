@@ -1,4 +1,4 @@
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { CameraControls } from "../camera/camera_controls.tsx";
 import type { ModelState } from "../camera/camera_session.ts";
 import { cameraTrouble } from "../camera/camera_trouble.ts";
@@ -51,6 +51,13 @@ function Live({ team }: { team: Team }) {
   const camera = session.camera.state.value;
   const isOn = camera.kind === "on";
   const { shown } = session;
+  const stop = useRef<HTMLButtonElement>(null);
+  useEffect(() => {
+    // "Start" has gone with the focus.
+    if (isOn && document.activeElement === document.body) {
+      stop.current?.focus({ preventScroll: true });
+    }
+  }, [isOn]);
   return (
     <div class="live">
       <ModeChoice mode={session.chosen.value} onChoose={(mode) => session.choose(mode)} />
@@ -74,7 +81,7 @@ function Live({ team }: { team: Team }) {
       <div class="live-under">
         <div class="live-bar">
           {isOn && (
-            <button type="button" onClick={() => session.stop()}>
+            <button ref={stop} type="button" onClick={() => session.stop()}>
               Stop
             </button>
           )}
