@@ -130,7 +130,7 @@ def find_pair(system: System, name: str, other: str | None, *, team: str | None)
         return kept[0], run_id
     raise NotFound(
         f"{printable(run.video)} has no other run to compare run {short_id(run_id)} with; name two runs, or analyse it "
-        "by another model, a live session also in full by the same: `poseline analyze --model …`"
+        "by another model: `poseline analyze --model …`"
     )
 
 
