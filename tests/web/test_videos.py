@@ -44,16 +44,16 @@ def test_an_empty_list_invites_and_fills_by_itself(
         assert seen.barriers() == []
         run_id = analyse(system, short_clip, team="club", chunks=[0])
         video = seen.page.get_by_role("listitem").filter(has_text="short.mp4")
-        expect(video).to_contain_text("Being analysed, 25 %", timeout=10_000)
+        expect(video).to_contain_text("Being analysed, 25 %", timeout=30_000)
         expect(video.get_by_role("progressbar")).to_have_attribute("value", "0.25")
         sql(system, "UPDATE chunk SET frames_done = 12, state = 'running' WHERE run_id = :id AND idx = 1", id=run_id)
-        expect(video).to_contain_text("Being analysed, 35 %", timeout=10_000)
+        expect(video).to_contain_text("Being analysed, 35 %", timeout=30_000)
         tag_video(system, "short", team="club", tags=parse_tags(["season=2026"]))
-        expect(video.get_by_role("link", name="season=2026")).to_be_visible(timeout=10_000)
+        expect(video.get_by_role("link", name="season=2026")).to_be_visible(timeout=30_000)
         sql(system, "DELETE FROM chunk")
         sql(system, "DELETE FROM run")
         sql(system, "DELETE FROM video")
-        expect(seen.page.get_by_role("heading", name="No videos yet")).to_be_visible(timeout=10_000)
+        expect(seen.page.get_by_role("heading", name="No videos yet")).to_be_visible(timeout=30_000)
         assert seen.asked_elsewhere(origin) == []
         assert seen.complaints == []
 
@@ -113,4 +113,4 @@ def test_progress_arrives_where_events_do_not(browser: Browser, system: System, 
         video = seen.page.get_by_role("listitem").filter(has_text="short.mp4")
         expect(video).to_contain_text("Being analysed, 25 %")
         tag_video(system, "short", team="club", tags=parse_tags(["season=2026"]))
-        expect(video.get_by_role("link", name="season=2026")).to_be_visible(timeout=10_000)
+        expect(video.get_by_role("link", name="season=2026")).to_be_visible(timeout=30_000)

@@ -213,7 +213,9 @@ def test_data_outlives_down_and_a_port_taken_by_another_program(home: Path) -> N
         for taken in stolen.values():
             taken.close()
     after = json.loads((home / "stack.json").read_text())["ports"]
-    assert {name for name in after if after[name] != before[name]} == set(stolen)
+    changed = {name for name in after if after[name] != before[name]}
+    # Another stack on this machine may have taken one more of them meanwhile.
+    assert set(stolen) <= changed < set(after)
     env = env_of(home)
     with psycopg.connect(env["POSELINE_DATABASE_URL"]) as connection:
         assert connection.execute("SELECT x FROM kept").fetchone() == (7,)
