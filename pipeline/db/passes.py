@@ -116,10 +116,9 @@ class Candidate:
 
 def insert_pass(connection: Connection, values: Mapping[str, Any]) -> UUID | None:
     """Open a pass; None where the schedule has one for this slot already."""
-    opened: UUID | None = connection.execute(
-        insert(pass_).values(**values).on_conflict_do_nothing().returning(pass_.c.id)
-    ).scalar_one_or_none()
-    return opened
+    opened = insert(pass_).values(**values).on_conflict_do_nothing().returning(pass_.c.id)
+    pass_id: UUID | None = connection.execute(opened).scalar_one_or_none()
+    return pass_id
 
 
 def select_open_passes(connection: Connection, schedule_id: UUID | None = None) -> Sequence[UUID]:
@@ -223,9 +222,9 @@ def count_selected(connection: Connection, scope: Scope, now: datetime, worse_mo
 
 def select_waiting_chunks(connection: Connection, run_id: UUID) -> list[tuple[int, int]]:
     """Number and frames of each chunk of a run that nobody has begun, in order."""
-    waiting = chunk.c.state.in_([ChunkState.READY, ChunkState.QUEUED])
-    statement = select(chunk.c.idx, chunk.c.frames).where(chunk.c.run_id == run_id, waiting)
-    return [(row.idx, row.frames) for row in connection.execute(statement.order_by(chunk.c.idx))]
+    waiting = chunk.c.run_id == run_id, chunk.c.state.in_([ChunkState.READY, ChunkState.QUEUED])
+    rows = connection.execute(select(chunk.c.idx, chunk.c.frames).where(*waiting).order_by(chunk.c.idx))
+    return [(row.idx, row.frames) for row in rows]
 
 
 def give_run(connection: Connection, run_id: UUID, pass_id: UUID, promotion: str, chunk_limit: int | None) -> None:

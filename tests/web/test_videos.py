@@ -37,6 +37,9 @@ def test_an_empty_list_invites_and_fills_by_itself(
     browser: Browser, system: System, origin: str, short_clip: Path
 ) -> None:
     with visit(browser) as seen:
+        # Its picture may be asked for while the video is deleted below.
+        picture = '<svg xmlns="http://www.w3.org/2000/svg" />'
+        seen.page.route("**/thumbnail?of=*", lambda route: route.fulfill(content_type="image/svg+xml", body=picture))
         at = enter(seen.page, system, origin)
         seen.page.goto(at)
         upload = at.removeprefix(origin).replace("videos", "upload")

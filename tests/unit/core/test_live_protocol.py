@@ -36,7 +36,7 @@ hellos = st.builds(
     Hello,
     codec=st.sampled_from(Codec),
     width=st.integers(16, 4096),
-    height=st.integers(16, 4096),
+    height=st.integers(16, 2040),
     mode=st.sampled_from((Mode.FULL, Mode.HYBRID)),
     fps=st.floats(1, 240),
     name=st.text(st.characters(categories=("L", "N")), max_size=200),
