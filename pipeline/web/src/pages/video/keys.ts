@@ -47,7 +47,8 @@ export function playOrHasten(player: Player, direction: -1 | 1): void {
 export function listenToKeys(player: Player): () => void {
   const onKey = (event: KeyboardEvent) => {
     const act = KEYS[event.key.length === 1 ? event.key.toLowerCase() : event.key];
-    if (!act || event.ctrlKey || event.metaKey || event.altKey || isTaken(event) || player.state.recorded) {
+    const isElsewhere = player.state.recorded || document.querySelector(":modal") !== null;
+    if (!act || event.ctrlKey || event.metaKey || event.altKey || isElsewhere || isTaken(event)) {
       return;
     }
     event.preventDefault();
