@@ -143,8 +143,9 @@ def test_clocks_are_told_and_modes_change_as_asked(place: Place) -> None:
             assert fates.count(Fate.SUPERSEDED) >= 2
             await client.socket.send(to_text("mode", mode="full"))
             await client.until(lambda: client.kinds() == ["clock", "mode"])
-            await client.send_all(JpegCamera(), range(6, 11))
-            await client.answered()
+            for number in range(6, 11):  # one after the other, so that none takes another's place
+                await client.send_all(JpegCamera(), [number])
+                await client.answered()
             client.captured = 10
             await client.bye()
             return client
@@ -155,7 +156,7 @@ def test_clocks_are_told_and_modes_change_as_asked(place: Place) -> None:
     assert clock["sent_ms"] == 12.5
     assert 0 < clock["received_ms"] <= clock["answered_ms"]
     assert (mode["mode"], mode["every_ms"], mode["reason"]) == ("full", None, "you asked for it")
-    assert sum(result.fate is Fate.ANALYSED for id_, result in client.results.items() if id_ > 5) >= 3
+    assert {result.fate for id_, result in client.results.items() if id_ > 5} == {Fate.ANALYSED}
 
 
 def test_a_session_without_frames_ends(place: Place) -> None:
