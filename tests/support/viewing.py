@@ -116,6 +116,23 @@ class Viewer:
         )
         return found
 
+    def address_rests(self) -> None:
+        """Until the address has the frame that is shown: an address that is there already cannot be asked for."""
+        frame = self.page.evaluate(SHOWN)
+        assert (
+            self.page.evaluate(
+                """async hash => {
+                const end = performance.now() + 10_000;
+                while (location.hash !== hash && performance.now() < end) {
+                    await new Promise(resolve => requestAnimationFrame(resolve));
+                }
+                return location.hash;
+            }""",
+                f"#frame={frame}",
+            )
+            == f"#frame={frame}"
+        )
+
     def play(self, seconds: float) -> list[dict[str, Any]]:
         """What the canvas shows at each refresh of the screen while it plays for so long."""
         found: list[dict[str, Any]] = self.page.evaluate(
@@ -213,6 +230,7 @@ def assert_exact(
     for frame in range(asked[-1] - 1, max(-1, asked[-1] - 21), -1):
         page.keyboard.press("ArrowLeft")
         missed += _wrong(viewer.settled(frame), frame, numbers)
+    viewer.address_rests()
     chosen = random.Random(5)
     for _ in range(seeks):
         frame = chosen.randrange(frames)
