@@ -21,6 +21,8 @@ AXE = ROOT / "pipeline" / "web" / "node_modules" / "axe-core" / "axe.min.js"
 UNPACKED = ROOT / "pipeline" / "web" / "node_modules" / ".browser"
 #: Widths of a desk and of a phone in portrait, in CSS pixels, with their heights.
 DESK, PHONE = (1440, 900), (390, 844)
+#: Of the smallest phones.
+NARROW = (320, 640)
 #: A name as on a local network: this machine, yet no secure context on plain HTTP.
 LAN_HOST = "coach.test"
 ARGUMENTS = (
@@ -83,6 +85,32 @@ def firefox() -> Iterator[Browser]:
             yield browser
         finally:
             browser.close()
+
+
+#: What does not fit: the page's own width, and what is chosen in menus; a menu's arrow takes 20 px of it.
+CUT_OFF = """() => {
+    const {scrollWidth} = document.documentElement;
+    const context = document.createElement("canvas").getContext("2d");
+    const menus = [...document.querySelectorAll("select")].filter(menu => {
+        const style = getComputedStyle(menu);
+        context.font = style.font;
+        const room = menu.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight) - 19;
+        return menu.checkVisibility() && context.measureText(menu.selectedOptions[0]?.text ?? "").width > room;
+    });
+    const wide = scrollWidth > innerWidth ? [`the page is ${scrollWidth} px wide, and the window ${innerWidth}`] : [];
+    return [...wide, ...menus.map(menu => `menu cut off at ${innerWidth} px: ${menu.selectedOptions[0].text}`)];
+}"""
+
+
+def cut_off(page: Page) -> list[str]:
+    """What the window's width cuts off, or makes a person scroll sideways for; a phone's on the smallest ones, too."""
+    found: list[str] = page.evaluate(CUT_OFF)
+    size = page.viewport_size
+    if size == {"width": PHONE[0], "height": PHONE[1]}:
+        page.set_viewport_size({"width": NARROW[0], "height": NARROW[1]})
+        found += page.evaluate(CUT_OFF)
+        page.set_viewport_size(size)
+    return found
 
 
 @dataclass

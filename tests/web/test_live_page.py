@@ -16,7 +16,7 @@ from pipeline.services.request import request_run
 from pipeline.services.system import System
 from tests.conftest import fresh_settings, opened
 from tests.support.analysis import MODEL, put_oracle
-from tests.support.browser import LAN_HOST, PHONE, chromium, launch
+from tests.support.browser import LAN_HOST, PHONE, chromium, cut_off, launch
 from tests.support.fake_camera import arguments, demo_camera
 from tests.support.harness import Processes, processes, sql, wait_until
 from tests.support.kept_session import done, live_run_of, numbers_of
@@ -164,7 +164,7 @@ def test_the_preview_goes_on_without_the_server_and_is_compared_with_it_again(
         expect(page.locator(".live-label")).to_have_text(re.compile(r"dashed: server, \d+\.\d s ago"), timeout=READY_MS)
         assert page.evaluate(LAYER, ".live-stage canvas.layer") > 30
         assert live.seen.barriers() == []
-        assert page.evaluate("document.documentElement.scrollWidth") == PHONE[0]
+        assert cut_off(page) == []
 
         live.network.refusing = True
         live.network.reset_all()

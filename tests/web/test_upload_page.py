@@ -15,7 +15,7 @@ from pipeline.errors import VideoRejected
 from pipeline.services.ingest import ingest_video
 from pipeline.services.system import System
 from pipeline.storage.objects import build_object_store
-from tests.support.browser import DESK, LAN_HOST, PHONE
+from tests.support.browser import DESK, LAN_HOST, PHONE, cut_off
 from tests.support.harness import cut, processes, sql, wait_until
 from tests.support.uploads import PART, assert_no_upload_left
 from tests.support.web_site import Site, choose, site, wait_sent
@@ -129,7 +129,7 @@ def _look(page: Page, folder: Path, barriers: object) -> None:
         page.set_viewport_size({"width": size[0], "height": size[1]})
         for scheme in ("light", "dark"):
             page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-            assert page.evaluate("document.documentElement.scrollWidth") == size[0]
+            assert cut_off(page) == []
             page.screenshot(path=folder / f"upload-{size[0]}-{scheme}.png", full_page=True)
             assert barriers() == []  # type: ignore[operator]
 

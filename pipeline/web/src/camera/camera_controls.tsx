@@ -20,7 +20,7 @@ export function CameraControls({ session, locked }: Props) {
   const listed = session.cameras.value;
   const choose = (change: Partial<CameraChoice>) => session.choose(change);
   return (
-    <div class="controls">
+    <div class="camera-controls">
       <Field label="Camera">
         <select
           disabled={locked}
