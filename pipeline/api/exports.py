@@ -25,7 +25,7 @@ from pipeline.core.audit import Action
 from pipeline.core.byte_range import RangeOutside, parse_byte_range
 from pipeline.core.roles import Role
 from pipeline.services.accounts.audit import note_done
-from pipeline.services.draw_apart import draw_apart
+from pipeline.services.apart import draw_apart
 from pipeline.services.export_stream import (
     ResultFile,
     find_stored,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -10,7 +12,7 @@ from fastapi import APIRouter, Header, Query, Request, Response
 
 from pipeline.api.access import CallerOf, SystemOf, TeamOfPath, allow
 from pipeline.api.answers import tagged
-from pipeline.api.heavy import one_at_a_time
+from pipeline.api.heavy import one_at_a_time, while_wanted
 from pipeline.api.run_models import (
     CancellationOut,
     FoundRuns,
@@ -31,12 +33,14 @@ from pipeline.core.roles import Role
 from pipeline.core.states import RunState
 from pipeline.errors import UnknownLane, UsageError
 from pipeline.services.accounts.audit import note_done
+from pipeline.services.apart import verify_apart
 from pipeline.services.cancel import cancel_run
 from pipeline.services.pause import list_pauses
 from pipeline.services.retry import retry
 from pipeline.services.run_list import ask_for_run, list_run_page
 from pipeline.services.runs import find_run, find_runs_by_tags, get_run, poll_runs, to_dict
-from pipeline.services.verify import current_runs, verify_run
+from pipeline.services.system import System
+from pipeline.services.verify import current_runs
 
 router = APIRouter(tags=["runs"])
 
@@ -144,11 +148,18 @@ def post_retry(system: SystemOf, team: TeamOfPath, caller: CallerOf, run_id: UUI
 
 
 @router.post(f"{_RUNS}/{{run_id}}/verify", **allow(Role.VIEWER))
-def post_verify(system: SystemOf, team: TeamOfPath, run_id: UUID) -> VerdictOut:
-    """Read the stored video again, and compare every frame of a run that is done with it. That takes a while."""
-    get_run(system, run_id, team=team.name)
-    with one_at_a_time():
-        return VerdictOut.model_validate(verify_run(system, run_id).to_dict())
+async def post_verify(request: Request, system: SystemOf, team: TeamOfPath, run_id: UUID) -> VerdictOut:
+    """Read the stored video again, and compare every frame of a run that is done with it.
+
+    That takes a while; whoever closes the connection ends it.
+    """
+    return await while_wanted(request, partial(_verify, system, run_id, team.name))
+
+
+def _verify(system: System, run_id: UUID, team: str, gone: threading.Event) -> VerdictOut:
+    get_run(system, run_id, team=team)
+    with one_at_a_time(gone):
+        return VerdictOut.model_validate(verify_apart(system, run_id, gone=gone))
 
 
 @router.get("/teams/{team_id}/pauses", **allow(Role.VIEWER))

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -22,16 +21,13 @@ from pipeline.db.frames import FrameSpool
 from pipeline.db.leases import Lease
 from pipeline.errors import in_one_line
 from pipeline.inference.engines.placement import Placement
-from pipeline.logs import configure_logs, log_context
+from pipeline.logs import log_context
+from pipeline.services.child import begin_child
 from pipeline.services.chunk_poses import find_poses
 from pipeline.services.model_cache import ModelCache
 from pipeline.services.system import build_system
 from pipeline.services.trial import HEAD, Record
 from pipeline.settings import Settings
-from pipeline.video.lockdown import die_with_parent
-
-#: Added to the badness by which the kernel chooses whom to end where memory runs out, of at most 1000.
-_OOM_SCORE = 500
 
 
 class _Reports:
@@ -65,12 +61,7 @@ class _Reports:
 
 def main(parent_pid: int, reports_fd: int) -> None:
     """Analyse one chunk and report it: the main function of the process."""
-    die_with_parent(parent_pid)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the worker, too, which then ends this process
-    with suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text(str(_OOM_SCORE))
-    as_json = os.environ.get("POSELINE_LOG_JSON") == "1"
-    configure_logs(os.environ.get("POSELINE_LOG_LEVEL", "INFO"), as_json=as_json)
+    begin_child(parent_pid)
     request, reports = json.load(sys.stdin), _Reports(reports_fd)
     try:
         _analyse(request, reports)

@@ -7,28 +7,24 @@ It reads what to draw from its standard input, a line of JSON each, and answers 
 from __future__ import annotations
 
 import json
-import os
-import signal
 import sys
 from typing import Any
 from uuid import UUID
 
 from pipeline.errors import PoselineError
-from pipeline.logs import configure_logs, get_logger
+from pipeline.logs import get_logger
+from pipeline.services.child import begin_child
 from pipeline.services.picture_drawers import HEAD
 from pipeline.services.preview.request import draw_thumbnail, draw_video_still
 from pipeline.services.system import System, build_system
 from pipeline.settings import Settings
-from pipeline.video.lockdown import die_with_parent
 
 log = get_logger(__name__)
 
 
 def main(parent_pid: int) -> None:
     """Draw until there is nothing more to read."""
-    die_with_parent(parent_pid)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the pages' process, too, which then ends this one
-    configure_logs(os.environ.get("POSELINE_LOG_LEVEL", "INFO"), as_json=os.environ.get("POSELINE_LOG_JSON") == "1")
+    begin_child(parent_pid)
     settings: dict[str, Any] | None = None
     system: System | None = None
     answers = sys.stdout.buffer

@@ -1,4 +1,4 @@
-"""A preview is drawn as long as somebody waits for it, and no longer."""
+"""A preview is drawn, and a run verified, as long as somebody waits for it, and no longer."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import pytest
+
 from pipeline.core.roles import Role
 from pipeline.services.system import System
 from tests.support.analysis import analyse
@@ -17,33 +19,35 @@ from tests.support.harness import wait_until
 from tests.support.keys import make_key
 from tests.support.web import Client, make_team
 
-_DRAWS = b"pipeline.services.preview.process"
+_WORKS = b"pipeline.services.apart_process"
 
 
-def drawing() -> set[int]:
-    """The processes that draw for this one."""
+def working() -> set[int]:
+    """The processes that draw or verify for this one."""
     found = set()
     for task in Path("/proc/self/task").iterdir():
         with suppress(FileNotFoundError):  # it ended
             for child in (task / "children").read_text().split():
-                if _DRAWS in Path(f"/proc/{child}/cmdline").read_bytes():
+                if _WORKS in Path(f"/proc/{child}/cmdline").read_bytes():
                     found.add(int(child))
     return found
 
 
-def test_drawing_ends_with_its_client_and_the_next_is_served(system: System, origin: str, short_clip: Path) -> None:
+@pytest.mark.parametrize("asked", ["GET {run}/previews/video.mp4", "POST {run}/verify"])
+def test_work_ends_with_its_client_and_the_next_is_served(
+    system: System, origin: str, short_clip: Path, asked: str
+) -> None:
     run_id = analyse(system, short_clip, team="club")
     key = make_key(system, "club", Role.VIEWER)
-    previews = f"/teams/{make_team(system, 'club')}/runs/{run_id}/previews"
+    run = f"/teams/{make_team(system, 'club')}/runs/{run_id}"
     address = urlsplit(origin)
     with socket.create_connection((address.hostname, address.port)) as first, ThreadPoolExecutor(1) as other:
-        first.sendall(
-            f"GET /api/v1{previews}/video.mp4 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\n\r\n".encode()
-        )
-        (drawn,) = wait_until(drawing, 20)
-        os.kill(drawn, signal.SIGSTOP)  # so it is not just quick
-        second = other.submit(Client(origin, key=key).ask, "GET", f"{previews}/sheet.png")
+        line = f"{asked.format(run=f'/api/v1{run}')} HTTP/1.1"
+        first.sendall(f"{line}\r\nHost: x\r\nContent-Length: 0\r\nAuthorization: Bearer {key}\r\n\r\n".encode())
+        (busy,) = wait_until(working, 20)
+        os.kill(busy, signal.SIGSTOP)  # so it is not just quick
+        second = other.submit(Client(origin, key=key).ask, "GET", f"{run}/previews/sheet.png")
         first.close()
         answer = second.result(30)
     assert (answer.status, answer.data[:4]) == (200, b"\x89PNG")
-    assert drawing() == set()
+    assert working() == set()
