@@ -24,4 +24,4 @@ def tagged(request: Request, value: Any) -> Response:
 def knows(request: Request, etag: str) -> bool:
     """Whether the client has what has this `ETag`."""
     known = {each.strip().removeprefix("W/") for each in request.headers.get("if-none-match", "").split(",")}
-    return etag.removeprefix("W/") in known
+    return not known.isdisjoint({etag.removeprefix("W/"), "*"})

@@ -21,6 +21,7 @@ from pipeline.api.access import CallerOf, SystemOf, TeamOfPath, allow
 from pipeline.api.answers import knows
 from pipeline.api.head import is_head
 from pipeline.api.heavy import one_at_a_time, while_wanted
+from pipeline.api.problems import range_outside
 from pipeline.core.audit import Action
 from pipeline.core.byte_range import RangeOutside, parse_byte_range
 from pipeline.core.roles import Role
@@ -96,7 +97,7 @@ def get_export(
     try:
         asked = parse_byte_range(byte_range if if_range in {None, etag} else None, stored.size_bytes)
     except RangeOutside:
-        return Response(status_code=416, headers={**headers, "Content-Range": f"bytes */{stored.size_bytes}"})
+        return range_outside(stored.size_bytes, headers)
     first, stop = asked or (0, stored.size_bytes)
     if asked is not None:
         headers["Content-Range"] = f"bytes {first}-{stop - 1}/{stored.size_bytes}"

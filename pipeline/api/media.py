@@ -13,6 +13,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
 from pipeline.api.access import SystemOf, TeamOfPath, allow
+from pipeline.api.problems import range_outside
 from pipeline.core.byte_range import RangeOutside, parse_byte_range
 from pipeline.core.roles import Role
 from pipeline.core.states import ProxyState
@@ -103,7 +104,7 @@ def _answer(media: Media, wanted: Wanted) -> Response:
         span = wanted.byte_range if wanted.if_range in {None, tag} else None
         asked = parse_byte_range(span, media.size_bytes)
     except RangeOutside:
-        return Response(status_code=416, headers={**headers, "Content-Range": f"bytes */{media.size_bytes}"})
+        return range_outside(media.size_bytes, headers)
     first, stop = asked or (0, media.size_bytes)
     if asked is not None:
         headers["Content-Range"] = f"bytes {first}-{stop - 1}/{media.size_bytes}"

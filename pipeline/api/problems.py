@@ -41,6 +41,12 @@ log = get_logger(__name__)
 MEDIA_TYPE = "application/problem+json"
 _DOCUMENT = "/api/v1/openapi.json"
 
+#: What is wrong with a body as a whole, by what Pydantic calls it.
+_OF_THE_BODY = {
+    "json_invalid": "this is no JSON",
+    "dict_attributes_type": "this is no JSON object; send one, with Content-Type: application/json",
+    "model_attributes_type": "this is no JSON object; send one, with Content-Type: application/json",
+}
 #: The first that fits counts.
 _STATUS: tuple[tuple[type[PoselineError], HTTPStatus], ...] = (
     (NotSignedIn, HTTPStatus.UNAUTHORIZED),
@@ -75,6 +81,13 @@ def problem(status: int, detail: str, name: str, headers: dict[str, str] | None 
     return JSONResponse({**body, **more}, status, headers, MEDIA_TYPE)
 
 
+def range_outside(size_bytes: int, headers: dict[str, str]) -> JSONResponse:
+    """The answer to who asks for bytes that are not there."""
+    headers = {**headers, "Content-Range": f"bytes */{size_bytes}"}
+    detail = f"there are no such bytes: it has {size_bytes}"
+    return problem(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, detail, "range-not-satisfiable", headers)
+
+
 def handle_problems(app: FastAPI) -> None:
     """Answer every error of this application as a problem."""
     app.add_exception_handler(PoselineError, _poseline)
@@ -107,6 +120,8 @@ def _invalid(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     wrong = [
         {"field": ".".join(str(part) for part in one["loc"][1:]) or str(one["loc"][0]), "problem": one["msg"]}
+        if one["type"] not in _OF_THE_BODY
+        else {"field": "body", "problem": _OF_THE_BODY[one["type"]]}
         for one in error.errors()
     ]
     first = wrong[0]
@@ -117,6 +132,7 @@ def _invalid(_: Request, error: Exception) -> JSONResponse:
 def _http(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     detail = {
+        HTTPStatus.BAD_REQUEST: "the body cannot be read as JSON",
         HTTPStatus.NOT_FOUND: f"there is nothing at this address; {_DOCUMENT} lists what there is",
         HTTPStatus.METHOD_NOT_ALLOWED: f"this address does not take this method; {_DOCUMENT} lists what there is",
     }.get(HTTPStatus(error.status_code), str(error.detail))

@@ -79,7 +79,11 @@ class MissingOut(BaseModel):
 
 
 class TimelineOut(BaseModel):
-    """A run in stretches of `frames_each` frames; a stretch that is left out has no frames yet."""
+    """A run in stretches of `frames_each` frames; a stretch that is left out has no frames yet.
+
+    `to_come` are frames `[first, stop)` whose poses are still to come; `not_analysed` those whose poses never come,
+    since the run was cancelled or failed before.
+    """
 
     run_id: UUID
     state: RunState
@@ -88,6 +92,7 @@ class TimelineOut(BaseModel):
     stretches: list[StretchOut]
     missing: list[MissingOut]
     to_come: list[tuple[int, int]]
+    not_analysed: list[tuple[int, int]]
     final: bool
 
 
@@ -170,6 +175,7 @@ def get_timeline(
         stretches=[StretchOut(**vars(each)) for each in found.stretches],
         missing=[MissingOut(**vars(each)) for each in found.missing],
         to_come=list(found.to_come),
+        not_analysed=list(found.not_analysed),
         final=found.final,
     )
 

@@ -77,8 +77,8 @@ class Console:
         """Raise `UsageError` where this home is signed in at another machine: a key does not reach its servers."""
         if self.login is not None:
             raise UsageError(
-                f"this home is signed in at {self.login.origin}, where a key cannot do this: do it on that "
-                "machine, or name another home with --home"
+                f"this home is signed in at {self.login.origin}, and this command works on that machine alone: run it "
+                "there, or use the pages; for this machine's own Poseline `poseline logout`, or name another --home"
             )
 
     @cached_property

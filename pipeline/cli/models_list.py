@@ -30,6 +30,13 @@ def print_models(console: Console) -> None:
     if not console.print_json([model_facts(state, measured) for state in states]):
         for line in list_lines(states, measured, console.out.width):
             console.print(line)
+        if console.login is not None:
+            origin = console.login.origin
+            for line in textwrap.wrap(
+                f"These are this machine's; {origin} analyses with its own, which its page for uploads lists.",
+                console.out.width,
+            ):
+                console.print(line)
 
 
 def list_lines(states: Sequence[ModelState], measured: Sequence[Speed], width: int) -> list[str]:

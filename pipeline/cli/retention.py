@@ -9,7 +9,15 @@ import click
 from pipeline.cli.console import Console, common, pass_console
 from pipeline.cli.progress import Bar
 from pipeline.core.retention import MEANING, Kind, format_period, parse_period
-from pipeline.services.retention import TeamRules, WouldGo, iter_what_would_go, list_retention, set_retention
+from pipeline.errors import UsageError
+from pipeline.services.retention import (
+    TeamRules,
+    WouldGo,
+    iter_what_would_go,
+    list_retention,
+    set_retention,
+    what_would_go,
+)
 from pipeline.services.retention_sweep import run_retention
 from pipeline.services.teams import in_bytes
 
@@ -24,6 +32,9 @@ class _Period(click.ParamType[int | None]):
             return parse_period(str(value)) or 0
         except ValueError as error:
             self.fail(str(error), param, ctx)
+
+
+_KIND = click.Choice([str(kind) for kind in Kind])
 
 
 @click.group()
@@ -45,18 +56,21 @@ def retention() -> None:
 
 @retention.command("set")
 @click.argument("team")
-@click.argument("kind", type=click.Choice([str(kind) for kind in Kind]))
+@click.argument("kind", type=_KIND)
 @click.argument("period", type=_Period(), metavar="365d|keep")
 @common
 @pass_console
 def set_(console: Console, team: str, kind: str, period: int) -> None:
-    """Have a team keep something for so long: days (365d), weeks (12w), years (2y), or for ever (keep)."""
+    """Have a team keep something for so long: days (365d), weeks (12w), years (2y), or for ever (keep).
+
+    What is older goes after an hour, so that a mistake can be taken back; `poseline retention run` does not wait.
+    """
     rules = set_retention(console.system, team, Kind(kind), period or None)
     if console.print_json(rules.to_dict()):
         return
     console.print(f"{team} keeps {kind} {_spoken(period or None)}: {MEANING[Kind(kind)]}")
     if period:
-        console.print(f"`poseline retention dry-run {team}` says what goes")
+        console.print(f"what is older goes after an hour; `poseline retention dry-run {team}` says what that is")
 
 
 @retention.command()
@@ -76,11 +90,21 @@ def show(console: Console, team: str | None) -> None:
 
 @retention.command("dry-run")
 @click.argument("team", required=False)
+@click.argument("kind", type=_KIND, required=False)
+@click.argument("period", type=_Period(), metavar="[365d]", required=False)
 @common
 @pass_console
-def dry_run(console: Console, team: str | None) -> None:
-    """Show what would be removed now, and remove nothing."""
-    found = list(iter_what_would_go(console.system, team))
+def dry_run(console: Console, team: str | None, kind: str | None, period: int | None) -> None:
+    """Show what would be removed now, and remove nothing.
+
+    With KIND and a period: what that rule would remove if it were set.
+    """
+    if team is None or kind is None:
+        found = list(iter_what_would_go(console.system, team))
+    elif not period:
+        raise UsageError(f"say for how long, as in `poseline retention dry-run {team} {kind} 365d`")
+    else:
+        found = [what_would_go(console.system, team, Kind(kind), period)]
     if console.print_json([each.to_dict() for each in found]):
         return
     if not found:

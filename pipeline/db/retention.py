@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, case, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from pipeline.core.retention import Kind
@@ -24,16 +24,21 @@ class Rule:
     days: int
 
 
-def set_rule(connection: Connection, team_id: UUID, kind: Kind, days: int | None) -> None:
-    """Have a team keep something for so many days; None for ever."""
+def set_rule(connection: Connection, team_id: UUID, kind: Kind, days: int | None, begins_in_s: float) -> None:
+    """Have a team keep something for so many days; None for ever.
+
+    Args:
+        begins_in_s: what goes because it is kept for a shorter time now goes after that.
+    """
     if days is None:
         connection.execute(delete(retention).where(retention.c.team_id == team_id, retention.c.kind == str(kind)))
         return
-    values = {"days": days, "next_at": func.clock_timestamp()}
+    begins = after(begins_in_s)
+    next_at = case((retention.c.days > days, begins), else_=retention.c.next_at)
     connection.execute(
         insert(retention)
-        .values(team_id=team_id, kind=str(kind), **values)
-        .on_conflict_do_update(index_elements=["team_id", "kind"], set_=values)
+        .values(team_id=team_id, kind=str(kind), days=days, next_at=begins)
+        .on_conflict_do_update(index_elements=["team_id", "kind"], set_={"days": days, "next_at": next_at})
     )
 
 

@@ -110,15 +110,22 @@ class Http:
             raise ServiceUnavailable(f"{self.origin} does not answer ({_reason(error)}); {_fix(error)}") from error
 
 
+_SPEAKS_NO_TLS = "WRONG_VERSION_NUMBER"
+
+
 def _reason(error: urllib3.exceptions.HTTPError) -> str:
     cause = error.reason if isinstance(error, urllib3.exceptions.MaxRetryError) and error.reason else error
     text = str(cause)
+    if _SPEAKS_NO_TLS in text:
+        return "it speaks no TLS"
     return text.rpartition("): ")[2].rpartition(": ")[2] or type(cause).__name__
 
 
 def _fix(error: urllib3.exceptions.HTTPError) -> str:
     if "certificate" in str(error).lower():
         return "its certificate is not one that this machine trusts; name the authority's file in SSL_CERT_FILE"
+    if _SPEAKS_NO_TLS in str(error):
+        return "a Poseline on this machine is at http://localhost:PORT, every other one needs TLS"
     return "check the address and the network"
 
 

@@ -6,17 +6,19 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from pipeline.core.object_keys import export_key
 from pipeline.core.retention import Kind, format_period
 from pipeline.db.engine import transaction
 from pipeline.db.outlived import bytes_of_frame, count_outlived, select_outlived
 from pipeline.db.retention import Rule, select_rules, set_rule
-from pipeline.db.teams import ensure_team, select_teams
+from pipeline.db.teams import ensure_team, find_team_id, select_teams
 from pipeline.services.system import System
 from pipeline.services.teams import require_team
 from pipeline.storage.store_errors import ObjectMissing
 
+GRACE_S = 3600.0
 _EXAMPLES = 5
 #: So many exports are asked for their size; the rest is taken to be like them.
 _SIZES_ASKED = 200
@@ -66,15 +68,20 @@ class WouldGo:
         }
 
 
-def set_retention(system: System, team: str, kind: Kind, days: int | None) -> TeamRules:
-    """Have a team keep something for so many days, or for ever (None). What is older goes from the next tick on.
+def set_retention(
+    system: System, team: str, kind: Kind, days: int | None, *, begins_in_s: float = GRACE_S
+) -> TeamRules:
+    """Have a team keep something for so many days, or for ever (None).
+
+    Args:
+        begins_in_s: what is older goes after that, so that a mistake can be taken back.
 
     Raises:
         UnknownTeam: there is no such team.
     """
     require_team(system, team)
     with transaction(system.engine) as connection:
-        set_rule(connection, ensure_team(connection, team), kind, days)
+        set_rule(connection, ensure_team(connection, team), kind, days, begins_in_s)
     return list_retention(system, team)[0]
 
 
@@ -92,6 +99,18 @@ def list_retention(system: System, team: str | None = None) -> list[TeamRules]:
     return [TeamRules(name, {kind: rules.get((name, kind)) for kind in Kind}) for name in names]
 
 
+def what_would_go(system: System, team: str, kind: Kind, days: int) -> WouldGo:
+    """What a rule that is not set would remove now.
+
+    Raises:
+        UnknownTeam: there is no such team.
+    """
+    require_team(system, team)
+    with transaction(system.engine) as connection:
+        team_id = find_team_id(connection, team) or UUID(int=0)  # the default team, before it has anything
+    return _would_go(system, Rule(team_id, team, kind, days))
+
+
 def iter_what_would_go(system: System, team: str | None = None) -> Iterator[WouldGo]:
     """What the rules of every team, or of one, would remove now. Nothing is removed.
 
@@ -103,16 +122,19 @@ def iter_what_would_go(system: System, team: str | None = None) -> Iterator[Woul
     with transaction(system.engine) as connection:
         rules = select_rules(connection, team)
     for rule in rules:
-        with transaction(system.engine) as connection:
-            found = count_outlived(connection, rule, _EXAMPLES)
-            of_frame = bytes_of_frame(connection) if found.frames else None
-        size_bytes, estimated = found.size_bytes, False
-        if rule.kind is Kind.EXPORTS and found.number:
-            size_bytes, estimated = _size_of_exports(system, rule, found.number)
-        elif found.frames and of_frame is not None:
-            size_bytes, estimated = int(found.frames * of_frame), True
-        examples = tuple(found.examples)
-        yield WouldGo(rule, found.number, size_bytes, estimated, found.frames, found.oldest, examples)
+        yield _would_go(system, rule)
+
+
+def _would_go(system: System, rule: Rule) -> WouldGo:
+    with transaction(system.engine) as connection:
+        found = count_outlived(connection, rule, _EXAMPLES)
+        of_frame = bytes_of_frame(connection) if found.frames else None
+    size_bytes, estimated = found.size_bytes, False
+    if rule.kind is Kind.EXPORTS and found.number:
+        size_bytes, estimated = _size_of_exports(system, rule, found.number)
+    elif found.frames and of_frame is not None:
+        size_bytes, estimated = int(found.frames * of_frame), True
+    return WouldGo(rule, found.number, size_bytes, estimated, found.frames, found.oldest, tuple(found.examples))
 
 
 def _size_of_exports(system: System, rule: Rule, number: int) -> tuple[int, bool]:

@@ -19,6 +19,7 @@ from pipeline.db.engine import transaction
 from pipeline.errors import VideoRejected
 from pipeline.inference.engines.placement import Placement
 from pipeline.inference.weights.checksums import sha256_of, write_checksums
+from pipeline.services.cancel import cancel_run
 from pipeline.services.detect import detect_chunk
 from pipeline.services.ingest import ingest_video
 from pipeline.services.model_cache import ModelCache
@@ -27,6 +28,7 @@ from tests.conftest import fresh_settings
 from tests.conftest import opened as opened_system
 from tests.support.analysis import MODEL, analyse, put_oracle
 from tests.support.browser import DESK, PHONE, cut_off
+from tests.support.erased import erase
 from tests.support.harness import run_of, sql, wait_until
 from tests.support.kept import requested_run
 from tests.support.oracle_maker import make_oracle
@@ -382,8 +384,22 @@ def _tag(page: Page) -> None:
         expect(page.get_by_role("link", name=key)).to_have_count(0)
 
 
+def test_a_video_that_is_erased_while_somebody_looks_is_said_to_be_gone(watch: Open, tmp_path: Path) -> None:
+    with watch() as viewer:
+        system = watch.args[1]  # type: ignore[attr-defined]
+        clip = make_video(tmp_path / "soon gone.mp4", 60, numbers=range(600, 660))
+        video_id = run_of(system, analyse(system, clip, chunks=[0], put=False)).video_id
+        viewer.page.goto(f"{viewer.url.rpartition('/')[0]}/{video_id}")
+        expect(viewer.page.locator(".timeline-says")).to_contain_text("Being analysed, 40 %")
+        erase(system, clip.name)
+        expect(viewer.page.get_by_role("alert")).to_have_text(
+            "There is no video here: it was removed, or you may not see it."
+        )
+        assert viewer.page.locator(".stage").count() == 0
+
+
 def test_poses_are_there_while_the_run_goes_on_and_come_by_themselves(watch: Open) -> None:
-    """The last test of this file: it analyses more."""
+    """The last test of this file: it analyses more, and cancels the rest."""
     with watch(fragment="#frame=10") as viewer:
         joints_only(viewer)
         note = viewer.page.locator(".stage-note")
@@ -393,3 +409,10 @@ def test_poses_are_there_while_the_run_goes_on_and_come_by_themselves(watch: Ope
         watch.analyse_more()  # type: ignore[attr-defined]
         assert viewer.settled(10) == {"picture": 10, "poses": 10}
         expect(viewer.page.locator(".timeline-says")).to_contain_text("Being analysed, 50 %")
+        system, (*_, run_id) = watch.args[1], watch.args[3]  # type: ignore[attr-defined]
+        cancel_run(system, run_id, team="team")
+        expect(viewer.page.locator(".timeline-says")).to_have_text(
+            "1 person at most · 60 of 120 frames analysed: this analysis was cancelled"
+        )
+        viewer.page.keyboard.press("End")
+        expect(note).to_have_text("No poses: not analysed: the run was cancelled")

@@ -19,7 +19,7 @@ from pipeline.services.accounts.audit import note_in_teams
 from pipeline.services.accounts.cut_off import disconnect_all
 from pipeline.services.accounts.names import check_email, check_name
 from pipeline.services.accounts.passwords import hash_password
-from pipeline.services.accounts.sign_in import check_sign_in
+from pipeline.services.accounts.sign_in import check_own_password
 from pipeline.services.oidc.config import config_of, provider_name
 from pipeline.services.oidc.own_provider import connected_with
 from pipeline.services.system import System
@@ -83,7 +83,7 @@ def _check_owner(system: System, account: AccountRow, shown: Shown) -> None:
     """Raises: NotSignedIn, TooManyAttempts, NotConfirmed."""
     needed = needs(system, account)
     if needed == "password":
-        check_sign_in(system, account.email, shown.password, address=shown.address)
+        check_own_password(system, account, shown.password, address=shown.address)
     if needed == "provider" and not has_confirmed(system, account, shown.confirmation):
         raise NotConfirmed(f"sign in with {provider_name(system.settings)} once more to change this")
 

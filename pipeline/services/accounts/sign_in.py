@@ -48,6 +48,20 @@ def check_sign_in(system: System, email: str, password: str, *, address: str) ->
     return _checked(system, email, password, address=address)[0]
 
 
+def check_own_password(system: System, account: AccountRow, password: str, *, address: str) -> None:
+    """Check the password of somebody who is signed in, and count it where it is wrong.
+
+    Raises:
+        NotSignedIn, TooManyAttempts, ServiceUnavailable: as `sign_in`.
+    """
+    try:
+        check_sign_in(system, account.email, password, address=address)
+    except NotSignedIn as error:
+        raise NotSignedIn(
+            "this is not your password; who runs this Poseline can make you a link to a new one"
+        ) from error
+
+
 def _checked(system: System, email: str, password: str, *, address: str) -> tuple[AccountRow, str]:
     """As `check_sign_in`; with the hash of the password."""
     email = email.strip().lower()

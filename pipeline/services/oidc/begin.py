@@ -9,7 +9,7 @@ from pipeline.errors import NotSignedIn, UsageError
 from pipeline.services.accounts.attempts import Attempt
 from pipeline.services.accounts.callers import Caller
 from pipeline.services.accounts.own_account import needs
-from pipeline.services.accounts.sign_in import check_sign_in
+from pipeline.services.accounts.sign_in import check_own_password
 from pipeline.services.accounts.use_link import look_at_link
 from pipeline.services.oidc.provider import Provider
 from pipeline.services.system import System
@@ -58,7 +58,7 @@ def begin_connecting(
     if needed == "provider":
         raise UsageError(f"your account is connected with {provider.config.name} already")
     if needed == "password":
-        check_sign_in(system, caller.account.email, password, address=address)
+        check_own_password(system, caller.account, password, address=address)
     return _begin(system, provider, browser, Pending(new_token(), new_token(), None, caller.account.id))
 
 

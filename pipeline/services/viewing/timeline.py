@@ -23,7 +23,6 @@ _STRETCHES = 600
 _MISSING_SPANS = 200
 #: Runs, of about 100 kB each.
 _KEPT = 100
-_OPEN = {ChunkState.READY, ChunkState.QUEUED, ChunkState.RUNNING}
 
 
 @dataclass(frozen=True)
@@ -35,6 +34,7 @@ class Timeline:
         stretches: those that have frames.
         missing: the first spans of frames that could not be analysed.
         to_come: spans of frames `[first, stop)` whose poses are still to come.
+        not_analysed: spans of frames whose poses never come, since the run was cancelled or failed before.
         final: whether nothing of it will change.
     """
 
@@ -45,6 +45,7 @@ class Timeline:
     stretches: Sequence[Stretch]
     missing: Sequence[MissingSpan]
     to_come: Sequence[tuple[int, int]]
+    not_analysed: Sequence[tuple[int, int]]
     final: bool
 
 
@@ -90,10 +91,11 @@ def run_timeline(
         run = run_of_video(connection, video_id, run_id, team=team)
         frames = run.frames or 0
         each = max(1, -(-frames // _STRETCHES))
-        chunks = [] if is_final(run.state) else select_chunk_spans(connection, run_id)
-        to_come = [(span.first, span.stop) for span in chunks if span.state in _OPEN]
-        if not chunks and not is_final(run.state) and frames:
-            to_come = [(0, frames)]
+        chunks = [] if run.state is RunState.DONE else select_chunk_spans(connection, run_id)
+        lacking = [(span.first, span.stop) for span in chunks if span.state != ChunkState.DONE]
+        if not chunks and run.state is not RunState.DONE and frames:
+            lacking = [(0, frames)]
+        ended = is_final(run.state)
         counted = (cache or TimelineCache()).get(connection, run, each)
     return Timeline(
         run.id,
@@ -102,8 +104,9 @@ def run_timeline(
         each,
         counted.stretches,
         counted.missing,
-        _joined(to_come),
-        is_final(run.state),
+        [] if ended else _joined(lacking),
+        _joined(lacking) if ended else [],
+        ended,
     )
 
 

@@ -107,6 +107,11 @@ export function passes(error: unknown): boolean {
   return error instanceof Problem && (error.type === UNREACHABLE || NOT_READY.includes(error.status));
 }
 
+/** Whether what was asked for is not there, or not for whoever asks. */
+export function isGone(error: unknown): boolean {
+  return error instanceof Problem && error.status === 404;
+}
+
 /** What to show for anything that was thrown. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

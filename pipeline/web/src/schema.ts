@@ -616,7 +616,7 @@ export interface TaggedOut {
   readonly tags: Readonly<Record<string, string>>;
 }
 
-/** A run in stretches of `frames_each` frames; a stretch that is left out has no frames yet. */
+/** A run in stretches of `frames_each` frames; a stretch that is left out has no frames yet. `to_come` are frames `[first, stop)` whose poses are still to come; `not_analysed` those whose poses never come, since the run was cancelled or failed before. */
 export interface TimelineOut {
   readonly run_id: string;
   readonly state: RunState;
@@ -625,6 +625,7 @@ export interface TimelineOut {
   readonly stretches: readonly StretchOut[];
   readonly missing: readonly MissingOut[];
   readonly to_come: readonly (readonly [number, number])[];
+  readonly not_analysed: readonly (readonly [number, number])[];
   readonly final: boolean;
 }
 

@@ -46,7 +46,7 @@ def without_what_differs(text: str) -> list[str]:
 
 
 def test_every_example_prints_what_the_page_says(club: System, capsys: pytest.CaptureFixture[str]) -> None:
-    assert len(EXAMPLES) == 10
+    assert len(EXAMPLES) == 11
     for command, shown in EXAMPLES:
         capsys.readouterr()
         assert main(shlex.split(command)[1:]) == 0
@@ -64,6 +64,8 @@ def test_every_command_as_json(club: System, capsys: pytest.CaptureFixture[str])
     assert (rules["team"], rules["originals"], rules["runs"]) == ("club", "365d", "keep")
     assert printed(capsys, "retention", "show") == printed(capsys, "retention", "show", "club") == [rules]
     [would_go] = printed(capsys, "retention", "dry-run")
+    assert printed(capsys, "retention", "dry-run", "club", "originals", "1y") == [would_go]
+    assert printed(capsys, "retention", "dry-run", "club", "originals", "2y")[0]["number"] == 0
     assert (would_go["number"], would_go["bytes"], would_go["examples"]) == (1, 32, ["semi.mp4"])
     assert printed(capsys, "retention", "run") == [{"team": "club", "kind": "originals", "removed": 1}]
     assert sql(club, "UPDATE video SET original_removed_at = now() WHERE name = 'final.mp4'") == []
@@ -115,6 +117,9 @@ REFUSED = {
     ("retention", "set", "club", "originals", "soon"): "is no period; write 365d, 12w, 2y, or keep",
     ("retention", "set", "club", "originals", "0d"): "is no period",
     ("retention", "set", "nobody", "originals", "1d"): "there is no team 'nobody'",
+    ("retention", "dry-run", "club", "originals"): "say for how long, as in",
+    ("retention", "dry-run", "club", "originals", "keep"): "say for how long, as in",
+    ("retention", "dry-run", "nobody", "runs", "1d"): "there is no team 'nobody'",
     ("retention", "show", "nobody"): "there is no team 'nobody'",
     ("erase",): "name what to erase",
     ("erase", "--tag", "person=anna"): "name what to erase",

@@ -233,7 +233,7 @@ def test_a_tick_removes_a_little_and_the_next_ones_the_rest(system: System) -> N
         id=first,
     )
     age(system, "run", "not_current_since", first, 31)
-    set_retention(system, "team", Kind.RUNS, 30)
+    set_retention(system, "team", Kind.RUNS, 30, begins_in_s=0)
     tick(system)
     assert sql(system, "SELECT 1 FROM run WHERE id = :id", id=first) == []
     assert sql(system, "SELECT count(*) FROM pose WHERE run_id = :id", id=first) == [(0,)], "nobody sees half of a run"
@@ -316,3 +316,24 @@ def test_rules_are_set_shown_and_taken_back(system: System) -> None:
     ):
         with pytest.raises(UnknownTeam, match="did you mean 'team'"):
             needs_team()
+
+
+def test_a_stricter_rule_begins_later_so_that_a_mistake_can_be_taken_back(system: System) -> None:
+    old = stored_video(system)
+    age(system, "video", "original_at", old, 400)
+
+    def is_due() -> bool:
+        [(due,)] = sql(system, "SELECT next_at <= clock_timestamp() FROM retention")
+        return bool(due)
+
+    set_retention(system, "team", Kind.ORIGINALS, 3)
+    tick(system)
+    assert not is_due()
+    assert keys(system, old) != []
+    sql(system, "UPDATE retention SET next_at = now()")
+    set_retention(system, "team", Kind.ORIGINALS, 30)
+    assert is_due(), "what keeps for longer needs no time to think"
+    set_retention(system, "team", Kind.ORIGINALS, 3)
+    assert not is_due()
+    sql(system, "UPDATE retention SET next_at = now()")
+    wait_until(lambda: tick(system) or keys(system, old) == [], 20, "the original to go")

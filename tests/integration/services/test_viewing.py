@@ -57,7 +57,7 @@ def test_a_run_is_sent_as_it_is_stored(system: System, tmp_path: Path) -> None:
     assert sum(len(row.poses) for row in rows) == 60
     strip = run_timeline(system, video_of(system, run_id), run_id, team="team")
     assert strip.final
-    assert strip.to_come == []
+    assert (strip.to_come, strip.not_analysed) == ([], [])
     assert [each.most_people for each in strip.stretches] == [len(row.poses) for row in rows]
 
 
@@ -115,6 +115,9 @@ def test_a_cancelled_run_says_of_the_rest_that_it_was_not_analysed(system: Syste
     assert final
     assert read.header["reasons"] == ["not analysed: the run was cancelled"]
     assert read.states[-1] == MISSING
+    strip = run_timeline(system, video_of(system, run_id), run_id, team="team")
+    analysed = sum(each.frames for each in strip.stretches)
+    assert (strip.not_analysed, strip.to_come) == ([(analysed, 120)], [])
 
 
 @pytest.mark.parametrize("team", ["other", "team"])

@@ -39,7 +39,7 @@ export default function VideoPage({ params, team }: PageProps) {
           </p>
         )}
         {team && run && found.state === "ready" ? (
-          <Viewer key={run.id} team={team} videoUrl={videoUrl} video={found} run={run} />
+          <Viewer key={run.id} team={team} videoUrl={videoUrl} video={found} run={run} onTrouble={reload} />
         ) : (
           !refused && <p role="status">{whatIsMissing(found)}</p>
         )}

@@ -30,7 +30,9 @@ export function Runs({ runs, chosen, onChoose }: RunsProps) {
       ) : (
         <span>{names.get(run.id)}</span>
       )}
-      {run.reason && !isOpen(run) && run.state !== "done" && <p class="reason">{run.reason}</p>}
+      {run.reason && run.reason !== run.state && !isOpen(run) && run.state !== "done" && (
+        <p class="reason">{run.reason}</p>
+      )}
     </div>
   );
 }

@@ -6,12 +6,16 @@ import type { Player } from "../../player/player.ts";
 import type { PlayerState } from "../../player/player_state.ts";
 import { isOpen, type RunOfVideo, useAnswer } from "./video_runs.ts";
 
+/** Frames from the first up to, but not with, the second. */
+type Span = readonly [number, number];
+
 interface RunTimeline {
   readonly frames: number;
   readonly frames_each: number;
   readonly stretches: readonly { number: number; frames: number; most_people: number; missing: number }[];
   readonly missing: readonly { first: number; stop: number; reason: string }[];
-  readonly to_come: readonly (readonly [number, number])[];
+  readonly to_come: readonly Span[];
+  readonly not_analysed: readonly Span[];
   readonly final: boolean;
 }
 
@@ -73,16 +77,26 @@ function CutRange({ cut, frames }: { readonly cut: Cut; readonly frames: number 
   return <rect class="clip-range" x={share(first)} width={share(last - first + 1)} y="0" height="100%" />;
 }
 
-function inWords({ frames, missing, to_come, stretches }: RunTimeline, run: RunOfVideo): string {
-  const coming = to_come.reduce((sum, [first, stop]) => sum + stop - first, 0);
+function inWords({ frames, missing, to_come, not_analysed, stretches }: RunTimeline, run: RunOfVideo): string {
+  const coming = framesOf(to_come);
+  const never = framesOf(not_analysed);
   const lost = stretches.reduce((sum, stretch) => sum + stretch.missing, 0);
   const most = stretches.reduce((highest, stretch) => Math.max(highest, stretch.most_people), 0);
   const goesOn = coming > 0 && isOpen(run);
-  const said = [most > 0 ? `${most === 1 ? "1 person" : `${most} people`} at most` : nobody(goesOn)];
+  const said: string[] = [];
+  if (most > 0) {
+    said.push(`${most === 1 ? "1 person" : `${most} people`} at most`);
+  } else if (never < frames) {
+    said.push(goesOn ? "Nobody found so far" : never > 0 ? "Nobody was found" : "Nobody was found in this video");
+  }
   if (goesOn) {
     const percent = (count: number) => Math.floor((100 * count) / frames);
     const [done, here] = [percent(run.frames_done), percent(frames - coming)];
     said.push(`Being analysed, ${Math.max(done, here)} %${done > here ? `; poses of ${here} % are here` : ""}`);
+  }
+  if (never > 0) {
+    const ended = run.state === "cancelled" ? "was cancelled" : "failed";
+    said.push(`${frames - never} of ${frames} frames analysed: this analysis ${ended}`);
   }
   if (run.live) {
     said.push(`Live: ${run.live}`);
@@ -92,8 +106,8 @@ function inWords({ frames, missing, to_come, stretches }: RunTimeline, run: RunO
   return said.join(" · ");
 }
 
-function nobody(goesOn: boolean): string {
-  return goesOn ? "Nobody found so far" : "Nobody was found in this video";
+function framesOf(spans: readonly Span[]): number {
+  return spans.reduce((sum, [first, stop]) => sum + stop - first, 0);
 }
 
 function draw(canvas: HTMLCanvasElement, timeline: RunTimeline, frames: number): void {
@@ -119,10 +133,15 @@ function draw(canvas: HTMLCanvasElement, timeline: RunTimeline, frames: number):
       context.fillRect(x(first), 0, Math.max(2, width), canvas.height);
     }
   }
-  context.strokeStyle = colour("--strip-to-come");
   context.lineWidth = ratio;
-  for (const [first, stop] of timeline.to_come) {
-    hatch(context, x(first), x(stop), 6 * ratio);
+  for (const [name, spans] of [
+    ["--strip-to-come", timeline.to_come],
+    ["--strip-missing", timeline.not_analysed],
+  ] as const) {
+    context.strokeStyle = colour(name);
+    for (const [first, stop] of spans) {
+      hatch(context, x(first), x(stop), 6 * ratio);
+    }
   }
 }
 

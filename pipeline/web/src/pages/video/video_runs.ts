@@ -1,7 +1,7 @@
 /** The video with its runs, asked for again while one of them goes on. */
 
 import { useEffect, useState } from "preact/hooks";
-import { API, get, messageOf } from "../../api.ts";
+import { API, get, isGone, messageOf } from "../../api.ts";
 
 export interface RunOfVideo {
   readonly id: string;
@@ -59,7 +59,9 @@ export function useAnswer<Answer>(
           again();
         }
       } catch (error) {
-        if (!stopped.signal.aborted) {
+        if (isGone(error)) {
+          setState({ url, error: "There is no video here: it was removed, or you may not see it." });
+        } else if (!stopped.signal.aborted) {
           setState((last) => ({ ...last, url, error: messageOf(error) }));
           again();
         }

@@ -1,6 +1,6 @@
 /** The player with its controls, the timeline, the people in view, and another video beside it. */
 
-import { useRef, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import type { Player } from "../../player/player.ts";
 import type { Team } from "../../session.ts";
 import { frameOfAddress, keepFrameInAddress } from "./address.ts";
@@ -19,13 +19,22 @@ interface ViewerProps {
   readonly videoUrl: string;
   readonly video: VideoRuns;
   readonly run: RunOfVideo;
+  /** What is shown cannot be fetched any more. */
+  readonly onTrouble: () => void;
 }
 
-export function Viewer({ team, videoUrl, video, run }: ViewerProps) {
+export function Viewer({ team, videoUrl, video, run, onTrouble }: ViewerProps) {
   const runUrl = `${videoUrl}/runs/${run.id}`;
   const [other, setOther] = useState<Other>();
   const shown = useShown(videoUrl, runUrl, begin);
   const { player, state } = shown;
+  const trouble = state?.error;
+  // biome-ignore lint/correctness/useExhaustiveDependencies: another function of the same effect comes with each drawing.
+  useEffect(() => {
+    if (trouble) {
+      onTrouble();
+    }
+  }, [trouble]);
   const main = useRef<HTMLDivElement>(null);
   useFit(main);
   return (
