@@ -66,8 +66,8 @@ def check_key(key: str) -> None:
     if len(key) > MAX_KEY_CHARACTERS or not _KEY.fullmatch(key):
         shown = "".join(c if c.isprintable() else "?" for c in key[:MAX_KEY_CHARACTERS])
         raise ValueError(
-            f"{shown!r} is no key of a tag: use 1 to {MAX_KEY_CHARACTERS} letters, digits or . _ -, a letter or digit "
-            "first"
+            f"{shown!r} is no key of a tag: use 1 to {MAX_KEY_CHARACTERS} letters, digits or . _ -, "
+            "a letter, digit or _ first"
         )
 
 

@@ -46,6 +46,8 @@ def make_backup(settings: Settings, folder: Path, progress: Progress) -> Manifes
     """
     _prepare(folder)
     with _alone_in(folder):
+        for left in folder.rglob(".*.part"):  # of one that was killed
+            left.unlink()
         return _make(settings, folder, progress)
 
 

@@ -66,7 +66,8 @@ def read_backup(folder: Path) -> Manifest:
         manifest = Manifest.from_dict(json.loads((folder / MANIFEST).read_text()))
     except FileNotFoundError:
         if (folder / UNFINISHED).exists():
-            raise UsageError(f"{folder} holds a backup that broke off; repeat `poseline backup`") from None
+            again = "where it was made, make it again into this folder"
+            raise UsageError(f"{folder} holds a backup that broke off; {again}") from None
         raise UsageError(f"{folder} holds no backup: there is no {MANIFEST}") from None
     except OSError as error:
         raise UsageError(f"{folder / MANIFEST} cannot be read: {error.strerror}") from error

@@ -2,8 +2,8 @@
 export function InsecureNotice() {
   return window.isSecureContext ? null : (
     <p role="alert">
-      This page came over plain HTTP. Browsers then allow no camera and no exact playback, and check uploads slowly;
-      open it over HTTPS.
+      This page came over plain HTTP. Browsers then allow no camera, check uploads slowly, and some play no video
+      exactly; open it over HTTPS.
     </p>
   );
 }

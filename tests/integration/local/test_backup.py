@@ -151,12 +151,14 @@ def test_a_backup_that_broke_off_is_none_and_goes_on(
         with pytest.raises(ServiceUnavailable):
             make_backup(system.settings, folder, SILENT)
     assert not (folder / MANIFEST).exists()
-    with pytest.raises(UsageError, match="broke off; repeat"):
+    with pytest.raises(UsageError, match="broke off; where it was made"):
         restore_backup(home, folder, SILENT)
     copied = {path: path.stat().st_mtime_ns for path in (folder / "objects").glob("*/*")}
     assert len(copied) == 2
+    (folder / ".objects.jsonl.0a1b2c3d.part").touch()  # as one that is killed leaves behind
     made = make_backup(system.settings, folder, SILENT)
     assert made.objects == 5
+    assert list(folder.rglob(".*")) == []
     assert {path: path.stat().st_mtime_ns for path in copied} == copied, "what was copied is not copied again"
     with pytest.raises(UsageError, match="holds a backup already"):
         make_backup(system.settings, folder, SILENT)

@@ -1,26 +1,27 @@
-import { useEffect } from "preact/hooks";
 import { post } from "../api.ts";
 import { Frame } from "../frame.tsx";
 import type { PageProps } from "../pages.ts";
 import { Failure, useLoaded } from "../parts.tsx";
-import { navigate } from "../router.ts";
 import type { Shared } from "../schema.ts";
-import { loadMe } from "../session.ts";
+import { loadMe, me, teamOf } from "../session.ts";
+import VideoPage from "./video.tsx";
 
-/** Opens a link to one video, and goes on to its page. */
+const ENDED = new Error("This link has ended. Ask whoever sent it for another.");
+
+/** Opens a link to one video, and shows it at the link's own address: what is copied or loaded again works elsewhere. */
 export default function SharePage({ params }: PageProps) {
   const token = params.token ?? "";
-  const { value, error } = useLoaded(token, (signal) =>
-    post<Shared>(`/shares/${encodeURIComponent(token)}`, undefined, { signal }),
-  );
-  useEffect(() => {
-    if (value) {
-      void loadMe().then(() => navigate(`/t/${value.team_id}/videos/${value.video_id}`, { replace: true }));
-    }
-  }, [value]);
-  return (
+  const { value, error } = useLoaded(token, async (signal) => {
+    const shared = await post<Shared>(`/shares/${encodeURIComponent(token)}`, undefined, { signal });
+    await loadMe();
+    return shared;
+  });
+  const team = value && me.value && teamOf(me.value, value.team_id);
+  return value && team ? (
+    <VideoPage params={{ video: value.video_id }} team={team} />
+  ) : (
     <Frame title="Shared video">
-      <Failure error={error} />
+      <Failure error={value ? ENDED : error} />
     </Frame>
   );
 }

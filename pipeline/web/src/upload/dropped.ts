@@ -7,6 +7,13 @@ export function seemsVideo(file: Pick<File, "name" | "type">): boolean {
   return !file.name.startsWith("._") && (file.type.startsWith("video/") || VIDEO_NAME.test(file.name));
 }
 
+const paths = new WeakMap<File, string>();
+
+/** A file's name, with the folders in which it was picked or dropped. */
+export function pathOf(file: File): string {
+  return paths.get(file) ?? (file.webkitRelativePath || file.name);
+}
+
 /** Every file in what was dropped. It must be asked within the event; a browser forgets it afterwards. */
 export function droppedFiles(dropped: DataTransfer): Promise<File[]> {
   const entries = Array.from(dropped.items, (item) => (item.kind === "file" ? item.webkitGetAsEntry() : null));
@@ -18,7 +25,9 @@ export function droppedFiles(dropped: DataTransfer): Promise<File[]> {
 
 async function filesIn(entry: FileSystemEntry): Promise<File[]> {
   if (entry.isFile) {
-    return [await new Promise<File>((resolve, reject) => (entry as FileSystemFileEntry).file(resolve, reject))];
+    const file = await new Promise<File>((resolve, reject) => (entry as FileSystemFileEntry).file(resolve, reject));
+    paths.set(file, entry.fullPath.replace(/^\//, ""));
+    return [file];
   }
   const reader = (entry as FileSystemDirectoryEntry).createReader();
   const found: File[] = [];

@@ -5,6 +5,7 @@
 
 import { messageOf, Problem } from "../api.ts";
 import type { CompletedOut, KnownVideo, UploadWithParts } from "../schema.ts";
+import { pathOf } from "./dropped.ts";
 import type { Choice, Shared, State } from "./kinds.ts";
 import { sha256Hex } from "./sha256.ts";
 import { passes, reasonOf } from "./troubles.ts";
@@ -46,8 +47,9 @@ export class FileUpload {
     this.shared = shared;
   }
 
+  /** With the folders in which it was picked. */
   get name(): string {
-    return this.file.name;
+    return pathOf(this.file);
   }
 
   get sentBytes(): number {
@@ -131,7 +133,8 @@ export class FileUpload {
   private async afterError(error: unknown, signal: AbortSignal): Promise<boolean> {
     this.underWay.clear();
     const problem = error instanceof Problem ? error : undefined;
-    if (problem?.type === "urn:poseline:part-damaged") {
+    const damaged = problem?.type === "urn:poseline:part-damaged";
+    if (damaged) {
       this.damaged++;
       this.hashes.clear(); // the file may have been written to
     }
@@ -139,7 +142,7 @@ export class FileUpload {
     if (gone) {
       this.forget();
     }
-    if (!gone && !passes(error) && !(this.damaged > 0 && this.damaged < MOST_DAMAGED)) {
+    if (!gone && !passes(error) && !(damaged && this.damaged < MOST_DAMAGED)) {
       this.problem = reasonOf(error);
       this.set("failed");
       return false;

@@ -21,7 +21,7 @@ export function partBytesFor(size: number, usual: number): number {
 
 export class UploadQueue {
   readonly requests: UploadRequests;
-  readonly speed = new Speed();
+  private readonly speed = new Speed();
   /** What becomes of what was sent. */
   readonly outcomes: Outcomes;
   /** Called whenever something has changed. */
@@ -61,6 +61,11 @@ export class UploadQueue {
 
   outcomeOf({ completed }: FileUpload): Outcome | undefined {
     return completed && this.outcomes.of(completed.video_id);
+  }
+
+  /** Bytes a second; undefined where that is not known, or nothing is being sent. */
+  get bytesPerS(): number | undefined {
+    return this.all.some(({ state }) => state === "sending") ? this.speed.bytesPerS : undefined;
   }
 
   /** Bytes that are still to be sent, of the files that are under way. */
@@ -121,7 +126,7 @@ export class UploadQueue {
   }
 
   private inSeconds(bytes: number): number | undefined {
-    const speed = this.speed.bytesPerS;
+    const speed = this.bytesPerS;
     return speed && bytes > 0 ? bytes / speed : undefined;
   }
 }

@@ -11,7 +11,7 @@ export function SentList({ queue, team }: { queue: UploadQueue; team: Team }) {
   const files = queue.files;
   const done = files.filter((each) => each.state === "done").length;
   const left = queue.allSecondsLeft;
-  const speed = queue.speed.bytesPerS;
+  const speed = queue.bytesPerS;
   useEffect(() => queue.outcomes.follow(queue.sentVideos));
   useEffect(() => () => queue.outcomes.stop(), [queue]);
   return (

@@ -110,6 +110,9 @@ export function ChooseBeside({ team, video, run, onChoose }: ChooseProps) {
   const videos = (value?.items ?? []).flatMap(({ video_id, name, current_run_id }) =>
     current_run_id === null || current_run_id === run.id ? [] : [{ name, video: video_id, run: current_run_id }],
   );
+  if (!member && runs.length === 0) {
+    return null; // a link shows this video alone
+  }
   const choices = [...runs, ...videos.filter(({ run }) => !runs.some((each) => each.run === run))];
   return (
     <details class="choose-beside" onToggle={(event) => setOpen(event.currentTarget.open)}>

@@ -36,6 +36,10 @@ export function Viewer({ team, videoUrl, video, run, onTrouble }: ViewerProps) {
     }
   }, [trouble]);
   const main = useRef<HTMLDivElement>(null);
+  const compare = (chosen: Other | undefined) => {
+    setOther(chosen);
+    main.current?.scrollIntoView({ block: "start" });
+  };
   useFit(main);
   return (
     <div class="viewer">
@@ -48,7 +52,7 @@ export function Viewer({ team, videoUrl, video, run, onTrouble }: ViewerProps) {
           <>
             <Timeline runUrl={runUrl} run={run} player={player} state={state} />
             <Transport player={player} state={state} name={video.name} />
-            <ChooseBeside team={team} video={video} run={run} onChoose={setOther} />
+            <ChooseBeside team={team} video={video} run={run} onChoose={compare} />
           </>
         )}
       </div>
