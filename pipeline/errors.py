@@ -18,8 +18,9 @@ PoselineError                   exit 1
 │   ├── UploadComplete          an upload takes no more parts, and cannot be given up
 │   └── PartDamaged             a part of an upload arrived with other bytes than were sent
 ├── ServiceUnavailable          a server that Poseline needs does not answer
+│   ├── ServerAway              one of its own: Postgres, Redis, the object store
+│   │   └── SchemaOutdated      the database has no tables, or another version's
 │   ├── StoreFull               the object store has no room
-│   ├── SchemaOutdated          the database has no tables, or another version's
 │   └── WrongEncoding           the database cannot store every text
 ├── StackError                  the local stack could not start or stop
 ├── PagesMissing                this checkout has not built the pages that `poseline web` serves
@@ -181,6 +182,10 @@ class ServiceUnavailable(PoselineError):
     """A server that Poseline needs does not answer; `poseline doctor` says which."""
 
 
+class ServerAway(ServiceUnavailable):
+    """Postgres, Redis or the object store does not answer, or refuses: for those to know who run Poseline."""
+
+
 class Deadlock(ServiceUnavailable):
     """Two sessions of Postgres waited for each other, and this one was ended; try again."""
 
@@ -189,7 +194,7 @@ class StoreFull(ServiceUnavailable):
     """The object store is full; make room, or raise its limit."""
 
 
-class SchemaOutdated(ServiceUnavailable):
+class SchemaOutdated(ServerAway):
     """The database has no tables, or another version's; run `poseline db upgrade`."""
 
 

@@ -20,7 +20,7 @@ from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 
 from pipeline.core.beat_report import BEAT_KEY, BeatReport, read_beat_report
 from pipeline.core.precision import PRECISIONS, Precision
-from pipeline.errors import ServiceUnavailable, UsageError
+from pipeline.errors import ServerAway, ServiceUnavailable, UsageError
 from pipeline.logs import get_logger
 from pipeline.sent_window import Seen, note_end, note_filled
 from pipeline.settings import Settings
@@ -293,5 +293,5 @@ def _broker_errors() -> Iterator[None]:
         yield
     except (OperationalError, RedisError, OSError) as error:
         if isinstance(error, _REFUSALS) or isinstance(error.__cause__, _REFUSALS):
-            raise ServiceUnavailable(f"Redis refuses ({error}); check POSELINE_BROKER_URL") from error
-        raise ServiceUnavailable(f"Redis does not answer ({error}); is it running?") from error
+            raise ServerAway(f"Redis refuses ({error}); check POSELINE_BROKER_URL") from error
+        raise ServerAway(f"Redis does not answer ({error}); is it running?") from error

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Request, status
 from pydantic import BaseModel, Field
 
 from pipeline.api.access import AccountOf, SystemOf, allow_accounts, confirmation_cookie, session_cookie
+from pipeline.api.body import Body
 from pipeline.api.session import address_of
 from pipeline.db.accounts import AccountRow
 from pipeline.services.accounts.own_account import (
@@ -53,7 +54,7 @@ class AccountOut(BaseModel):
     confirmed: bool
 
 
-class AccountChange(BaseModel):
+class AccountChange(Body):
     """What to change; what is not named stays.
 
     Another address needs the `password`, or, without one, to be confirmed with the provider.
@@ -64,7 +65,7 @@ class AccountChange(BaseModel):
     password: str = ""
 
 
-class PasswordChange(BaseModel):
+class PasswordChange(Body):
     """A new password, and the one so far; where a provider alone signs in, that is to be confirmed with it.
 
     With `disconnect` only the new password signs in from then on.

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Request, status
 from pydantic import BaseModel, Field
 
 from pipeline.api.access import CallerOf, SystemOf, TeamOfPath, allow, pages_address
+from pipeline.api.body import Body
 from pipeline.core.roles import Role
 from pipeline.db.one_time_links import LinkRow
 from pipeline.services.accounts.invitations import invite, list_invitations, withdraw
@@ -17,7 +18,7 @@ from pipeline.services.accounts.invitations import invite, list_invitations, wit
 router = APIRouter(tags=["members"])
 
 
-class NewInvitation(BaseModel):
+class NewInvitation(Body):
     """Whom to invite; without an e-mail address whoever gets the link."""
 
     role: Role

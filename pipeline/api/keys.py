@@ -10,6 +10,7 @@ from fastapi import APIRouter, status
 from pydantic import BaseModel, Field
 
 from pipeline.api.access import CallerOf, SystemOf, TeamOfPath, allow
+from pipeline.api.body import Body
 from pipeline.core.roles import Role
 from pipeline.db.api_keys import ApiKey
 from pipeline.services.accounts.keys import list_keys, make_key, revoke
@@ -17,7 +18,7 @@ from pipeline.services.accounts.keys import list_keys, make_key, revoke
 router = APIRouter(tags=["keys"])
 
 
-class NewKey(BaseModel):
+class NewKey(Body):
     """A key to make. Without `expires_in_days` it works until it is revoked."""
 
     name: Annotated[str, Field(examples=["camera laptop"])]

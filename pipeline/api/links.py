@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
 from pipeline.api.access import CallerOf, SystemOf, allow_public, session_cookie
+from pipeline.api.body import Body
 from pipeline.api.session import Me, address_of, client_of, keep_session, me
 from pipeline.core.link_kind import LinkKind
 from pipeline.core.roles import Role
@@ -34,7 +35,7 @@ class LinkOut(BaseModel):
     expires_at: datetime
 
 
-class LinkUse(BaseModel):
+class LinkUse(Body):
     """What a link asks for: a password, and for a new account a name and an e-mail address."""
 
     name: str = ""

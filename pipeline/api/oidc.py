@@ -17,6 +17,7 @@ from pipeline.api.access import (
     confirmation_cookie,
     session_cookie,
 )
+from pipeline.api.body import Body
 from pipeline.api.session import Me, address_of, client_of, keep_session, me
 from pipeline.errors import NotFound, UsageError
 from pipeline.services.accounts.callers import caller_of_session
@@ -29,7 +30,7 @@ from pipeline.services.oidc.provider import Provider
 router = APIRouter(tags=["session"])
 
 
-class ProviderBegin(BaseModel):
+class ProviderBegin(Body):
     """What is to happen once the provider has said who it is.
 
     `link` is the token of a one-time link that is to be used. With `connect` the account that is signed in is connected
@@ -49,7 +50,7 @@ class ProviderAddress(BaseModel):
     url: str
 
 
-class ProviderReturn(BaseModel):
+class ProviderReturn(Body):
     """The query with which the provider sent the browser back."""
 
     state: str

@@ -23,6 +23,7 @@ from pipeline.errors import (
     PoselineError,
     QuotaReached,
     RunFailed,
+    ServerAway,
     ServiceUnavailable,
     SourceGone,
     StoreFull,
@@ -41,6 +42,8 @@ log = get_logger(__name__)
 MEDIA_TYPE = "application/problem+json"
 _DOCUMENT = "/api/v1/openapi.json"
 
+#: Where Poseline's servers are, and what is wrong with them, is for whoever reads the log.
+_AWAY = "something that this Poseline needs does not answer; it is being looked for again: try again in a moment"
 #: What is wrong with a body as a whole, by what Pydantic calls it.
 _OF_THE_BODY = {
     "json_invalid": "this is no JSON",
@@ -98,7 +101,7 @@ def handle_problems(app: FastAPI) -> None:
 def _poseline(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, PoselineError)
     answer = answer_to(error)
-    if answer.status_code == HTTPStatus.INTERNAL_SERVER_ERROR:
+    if answer.status_code == HTTPStatus.INTERNAL_SERVER_ERROR or isinstance(error, ServerAway):
         log.error("request_failed", path=_path(request), error=error.message)
     return answer
 
@@ -107,21 +110,26 @@ def answer_to(error: PoselineError) -> JSONResponse:
     """The problem that an error is."""
     status = next((status for kind, status in _STATUS if isinstance(error, kind)), HTTPStatus.INTERNAL_SERVER_ERROR)
     headers = {}
+    detail = _AWAY if isinstance(error, ServerAway) else error.message
     if isinstance(error, NotSignedIn):
         headers["WWW-Authenticate"] = "Bearer"
     if isinstance(error, TooManyAttempts):
         headers["Retry-After"] = str(math.ceil(error.wait_s))
     if isinstance(error, ServiceUnavailable):
         headers["Retry-After"] = "60" if isinstance(error, StoreFull) else "5"
-    return problem(status, error.message, _name(type(error)), headers)
+    kind = ServiceUnavailable if isinstance(error, ServerAway) else type(error)
+    return problem(status, detail, _name(kind), headers)
 
 
 def _invalid(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     wrong = [
-        {"field": ".".join(str(part) for part in one["loc"][1:]) or str(one["loc"][0]), "problem": one["msg"]}
-        if one["type"] not in _OF_THE_BODY
-        else {"field": "body", "problem": _OF_THE_BODY[one["type"]]}
+        {"field": "body", "problem": _OF_THE_BODY[one["type"]]}
+        if one["type"] in _OF_THE_BODY
+        else {
+            "field": ".".join(str(part) for part in one["loc"][1:]) or str(one["loc"][0]),
+            "problem": "there is no such field" if one["type"] == "extra_forbidden" else one["msg"],
+        }
         for one in error.errors()
     ]
     first = wrong[0]

@@ -7,6 +7,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from pipeline.api.body import Body
+
 
 class RunOut(BaseModel):
     """The analysis of one video by one model. What is only there once it is done is marked so."""
@@ -64,7 +66,7 @@ class RunPageOut(BaseModel):
     next: str | None
 
 
-class RunWanted(BaseModel):
+class RunWanted(Body):
     """Which video is to be analysed, and by which model."""
 
     video_id: UUID
@@ -80,7 +82,7 @@ class RequestOut(BaseModel):
     existed: bool
 
 
-class RunsAsked(BaseModel):
+class RunsAsked(Body):
     """Runs by their ids."""
 
     run_ids: list[UUID] = Field(max_length=2000)

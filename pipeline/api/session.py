@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request, Response, status
 from pydantic import BaseModel
 
 from pipeline.api.access import CallerOf, SystemOf, allow_public, session_cookie
+from pipeline.api.body import Body
 from pipeline.core.roles import Role
 from pipeline.services.accounts.callers import SESSION_S, Caller, caller_of_session
 from pipeline.services.accounts.sign_in import sign_in, sign_out
@@ -18,7 +19,7 @@ from pipeline.services.system import System
 router = APIRouter(tags=["session"])
 
 
-class SignIn(BaseModel):
+class SignIn(Body):
     """What somebody signs in with."""
 
     email: str

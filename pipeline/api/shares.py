@@ -10,6 +10,7 @@ from fastapi import APIRouter, Request, Response, status
 from pydantic import BaseModel, Field
 
 from pipeline.api.access import CallerOf, SystemOf, TeamOfPath, allow, allow_public, pages_address, share_cookie
+from pipeline.api.body import Body
 from pipeline.api.session import Shared, client_of, keep_session
 from pipeline.core.roles import Role
 from pipeline.db.shares import ShareRow
@@ -18,7 +19,7 @@ from pipeline.services.accounts.shares import end_share, list_shares, make_share
 router = APIRouter(tags=["shares"])
 
 
-class NewShare(BaseModel):
+class NewShare(Body):
     """A link to make."""
 
     expires_in_days: Annotated[int, Field(ge=1, le=365)] = 7

@@ -10,6 +10,7 @@ from fastapi import APIRouter, status
 from pydantic import BaseModel, Field
 
 from pipeline.api.access import AccountOf, CallerOf, SystemOf, TeamOfPath, allow, allow_known, allow_operators
+from pipeline.api.body import Body
 from pipeline.api.session import MyTeam
 from pipeline.core.roles import Role
 from pipeline.db.accounts import Member
@@ -40,13 +41,13 @@ class MyTeams(BaseModel):
     items: list[MyTeam]
 
 
-class NewTeam(BaseModel):
+class NewTeam(Body):
     """A team to make."""
 
     name: Annotated[str, Field(examples=["first team"])]
 
 
-class NewRole(BaseModel):
+class NewRole(Body):
     """The role that a member gets."""
 
     role: Role

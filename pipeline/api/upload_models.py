@@ -8,12 +8,13 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
+from pipeline.api.body import Body
 from pipeline.core.states import VideoState
 
 _Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
-class NewUpload(BaseModel):
+class NewUpload(Body):
     """A file that is to be uploaded.
 
     `first_sha256` is of its first `part_bytes` bytes, or of all where it has no more; with it, a video that is here
@@ -106,7 +107,7 @@ class BegunOut(BaseModel):
     known: KnownVideo | None
 
 
-class PartToSign(BaseModel):
+class PartToSign(Body):
     """A part that is to be sent to the object store."""
 
     sha256: _Sha256
@@ -119,7 +120,7 @@ class SignedPart(BaseModel):
     headers: dict[str, str]
 
 
-class SentPart(BaseModel):
+class SentPart(Body):
     """A part that the object store has answered for."""
 
     sha256: _Sha256

@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 
 from pipeline.api.access import CallerOf, SystemOf, TeamOfPath, allow
 from pipeline.api.answers import tagged
+from pipeline.api.body import Body
 from pipeline.api.run_models import RunOut
 from pipeline.core.audit import Action
 from pipeline.core.roles import Role
@@ -89,7 +90,7 @@ class VideoDetail(VideoOut):
     runs: list[RunOut]
 
 
-class TagChanges(BaseModel):
+class TagChanges(Body):
     """Tags to set; null removes one. Those that are not named stay."""
 
     tags: dict[str, str | None] = Field(examples=[{"season": "2026", "camera": None}])
@@ -104,7 +105,7 @@ class TaggedOut(BaseModel):
     tags: dict[str, str]
 
 
-class Confirmation(BaseModel):
+class Confirmation(Body):
     """The name of the video that is to be erased for good."""
 
     confirm: str = Field(examples=["sprint.mp4"])

@@ -10,6 +10,7 @@ from fastapi import APIRouter, status
 from pydantic import BaseModel, Field
 
 from pipeline.api.access import CallerOf, SystemOf, TeamOfPath, allow
+from pipeline.api.body import Body
 from pipeline.api.videos import After, Limit
 from pipeline.core.roles import Role
 from pipeline.services.webhooks.manage import add_webhook, list_deliveries, list_webhooks, remove_webhook
@@ -17,7 +18,7 @@ from pipeline.services.webhooks.manage import add_webhook, list_deliveries, list
 router = APIRouter(tags=["webhooks"])
 
 
-class NewWebhook(BaseModel):
+class NewWebhook(Body):
     """An address that is to be told."""
 
     url: str = Field(examples=["https://example.org/poses"])

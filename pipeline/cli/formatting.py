@@ -19,14 +19,14 @@ def summary_line(run: Run) -> str:
     summary, took_s = run.summary or {}, duration_s(run) or 0.0
     frames, with_people = summary["frames"], summary["frames_with_people"]
     line = (
-        f"{_count(frames, 'frame')} ({summary['video_s']:.1f} s of video), people in {with_people} of them, "
-        f"{summary['most_people']} at once at most, {_count(summary['poses'], 'pose')}; "
+        f"{in_number(frames, 'frame')} ({summary['video_s']:.1f} s of video), people in {with_people} of them, "
+        f"{summary['most_people']} at once at most, {in_number(summary['poses'], 'pose')}; "
         f"{took_s:.1f} s, {frames / max(took_s, 0.01):.1f} frames/s"
     )
     missing = summary["frames_missing"]
     if "live" in summary:
         return f"{line}; live: {summary['live']['line']}"
-    return line + (f"; {_count(missing, 'frame')} could not be analysed" if missing else "")
+    return line + (f"; {in_number(missing, 'frame')} could not be analysed" if missing else "")
 
 
 def run_rows(runs: Sequence[Run]) -> tuple[tuple[str, ...], list[tuple[str | None, ...]]]:
@@ -135,7 +135,8 @@ def _decoded_twice(run: Run) -> str:
     return f", {twice} decoded twice ({twice / run.frames:.1%})" if twice else ", none decoded twice"
 
 
-def _count(number: int, noun: str) -> str:
+def in_number(number: int, noun: str) -> str:
+    """A number of something: `1 run`, `3 runs`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 

@@ -63,7 +63,8 @@ def estimate_lines(console: Console, estimate: Estimate) -> list[str]:
     elif not estimate.slots:
         lines.append("how long that takes is not known: no worker is there")
     else:
-        lines.append(f"how long that takes is not known: {estimate.model} has not run here yet; try --sample 3")
+        unknown = f"how long that takes is not known: {estimate.model} has not run here yet"
+        lines.append(f"{unknown}; try `poseline reprocess --sample 3`")
     return lines
 
 

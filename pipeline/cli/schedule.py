@@ -261,7 +261,7 @@ def remove(console: Console, name: str, team: str | None) -> None:
     """Remove a schedule. Runs that wait for its next pass are cancelled; results and reports stay."""
     cancelled = service.remove_schedule(console.system, name, team=team)
     if not console.print_json({"schedule": name, "removed": True, "runs_cancelled": cancelled}):
-        console.print(f"schedule {name!r} removed" + (f", {in_runs(cancelled)} cancelled" if cancelled else ""))
+        console.print(f"schedule '{name}' removed" + (f", {in_runs(cancelled)} cancelled" if cancelled else ""))
 
 
 def _open_pass(console: Console, name: str, team: str | None) -> Any:

@@ -14,7 +14,7 @@ from pipeline.services.upload_steps import printable
 def print_schedule(console: Console, found: Schedule, what: str) -> None:
     """Print a schedule after it was added, changed, enabled or disabled."""
     if not console.print_json(schedule_to_dict(found)):
-        console.print(f"schedule {found.name!r} {what}")
+        console.print(f"schedule '{found.name}' {what}")
         for line in schedule_lines(found)[1:]:
             console.print(line)
 

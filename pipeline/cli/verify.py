@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from pipeline.cli.console import Console, common, pass_console
+from pipeline.cli.formatting import in_number
 from pipeline.cli.progress import Bar
 from pipeline.cli.tagging import chosen_runs, select_by_tag
 from pipeline.core.tags import Tags
@@ -44,5 +45,5 @@ def verify(console: Console, name: str | None, tags: Tags, every: bool, team: st
     facts = [verdict.to_dict() for verdict in verdicts]
     if not console.print_json(facts if many else facts[0]) and every:
         wrong = sum(not verdict.good for verdict in verdicts)
-        console.print(f"{len(verdicts)} runs verified, {wrong or 'none'} of them wrong")
+        console.print(f"{in_number(len(verdicts), 'run')} verified, {wrong or 'none'} of them wrong")
     return 0 if all(verdict.good for verdict in verdicts) else 1

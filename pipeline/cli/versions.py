@@ -13,6 +13,7 @@ import click
 
 from pipeline.cli.comparison_lines import comparison_lines, joint_rows
 from pipeline.cli.console import Console, common, pass_console
+from pipeline.cli.formatting import in_number
 from pipeline.cli.progress import Bar
 from pipeline.core.promotion import PromotionRule, parse_rule
 from pipeline.errors import PoselineError, ServiceUnavailable, UsageError
@@ -171,7 +172,7 @@ def rollback(
         if change.action == "refused":
             console.print(change.message)
     refused = f", {counts['refused']} could not" if counts["refused"] else ""
-    console.print(f"{counts['rolled_back']} videos went back to the run before{refused}")
+    console.print(f"{in_number(counts['rolled_back'], 'video')} went back to the run before{refused}")
 
 
 @click.command()

@@ -54,7 +54,10 @@ class Cron:
             if next(CronSim(self.text, datetime.now(UTC)), None) is None:
                 raise ValueError(f"no time fits the cron expression {self.text!r}")
         except CronSimError as error:
-            raise ValueError(f"{self.text!r} is no cron expression: {str(error).lower()}") from error
+            why = str(error).lower()
+            if "day-of-month" in why:
+                why += ", or one that its months do not have"
+            raise ValueError(f"{self.text!r} is no cron expression: {why}") from error
         self.zone  # noqa: B018  raises where there is none
 
     def next_after(self, moment: datetime) -> datetime | None:

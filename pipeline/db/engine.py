@@ -15,7 +15,15 @@ from sqlalchemy import Connection, Engine, Select, column, create_engine, event,
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from pipeline.errors import Deadlock, PoselineError, SchemaOutdated, ServiceUnavailable, UsageError, WrongEncoding
+from pipeline.errors import (
+    Deadlock,
+    PoselineError,
+    SchemaOutdated,
+    ServerAway,
+    ServiceUnavailable,
+    UsageError,
+    WrongEncoding,
+)
 
 CONNECT_TIMEOUT_S = 5
 STATEMENT_TIMEOUT_MS = 60_000
@@ -112,7 +120,7 @@ def database_errors() -> Iterator[None]:
         if isinstance(getattr(error, "orig", error), DeadlockDetected):
             raise Deadlock("Postgres is busy (deadlock detected): another session was in the way; try again") from error
         cause = str(getattr(error, "orig", None) or error).strip()
-        raise ServiceUnavailable(_unavailable_message(_one_line(cause))) from error
+        raise ServerAway(_unavailable_message(_one_line(cause))) from error
     except (DBAPIError, psycopg.ProgrammingError) as error:
         unfit = _unfit(error.orig if isinstance(error, DBAPIError) else error)
         if unfit is not None:
@@ -131,7 +139,7 @@ def _unfit(error: BaseException | None) -> PoselineError | None:
         return UsageError("a text holds the character NUL (\\0), which cannot be kept; leave it out")
     if isinstance(error, InsufficientPrivilege):
         cause = _one_line(str(error))
-        return ServiceUnavailable(f"Postgres refuses ({cause}): connect as the owner of Poseline's tables")
+        return ServerAway(f"Postgres refuses ({cause}): connect as the owner of Poseline's tables")
     return None
 
 

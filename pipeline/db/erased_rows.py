@@ -77,7 +77,7 @@ def delete_video(connection: Connection, video_id: UUID, bucket: str) -> Gone:
     counts["tags"] = len(row.tags)
     if not row.owned:
         note_erased_source(connection, TeamObject(row.team_id, row.bucket, row.object_key, row.etag, row.size_bytes))
-    _forget_in_logs(connection, video_id, runs)
+    _forget_in_logs(connection, row.team_id, video_id, runs)
     counts["videos"] = connection.execute(delete(video).where(video.c.id == video_id)).rowcount
     is_last = not row.owned and not _is_used(connection, row.bucket, row.object_key, team_id=row.team_id)
     counts["registered_objects_left"] = int(is_last)
@@ -147,9 +147,20 @@ WHERE result IS NOT NULL
 """)
 
 
-def _forget_in_logs(connection: Connection, video_id: UUID, runs: list[UUID]) -> None:
-    """Take a video out of rows that are not its own: deaths of workers, and passes that were given it, or report it."""
+_FORGET_DONE = text("""
+UPDATE audit SET subject = '', detail = '{}'
+WHERE team_id = :team_id
+    AND EXISTS (
+        SELECT FROM unnest(CAST(:ids AS text[])) AS known (id) WHERE subject = id OR strpos(audit.detail::text, id) > 0
+    )
+""")
+
+
+def _forget_in_logs(connection: Connection, team_id: UUID, video_id: UUID, runs: list[UUID]) -> None:
+    """Take a video out of rows that are not its own: deaths of workers, passes that were given it or report it, and
+    who did what, of which when and by whom stays."""
     ids = [str(each) for each in (video_id, *runs)]
     connection.execute(_FORGET_DEATHS, {"ids": ids})
+    connection.execute(_FORGET_DONE, {"team_id": team_id, "ids": ids})
     connection.execute(_FORGET_GIVEN, {"id": video_id})
     connection.execute(_FORGET_REPORTS, {"ids": ids})

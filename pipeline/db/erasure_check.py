@@ -20,10 +20,15 @@ WITH RECURSIVE of_frames AS (
 )
 SELECT run_id FROM of_frames WHERE run_id IS NOT NULL
 """)
+_DONE_TO = text("""
+SELECT CAST(subject AS uuid) AS id FROM audit
+WHERE subject ~ '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$'
+""")
 
 
 def iter_ids(connection: Connection) -> Iterator[tuple[str, UUID]]:
-    """The ids of all videos, runs and teams, and of the runs that have frames: in which table each is, and the id."""
+    """The ids of all videos, runs and teams, of the runs that have frames, and of what somebody did something to: in
+    which table each is, and the id."""
     for table in (video, run, team):
         rows = connection.execution_options(yield_per=_FETCH_ROWS).execute(select(table.c.id))
         for row in rows:
@@ -32,3 +37,5 @@ def iter_ids(connection: Connection) -> Iterator[tuple[str, UUID]]:
         yield "frame", row.run_id
     for row in connection.execution_options(yield_per=_FETCH_ROWS).execute(_RUNS_OF_FRAMES):
         yield "frame", row.run_id
+    for row in connection.execution_options(yield_per=_FETCH_ROWS).execute(_DONE_TO):
+        yield "audit", row.id

@@ -67,6 +67,12 @@ def fail_waiting_runs(connection: Connection, video_id: UUID, reason: str) -> No
     connection.execute(failed.where(run.c.video_id == video_id))
 
 
+def cancel_waiting_runs(connection: Connection, video_id: UUID, reason: str) -> None:
+    """End the runs that wait for a video which turned out to be another one, that has such runs already."""
+    cancelled = move_to(RunState.CANCELLED, reason=reason, finished_at=func.clock_timestamp())
+    connection.execute(cancelled.where(run.c.video_id == video_id))
+
+
 def insert_failed_run(connection: Connection, video_id: UUID, model_fingerprint: str, reason: str) -> UUID:
     """Insert the run that was requested for a video that is rejected, as failed. Returns its id.
 

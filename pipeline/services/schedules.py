@@ -69,7 +69,9 @@ def add_schedule(
         UnknownModel, InvalidWeights: as `prepare_model`.
     """
     if not name or len(name) > _MAX_NAME_CHARACTERS or not name.isprintable() or name != name.strip():
-        raise UsageError(f"a schedule's name has 1 to {_MAX_NAME_CHARACTERS} printable characters")
+        raise UsageError(
+            f"a schedule's name has 1 to {_MAX_NAME_CHARACTERS} printable characters, without a space at an end"
+        )
     if options.cron is None or options.model is None:
         raise UsageError("a schedule needs a cron expression and a model: --cron '0 22 * * *' --model NAME")
     values = _values(system, options, progress) | {"enabled": enabled}

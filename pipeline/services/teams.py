@@ -172,7 +172,8 @@ def _unknown_team(connection: Connection, name: str) -> UnknownTeam:
     known = {DEFAULT_TEAM, *(row.name for row in select_teams(connection))}
     near = get_close_matches(name, sorted(known), 1)
     similar = f" (did you mean {near[0]!r}?)" if near else ""
-    return UnknownTeam(f"there is no team {name!r}{similar}; `poseline teams add {shlex.quote(name)}` makes it")
+    makes = f"`poseline teams add {shlex.quote(name)}` makes it"
+    return UnknownTeam(f"there is no team {name!r}{similar}; `poseline teams` lists them, {makes}")
 
 
 def _check_weight(weight: float) -> None:

@@ -11,7 +11,7 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
 from pipeline.core.objects import StoredObject
-from pipeline.errors import NotFound, ServiceUnavailable, SourceGone, StoreFull, UsageError
+from pipeline.errors import NotFound, ServerAway, ServiceUnavailable, SourceGone, StoreFull, UsageError
 
 #: Every other OSError is this machine's own, such as a full disk or an unreadable file, and passes as it is.
 _CONNECTION_ERRORS = (ConnectionError, TimeoutError, ssl.SSLError, socket.gaierror)
@@ -83,7 +83,7 @@ def store_errors(bucket: str, key: str) -> Iterator[None]:
             f"s3://{bucket}/{key} cannot be in an object store; check the bucket's name and the key"
         ) from error
     except (BotoCoreError, boto3.exceptions.Boto3Error, *_CONNECTION_ERRORS) as error:
-        raise ServiceUnavailable(f"the object store does not answer ({error}); is it running?") from error
+        raise ServerAway(f"the object store does not answer ({error}); is it running?") from error
 
 
 @contextmanager

@@ -118,20 +118,16 @@ class Viewer:
 
     def address_rests(self) -> None:
         """Until the address has the frame that is shown: an address that is there already cannot be asked for."""
-        frame = self.page.evaluate(SHOWN)
-        assert (
-            self.page.evaluate(
-                """async hash => {
-                const end = performance.now() + 10_000;
-                while (location.hash !== hash && performance.now() < end) {
+        rests: bool = self.page.evaluate(
+            f"""async () => {{
+                const end = performance.now() + 10_000, named = () => location.hash.split("&")[0];
+                while (named() !== `#frame=${{{SHOWN}}}` && performance.now() < end) {{
                     await new Promise(resolve => requestAnimationFrame(resolve));
-                }
-                return location.hash;
-            }""",
-                f"#frame={frame}",
-            )
-            == f"#frame={frame}"
+                }}
+                return named() === `#frame=${{{SHOWN}}}`;
+            }}"""
         )
+        assert rests
 
     def play(self, seconds: float) -> list[dict[str, Any]]:
         """What the canvas shows at each refresh of the screen while it plays for so long."""

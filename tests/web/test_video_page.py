@@ -309,6 +309,10 @@ def test_another_video_goes_along_beside_it_from_a_pair_of_frames_on(watch: Open
             number = 500 + frame - 30
             assert viewer.read(".beside canvas") == {"picture": number, "poses": number}
         assert viewer.seen.barriers() == []
+        expect(page).to_have_url(re.compile(r"#frame=43&beside="))
+        page.reload()
+        expect(beside.get_by_text("Frame 13,")).to_be_visible()
+        expect(page).to_have_url(re.compile(r"#frame=43&beside="))
         beside.get_by_role("button", name="Close").click()
         expect(beside).to_have_count(0)
 

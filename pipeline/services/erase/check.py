@@ -38,7 +38,7 @@ class Check:
     def line(self) -> str:
         """What was found, for people."""
         if self.erasure.finished_at is None:
-            return "not finished yet; the ticks of beat go on, or `poseline erase --resume`"
+            return f"not finished yet; the ticks of beat go on, or `poseline erase --resume {self.erasure.id}`"
         if not self.back:
             return "all of it is gone from the database and the object store"
         return f"there again: {', '.join(self.back)}"

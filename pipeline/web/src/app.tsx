@@ -2,9 +2,11 @@
 
 import type { ComponentType } from "preact";
 import { useEffect, useState } from "preact/hooks";
+import { passes } from "./api.ts";
 import { Frame, NotFound, teamFor } from "./frame.tsx";
 import { type Page, type PageProps, pageAt } from "./pages.ts";
 import { Failure } from "./parts.tsx";
+import { Again, lineOf } from "./player/again.ts";
 import { address } from "./router.ts";
 import { loadMe, me, rememberTeam } from "./session.ts";
 import { SignInForm } from "./sign_in_form.tsx";
@@ -12,7 +14,20 @@ import { SignInForm } from "./sign_in_form.tsx";
 export function App() {
   const [error, setError] = useState<unknown>(undefined);
   useEffect(() => {
-    loadMe().catch(setError);
+    const again = new Again();
+    const ask = () => {
+      loadMe().then(
+        () => setError(undefined),
+        (problem: unknown) => {
+          setError(new Error(lineOf(problem)));
+          if (passes(problem)) {
+            again.later(ask);
+          }
+        },
+      );
+    };
+    ask();
+    return () => again.stop();
   }, []);
   if (error !== undefined) {
     return (

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { addressOf, filtersOf, NOTHING, queryOf } from "../src/pages/videos/filters.ts";
-import { merged, mustReload } from "../src/pages/videos/merged.ts";
+import { merged, mustReload, Searched } from "../src/pages/videos/merged.ts";
 import type { ChangesOut, NewestRunOut, VideoOut } from "../src/schema.ts";
 import { inTime, tell } from "../src/told.ts";
 
@@ -51,10 +51,25 @@ test("changes stay in their place, new videos come first, older ones of other pa
 });
 
 test("a list is read anew when one was erased, too much changed, or a search may fit others", () => {
-  assert.equal(mustReload(changes([], 2), 3, false), true);
-  assert.equal(mustReload({ ...changes([], 3), complete: false }, 3, false), true);
-  assert.equal(mustReload(changes([], 4), 3, true), true);
-  assert.equal(mustReload(changes([], 4), 3, false), false);
+  assert.equal(mustReload(changes([], 2), 3), true);
+  assert.equal(mustReload({ ...changes([], 3), complete: false }, 3), true);
+  assert.equal(mustReload(changes([], 4), 3), false);
+  const searched = new Searched();
+  searched.differ([video("1")]);
+  const asked = (more: Partial<VideoOut>) => mustReload(changes([video("1", more)], 3), 3, searched);
+  assert.equal(asked({ run: { ...RUN, frames_done: 60 } }), false, "it only goes on");
+  assert.equal(asked({ state: "cancelled" }), true);
+  assert.equal(asked({ state: "cancelled" }), false);
+  assert.equal(asked({ state: "cancelled", tags: { season: "2026" } }), true);
+  assert.equal(mustReload(changes([video("2")], 3), 3, searched), true, "it may fit");
+});
+
+test("what is analysed meanwhile is not put before the results of a search", () => {
+  const now = changes([video("3"), video("1", { name: "final" })], 9);
+  assert.deepEqual(
+    merged([video("1")], now, true).videos.map(({ name }) => name),
+    ["final"],
+  );
 });
 
 test("a search goes from the address to the API and back", () => {

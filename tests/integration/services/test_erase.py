@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from io import BytesIO
 from uuid import UUID, uuid4
 
@@ -41,8 +42,19 @@ def test_a_video_goes_with_all_that_was_made_of_it_and_another_stays(system: Sys
     compared = sql(system, "SELECT count(*) FROM comparison")[0][0]
     promoted = sql(system, "SELECT count(*) FROM promotion WHERE video_id = :id", id=video_id)[0][0]
 
+    note = (
+        "INSERT INTO audit (team_id, actor, action, subject, detail) SELECT team_id, 'anna', 'done', :subject, :detail "
+        "FROM video WHERE id = :id"
+    )
+    for subject, detail in ((video_id, {}), (second, {}), ("", {"run": str(first)}), (kept, {"file": "csv"})):
+        sql(system, note, subject=str(subject), detail=json.dumps(detail), id=video_id)
+
     erasure_id = erase(system, "match.mp4")
     assert is_gone(system, video_id, first, second, open_)
+    assert sql(system, "SELECT actor, subject, detail FROM audit ORDER BY id") == [
+        *[("anna", "", {})] * 3,
+        ("anna", str(kept), {"file": "csv"}),
+    ]
     got = receipt(system, erasure_id)
     assert got["rows"] == {
         "chunks": 2,

@@ -78,9 +78,15 @@ def test_a_team_that_does_not_exist_is_not_made_by_chance(system: System) -> Non
     add_team(system, "tigers")
     with pytest.raises(UsageError, match="already; `poseline teams set`"):
         add_team(system, "tigers")
-    with pytest.raises(UnknownTeam, match=r"no team 'tiger' \(did you mean 'tigers'\?\); `poseline teams add tiger`"):
+    with pytest.raises(
+        UnknownTeam,
+        match=r"no team 'tiger' \(did you mean 'tigers'\?\); `poseline teams` lists them, `poseline teams add tiger`",
+    ):
         set_team(system, "tiger", weight=2)
-    with pytest.raises(UnknownTeam, match="no team 'the b team'; `poseline teams add 'the b team'` makes it"):
+    with pytest.raises(
+        UnknownTeam,
+        match="no team 'the b team'; `poseline teams` lists them, `poseline teams add 'the b team'` makes it",
+    ):
         require_team(system, "the b team")
     require_team(system, "tigers")
     require_team(system, "default")
@@ -190,7 +196,9 @@ def test_teams_on_the_command_line(
 
     assert "no teams yet" in said()
     assert "weight 2, default limits" in said("add", "pros", "--weight", "2")
-    assert "there is no team 'kids'; `poseline teams add kids` makes it" in said("set", "kids", "--weight", "2", code=2)
+    assert "there is no team 'kids'; `poseline teams` lists them, `poseline teams add kids` makes it" in said(
+        "set", "kids", "--weight", "2", code=2
+    )
     words = said("add", "kids", "--max-bytes", "10G", "--max-duration", "90m", "--max-pixels", "3840x2160")
     assert "bytes 10G, pixels 8294400, duration 90 m" in words
     said("set", "kids", "--max-frames", "9", "--max-streams", "2", "--max-cpu-per-frame", "1.5", "--default", "bytes")

@@ -167,7 +167,8 @@ def test_a_renamed_object_is_not_analysed_twice_and_its_video_follows(
     )
     assert (name, others, tags) == ("cam.mp4", ["final.mp4"], {"season": "2026"})
     assert key == bucket.prefix + "u18/2026/final.mp4"
-    assert sql(system, "SELECT count(*) FROM run WHERE state <> 'failed'") == [(1,)]
+    assert sql(system, "SELECT count(*) FROM run WHERE state = 'failed'") == [(0,)]
+    assert sql(system, "SELECT count(*) FROM run WHERE state <> 'cancelled'") == [(1,)]
 
 
 def test_a_deleted_object_is_said_to_be_gone_until_it_is_back(

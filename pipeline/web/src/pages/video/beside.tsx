@@ -5,30 +5,30 @@ import { API, get, teamPath } from "../../api.ts";
 import { useLoaded } from "../../parts.tsx";
 import type { PlayerState } from "../../player/player_state.ts";
 import { me, type Team } from "../../session.ts";
+import { type Beside, beside } from "./address.ts";
 import { inClock } from "./clock_text.ts";
 import { FrameField } from "./frame_field.tsx";
 import { useShown } from "./shown.ts";
 import { Stage } from "./stage.tsx";
 import { isOpen, type RunOfVideo, type VideoRuns } from "./video_runs.ts";
 
-export interface Other {
-  readonly name: string;
-  readonly videoUrl: string;
-  readonly runUrl: string;
-}
-
-interface BesideProps {
-  readonly other: Other;
+interface GoesAlongProps {
+  readonly team: Team;
+  readonly other: Beside;
   readonly main: PlayerState | undefined;
-  readonly onClose: () => void;
 }
 
 const BEGINS = () => () => undefined;
 
 /** It shows the frame that is as far from its own frame of the pair as the main one is from the main one's. */
-export function Beside({ other, main, onClose }: BesideProps) {
-  const { player, state, ...rest } = useShown(other.videoUrl, other.runUrl, BEGINS);
-  const [later, setLater] = useState(0);
+export function GoesAlong({ team, other, main }: GoesAlongProps) {
+  const { later } = other;
+  const videoPath = teamPath(team.id, "videos", other.video);
+  const videoUrl = `${API}${videoPath}`;
+  const { player, state, ...rest } = useShown(videoUrl, `${videoUrl}/runs/${other.run}`, BEGINS);
+  const { value } = useLoaded(videoPath, (signal) => get<VideoRuns>(`${videoPath}/runs`, { signal }));
+  const model = value && value.runs.length > 1 && value.runs.find(({ id }) => id === other.run)?.model;
+  const name = [value?.name ?? "another video", model].filter(Boolean).join(", ");
   const time = main?.time;
   useEffect(() => {
     if (player && time !== undefined) {
@@ -44,14 +44,14 @@ export function Beside({ other, main, onClose }: BesideProps) {
   const step = (frames: number) => {
     if (player && state?.frame !== undefined && time !== undefined) {
       const frame = Math.min(player.table.frames - 1, Math.max(0, state.frame + frames));
-      setLater(player.table.timeOf(frame) - time);
+      beside.value = { ...other, later: player.table.timeOf(frame) - time };
     }
   };
   return (
-    <section class="beside" aria-label={`Beside: ${other.name}`}>
+    <section class="beside" aria-label={`Beside: ${name}`}>
       <Stage {...rest} player={player} state={state} />
       <p class="position">
-        <strong>{other.name}</strong>
+        <strong>{name}</strong>
         <span>
           Frame {state?.frame ?? "–"}, {state?.time === undefined ? "" : inClock(state.time)}
         </span>
@@ -67,7 +67,12 @@ export function Beside({ other, main, onClose }: BesideProps) {
           frames={player?.table.frames ?? 1}
           onFrame={(frame) => step(frame - (state?.frame ?? 0))}
         />
-        <button type="button" onClick={onClose}>
+        <button
+          type="button"
+          onClick={() => {
+            beside.value = undefined;
+          }}
+        >
           Close
         </button>
       </p>
@@ -79,7 +84,7 @@ interface ChooseProps {
   readonly team: Team;
   readonly video: VideoRuns;
   readonly run: RunOfVideo;
-  readonly onChoose: (other: Other | undefined) => void;
+  readonly onChoose: (other: Beside) => void;
 }
 
 interface Found {
@@ -99,7 +104,6 @@ export function ChooseBeside({ team, video, run, onChoose }: ChooseProps) {
       ? undefined
       : get<{ items: Found[] }>(`${teamPath(team.id, "videos")}?limit=20&name=${encodeURIComponent(name)}`, { signal }),
   );
-  const urlOf = (id: string) => `${API}${teamPath(team.id, "videos", id)}`;
   const runs = video.runs
     .filter((each) => each.id !== run.id && (each.frames_done > 0 || !isOpen(each)))
     .map((each) => ({
@@ -128,13 +132,8 @@ export function ChooseBeside({ team, video, run, onChoose }: ChooseProps) {
           <li key={choice.run}>
             <button
               type="button"
-              onClick={() =>
-                onChoose({
-                  name: choice.name,
-                  videoUrl: urlOf(choice.video),
-                  runUrl: `${urlOf(choice.video)}/runs/${choice.run}`,
-                })
-              }
+              aria-pressed={choice.run === beside.value?.run}
+              onClick={() => onChoose({ video: choice.video, run: choice.run, later: 0 })}
             >
               {choice.name}
             </button>

@@ -3,8 +3,8 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { Player } from "../../player/player.ts";
 import type { Team } from "../../session.ts";
-import { frameOfAddress, keepFrameInAddress } from "./address.ts";
-import { Beside, ChooseBeside, type Other } from "./beside.tsx";
+import { type Beside, beside, besideOfAddress, frameOfAddress, keepFrameInAddress } from "./address.ts";
+import { ChooseBeside, GoesAlong } from "./beside.tsx";
 import { useFit } from "./fit.ts";
 import { listenToKeys } from "./keys.ts";
 import { People } from "./people.tsx";
@@ -25,7 +25,10 @@ interface ViewerProps {
 
 export function Viewer({ team, videoUrl, video, run, onTrouble }: ViewerProps) {
   const runUrl = `${videoUrl}/runs/${run.id}`;
-  const [other, setOther] = useState<Other>();
+  useState(() => {
+    beside.value = besideOfAddress();
+  });
+  const other = beside.value;
   const shown = useShown(videoUrl, runUrl, begin);
   const { player, state } = shown;
   const trouble = state?.error;
@@ -36,8 +39,8 @@ export function Viewer({ team, videoUrl, video, run, onTrouble }: ViewerProps) {
     }
   }, [trouble]);
   const main = useRef<HTMLDivElement>(null);
-  const compare = (chosen: Other | undefined) => {
-    setOther(chosen);
+  const compare = (chosen: Beside) => {
+    beside.value = chosen;
     main.current?.scrollIntoView({ block: "start" });
   };
   useFit(main);
@@ -46,7 +49,7 @@ export function Viewer({ team, videoUrl, video, run, onTrouble }: ViewerProps) {
       <div class="viewer-main" ref={main}>
         <div class={other ? "side-by-side" : ""}>
           <Stage {...shown} />
-          {other && <Beside key={other.runUrl} other={other} main={state} onClose={() => setOther(undefined)} />}
+          {other && <GoesAlong key={other.run} team={team} other={other} main={state} />}
         </div>
         {player && state && (
           <>

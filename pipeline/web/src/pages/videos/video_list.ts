@@ -5,7 +5,7 @@ import { get, teamPath } from "../../api.ts";
 import { askNow, followChanges } from "../../changes.ts";
 import type { VideoOut, VideoPage } from "../../schema.ts";
 import { type Filters, queryOf } from "./filters.ts";
-import { merged, mustReload } from "./merged.ts";
+import { merged, mustReload, Searched } from "./merged.ts";
 
 export interface VideoList {
   /** Undefined until the first page is there. */
@@ -42,9 +42,11 @@ export function useVideoList(team: string, filters: Filters): VideoList {
       const now = await askNow(team, own.signal);
       const first = await page(null, own.signal);
       setState({ videos: first.items, next: first.next, count: now.count });
+      const searched = query === "" ? undefined : new Searched();
+      searched?.differ(first.items);
       let count = now.count;
       stop = followChanges(team, now.next, (changes) => {
-        const reload = mustReload(changes, count, query !== "");
+        const reload = mustReload(changes, count, searched);
         count = changes.count;
         if (reload) {
           page(null, own.signal).then(
@@ -52,7 +54,11 @@ export function useVideoList(team: string, filters: Filters): VideoList {
             () => {},
           );
         } else {
-          setState((before) => ({ ...before, ...merged(before.videos ?? [], changes), count: changes.count }));
+          setState((before) => ({
+            ...before,
+            ...merged(before.videos ?? [], changes, query !== ""),
+            count: changes.count,
+          }));
         }
       });
       if (own.signal.aborted) {
