@@ -152,9 +152,9 @@ class Host:
         offer = Mode.PREVIEW if session.mode is Mode.HYBRID else room
         foretold_ms = foretell_p95_ms(self.speed, [*others, session.demand])
         reason = (
-            f"there is no room for another session: a frame would take {foretold_ms:.0f} ms here, {budget_ms:.0f} ms "
-            f"are allowed, and each session is to have 5 frames a second; "
-            + ("take `hybrid`, or " if offer is Mode.HYBRID else "")
+            f"there is no room for another session: at 5 frames a second each would take {foretold_ms:.0f} ms here, "
+            f"{budget_ms:.0f} ms are allowed; "
+            + ("choose hybrid, or " if offer is Mode.HYBRID else "")
             + "try again later"
         )
         return Refused(reason, offer)

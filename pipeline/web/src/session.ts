@@ -17,7 +17,10 @@ export async function loadMe(): Promise<Me> {
   return told;
 }
 
-/** Notice when another tab signs out, or the session has ended: the page then asks to sign in, at its own address. */
+/**
+ * Notice when another tab signs out, or the session has ended, within a minute or when the page is looked at again: it
+ * then asks to sign in, at its own address.
+ */
 export function followSession(): void {
   const askAgain = () => {
     if (me.value?.kind === "account" || me.value?.shared) {
@@ -26,6 +29,9 @@ export function followSession(): void {
   };
   onSignedOut(askAgain);
   window.addEventListener("storage", ({ key }) => key === SIGNED_OUT && askAgain());
+  const askWhileSeen = () => document.visibilityState === "visible" && askAgain();
+  document.addEventListener("visibilitychange", askWhileSeen);
+  setInterval(askWhileSeen, ASK_EVERY_MS);
 }
 
 /** Sign out in every tab, and go on to a page. */
@@ -65,5 +71,6 @@ export function rememberTeam(id: string): void {
   window.localStorage.setItem(LAST_TEAM, id);
 }
 
+const ASK_EVERY_MS = 60_000;
 const LAST_TEAM = "poseline.team";
 const SIGNED_OUT = "poseline.signed-out";

@@ -71,7 +71,7 @@ export function Downloads({ team, video, run }: DownloadsProps) {
       </ul>
       <p role="status" class="hint">
         {drawing &&
-          `${drawing} is being drawn, which takes about as long as the video at most, and is saved then. Stay on this page.`}
+          `${drawing} is being drawn, which takes about as long as the video, longer while the server is busy, and is saved then. Stay on this page.`}
       </p>
       {drawing && (
         <button type="button" onClick={() => given.current?.abort()}>
