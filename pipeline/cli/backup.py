@@ -50,7 +50,7 @@ def restore(console: Console, folder: Path) -> None:
         restored = restore_backup(console.home, folder, bar)
     if not console.print_json(_facts(restored, folder)):
         console.print(f"restored into {shown(console.home)}: {_in_words(restored)}")
-        console.print(console.naming_home("`poseline up` starts it"))
+        console.print("`poseline up` starts it")
 
 
 def _facts(manifest: Manifest, folder: Path) -> dict[str, Any]:

@@ -125,9 +125,9 @@ class Console:
             self.system.close()
 
     def print(self, text: str) -> None:
-        """Print a line of a result to stdout; with --json nothing."""
+        """Print a line of a result to stdout, with commands as they work from here; with --json nothing."""
         if not self.as_json:
-            self.out.print(text, markup=False)
+            self.out.print(self.naming_home(text), markup=False)
 
     def progress(self, text: str) -> None:
         """Print a line on what happens now to stderr; with --json nothing."""

@@ -114,9 +114,9 @@ def status(context: click.Context, console: Console) -> None:
             _print_services(console, found)
             if any(service.state != "stopped" for service in found.services):
                 line = "part of the local stack does not answer; `poseline up` restarts it, logs: "
-                console.print(console.naming_home(line + shown(found.home / "logs")))
+                console.print(line + shown(found.home / "logs"))
             else:
-                console.print(console.naming_home(_how_to_start(found.home)))
+                console.print(_how_to_start(found.home))
         context.exit(1)
     try:
         now = get_status(console.system)
@@ -158,7 +158,7 @@ def _print_workers(console: Console, now: SystemStatus) -> None:
     for reason in sorted({r["reason"] for r in rows} - {""}):
         console.print(f"{', '.join(r['name'] for r in rows if r['reason'] == reason)}: {reason}")
     for line in _iter_held_back(now):
-        console.print(console.naming_home(line))
+        console.print(line)
     for each in live["lost_workers"]:
         holds = f", holds {each['leases']} of its tasks" if each["leases"] else ""
         console.print(f"{each['name']} stopped reporting: last seen {format_ago(each['silent_s'])}{holds}")

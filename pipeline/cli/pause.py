@@ -44,7 +44,7 @@ def pause(console: Console, teams: tuple[str, ...], lanes: tuple[str, ...]) -> N
         line = (
             f"{each.kind} {each.name} is {already}paused {in_words(each.since)}: {waits}; `{command}` goes on with it"
         )
-        console.print(console.naming_home(line))
+        console.print(line)
 
 
 @click.command()

@@ -71,13 +71,13 @@ def runs(
                 console.print(f"{short_id(run.id)} failed: {run.reason}")
         if any(map(is_held_back, found)):
             for pause in console.client.list_pauses():
-                console.print(console.naming_home(pause_line(pause)))
+                console.print(pause_line(pause))
         if len(found) == limit:
             console.progress(f"the newest {limit}; more with --limit")
     elif team or wanted or since or name or tags:
         console.print("no such runs")
     else:
-        console.print(console.naming_home("no runs yet; `poseline analyze VIDEO` makes one"))
+        console.print("no runs yet; `poseline analyze VIDEO` makes one")
     console.progress(console.place.line)
 
 
@@ -92,7 +92,7 @@ def show(console: Console, name: str, team: str | None) -> None:
     if console.print_json(detail.to_dict()):
         return
     for line in detail_lines(detail):
-        console.print(console.naming_home(line))
+        console.print(line)
     if detail.run.state is RunState.DONE:
         console.print(f"  {summary_line(detail.run)}")
 

@@ -107,7 +107,7 @@ def status(console: Console, name: str | None) -> None:
         console.print("nothing is watched; `poseline watch add` begins")
     for each in found:
         for line in status_lines(each):
-            console.print(console.naming_home(line))
+            console.print(line)
 
 
 @watch.command("hint")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.cli.console import this_command
+from pipeline.cli.console import Console, this_command
 from pipeline.cli.main import main
 from pipeline.cli.place import naming_home, shown
 from pipeline.errors import StackError, UsageError
@@ -174,6 +174,13 @@ def test_a_printed_command_names_the_home_only_where_it_must(
     assert naming_home("run `poseline up`", Path("/a b")) == "run `poseline --home '/a b' up`"
     monkeypatch.setenv("POSELINE_DATABASE_URL", "postgresql://a@b/c")
     assert naming_home("run `poseline up`", own) == "run `poseline up`", "no home is spoken of"
+
+
+def test_results_name_the_home_that_was_asked_for(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Console(Path("other")).print("`poseline runs` lists them")
+    assert capsys.readouterr().out == f"`poseline --home {here / 'other'} runs` lists them\n"
+    Console().print("`poseline runs` lists them")
+    assert capsys.readouterr().out == "`poseline runs` lists them\n"
 
 
 def test_errors_name_the_home_that_was_asked_for(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
