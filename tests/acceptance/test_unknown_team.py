@@ -48,7 +48,8 @@ def test_without_a_terminal_an_unknown_team_is_refused(settings: Settings, syste
     code, said = ingest(settings, short_clip, "tigres", answer=None)
     assert code == 2
     assert said == (
-        "poseline: there is no team 'tigres' (did you mean 'tigers'?); `poseline teams add tigres` makes it\n"
+        "poseline: there is no team 'tigres' (did you mean 'tigers'?); `poseline teams` lists them, "
+        "`poseline teams add tigres` makes it\n"
     )
     assert [team.name for team in list_teams(system)] == ["tigers"]
     assert sql(system, "SELECT 1 FROM video") == []
