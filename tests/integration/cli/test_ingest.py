@@ -156,7 +156,7 @@ def test_a_manifest_gives_teams_names_and_tags(
         ("m.csv", "a.mp4\n", "line 1: there is no column 'a.mp4'"),
         ("m.csv", "path,tags\na.mp4,season\n", "line 2: 'season' is no tag: write key=value"),
         ("m.csv", "path,team\na.mp4,\nb.mp4,\n", "line 3: there is no file"),
-        ("m.csv", "path,team\na.mp4,nobody\n", "line 2: there is no team 'nobody'; `poseline teams` lists them"),
+        ("m.csv", "path,team\na.mp4,nobody\n", "line 2: there is no team 'nobody'; `poseline teams add`"),
         ("m.csv", "path,name\n\na.mp4,x\na.mp4,y\n", "is in line 3 already"),
         ("m.csv", "path,tags\na.mp4,half=1\n./a.mp4,half=2\n", "line 3: a.mp4 is in line 2 already"),
         ("m.csv", "path\ns3://bucket\n", "line 2: s3://bucket is not of the form s3://bucket/key"),
