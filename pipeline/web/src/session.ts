@@ -10,10 +10,16 @@ export type { Me, Role, Team };
 /** Undefined until the server has said it. */
 export const me = signal<Me | undefined>(undefined);
 
-/** Ask the server again who this is. */
+let asked = 0;
+
+/** Ask the server again who this is. An answer that comes after that to a later question is an old one. */
 export async function loadMe(): Promise<Me> {
+  asked += 1;
+  const own = asked;
   const told = await get<Me>("/session");
-  me.value = told;
+  if (own === asked) {
+    me.value = told;
+  }
   return told;
 }
 
