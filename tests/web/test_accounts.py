@@ -109,7 +109,7 @@ def test_who_has_no_password_is_told_until_one_is_chosen_and_a_sign_out_counts_i
         page.get_by_text("The new password is saved.").wait_for()
         page.get_by_role("link", name="team").first.click()
         page.get_by_role("heading", name="No videos yet").wait_for()
-        assert page.get_by_text("your only way in").count() == 0
+        expect(page.get_by_text("your only way in")).to_have_count(0)
         other = page.context.new_page()
         other.goto(page.url)
         other.get_by_role("heading", name="No videos yet").wait_for()
