@@ -47,7 +47,6 @@ _AWAY = "something that this Poseline needs does not answer; it is being looked 
 #: What is wrong with a body as a whole, by what Pydantic calls it.
 _OF_THE_BODY = {
     "json_invalid": "this is no JSON",
-    "dict_attributes_type": "this is no JSON object; send one, with Content-Type: application/json",
     "model_attributes_type": "this is no JSON object; send one, with Content-Type: application/json",
 }
 #: The first that fits counts.

@@ -70,7 +70,9 @@ def set_(console: Console, team: str, kind: str, period: int) -> None:
         return
     console.print(f"{team} keeps {kind} {_spoken(period or None)}: {MEANING[Kind(kind)]}")
     if period:
-        console.print(f"what is older goes after an hour; `poseline retention dry-run {team}` says what that is")
+        console.print(
+            f"what goes because of that goes after an hour; `poseline retention dry-run {team}` says what it is"
+        )
 
 
 @retention.command()

@@ -147,20 +147,13 @@ WHERE result IS NOT NULL
 """)
 
 
-_FORGET_DONE = text("""
-UPDATE audit SET subject = '', detail = '{}'
-WHERE team_id = :team_id
-    AND EXISTS (
-        SELECT FROM unnest(CAST(:ids AS text[])) AS known (id) WHERE subject = id OR strpos(audit.detail::text, id) > 0
-    )
-""")
-
-
 def _forget_in_logs(connection: Connection, team_id: UUID, video_id: UUID, runs: list[UUID]) -> None:
     """Take a video out of rows that are not its own: deaths of workers, passes that were given it or report it, and
     who did what, of which when and by whom stays."""
     ids = [str(each) for each in (video_id, *runs)]
     connection.execute(_FORGET_DEATHS, {"ids": ids})
-    connection.execute(_FORGET_DONE, {"team_id": team_id, "ids": ids})
+    connection.execute(
+        update(audit).where(audit.c.team_id == team_id, audit.c.subject.in_(ids)).values(subject="", detail={})
+    )
     connection.execute(_FORGET_GIVEN, {"id": video_id})
     connection.execute(_FORGET_REPORTS, {"ids": ids})

@@ -61,16 +61,10 @@ def mark_failed(connection: Connection, lease: Lease, reason: str, summary: Mapp
         raise LeaseLost
 
 
-def fail_waiting_runs(connection: Connection, video_id: UUID, reason: str) -> None:
-    """End the runs that wait for a video that was rejected."""
-    failed = move_to(RunState.FAILED, reason=reason, finished_at=func.clock_timestamp())
-    connection.execute(failed.where(run.c.video_id == video_id))
-
-
-def cancel_waiting_runs(connection: Connection, video_id: UUID, reason: str) -> None:
-    """End the runs that wait for a video which turned out to be another one, that has such runs already."""
-    cancelled = move_to(RunState.CANCELLED, reason=reason, finished_at=func.clock_timestamp())
-    connection.execute(cancelled.where(run.c.video_id == video_id))
+def end_waiting_runs(connection: Connection, video_id: UUID, state: RunState, reason: str) -> None:
+    """End the runs that wait for a video: failed where it was rejected, cancelled where it is another one again."""
+    ended = move_to(state, reason=reason, finished_at=func.clock_timestamp())
+    connection.execute(ended.where(run.c.video_id == video_id))
 
 
 def insert_failed_run(connection: Connection, video_id: UUID, model_fingerprint: str, reason: str) -> UUID:
@@ -93,7 +87,7 @@ def insert_failed_run(connection: Connection, video_id: UUID, model_fingerprint:
     if renewed is not None:
         return renewed
     run_id, _ = insert_run(connection, video_id, model_fingerprint)
-    fail_waiting_runs(connection, video_id, reason)
+    end_waiting_runs(connection, video_id, RunState.FAILED, reason)
     return run_id
 
 

@@ -14,11 +14,11 @@ from sqlalchemy.exc import IntegrityError
 
 from pipeline.core.frame_index import FrameIndex
 from pipeline.core.objects import StoredObject
-from pipeline.core.states import VideoState
+from pipeline.core.states import RunState, VideoState
 from pipeline.db.engine import violated_constraint
 from pipeline.db.leases import UNLEASED, Lease, lease_values
 from pipeline.db.originals import original_removed
-from pipeline.db.run_ends import fail_waiting_runs
+from pipeline.db.run_ends import end_waiting_runs
 from pipeline.db.tables import CONTENT_INDEX, team, video
 from pipeline.db.teams import of_team
 from pipeline.db.transitions import move_to
@@ -139,7 +139,8 @@ def mark_ready(connection: Connection, lease: Lease, found: IndexedVideo) -> Non
 
 
 def mark_rejected(connection: Connection, lease: Lease, reason: str, *, duplicate_of: UUID | None = None) -> None:
-    """Mark an upload that cannot be analysed; runs that wait for it fail with the same reason.
+    """Mark an upload that cannot be analysed; runs that wait for it end with the same reason: failed, or, where the
+    same content is here already, cancelled.
 
     Raises:
         LeaseLost: somebody else ingests it now.
@@ -153,7 +154,8 @@ def mark_rejected(connection: Connection, lease: Lease, reason: str, *, duplicat
     )
     if connection.execute(statement.where(lease.is_held())).rowcount != 1:
         raise LeaseLost
-    fail_waiting_runs(connection, lease.id, reason)
+    ended = RunState.FAILED if duplicate_of is None else RunState.CANCELLED
+    end_waiting_runs(connection, lease.id, ended, reason)
 
 
 def select_video(connection: Connection, video_id: UUID, *, team: str | None) -> VideoRow:

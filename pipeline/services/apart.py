@@ -1,4 +1,4 @@
-"""Work on one run in a process of its own: it takes a processor and up to 190 MiB, which are given back with it."""
+"""Work on one run in a process of its own: processor and memory, up to 190 MiB for drawing, are given back with it."""
 
 from __future__ import annotations
 

@@ -11,7 +11,6 @@ from sqlalchemy import Connection
 
 from pipeline.db.engine import transaction
 from pipeline.db.leases import Lease
-from pipeline.db.run_ends import cancel_waiting_runs
 from pipeline.db.uploads import add_name, move_waiting_runs, repin
 from pipeline.db.video_search import find_content
 from pipeline.db.videos import IndexedVideo, VideoRow, claim_ingest, mark_ready, mark_rejected, select_video
@@ -151,9 +150,7 @@ def _merge(connection: Connection, lease: Lease, video: VideoRow, found: Indexed
     move_waiting_runs(connection, video.id, original.id)
     add_name(connection, original.id, video.name)
     merge_tags(connection, {original.id: video.tags})  # more than there is room for are left out
-    reason = f"the same content is {original.name} already"
-    cancel_waiting_runs(connection, video.id, reason)
-    mark_rejected(connection, lease, reason, duplicate_of=original.id)
+    mark_rejected(connection, lease, f"the same content is {original.name} already", duplicate_of=original.id)
     return original.id
 
 

@@ -42,7 +42,7 @@ WHERE one.id = (SELECT id FROM video ORDER BY created_at LIMIT 1)
 """
 
 
-@pytest.mark.skipif("POSELINE_SOAK" not in os.environ, reason="takes half an hour; `make soak` runs it")
+@pytest.mark.skipif("POSELINE_SOAK" not in os.environ, reason="takes an hour; `make soak` runs it")
 @pytest.mark.timeout(7200)
 def test_a_million_keys(system: System, capsys: pytest.CaptureFixture[str]) -> None:
     def say(line: str) -> None:

@@ -23,6 +23,8 @@ _STRETCHES = 600
 _MISSING_SPANS = 200
 #: Runs, of about 100 kB each.
 _KEPT = 100
+#: What was given up has rows that say why.
+_ENDED = {ChunkState.DONE, ChunkState.QUARANTINED}
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ def run_timeline(
         frames = run.frames or 0
         each = max(1, -(-frames // _STRETCHES))
         chunks = [] if run.state is RunState.DONE else select_chunk_spans(connection, run_id)
-        lacking = [(span.first, span.stop) for span in chunks if span.state != ChunkState.DONE]
+        lacking = [(span.first, span.stop) for span in chunks if span.state not in _ENDED]
         if not chunks and run.state is not RunState.DONE and frames:
             lacking = [(0, frames)]
         ended = is_final(run.state)

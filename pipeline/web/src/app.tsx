@@ -2,11 +2,11 @@
 
 import type { ComponentType } from "preact";
 import { useEffect, useState } from "preact/hooks";
+import { Again, lineOf } from "./again.ts";
 import { passes } from "./api.ts";
 import { Frame, NotFound, teamFor } from "./frame.tsx";
 import { type Page, type PageProps, pageAt } from "./pages.ts";
 import { Failure } from "./parts.tsx";
-import { Again, lineOf } from "./player/again.ts";
 import { address } from "./router.ts";
 import { loadMe, me, rememberTeam } from "./session.ts";
 import { SignInForm } from "./sign_in_form.tsx";

@@ -10,13 +10,17 @@ import numpy as np
 import pytest
 
 from pipeline.core.pose_segment import DONE, MISSING, TO_COME
+from pipeline.db.engine import transaction
 from pipeline.db.frames import iter_frame_rows
 from pipeline.errors import NotFound, SourceGone
+from pipeline.services.cancel import cancel_run
+from pipeline.services.detect import give_up_chunk
 from pipeline.services.index_cache import IndexCache
 from pipeline.services.system import System
 from pipeline.services.viewing.media import open_media
 from pipeline.services.viewing.runs import run_segment, run_times
 from pipeline.services.viewing.timeline import TimelineCache, run_timeline
+from tests.integration.db.test_chunks import claim
 from tests.support.analysis import analyse, put_oracle
 from tests.support.harness import run_of, sql
 from tests.support.packed_reader import ReadSegment, read_frame_table, read_segment
@@ -92,6 +96,21 @@ def test_frames_that_were_given_up_say_why_and_may_come_until_the_run_has_ended(
     assert read.header["reasons"] == ["not decoded"]
     (span,) = run_timeline(system, video_of(system, run_id), run_id, team="team").missing
     assert (span.first, span.stop, span.reason) == (10, 13, "not decoded")
+
+
+def test_a_part_that_was_given_up_is_missing_and_not_still_to_come(system: System, short_clip: Path) -> None:
+    run_id = analyse(system, short_clip, chunks=[])
+    claimed = claim(system, run_id, 0)
+    assert claimed is not None
+    with transaction(system.engine) as connection:
+        give_up_chunk(connection, claimed.lease, "3 workers died on this part of the video")
+    strip = run_timeline(system, video_of(system, run_id), run_id, team="team")
+    (span,) = strip.missing
+    assert (span.first, span.reason) == (0, "3 workers died on this part of the video")
+    assert strip.to_come == [(span.stop, 120)]
+    assert cancel_run(system, run_id, team="team").was_open
+    strip = run_timeline(system, video_of(system, run_id), run_id, team="team")
+    assert (strip.to_come, strip.not_analysed) == ([], [(span.stop, 120)])
 
 
 def test_the_timeline_of_a_run_that_ended_is_counted_once_and_again_when_it_ends_again(

@@ -3,8 +3,8 @@
  * has the picture's own time.
  */
 
+import { Again, lineOf } from "../again.ts";
 import { passes } from "../api.ts";
-import { Again, lineOf } from "./again.ts";
 import type { Ticking } from "./clock.ts";
 import { type Cut, marked } from "./cut.ts";
 import { Follower } from "./follow.ts";

@@ -1,7 +1,7 @@
 /** Fetches segments of poses, keeps the last few, and asks again for those that are still to come. */
 
+import { lineOf } from "../again.ts";
 import { fetchGood } from "../api.ts";
-import { lineOf } from "./again.ts";
 import type { FrameTable } from "./frame_table.ts";
 import { type FramePoses, PoseSegment } from "./pose_segment.ts";
 

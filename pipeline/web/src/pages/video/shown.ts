@@ -2,8 +2,8 @@
 
 import type { RefObject } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
+import { Again, lineOf } from "../../again.ts";
 import { passes } from "../../api.ts";
-import { Again, lineOf } from "../../player/again.ts";
 import { openPlayer } from "../../player/open.ts";
 import type { Player } from "../../player/player.ts";
 import type { PlayerState } from "../../player/player_state.ts";

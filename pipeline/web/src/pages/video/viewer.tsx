@@ -1,6 +1,6 @@
 /** The player with its controls, the timeline, the people in view, and another video beside it. */
 
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import type { Player } from "../../player/player.ts";
 import type { Team } from "../../session.ts";
 import { type Beside, beside, besideOfAddress, frameOfAddress, keepFrameInAddress } from "./address.ts";
@@ -25,9 +25,6 @@ interface ViewerProps {
 
 export function Viewer({ team, videoUrl, video, run, onTrouble }: ViewerProps) {
   const runUrl = `${videoUrl}/runs/${run.id}`;
-  useState(() => {
-    beside.value = besideOfAddress();
-  });
   const other = beside.value;
   const shown = useShown(videoUrl, runUrl, begin);
   const { player, state } = shown;
@@ -66,8 +63,10 @@ export function Viewer({ team, videoUrl, video, run, onTrouble }: ViewerProps) {
 
 function begin(player: Player): () => void {
   const ends = [listenToKeys(player), keepFrameInAddress(() => player.state, player)];
+  beside.value = besideOfAddress();
   void player.seek(frameOfAddress() ?? 0);
   return () => {
+    beside.value = undefined;
     for (const end of ends) {
       end();
     }

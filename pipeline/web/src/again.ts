@@ -1,6 +1,6 @@
 /** Trying again what failed because the server was not reached, or was not ready. */
 
-import { messageOf, passes } from "../api.ts";
+import { messageOf, passes } from "./api.ts";
 
 const AGAIN_MS = 3000;
 
